@@ -1,0 +1,1 @@
+"""Key-frame selectors: which candidate frames are stored. One implementation per file."""

@@ -1,0 +1,1 @@
+"""From a video file to evenly spaced, prepared frames, in a child process with limits."""

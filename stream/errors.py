@@ -1,0 +1,107 @@
+"""The error tree of the service.
+
+SamesourceError
+├── SettingsError            a setting is missing, unknown or unusable: fix the configuration
+├── BrokerError              Kafka can't be reached, started or has the wrong topics
+├── SnapshotError            a library snapshot is damaged or belongs to another log
+└── RejectedError            this input can't be processed; ends in `video.rejected` with a fixed code
+    ├── BadEventError        bad_event      not JSON, or a field is missing or mistyped
+    ├── NotFoundError        not_found      nothing at that URI
+    ├── ForbiddenUriError    forbidden_uri  scheme, host or root is not allowed
+    ├── TooLargeError        too_large      bytes, pixels or seconds beyond the limit
+    ├── VideoTimeoutError    timeout        fetching or decoding took longer than allowed
+    ├── UnsupportedError     unsupported    a codec, format or model version that isn't handled
+    ├── CorruptError         corrupt        the bytes are not a whole, readable video
+    ├── NoVideoError         no_video       readable, but holds no usable picture
+    └── InternalError        internal       a bug or a lack of resources on our side
+"""
+
+from typing import ClassVar, Literal
+
+ErrorCode = Literal[
+    "bad_event",
+    "not_found",
+    "forbidden_uri",
+    "too_large",
+    "timeout",
+    "unsupported",
+    "corrupt",
+    "no_video",
+    "internal",
+]
+
+
+class SamesourceError(Exception):
+    """Root of every error that this project raises on purpose."""
+
+
+class SettingsError(SamesourceError):
+    """A setting is missing, unknown or unusable."""
+
+
+class BrokerError(SamesourceError):
+    """Kafka can't be reached or started, or its topics don't fit the contract."""
+
+
+class SnapshotError(SamesourceError):
+    """A library snapshot is damaged, or belongs to another log."""
+
+
+class RejectedError(SamesourceError):
+    """An input that can't be processed: a value that ends in `video.rejected`, never a crash."""
+
+    code: ClassVar[ErrorCode]
+
+
+class BadEventError(RejectedError):
+    """The event is not JSON, or a field is missing or mistyped."""
+
+    code = "bad_event"
+
+
+class NotFoundError(RejectedError):
+    """Nothing is at that URI."""
+
+    code = "not_found"
+
+
+class ForbiddenUriError(RejectedError):
+    """The scheme, host or folder of the URI is not allowed by the settings."""
+
+    code = "forbidden_uri"
+
+
+class TooLargeError(RejectedError):
+    """Bytes, pixels or seconds beyond the limits of the settings."""
+
+    code = "too_large"
+
+
+class VideoTimeoutError(RejectedError):
+    """Fetching or decoding took longer than allowed."""
+
+    code = "timeout"
+
+
+class UnsupportedError(RejectedError):
+    """A container, codec, pixel format or model version that is not handled."""
+
+    code = "unsupported"
+
+
+class CorruptError(RejectedError):
+    """The bytes are not a whole, readable video."""
+
+    code = "corrupt"
+
+
+class NoVideoError(RejectedError):
+    """Readable, but without a picture that can be fingerprinted."""
+
+    code = "no_video"
+
+
+class InternalError(RejectedError):
+    """A bug or a lack of resources on our side; worth a replay after mending."""
+
+    code = "internal"

@@ -1,0 +1,309 @@
+"""The events of the contract: what travels on each topic, checked at the edge.
+
+JSON by orjson. Unknown fields are ignored; a missing or mistyped one is a `BadEventError` that
+names it. `kafka/schemas` and `kafka/asyncapi.yaml` are generated from these classes.
+"""
+
+import base64
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stream.errors import BadEventError, ErrorCode
+
+Identifier = Annotated[str, Field(min_length=1, max_length=512)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Instant = Annotated[AwareDatetime, Field(strict=False)]
+ContentVersion = Annotated[int | str, Field(description="Changes when the owner replaces the file")]
+Role = Literal["upload", "reference"]
+Outcome = Literal["matched", "clear", "rejected"]
+StageSeconds = Annotated[
+    dict[str, Seconds], Field(description="Wall-clock seconds by stage of the pipeline")
+]
+
+
+class Event(BaseModel):
+    """What all events share: a schema version, and bytes in and out.
+
+    A frozen value. Delivery is at least once: a reader may see the same event twice, with the
+    same ids.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, protected_namespaces=())
+
+    topic: ClassVar[str]
+
+    schema_version: Literal[1] = 1
+
+    @classmethod
+    def from_bytes(cls, data: bytes | None) -> Self:
+        """Read an event from a message value.
+
+        Raises:
+            BadEventError: not JSON, not an object, or a field is missing or mistyped (named).
+        """
+        return cls.from_json(parse_json(data))
+
+    @classmethod
+    def from_json(cls, fields: Any) -> Self:
+        """Read an event from parsed JSON.
+
+        Raises:
+            BadEventError: not an object, or a field is missing or mistyped (named).
+        """
+        if not isinstance(fields, dict):
+            raise BadEventError(f"expected a JSON object, got {type(fields).__name__}")
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, problem['loc'])) or 'event'}: {problem['msg']}"
+                for problem in error.errors(include_url=False)
+            )
+            raise BadEventError(f"{cls.__name__}: {problems}") from error
+
+    def to_bytes(self) -> bytes:
+        """The message value: JSON without the fields that are not set."""
+        return orjson.dumps(self.model_dump(exclude_none=True))
+
+    def key(self) -> bytes | None:
+        """The message key: the video id, so that all of one video stays in order."""
+        video_id = getattr(self, "video_id", None)
+        return None if video_id is None else video_id.encode()
+
+
+def parse_json(data: bytes | None) -> Any:
+    """Parse a message value.
+
+    Raises:
+        BadEventError: empty or not JSON.
+    """
+    if not data:
+        raise BadEventError("the message has no value; expected a JSON object")
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadEventError(f"not JSON: {error}") from error
+
+
+class VideoUploaded(Event):
+    """A video to check (`upload`) or to protect (`reference`)."""
+
+    topic = "video.uploaded"
+
+    video_id: Identifier
+    uri: Annotated[str, Field(min_length=1, max_length=8192)]
+    owner_id: Identifier
+    title: str | None = None
+    description: str | None = None
+    language: str | None = None
+    uploaded_at: Instant | None = None
+    role: Role = "upload"
+    content_version: ContentVersion = 1
+
+
+class VideoFingerprinted(Event):
+    """What the library keeps of a video: key-frame times and their descriptors."""
+
+    topic = "video.fingerprinted"
+
+    video_id: Identifier
+    content_version: ContentVersion
+    owner_id: Identifier
+    role: Role
+    request_id: Identifier
+    model_version: Identifier
+    duration_seconds: Seconds
+    dimension: Annotated[int, Field(gt=0)]
+    key_frame_seconds: Annotated[
+        str, Field(description="base64 of little-endian float32 (N,), ascending seconds")
+    ]
+    descriptors: Annotated[
+        str, Field(description="base64 of int8 (N, dimension): unit descriptors times 127")
+    ]
+    stage_seconds: StageSeconds = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _arrays_fit(self) -> Self:
+        times, descriptors = self.times(), self.codes()
+        if len(times) != len(descriptors):
+            raise ValueError(f"{len(times)} key_frame_seconds for {len(descriptors)} descriptors")
+        if not np.isfinite(times).all() or (np.diff(times) < 0).any():
+            raise ValueError("key_frame_seconds are not ascending finite numbers")
+        return self
+
+    def times(self) -> NDArray[np.float32]:
+        """Key-frame times, (N,) float32, ascending seconds."""
+        return np.frombuffer(_from_base64(self.key_frame_seconds), dtype="<f4")
+
+    def codes(self) -> NDArray[np.int8]:
+        """Descriptors, (N, dimension) int8: unit rows times 127, rounded."""
+        raw = np.frombuffer(_from_base64(self.descriptors), dtype=np.int8)
+        if len(raw) % self.dimension:
+            raise ValueError(f"{len(raw)} descriptor bytes are no multiple of {self.dimension}")
+        return raw.reshape(-1, self.dimension)
+
+
+def pack_times(times: NDArray[np.float32]) -> str:
+    """Key-frame times, (N,) float32 seconds, as the contract's base64."""
+    return base64.b64encode(np.ascontiguousarray(times, dtype="<f4").tobytes()).decode()
+
+
+def pack_codes(codes: NDArray[np.int8]) -> str:
+    """Descriptor codes, (N, D) int8, as the contract's base64."""
+    return base64.b64encode(np.ascontiguousarray(codes, dtype=np.int8).tobytes()).decode()
+
+
+def _from_base64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+class MatchedSegment(BaseModel):
+    """One copied span, half-open on both sides, in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    video_start_seconds: Seconds
+    video_end_seconds: Seconds
+    reference_start_seconds: Seconds
+    reference_end_seconds: Seconds
+    score: Annotated[float, Field(ge=0, le=1)]
+    reversed: bool = False
+
+
+class Match(BaseModel):
+    """All copied spans between an upload and one library video."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    reference_id: Identifier
+    reference_owner_id: Identifier
+    reference_role: Role
+    score: Annotated[float, Field(ge=0, le=1)]
+    segments: Annotated[list[MatchedSegment], Field(min_length=1)]
+
+
+class VideoCompared(Event):
+    """One shard's answer about one upload."""
+
+    topic = "video.compared"
+
+    video_id: Identifier
+    content_version: ContentVersion
+    owner_id: Identifier
+    role: Role
+    request_id: Identifier
+    model_version: Identifier
+    shard: Annotated[int, Field(ge=0)]
+    shards: Annotated[int, Field(gt=0)]
+    library_offset: Annotated[int, Field(ge=0)]
+    matches: list[Match]
+    stage_seconds: StageSeconds = Field(default_factory=dict)
+
+
+class AlertRaised(Event):
+    """An upload copies a library video: which seconds of which, and how sure."""
+
+    topic = "alert.raised"
+
+    alert_id: Identifier
+    video_id: Identifier
+    reference_id: Identifier
+    video_owner_id: Identifier
+    reference_owner_id: Identifier
+    score: Annotated[float, Field(ge=0, le=1)]
+    segments: Annotated[list[MatchedSegment], Field(min_length=1)]
+    model_version: Identifier
+    library_offset: Annotated[int, Field(ge=0)]
+    raised_at: Instant
+
+
+class VideoDecided(Event):
+    """The one outcome of an upload."""
+
+    topic = "video.decided"
+
+    video_id: Identifier
+    content_version: ContentVersion
+    outcome: Outcome
+    alert_ids: list[Identifier]
+    reason: str
+    decided_at: Instant
+    request_id: Identifier
+    stage_seconds: StageSeconds
+
+
+class VideoEmbedded(Event):
+    """A vector for the whole video, for search and recommendation."""
+
+    topic = "video.embedded"
+
+    video_id: Identifier
+    model_version: Identifier
+    dimension: Annotated[int, Field(gt=0)]
+    vector: list[Annotated[float, Field(allow_inf_nan=False)]]
+    duration_seconds: Seconds
+
+    @model_validator(mode="after")
+    def _vector_fits(self) -> Self:
+        if len(self.vector) != self.dimension:
+            raise ValueError(f"{len(self.vector) = }, expected {self.dimension = }")
+        return self
+
+
+class VideoRejected(Event):
+    """A dead letter: why an input was not processed, where it came from, and the input itself."""
+
+    topic = "video.rejected"
+
+    video_id: Identifier | None = None
+    content_version: ContentVersion | None = None
+    error: ErrorCode
+    message: str
+    source_topic: Identifier
+    source_partition: Annotated[int, Field(ge=0)]
+    source_offset: Annotated[int, Field(ge=0)]
+    attempts: Annotated[int, Field(ge=1)]
+    request_id: Identifier
+    rejected_at: Instant
+    event: Annotated[Any, Field(description="The original event where it was JSON")] = None
+    event_base64: Annotated[
+        str | None, Field(description="The original bytes where they were not JSON")
+    ] = None
+    stage_seconds: StageSeconds = Field(default_factory=dict)
+
+
+class AlertReviewed(Event):
+    """A moderator's verdict on an alert."""
+
+    topic = "alert.reviewed"
+
+    alert_id: Identifier
+    verdict: Literal["confirmed", "dismissed"]
+    reviewer: Identifier
+    reviewed_at: Instant
+    video_id: Identifier | None = None
+    reference_id: Identifier | None = None
+    note: str | None = None
+
+    def key(self) -> bytes:
+        """The alert id."""
+        return self.alert_id.encode()
+
+
+EVENTS: dict[str, type[Event]] = {
+    event.topic: event
+    for event in (
+        VideoUploaded,
+        VideoFingerprinted,
+        VideoCompared,
+        VideoDecided,
+        AlertRaised,
+        VideoEmbedded,
+        VideoRejected,
+        AlertReviewed,
+    )
+}

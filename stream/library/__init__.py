@@ -1,0 +1,1 @@
+"""The frame library: deterministic state machines over one ordered log, one per shard."""

@@ -1,0 +1,20 @@
+"""Settings of the library shards: how many, where snapshots live, what counts as a candidate."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class LibrarySettings(BaseModel):
+    """One shard reads the whole log and keeps the videos that hash to it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shards: int = Field(default=1, ge=1, le=4096)
+    snapshot_folder: Path = Path("var/snapshots")
+    snapshot_every_videos: int = Field(default=1000, ge=1)
+    snapshot_every_seconds: float = Field(default=300.0, gt=0)
+    candidate_similarity: float = Field(default=0.5, ge=-1, le=1)
+    candidate_hits: int = Field(default=2, ge=1)
+    candidates: int = Field(default=100, ge=1)
+    aligner: str = "temporal_network"

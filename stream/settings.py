@@ -1,0 +1,125 @@
+"""The settings of the whole service: environment over file over default.
+
+The only reader of the environment. `SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS=host:9092` sets
+`kafka.bootstrap_servers`; `SAMESOURCE_CONFIG=configs/production.toml` names the file.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from models.keyframes.even import KeyFrameSettings
+from stream.broker.settings import KafkaSettings
+from stream.decode.settings import DecodeSettings
+from stream.errors import SettingsError
+from stream.fetch import FetchSettings
+from stream.library.settings import LibrarySettings
+
+CONFIG_VARIABLE = "SAMESOURCE_CONFIG"
+
+
+class EncoderSettings(BaseModel):
+    """The frame encoder: an ONNX file and what runs it. An empty path is the shipped encoder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Path | None = None
+    provider: str = Field(default="cpu", pattern="^(cpu|cuda|tensorrt)$")
+    threads: int = Field(default=1, ge=1)
+    batch: int = Field(default=32, ge=1)
+
+
+class WorkerSettings(BaseModel):
+    """How workers run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fingerprint_concurrency: int = Field(default=4, ge=1)
+    decided_retention_seconds: float = Field(default=7 * 86400.0, gt=0)
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    data_folder: Path = Path("var/workers")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    drain_seconds: float = Field(default=30.0, ge=0)
+
+
+class Settings(BaseSettings):
+    """All settings, composed of each owner's part."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SAMESOURCE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+    file: ClassVar[Path | None] = None
+
+    kafka: KafkaSettings = KafkaSettings()
+    fetch: FetchSettings = FetchSettings()
+    decode: DecodeSettings = DecodeSettings()
+    key_frames: KeyFrameSettings = KeyFrameSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    library: LibrarySettings = LibrarySettings()
+    worker: WorkerSettings = WorkerSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file; defaults last."""
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, toml_file=cls.file),
+        )
+
+
+def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings.
+
+    Args:
+        file: a TOML file; by default the one that `SAMESOURCE_CONFIG` names, if it is set.
+        **overrides: sections that win over everything, as dictionaries or settings objects.
+
+    Raises:
+        SettingsError: a key is unknown or a value unusable; the text names both.
+    """
+    named = file or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+    if named is not None and not named.is_file():
+        raise SettingsError(f"no settings file at {named}: name one that exists, or none")
+    source = type("Settings", (Settings,), {"file": named, "__doc__": Settings.__doc__})
+    _refuse_unknown_variables()
+    try:
+        settings: Settings = source(**overrides)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))} = {problem['input']!r}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        )
+        raise SettingsError(f"{problems} (file: {named or 'none'})") from error
+    except ValueError as error:
+        raise SettingsError(f"{named}: {error}") from error
+    return settings
+
+
+def _refuse_unknown_variables() -> None:
+    prefix = "SAMESOURCE_"
+    for name in os.environ:
+        if not name.startswith(prefix) or name == CONFIG_VARIABLE:
+            continue
+        section = name.removeprefix(prefix).split("__")[0].lower()
+        if section not in Settings.model_fields:
+            known = ", ".join(f"{prefix}{known.upper()}__…" for known in Settings.model_fields)
+            raise SettingsError(f"unknown setting {name} in the environment; known: {known}")
