@@ -1,0 +1,252 @@
+"""The topics of `kafka/topics.toml`: makes them on a cluster, or says how a cluster's differ.
+
+Serves the command line, the tests, and whoever needs a topic's partition count.
+"""
+
+import time
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented, not in __all__
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from stream.broker.settings import KafkaSettings
+from stream.errors import BrokerError, SettingsError
+
+TOPICS_FILE = Path(__file__).resolve().parents[1] / "kafka" / "topics.toml"
+ANSWER_SECONDS = 10.0
+DAY_MILLISECONDS = 24 * 3600 * 1000
+
+
+class Topic(BaseModel):
+    """One topic of the contract, named without the prefix.
+
+    Attributes:
+        key: what the message key holds, for people.
+        cleanup: `delete` drops by age, `compact` keeps the newest message of each key.
+        retention_days: 0 is for ever.
+        copartitioned: topics that name the same group must have equal partition counts.
+        internal: not for other teams.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str
+    partitions: int = Field(ge=1)
+    key: str
+    cleanup: Literal["delete", "compact"]
+    retention_days: int = Field(ge=0)
+    max_message_bytes: int = Field(ge=1024)
+    producers: list[str]
+    consumers: list[str]
+    min_compaction_lag_days: int = Field(default=0, ge=0)
+    tombstone_days: int = Field(default=1, ge=1)
+    copartitioned: str | None = None
+    internal: bool = False
+
+    def config(self, replication_factor: int) -> dict[str, str]:
+        """The topic's configuration on the cluster.
+
+        With three copies or more, a write counts once two have it: one broker may fail without
+        losing anything or stopping anyone.
+        """
+        retention = self.retention_days * DAY_MILLISECONDS if self.retention_days else -1
+        config = {
+            "cleanup.policy": self.cleanup,
+            "retention.ms": str(retention),
+            "max.message.bytes": str(self.max_message_bytes),
+            "min.insync.replicas": "2" if replication_factor >= 3 else "1",
+        }
+        if self.cleanup == "compact":
+            lag = self.min_compaction_lag_days * DAY_MILLISECONDS
+            config["min.compaction.lag.ms"] = str(lag)
+            config["delete.retention.ms"] = str(self.tombstone_days * DAY_MILLISECONDS)
+        return config
+
+
+@cache
+def _topics(file: Path) -> tuple[Topic, ...]:
+    try:
+        fields = tomllib.loads(file.read_text())
+        topics = TypeAdapter(list[Topic]).validate_python(fields.get("topics", []))
+    except FileNotFoundError as error:
+        raise SettingsError(f"no {file}: run from a checkout or the container image") from error
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise SettingsError(f"{file}: {error}") from error
+    groups: dict[str, set[int]] = {}
+    for topic in topics:
+        if topic.copartitioned is not None:
+            groups.setdefault(topic.copartitioned, set()).add(topic.partitions)
+    for group, counts in groups.items():
+        if len(counts) > 1:
+            raise SettingsError(
+                f"{file}: topics of the co-partitioned group {group!r} have {sorted(counts)} "
+                "partitions; give them all the same number"
+            )
+    return tuple(topics)
+
+
+def load_topics(file: Path = TOPICS_FILE) -> list[Topic]:
+    """The topics of the contract, the internal ones included.
+
+    Raises:
+        SettingsError: the file is missing or wrong; the text names the key.
+    """
+    return list(_topics(file))
+
+
+def create_topics(kafka: KafkaSettings) -> None:
+    """Make the topics that are missing and wait until clients see them; leave the others alone.
+
+    Raises:
+        BrokerError: the cluster can't be reached within 10 s, or refuses.
+    """
+    cluster = _Cluster(kafka)
+    wanted = {kafka.topic(topic.name): topic for topic in load_topics()}
+    missing = [
+        NewTopic(
+            name,
+            num_partitions=topic.partitions,
+            replication_factor=kafka.replication_factor,
+            config=topic.config(kafka.replication_factor),
+        )
+        for name, topic in wanted.items()
+        if name not in cluster.partitions()
+    ]
+    if missing:
+        cluster.create(missing)
+
+
+def check_topics(kafka: KafkaSettings) -> list[str]:
+    """How the cluster's topics differ from the contract, as sentences; empty when they fit.
+
+    Raises:
+        BrokerError: the cluster can't be reached within 10 s.
+    """
+    cluster = _Cluster(kafka)
+    partitions = cluster.partitions()
+    wanted = {kafka.topic(topic.name): topic for topic in load_topics()}
+    configs = cluster.configs([name for name in wanted if name in partitions])
+    problems: list[str] = []
+    for name, topic in wanted.items():
+        if name not in partitions:
+            problems.append(f"{name} is missing: run `samesource topics create`")
+            continue
+        problems += _partition_problems(name, topic, partitions[name])
+        problems += _config_problems(name, topic, configs[name])
+    return problems
+
+
+def _partition_problems(name: str, topic: Topic, found: int) -> list[str]:
+    if found == topic.partitions:
+        return []
+    if topic.partitions == 1:
+        cure = "its order must be total, so make it anew with one partition"
+    elif found < topic.partitions:
+        cure = "drain the workers, then add partitions"
+    else:
+        cure = "partitions can't be taken away: make it anew, or raise kafka/topics.toml for all"
+    return [f"{name} has {found} partitions, expected {topic.partitions}: {cure}"]
+
+
+def _config_problems(name: str, topic: Topic, found: dict[str, str]) -> list[str]:
+    problems = []
+    policy, size = found["cleanup.policy"], int(found["max.message.bytes"])
+    if policy != topic.cleanup:
+        problems.append(
+            f"{name} has cleanup.policy {policy}, expected {topic.cleanup}: alter the topic, "
+            "or messages are lost or pile up"
+        )
+    if size < topic.max_message_bytes:
+        problems.append(
+            f"{name} has max.message.bytes {size}, expected at least {topic.max_message_bytes}: "
+            "alter the topic, or large messages are refused"
+        )
+    retention = int(found["retention.ms"])
+    wanted = topic.retention_days * DAY_MILLISECONDS
+    if topic.cleanup == "delete" and retention != -1 and (wanted == 0 or retention < wanted):
+        problems.append(
+            f"{name} has retention.ms {retention}, expected at least {wanted or 'for ever (-1)'}: "
+            "alter the topic, or messages are dropped too early"
+        )
+    return problems
+
+
+@dataclass
+class _Cluster:
+    """An admin connection whose failures are `BrokerError`s that say why and what to do."""
+
+    kafka: KafkaSettings
+    reported: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        options: dict[str, Any] = {
+            **self.kafka.librdkafka_options(),
+            "log_level": 0,
+            "error_cb": lambda error: self.reported.append(error.str()),
+        }
+        self._admin = AdminClient(options)
+
+    def partitions(self) -> dict[str, int]:
+        """The number of partitions by topic."""
+        try:
+            topics = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
+        except KafkaException as error:
+            self._admin.poll(0)  # lets the connection's own error, which says more, be reported
+            why = self.reported[-1] if self.reported else str(error)
+            raise BrokerError(
+                f"no Kafka answers at {self.kafka.bootstrap_servers} within "
+                f"{ANSWER_SECONDS:.0f} s ({why}): start one with `samesource broker start`, or "
+                "check kafka.bootstrap_servers and its security settings"
+            ) from error
+        return {name: len(topic.partitions) for name, topic in topics.items()}
+
+    def configs(self, names: list[str]) -> dict[str, dict[str, str]]:
+        """The configuration by topic."""
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        if not resources:
+            return {}
+        futures = self._admin.describe_configs(resources, request_timeout=ANSWER_SECONDS)
+        return {
+            resource.name: {key: entry.value for key, entry in self._result(future).items()}
+            for resource, future in futures.items()
+        }
+
+    def create(self, topics: list[NewTopic]) -> None:
+        """Make topics and wait until they are in the metadata that clients get."""
+        for name, future in self._admin.create_topics(
+            topics, request_timeout=ANSWER_SECONDS, operation_timeout=ANSWER_SECONDS
+        ).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise BrokerError(self._refused(f"topic {name}", error)) from error
+        names = {topic.topic for topic in topics}
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while left := names - self.partitions().keys():
+            if time.monotonic() > deadline:
+                raise BrokerError(f"{sorted(left)} were made but don't show up; try again")
+            time.sleep(0.1)
+
+    def _result(self, future: Any) -> Any:
+        try:
+            return future.result()
+        except KafkaException as error:
+            raise BrokerError(self._refused("reading the topics' configuration", error)) from error
+
+    def _refused(self, what: str, error: KafkaException) -> str:
+        return (
+            f"Kafka at {self.kafka.bootstrap_servers} refused {what}: {error.args[0].str().rstrip(chr(46))}. Check "
+            f"that the user may do this, and that there are kafka.replication_factor = "
+            f"{self.kafka.replication_factor} brokers"
+        )
