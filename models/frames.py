@@ -1,0 +1,93 @@
+"""What happens to a frame before the encoder, in training and in serving alike.
+
+Flat borders are found and cut, flat frames are named as blank, the rest becomes a square.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+FLAT_DEVIATION = 7.0
+SAME_COLOUR = 9.0
+EXTREME_MARGIN = 20.0
+LEAST_KEPT = 0.2
+BLANK_DEVIATION = 5.0
+
+Rgb = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+
+
+def content_box(rgb: Rgb) -> Box:
+    """Where the picture is inside flat borders: bars, letterbox, pillarbox, frames.
+
+    Coloured borders are cut only where both opposite sides have one, so that a plain sky stays;
+    black and white ones also on one side.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+
+    Returns:
+        (left, top, right, bottom) in pixels, right and bottom exclusive; the whole frame where
+        there is no border, or where less than a fifth of a side would be left.
+    """
+    height, width = rgb.shape[:2]
+    top, bottom = _cuts(rgb)
+    left, right = _cuts(rgb[top : height - bottom].swapaxes(0, 1))
+    if height - top - bottom < LEAST_KEPT * height or width - left - right < LEAST_KEPT * width:
+        return (0, 0, width, height)
+    return (left, top, width - right, height - bottom)
+
+
+def is_blank(rgb: Rgb) -> bool:
+    """Whether a frame shows nothing: one flat colour.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+    """
+    return bool(rgb.reshape(-1, 3)[::3].std(axis=0).max() < BLANK_DEVIATION)
+
+
+def prepare(rgb: Rgb, size: int) -> Rgb:
+    """The encoder's view of a frame: borders cut, antialiased, square.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        size: side of the result in pixels.
+
+    Returns:
+        (size, size, 3) uint8.
+
+    Raises:
+        ValueError: not (H, W, 3) uint8.
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise ValueError(f"{rgb.shape = }, {rgb.dtype = }, expected (H, W, 3) uint8")
+    picture = Image.fromarray(np.ascontiguousarray(rgb))
+    square = picture.resize(
+        (size, size), Image.Resampling.BILINEAR, box=content_box(rgb), reducing_gap=2.0
+    )
+    return np.asarray(square)
+
+
+def _cuts(rgb: Rgb) -> tuple[int, int]:
+    """How many rows are border at the top and at the bottom."""
+    thin = rgb[:, :: max(1, rgb.shape[1] // 64)].astype(np.float32)  # (H, ≤ 128, 3)
+    means = thin.mean(axis=1)  # (H, 3)
+    flat = thin.std(axis=1).max(axis=1) < FLAT_DEVIATION  # (H,)
+    first, last = _run(means, flat), _run(means[::-1], flat[::-1])
+    if first and last:
+        return (0, 0) if first == len(rgb) else (first, last)
+    return (
+        first if _extreme(means[0]) else 0,
+        last if _extreme(means[-1]) else 0,
+    )
+
+
+def _run(means: NDArray[np.float32], flat: NDArray[np.bool_]) -> int:
+    """Length of the flat, one-coloured run at the start."""
+    same = flat & (np.abs(means - means[0]).max(axis=1) < SAME_COLOUR)
+    return len(same) if same.all() else int(same.argmin())
+
+
+def _extreme(mean: NDArray[np.float32]) -> bool:
+    return bool(mean.max() < EXTREME_MARGIN or mean.min() > 255 - EXTREME_MARGIN)

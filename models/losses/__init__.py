@@ -1,0 +1,1 @@
+"""Losses of training, one per file; each names its paper and equation."""

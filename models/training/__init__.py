@@ -1,0 +1,1 @@
+"""Training: data, edits, loops. Needs the `train` extra; serving never imports it."""

@@ -1,0 +1,224 @@
+"""Trains the frame encoder by self-supervision: `python -m models.training.encoder --help`.
+
+Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpoint holds weights,
+optimiser and step.
+"""
+
+import argparse
+import hashlib
+import time
+import tomllib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_trunk
+from models.losses.differential_entropy import differential_entropy
+from models.losses.info_nce import info_nce
+from models.training.pairs import PairBatches, PairConfig
+from models.training.pictures import Source, load_clips, load_photos
+from models.training.validate import RetrievalTask, make_task, retrieval
+
+HELD_OUT_ONE_IN = 10
+
+
+@dataclass(frozen=True)
+class EncoderRecipe:
+    """Everything that a run depends on, besides the data.
+
+    Attributes:
+        frozen_stages: stem and first stages that stay as ImageNet made them.
+        entropy_weight: lambda of the differential-entropy term; SSCD uses 10 to 30 on its scale
+            of summed losses, here on means.
+    """
+
+    seed: int = 1
+    steps: int = 1500
+    trunk_rate: float = 3e-4
+    head_rate: float = 1.5e-3
+    weight_decay: float = 1e-4
+    warm_up: int = 40
+    temperature: float = 0.05
+    entropy_weight: float = 0.5
+    frozen_stages: int = 2
+    validate_every: int = 100
+    imagenet: bool = True
+    network: EncoderConfig = field(default_factory=EncoderConfig)
+    pairs: PairConfig = field(default_factory=PairConfig)
+
+
+def read_recipe(path: Path) -> EncoderRecipe:
+    """Read a recipe.
+
+    Raises:
+        TypeError: an unknown key.
+    """
+    raw: dict[str, Any] = tomllib.loads(path.read_text())
+    network, pairs = raw.pop("network", {}), raw.pop("pairs", {})
+    return EncoderRecipe(network=EncoderConfig(**network), pairs=PairConfig(**pairs), **raw)
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a clip is kept for validation: one in ten, by the hash of its name."""
+    return hashlib.blake2b(name.encode()).digest()[0] % HELD_OUT_ONE_IN == 0
+
+
+class EncoderTrainer:
+    """One run: a network, its optimiser and the step that it has reached."""
+
+    def __init__(self, recipe: EncoderRecipe, folder: Path, device: str = "cpu") -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.folder, self.device = recipe, folder, device
+        folder.mkdir(parents=True, exist_ok=True)
+        self.network = FrameNetwork(recipe.network)
+        if recipe.imagenet:
+            load_imagenet_trunk(self.network)
+        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._freeze()
+        self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=recipe.weight_decay)
+        self.step = 0
+        self.curve: list[dict[str, float]] = []
+
+    def _freeze(self) -> None:
+        stages = [self.network.stages[index] for index in range(self.recipe.frozen_stages)]
+        for module in (self.network.stem, self.network.stem_norm, *stages):
+            module.requires_grad_(False)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        trunk = [p for p in self.network.stages.parameters() if p.requires_grad]
+        inside = {id(p) for p in self.network.stages.parameters()}
+        head = [
+            p for p in self.network.parameters() if p.requires_grad and id(p) not in inside
+        ]
+        return [
+            {"params": trunk, "rate": self.recipe.trunk_rate},
+            {"params": head, "rate": self.recipe.head_rate},
+        ]
+
+    def run(self, clips: list[Source], photos: list[Source], minutes: float | None) -> None:
+        """Train to the recipe's last step, or for so many minutes."""
+        recipe, console = self.recipe, Console()
+        train = [clip for clip in clips if not is_held_out(clip.name)]
+        held = [clip for clip in clips if is_held_out(clip.name)]
+        size = recipe.network.input_size
+        task = make_task(held, photos[:800] or train, size=size) if held else None
+        batches = PairBatches(
+            train, photos[800:], recipe.pairs, size=size, seed=recipe.seed, batches=recipe.steps
+        )
+        rest = Subset(batches, range(self.step, recipe.steps))
+        loader = DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4)
+        start = saved = time.monotonic()
+        for first, second, groups in track(loader, "training", total=len(rest), console=console):
+            loss = self._update(first, second, groups)
+            self.curve.append({"step": self.step, "loss": loss})
+            if self.step % 10 == 0:
+                console.print(f"step {self.step} loss {loss:.3f}")
+            if task is not None and self.step % recipe.validate_every == 0:
+                self._validate(task, console)
+            if time.monotonic() - saved > 180:
+                self.save()
+                saved = time.monotonic()
+            if minutes is not None and time.monotonic() - start > 60 * minutes:
+                break
+        self.save()
+        if task is not None:
+            self._validate(task, console)
+
+    def _update(self, first: Tensor, second: Tensor, groups: Tensor) -> float:
+        recipe = self.recipe
+        self._train_mode()
+        self._set_rates()
+        frames = torch.cat([first, second]).to(self.device)
+        rows = self.network(frames)
+        a, b = rows.chunk(2)
+        groups = groups.to(self.device)
+        loss = info_nce(a, b, recipe.temperature, groups)
+        loss = loss + recipe.entropy_weight * differential_entropy(a, b, groups)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        self.step += 1
+        return float(loss.detach())
+
+    def _train_mode(self) -> None:
+        self.network.train()
+        self.network.stem_norm.eval()
+        self.network.stages.eval()  # ImageNet's batch statistics stay: batches here are small
+
+    def _set_rates(self) -> None:
+        recipe = self.recipe
+        done = self.step / max(recipe.steps, 1)
+        factor = min(1.0, (self.step + 1) / recipe.warm_up) * 0.5 * (1 + np.cos(np.pi * done))
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["rate"] * factor
+
+    def encode(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, S, S, 3) uint8 to (N, D) float32 unit rows, with the network as it is."""
+        self.network.eval()
+        with torch.inference_mode():
+            parts = [
+                self.network(torch.from_numpy(frames[at : at + 128]).to(self.device)).cpu().numpy()
+                for at in range(0, len(frames), 128)
+            ]
+        return np.concatenate(parts)
+
+    def _validate(self, task: RetrievalTask, console: Console) -> None:
+        figures = asdict(retrieval(task, self.encode))
+        self.curve.append({"step": self.step, **figures})
+        shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        console.print(f"step {self.step} validation {shown}")
+
+    def save(self) -> None:
+        """Write a checkpoint and the curve aside and rename them."""
+        state = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "recipe": asdict(self.recipe),
+            "curve": self.curve,
+        }
+        aside = self.folder / "checkpoint.pt.part"
+        torch.save(state, aside)
+        aside.rename(self.folder / "checkpoint.pt")
+        (self.folder / "curve.json").write_bytes(orjson.dumps(self.curve))
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        state = torch.load(self.folder / "checkpoint.pt", weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.curve = state["step"], state["curve"]
+
+
+def main() -> None:
+    """Read the arguments, load the data, train."""
+    parser = argparse.ArgumentParser(description="Train the frame encoder.")
+    parser.add_argument("--data", type=Path, required=True, help="folder with clips/ and photos/")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoints and curve go here")
+    parser.add_argument("--recipe", type=Path, default=Path("configs/training/encoder.toml"))
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    trainer = EncoderTrainer(read_recipe(arguments.recipe), arguments.out, arguments.device)
+    if arguments.resume:
+        trainer.resume()
+    trainer.run(load_clips(arguments.data), load_photos(arguments.data), arguments.minutes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""A Faust app set up for this service: explicit topics, bytes in and out, manual acknowledgement.
+
+Faust acknowledges an event also when its agent raised or was cancelled, which would drop it. The
+agents here iterate with `noack()` and acknowledge after their outputs are on the broker.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+
+from stream.settings import Settings
+from stream.topics import load_topics
+
+log = logging.getLogger(__name__)
+
+
+def make_app(role: str, settings: Settings) -> faust.App:
+    """An app whose consumer group is `<prefix>samesource-<role>`."""
+    kafka = settings.kafka
+    return faust.App(
+        f"{kafka.topic_prefix}samesource-{role}",
+        broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings),
+        datadir=settings.worker.data_folder / role,
+        store="memory://",
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=_partitions("video.uploaded"),
+        consumer_max_fetch_size=kafka.max_message_bytes,
+        producer_max_request_size=kafka.max_message_bytes,
+        stream_recovery_delay=0.0,
+        broker_commit_interval=1.0,
+    )
+
+
+def raw_topic(app: faust.App, settings: Settings, *names: str) -> Any:
+    """Topics of the contract, as bytes: parsing belongs to the step, where errors are values."""
+    return app.topic(
+        *(settings.kafka.topic(name) for name in names),
+        partitions=_partitions(names[0]),
+        key_type=bytes,
+        key_serializer="raw",
+        value_type=bytes,
+        value_serializer="raw",
+        allow_empty=True,
+    )
+
+
+def contract_name(settings: Settings, topic: str) -> str:
+    """The contract's name of a cluster topic."""
+    return topic.removeprefix(settings.kafka.topic_prefix)
+
+
+def _partitions(name: str) -> int:
+    return next(topic.partitions for topic in load_topics() if topic.name == name)
+
+
+def _credentials(settings: Settings) -> Any:
+    kafka = settings.kafka
+    if kafka.uses_sasl:
+        assert kafka.sasl_password is not None
+        return faust.SASLCredentials(
+            username=kafka.sasl_username,
+            password=kafka.sasl_password.get_secret_value(),
+            ssl_context=kafka.ssl_context(),
+            mechanism=kafka.sasl_mechanism,
+        )
+    context = kafka.ssl_context()
+    return None if context is None else faust.SSLCredentials(context)
+
+
+class Drain:
+    """Counts events in flight, so that a stop can wait for them and a bug can end the worker."""
+
+    def __init__(self) -> None:
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+
+    async def consume(self, stream: Any, handle: Callable[[Any], Awaitable[None]]) -> None:
+        """Handle every event of a stream, acknowledging each after its handler returned.
+
+        A handler that raises is a bug: the event stays unacknowledged, the worker ends, and the
+        next one gets the event again.
+        """
+        async for event in stream.noack().events():
+            if self._draining or self.failure.done():
+                continue  # not acknowledged: the next worker gets it
+            self._in_flight += 1
+            self._idle.clear()
+            try:
+                await handle(event)
+                event.ack()
+            except Exception as error:
+                log.exception("a worker failed; its event is not acknowledged")
+                if not self.failure.done():
+                    self.failure.set_exception(error)
+            finally:
+                self._in_flight -= 1
+                if self._in_flight == 0:
+                    self._idle.set()
+
+    async def drain(self, seconds: float) -> bool:
+        """Take no further event and wait for those in flight; False when time ran out."""
+        self._draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        except TimeoutError:
+            log.warning("%d events still in flight; they will be delivered again", self._in_flight)
+            return False
+        return True

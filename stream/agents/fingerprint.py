@@ -1,0 +1,102 @@
+"""The fingerprint worker: uploads in; fingerprints and embeddings, or dead letters, out."""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import faust
+from aiokafka.errors import MessageSizeTooLargeError
+
+from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
+from stream.agents.publisher import Publisher
+from stream.errors import InternalError, RejectedError, TooLargeError
+from stream.events import Event, VideoRejected, VideoUploaded
+from stream.fingerprint import Fingerprinter
+from stream.metrics import OUTCOMES, observe_stages
+from stream.settings import Settings
+from stream.source import Source
+
+log = logging.getLogger(__name__)
+
+
+def fingerprint_step(fingerprinter: Fingerprinter, source: Source) -> list[Event]:
+    """One upload message in, events out; never raises for bad input.
+
+    Returns:
+        The fingerprint and the embedding, or one dead letter.
+    """
+    stages: dict[str, float] = {}
+    try:
+        upload = VideoUploaded.from_bytes(source.value)
+        made = fingerprinter.fingerprint(upload, source.request_id, stages)
+    except RejectedError as error:
+        log.info("rejected %s %s: %s", source.request_id, error.code, error)
+        return [source.rejected(error, **stages)]
+    except Exception as error:
+        log.exception("fingerprinting %s failed", source.request_id)
+        problem = InternalError(f"{type(error).__name__}: {error}")
+        return [source.rejected(problem, **stages)]
+    return [made.event, made.embedding]
+
+
+class FingerprintWorker:
+    """A Faust agent around `fingerprint_step`.
+
+    Delivery contract: an upload is acknowledged after its fingerprint and embedding, or its
+    dead letter, are on the broker. A crash before that repeats the upload.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._fingerprinter = Fingerprinter(settings)
+        self._threads = ThreadPoolExecutor(settings.worker.fingerprint_concurrency, "fingerprint")
+        self._publisher = Publisher(settings.kafka)
+        self._drain = Drain()
+        self._app = self._make_app()
+
+    @property
+    def failure(self) -> asyncio.Future[None]:
+        """Holds the error of a worker that must end."""
+        return self._drain.failure
+
+    def _make_app(self) -> faust.App:
+        app = make_app("fingerprint", self._settings)
+        topic = raw_topic(app, self._settings, VideoUploaded.topic)
+
+        @app.agent(topic, concurrency=self._settings.worker.fingerprint_concurrency)
+        async def fingerprint(stream: Any) -> None:
+            await self._drain.consume(stream, self._handle)
+
+        return app
+
+    async def _handle(self, event: Any) -> None:
+        source = Source.of(event.message, contract_name(self._settings, event.message.topic))
+        outputs = await asyncio.get_running_loop().run_in_executor(
+            self._threads, fingerprint_step, self._fingerprinter, source
+        )
+        try:
+            await self._publisher.publish(outputs)
+        except MessageSizeTooLargeError as error:
+            letter = source.rejected(TooLargeError(f"the fingerprint is too large: {error}"))
+            outputs = [letter]
+            await self._publisher.publish(outputs)
+        for output in outputs:
+            if isinstance(output, VideoRejected):
+                OUTCOMES.labels("fingerprint", output.error).inc()
+            else:
+                OUTCOMES.labels("fingerprint", output.topic).inc()
+        observe_stages("fingerprint", getattr(outputs[0], "stage_seconds", {}))
+
+    async def start(self) -> None:
+        """Connect and begin to read."""
+        await self._publisher.start()
+        await self._app.start()
+
+    async def stop(self) -> None:
+        """Finish what is in flight within the drain time, then leave the group."""
+        await self._drain.drain(self._settings.worker.drain_seconds)
+        await self._app.stop()
+        await self._publisher.stop()
+        self._fingerprinter.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,90 @@
+"""The one way that workers write to Kafka: acknowledged by the broker, tried until it is."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from stream.broker.settings import KafkaSettings
+from stream.events import Event
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 10.0
+
+
+class Publisher:
+    """Publishes events and waits for all in-sync replicas.
+
+    Delivery contract: when `publish` returns, every event is on the topic, in the order given;
+    a broker that is away is waited for, however long. After a crash in the middle the caller's
+    offset has not moved, so the same events come again, with the same ids.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            KafkaError: the cluster doesn't answer.
+        """
+        self._producer = AIOKafkaProducer(
+            **self._kafka.aiokafka_options(),
+            acks="all",
+            enable_idempotence=True,
+            compression_type="gzip",
+            max_request_size=self._kafka.max_message_bytes,
+        )
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Send what is buffered and disconnect."""
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def publish(
+        self, events: Iterable[Event], headers: list[tuple[str, bytes]] | None = None
+    ) -> None:
+        """Publish in order and wait for each acknowledgement."""
+        for event in events:
+            await self.send(event.topic, event.to_bytes(), event.key(), headers=headers)
+
+    async def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        *,
+        partition: int | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
+        """Send one message and wait until the broker has it.
+
+        Raises:
+            MessageSizeTooLargeError: larger than the topic or this client allows; trying again
+                can't help.
+        """
+        assert self._producer is not None, "start() first"
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._producer.send_and_wait(
+                    self._kafka.topic(topic),
+                    value=value,
+                    key=key,
+                    partition=partition,
+                    headers=headers,
+                )
+                return
+            except MessageSizeTooLargeError:
+                raise
+            except KafkaError as error:
+                log.warning("%s is not reachable (%s); again in %.1f s", topic, error, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

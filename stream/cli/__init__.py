@@ -1,0 +1,17 @@
+"""The command `samesource`. One file per noun; heavy imports wait until a command needs them."""
+
+import sys
+
+from stream.cli.app import app
+from stream.errors import SamesourceError
+
+
+def main() -> None:
+    """Run the command; an expected error is one line and exit code 1."""
+    try:
+        app()
+    except SamesourceError as error:
+        from stream.cli.console import stderr
+
+        stderr.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)

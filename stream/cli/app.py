@@ -1,0 +1,49 @@
+"""Joins the commands into one, and reads the settings once for all of them."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.logging import RichHandler
+
+from stream.cli import broker, demo, evaluate, outcomes, submit, topics, worker
+from stream.cli.config import config_app
+from stream.cli.console import stderr
+
+app = typer.Typer(
+    name="samesource",
+    help="Finds which seconds of an uploaded video copy which seconds of which known video.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.add_typer(worker.worker_app, name="worker")
+app.add_typer(topics.topics_app, name="topics")
+app.add_typer(broker.broker_app, name="broker")
+app.add_typer(config_app, name="config")
+app.add_typer(evaluate.evaluate_app, name="evaluate")
+app.command("demo")(demo.demo)
+app.command("submit")(submit.submit)
+app.command("alerts")(outcomes.alerts)
+app.command("rejected")(outcomes.rejected)
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file (TOML). Environment variables win over it.")
+    ] = None,
+) -> None:
+    from stream.settings import load_settings
+
+    settings = load_settings(config)
+    context.obj = settings
+    logging.basicConfig(
+        level=settings.worker.log_level,
+        format="%(name)s: %(message)s",
+        handlers=[RichHandler(console=stderr, show_path=False)],
+    )
+    for chatty in ("aiokafka", "faust", "mode", "kafka"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

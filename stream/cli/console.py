@@ -1,0 +1,11 @@
+"""The consoles of the command: results on stdout, everything else on stderr."""
+
+from rich.console import Console
+
+stdout = Console()
+stderr = Console(stderr=True)
+
+
+def seconds(start: float, end: float) -> str:
+    """A span for people: `12.0–20.5 s`."""
+    return f"{start:.1f}–{end:.1f} s"

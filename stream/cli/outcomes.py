@@ -1,0 +1,94 @@
+"""`samesource alerts` and `samesource rejected`: what came out, for people to read."""
+
+from typing import Annotated
+
+import typer
+
+from stream.cli.console import seconds, stderr, stdout
+from stream.errors import BadEventError
+from stream.events import AlertRaised, VideoRejected, VideoUploaded
+
+
+def alerts(
+    context: typer.Context,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones.")] = False,
+) -> None:
+    """List alerts: which seconds of which upload copy which seconds of which video."""
+    from stream.client import Reader
+
+    shown = 0
+    with Reader(context.obj.kafka, AlertRaised.topic) as reader:
+        for _, message in reader.until_now():
+            shown += _print_alert(message.value())
+        if not shown:
+            stderr.print("no alerts yet")
+        while follow:
+            found = reader.poll(1.0)
+            if found is not None:
+                _print_alert(found[1].value())
+
+
+def rejected(
+    context: typer.Context,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Submit the originals again, after mending.")
+    ] = False,
+    error: Annotated[str | None, typer.Option(help="Only letters with this error code.")] = None,
+) -> None:
+    """List what could not be processed and why, or submit it again."""
+    from stream.client import Reader, send
+    from stream.source import attempts_headers
+
+    with Reader(context.obj.kafka, VideoRejected.topic) as reader:
+        letters = [VideoRejected.from_bytes(found[1].value()) for found in reader.until_now()]
+    letters = [letter for letter in letters if error is None or letter.error == error]
+    for letter in letters:
+        where = f"{letter.source_topic}[{letter.source_partition}]@{letter.source_offset}"
+        stdout.print(
+            f"{letter.video_id or '?'}: {letter.error}: {letter.message} "
+            f"({where}, attempt {letter.attempts})",
+            soft_wrap=True,
+            markup=False,
+        )
+    if not letters:
+        stderr.print("nothing was rejected")
+    if replay:
+        latest = _replayable(letters)
+        send(
+            context.obj.kafka,
+            VideoUploaded.topic,
+            (
+                (upload.key(), upload.to_bytes(), attempts_headers(letter.attempts + 1))
+                for upload, letter in latest
+            ),
+        )
+        stdout.print(f"submitted {len(latest)} again")
+
+
+def _replayable(letters: list[VideoRejected]) -> list[tuple[VideoUploaded, VideoRejected]]:
+    """The last letter of each video whose original is a well-formed upload."""
+    latest: dict[str, tuple[VideoUploaded, VideoRejected]] = {}
+    for letter in letters:
+        if letter.source_topic != VideoUploaded.topic:
+            continue
+        try:
+            upload = VideoUploaded.from_json(letter.event)
+        except BadEventError:
+            continue
+        latest[upload.video_id] = (upload, letter)
+    return list(latest.values())
+
+
+def _print_alert(value: bytes | None) -> int:
+    alert = AlertRaised.from_bytes(value)
+    for segment in alert.segments:
+        ours = seconds(segment.video_start_seconds, segment.video_end_seconds)
+        theirs = seconds(segment.reference_start_seconds, segment.reference_end_seconds)
+        way = " backwards" if segment.reversed else ""
+        stdout.print(
+            f"{alert.video_id} {ours} copies {alert.reference_id} {theirs}{way}, "
+            f"{segment.score:.0%} (alert {alert.alert_id})",
+            soft_wrap=True,
+            markup=False,
+        )
+    return 1

@@ -1,0 +1,62 @@
+"""`samesource submit`: publishes uploads as a platform would, and can wait for the decisions."""
+
+import time
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from stream.cli.console import stderr, stdout
+from stream.errors import BrokerError
+
+
+def submit(
+    context: typer.Context,
+    locations: Annotated[list[str], typer.Argument(metavar="FILES-OR-URIS…")],
+    reference: Annotated[
+        bool, typer.Option("--reference", help="These are to be protected, not checked.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for every decision.")] = False,
+    owner: Annotated[str, typer.Option(help="Who owns the videos.")] = "me",
+    timeout_seconds: Annotated[
+        float, typer.Option(help="With --wait: give up after so long without a decision.")
+    ] = 600.0,
+) -> None:
+    """Submit videos; each one's id is its file name without the ending."""
+    from stream.client import Reader, upload_of
+    from stream.client import submit as send
+    from stream.events import VideoDecided
+
+    kafka = context.obj.kafka
+    role = "reference" if reference else "upload"
+    uploads = [upload_of(location, owner_id=owner, role=role) for location in locations]
+    if not wait:
+        send(kafka, uploads)
+        stdout.print(f"submitted {len(uploads)}; `samesource alerts` shows what is found")
+        return
+    waiting = {upload.video_id for upload in uploads}
+    with Reader(kafka, VideoDecided.topic, from_beginning=False) as reader:
+        send(kafka, uploads)
+        with Progress(console=stderr) as progress:
+            task = progress.add_task("decided", total=len(waiting))
+            deadline = time.monotonic() + timeout_seconds
+            while waiting:
+                if time.monotonic() > deadline:
+                    raise BrokerError(
+                        f"no decision for {timeout_seconds:.0f} s; waiting for {sorted(waiting)}: "
+                        "are workers of all roles running (`samesource worker all`)?"
+                    )
+                found = reader.poll(0.5)
+                if found is None:
+                    continue
+                decision = VideoDecided.from_bytes(found[1].value())
+                if decision.video_id not in waiting:
+                    continue
+                waiting.discard(decision.video_id)
+                deadline = time.monotonic() + timeout_seconds
+                progress.advance(task)
+                progress.console.print(
+                    f"{decision.video_id}: {decision.outcome}, {decision.reason}",
+                    soft_wrap=True,
+                    markup=False,
+                )

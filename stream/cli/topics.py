@@ -1,0 +1,30 @@
+"""`samesource topics`: makes the contract's topics, or says how the cluster's differ."""
+
+import typer
+
+from stream.cli.console import stdout
+
+topics_app = typer.Typer(help="The topics of the contract.", no_args_is_help=True)
+
+
+@topics_app.command("create")
+def create(context: typer.Context) -> None:
+    """Make the topics that are missing; those that are there stay as they are."""
+    from stream.topics import create_topics, load_topics
+
+    kafka = context.obj.kafka
+    create_topics(kafka)
+    stdout.print(f"{len(load_topics())} topics are on {kafka.bootstrap_servers}")
+
+
+@topics_app.command("check")
+def check(context: typer.Context) -> None:
+    """Compare the cluster's topics with the contract; exit code 1 when they differ."""
+    from stream.topics import check_topics
+
+    problems = check_topics(context.obj.kafka)
+    for problem in problems:
+        stdout.print(f"[red]✗[/] {problem}")
+    if problems:
+        raise typer.Exit(1)
+    stdout.print("[green]✓[/] all topics fit the contract")

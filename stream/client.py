@@ -1,0 +1,170 @@
+"""What a platform does from outside: submits uploads and reads outcomes, with plain JSON.
+
+Serves the command line and the demo; uses confluent-kafka, as any other client could.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from stream.broker.settings import KafkaSettings
+from stream.errors import BrokerError, SettingsError
+from stream.events import Event, VideoUploaded
+
+E = TypeVar("E", bound=Event)
+ANSWER_SECONDS = 10.0
+
+
+def upload_of(
+    location: str, *, owner_id: str, role: str = "upload", video_id: str | None = None
+) -> VideoUploaded:
+    """The event of a file or URI; the video id is the file's stem unless one is given.
+
+    Raises:
+        SettingsError: no such file.
+    """
+    if "://" in location:
+        uri, stem = location, Path(location.split("?")[0]).stem
+    else:
+        path = Path(location).expanduser().resolve()
+        if not path.is_file():
+            raise SettingsError(f"no file {location}: name files, or URIs like https://…")
+        uri, stem = path.as_uri(), path.stem
+    return VideoUploaded.from_json(
+        {"video_id": video_id or stem, "uri": uri, "owner_id": owner_id, "role": role}
+    )
+
+
+def submit(kafka: KafkaSettings, uploads: Iterable[VideoUploaded]) -> None:
+    """Publish uploads and wait for the broker's acknowledgement of each.
+
+    Raises:
+        BrokerError: the broker didn't take them all.
+    """
+    send(kafka, VideoUploaded.topic, ((event.key(), event.to_bytes(), []) for event in uploads))
+
+
+def send(
+    kafka: KafkaSettings,
+    topic: str,
+    messages: Iterable[tuple[bytes | None, bytes, list[tuple[str, bytes]]]],
+) -> None:
+    """Publish (key, value, headers) and wait until the broker has them all.
+
+    Raises:
+        BrokerError: the broker didn't take them all.
+    """
+    failed: list[str] = []
+
+    def delivered(error: object, _message: Message) -> None:
+        if error is not None:
+            failed.append(str(error))
+
+    producer = Producer(
+        {**kafka.librdkafka_options(), "acks": "all", "message.timeout.ms": 30_000, "log_level": 0}
+    )
+    for key, value, headers in messages:
+        producer.produce(
+            kafka.topic(topic), value=value, key=key, headers=headers, on_delivery=delivered
+        )
+        producer.poll(0)
+    left = producer.flush(35)
+    if failed or left:
+        raise BrokerError(_unreachable(kafka, failed[0] if failed else f"{left} messages not sent"))
+
+
+class Reader:
+    """Reads topics of the contract from now or from the beginning, without a consumer group."""
+
+    def __init__(self, kafka: KafkaSettings, *topics: str, from_beginning: bool = True) -> None:
+        self._kafka = kafka
+        self._consumer = Consumer(
+            {
+                **kafka.librdkafka_options(),
+                "group.id": f"{kafka.topic_prefix}samesource-reader",
+                "enable.auto.commit": False,
+                "enable.partition.eof": False,
+                "fetch.message.max.bytes": kafka.max_message_bytes,
+                "log_level": 0,
+            }
+        )
+        start = OFFSET_BEGINNING if from_beginning else OFFSET_END
+        self._partitions = [
+            TopicPartition(kafka.topic(topic), partition, start)
+            for topic in topics
+            for partition in self._partition_numbers(topic)
+        ]
+        if not from_beginning:  # fix "now" before the caller does anything
+            for partition in self._partitions:
+                partition.offset = self._watermarks(partition)[1]
+        self._consumer.assign(self._partitions)
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def poll(self, seconds: float) -> tuple[str, Message] | None:
+        """The next message and its contract topic, or None after `seconds`.
+
+        Raises:
+            BrokerError: the broker reports an error.
+        """
+        message = self._consumer.poll(seconds)
+        if message is None:
+            return None
+        if message.error() is not None:
+            raise BrokerError(_unreachable(self._kafka, str(message.error())))
+        return str(message.topic()).removeprefix(self._kafka.topic_prefix), message
+
+    def until_now(self) -> Iterator[tuple[str, Message]]:
+        """Everything that is on the topics at the time of the call."""
+        ends = {
+            (partition.topic, partition.partition): self._watermarks(partition)
+            for partition in self._partitions
+        }
+        left = {key for key, (low, high) in ends.items() if low < high}
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while left and time.monotonic() < deadline:
+            found = self.poll(0.5)
+            if found is None:
+                continue
+            deadline = time.monotonic() + ANSWER_SECONDS
+            message = found[1]
+            key = (str(message.topic()), int(message.partition() or 0))
+            if int(message.offset() or 0) + 1 >= ends[key][1]:
+                left.discard(key)
+            yield found
+
+    def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
+        low, high = self._consumer.get_watermark_offsets(partition, timeout=ANSWER_SECONDS)
+        return int(low), int(high)
+
+    def _partition_numbers(self, topic: str) -> list[int]:
+        name = self._kafka.topic(topic)
+        try:
+            found = self._consumer.list_topics(name, timeout=ANSWER_SECONDS).topics[name]
+        except KafkaException as error:
+            raise BrokerError(_unreachable(self._kafka, str(error))) from error
+        if found.error is not None or not found.partitions:
+            raise BrokerError(f"no topic {name}: make the topics with `samesource topics create`")
+        return sorted(found.partitions)
+
+
+def _unreachable(kafka: KafkaSettings, problem: str) -> str:
+    return (
+        f"Kafka at {kafka.bootstrap_servers}: {problem}. Start one with `samesource broker "
+        "start`, or set SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS"
+    )

@@ -1,0 +1,23 @@
+"""Prometheus metrics of the workers: outcomes, stage times, log positions."""
+
+from collections.abc import Mapping
+
+from prometheus_client import Counter, Gauge, Histogram
+
+OUTCOMES = Counter("samesource_outcomes", "Events published, by kind", ["role", "outcome"])
+STAGES = Histogram(
+    "samesource_stage_seconds",
+    "Wall-clock seconds of a stage for one video",
+    ["role", "stage"],
+    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
+)
+LOG_POSITION = Gauge("samesource_log_position", "Next log offset to read", ["shard"])
+LOG_LAG = Gauge("samesource_log_lag", "Log entries not read yet", ["shard"])
+LIBRARY_FRAMES = Gauge("samesource_library_frames", "Key frames in the shard", ["shard"])
+SNAPSHOT_OFFSET = Gauge("samesource_snapshot_offset", "Log offset of the last snapshot", ["shard"])
+
+
+def observe_stages(role: str, stage_seconds: Mapping[str, float]) -> None:
+    """Record one video's stage times."""
+    for stage, seconds in stage_seconds.items():
+        STAGES.labels(role, stage).observe(seconds)
