@@ -33,6 +33,8 @@ class EmbeddedBroker:
     - So a single batch above 5 MiB (a fingerprint of more than about four hours) can be read only
       when it is the first of its partition; after others it is dropped as it arrives, although
       the producer is told that it was stored. Long videos need a real broker.
+    - A consumer group's first join is quick; every later rebalance waits for the members' session
+      timeout less a second.
     - No compaction, no topic configuration, no security; a record's size isn't checked.
     - A topic that isn't in the contract is made on first use, with 4 partitions.
     """

@@ -1,0 +1,121 @@
+"""The topics of the contract, made and checked on a real cluster."""
+
+import time
+
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
+
+from stream.broker.settings import KafkaSettings
+from stream.errors import BrokerError
+from stream.topics import check_topics, create_topics, load_topics
+
+
+def admin_of(kafka: KafkaSettings) -> AdminClient:
+    return AdminClient(kafka.librdkafka_options())
+
+
+def config_of(kafka: KafkaSettings, topic: str, key: str) -> str:
+    resource = ConfigResource(ResourceType.TOPIC, kafka.topic(topic))
+    admin = admin_of(kafka)
+    return str(admin.describe_configs([resource])[resource].result(timeout=10)[key].value)
+
+
+def alter(kafka: KafkaSettings, topic: str, key: str, value: str) -> None:
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, kafka.topic(topic), incremental_configs=[entry])
+    admin = admin_of(kafka)
+    admin.incremental_alter_configs([resource])[resource].result(timeout=10)
+    deadline = time.monotonic() + 10
+    while config_of(kafka, topic, key) != value:
+        assert time.monotonic() < deadline, f"{topic} never got {key}={value}"
+        time.sleep(0.05)
+
+
+def test_made_topics_fit_the_contract(kafka_settings: KafkaSettings) -> None:
+    assert check_topics(kafka_settings) == []
+
+
+def test_every_topic_has_the_prefix_and_its_partitions(kafka_settings: KafkaSettings) -> None:
+    found = admin_of(kafka_settings).list_topics(timeout=10).topics
+    ours = {
+        name: len(topic.partitions)
+        for name, topic in found.items()
+        if name.startswith(kafka_settings.topic_prefix)
+    }
+    assert ours == {kafka_settings.topic(topic.name): topic.partitions for topic in load_topics()}
+
+
+def test_making_topics_again_changes_nothing(kafka_settings: KafkaSettings) -> None:
+    alter(kafka_settings, "alert.raised", "retention.ms", "-1")
+    create_topics(kafka_settings)
+    assert check_topics(kafka_settings) == []
+    assert config_of(kafka_settings, "alert.raised", "retention.ms") == "-1"
+
+
+def test_every_missing_topic_is_named(empty_kafka_settings: KafkaSettings) -> None:
+    problems = check_topics(empty_kafka_settings)
+    assert len(problems) == len(load_topics())
+    for problem, topic in zip(problems, load_topics(), strict=True):
+        assert empty_kafka_settings.topic(topic.name) in problem
+        assert "samesource topics create" in problem
+
+
+def test_a_topic_that_was_half_made_is_completed(empty_kafka_settings: KafkaSettings) -> None:
+    kafka = empty_kafka_settings
+    topic = NewTopic(kafka.topic("video.uploaded"), num_partitions=8, replication_factor=1)
+    admin = admin_of(kafka)
+    for future in admin.create_topics([topic]).values():
+        future.result(timeout=10)
+    create_topics(kafka)
+    assert len(check_topics(kafka)) == 1, "only the retention of the topic made by hand differs"
+    assert "retention.ms" in check_topics(kafka)[0]
+
+
+def test_added_partitions_are_seen(kafka_settings: KafkaSettings) -> None:
+    log = kafka_settings.topic("video.fingerprinted")
+    admin = admin_of(kafka_settings)
+    admin.create_partitions([NewPartitions(log, 2)])[log].result(timeout=10)
+    deadline = time.monotonic() + 10
+    while not (problems := check_topics(kafka_settings)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert problems == [
+        f"{log} has 2 partitions, expected 1: its order must be total, so make it anew with one "
+        "partition"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("cleanup.policy", "delete"), ("max.message.bytes", "1048588")],
+)
+def test_a_wrong_setting_is_a_sentence_with_what_was_expected(
+    kafka_settings: KafkaSettings, key: str, value: str
+) -> None:
+    alter(kafka_settings, "video.fingerprinted", key, value)
+    [problem] = check_topics(kafka_settings)
+    assert f"{kafka_settings.topic('video.fingerprinted')} has {key} {value}, expected" in problem
+
+
+def test_more_copies_than_brokers_is_an_error_that_names_the_setting(
+    empty_kafka_settings: KafkaSettings,
+) -> None:
+    kafka = empty_kafka_settings.model_copy(update={"replication_factor": 3})
+    with pytest.raises(BrokerError, match="kafka.replication_factor = 3") as caught:
+        create_topics(kafka)
+    assert isinstance(caught.value.__cause__, KafkaException)
+
+
+def test_a_cluster_that_is_not_there_is_an_error_with_the_cure_within_ten_seconds() -> None:
+    started = time.monotonic()
+    with pytest.raises(BrokerError, match=r"127.0.0.1:1 .*refused.*samesource broker start"):
+        create_topics(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    assert time.monotonic() - started < 15
