@@ -245,8 +245,9 @@ class _Cluster:
             raise BrokerError(self._refused("reading the topics' configuration", error)) from error
 
     def _refused(self, what: str, error: KafkaException) -> str:
+        why = error.args[0].str().rstrip(".")
         return (
-            f"Kafka at {self.kafka.bootstrap_servers} refused {what}: {error.args[0].str().rstrip(chr(46))}. Check "
-            f"that the user may do this, and that there are kafka.replication_factor = "
+            f"Kafka at {self.kafka.bootstrap_servers} refused {what}: {why}. Check that the user "
+            "may do this, and that there are kafka.replication_factor = "
             f"{self.kafka.replication_factor} brokers"
         )
