@@ -52,7 +52,8 @@ class LocalKafka:
         Args:
             folder: data, log and pid file; made when missing.
             port: the loopback port; 0 is the folder's former port, or a free one.
-            properties: broker properties on top of `kafka/local/server.properties`.
+            properties: broker properties on top of `kafka/local/server.properties`, with the
+                same `${names}` to fill in.
         """
         self.folder = folder.resolve()
         self._wanted_port = port
@@ -155,16 +156,18 @@ class LocalKafka:
         return int(listeners.rpartition(":")[2])
 
     def _write_properties(self) -> None:
-        port = self._wanted_port or self._former_port() or _free_port()
+        port = self._wanted_port or self._former_port() or free_port()
         if _answers(port):
             raise BrokerError(
                 f"port {port} is taken by another process: end it, or name another port"
             )
-        text = Template((SOURCE / "server.properties").read_text()).substitute(
-            port=port, controller_port=_free_port(), data_folder=self.folder / "data"
-        )
         extra = "".join(f"{key}={value}\n" for key, value in self._properties.items())
-        self._properties_file.write_text(text + extra)
+        template = Template((SOURCE / "server.properties").read_text() + extra)
+        self._properties_file.write_text(
+            template.substitute(
+                port=port, controller_port=free_port(), data_folder=self.folder / "data"
+            )
+        )
 
     def _format_storage(self, java: str, jars: Path) -> None:
         if (self.folder / "data" / "meta.properties").is_file():
@@ -221,7 +224,8 @@ class LocalKafka:
             )
 
     def _log_tail(self) -> str:
-        return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-15:])
+        lines = self._log_file.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if not line.startswith("\tat ")][-15:])
 
 
 def fetch_jars() -> Path:
@@ -268,7 +272,8 @@ def _tool(name: str) -> str:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 

@@ -1,0 +1,25 @@
+# The service: one image for every role; `docker-compose.yml` names the role. The tree is installed in
+# place, because kafka/topics.toml and configs/ are read from it.
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /app
+
+# Dependencies first: they change less often than the code, and this layer is the slow one.
+COPY pyproject.toml ./
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /tmp/requirements.txt \
+    && pip install -r /tmp/requirements.txt
+
+COPY README.md ./
+COPY models ./models
+COPY stream ./stream
+COPY kafka ./kafka
+COPY configs ./configs
+RUN pip install --no-deps -e . \
+    && useradd --system --uid 10001 --no-create-home samesource \
+    && install -d -o samesource -g samesource /var/lib/samesource
+
+USER samesource
+WORKDIR /var/lib/samesource
+ENTRYPOINT ["samesource"]
+CMD ["--help"]

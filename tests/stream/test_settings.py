@@ -1,0 +1,163 @@
+"""The settings: which source wins, what is refused in which words, what clients are given."""
+
+import os
+import re
+import ssl
+import tomllib
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from pydantic import SecretStr
+
+from stream.broker.settings import KafkaSettings
+from stream.errors import SettingsError
+from stream.settings import Settings, load_settings
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SAMESOURCE_")]:
+        monkeypatch.delenv(name)
+
+
+def file_with(folder: Path, text: str) -> Path:
+    path = folder / "settings.toml"
+    path.write_text(text)
+    return path
+
+
+def test_environment_wins_over_file_and_file_over_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = file_with(tmp_path, '[kafka]\ntopic_prefix = "file."\nreplication_factor = 2\n')
+    monkeypatch.setenv("SAMESOURCE_KAFKA__TOPIC_PREFIX", "environment.")
+    kafka = load_settings(file).kafka
+    assert (kafka.topic_prefix, kafka.replication_factor) == ("environment.", 2)
+    assert kafka.bootstrap_servers == KafkaSettings().bootstrap_servers
+
+
+def test_an_argument_wins_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMESOURCE_LIBRARY__SHARDS", "2")
+    assert load_settings(library={"shards": 3}).library.shards == 3
+
+
+def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMESOURCE_CONFIG", str(file_with(tmp_path, "[library]\nshards = 5\n")))
+    assert load_settings().library.shards == 5
+
+
+def test_one_file_does_not_leak_into_the_next_load(tmp_path: Path) -> None:
+    load_settings(file_with(tmp_path, "[library]\nshards = 5\n"))
+    assert load_settings().library.shards == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[kafka]\nbotstrap = "a:1"\n', "kafka.botstrap = 'a:1'"),
+        ("[kafak]\n", "kafak = {}"),
+        ('[library]\nshards = "many"\n', "library.shards = 'many'"),
+        ("[library]\nshards = 0\n", "library.shards = 0"),
+        ('[kafka]\ntopic_prefix = "a b"\n', "kafka.topic_prefix = 'a b'"),
+        ('[kafka]\nsecurity_protocol = "TLS"\n', "kafka.security_protocol = 'TLS'"),
+        ("[kafka\n", "settings.toml"),
+    ],
+)
+def test_a_wrong_file_is_an_error_with_key_value_and_file(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)) as caught:
+        load_settings(file_with(tmp_path, text))
+    assert "settings.toml" in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no settings file at .*gone.toml"):
+        load_settings(tmp_path / "gone.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("SAMESOURCE_KAFKA__BOTSTRAP", "botstrap"),
+        ("SAMESOURCE_KAFAK__BOOTSTRAP_SERVERS", "SAMESOURCE_KAFAK__BOOTSTRAP_SERVERS"),
+        ("SAMESOURCE_LIBRARY__SHARDS", "library.shards = 'x'"),
+    ],
+)
+def test_a_wrong_variable_is_an_error_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        load_settings()
+
+
+def test_the_shipped_default_file_is_the_defaults() -> None:
+    assert load_settings(CONFIGS / "default.toml").model_dump() == load_settings().model_dump()
+
+
+def test_the_shipped_default_file_names_every_setting() -> None:
+    text = (CONFIGS / "default.toml").read_text()
+    uncommented = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))
+    assert {section: set(keys) for section, keys in uncommented.items()} == {
+        section: set(type(part).model_fields) for section, part in Settings()
+    }
+
+
+def test_the_production_file_asks_for_security_and_copies() -> None:
+    settings = load_settings(CONFIGS / "production.toml")
+    assert settings.kafka.uses_tls and settings.kafka.uses_sasl
+    assert settings.kafka.replication_factor == 3
+    assert "file" not in settings.fetch.schemes
+
+
+SASL_SSL = KafkaSettings(
+    bootstrap_servers="127.0.0.1:1",
+    security_protocol="SASL_SSL",
+    sasl_mechanism="SCRAM-SHA-256",
+    sasl_username="ann",
+    sasl_password=SecretStr("hunter2"),
+)
+
+
+async def test_aiokafka_is_given_the_security_settings() -> None:
+    options = SASL_SSL.aiokafka_options()
+    assert isinstance(options.pop("ssl_context"), ssl.SSLContext)
+    assert options == {
+        "bootstrap_servers": "127.0.0.1:1",
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-256",
+        "sasl_plain_username": "ann",
+        "sasl_plain_password": "hunter2",
+    }
+    producer = AIOKafkaProducer(**SASL_SSL.aiokafka_options())  # refuses unknown options
+    await producer.stop()
+
+
+def test_librdkafka_is_given_the_security_settings() -> None:
+    kafka = SASL_SSL.model_copy(update={"ssl_cafile": ssl.get_default_verify_paths().cafile})
+    options = kafka.librdkafka_options()
+    assert options["sasl.username"] == "ann" and options["sasl.password"] == "hunter2"
+    assert options["ssl.ca.location"] == kafka.ssl_cafile
+    Producer({**options, "log_level": 0})  # refuses options that it doesn't know
+    AdminClient({**options, "log_level": 0})
+
+
+def test_a_plain_connection_is_given_no_security_settings() -> None:
+    kafka = KafkaSettings(sasl_username="ann", sasl_password=SecretStr("hunter2"))
+    assert kafka.ssl_context() is None
+    assert set(kafka.librdkafka_options()) == {"bootstrap.servers", "security.protocol"}
+    assert not any("sasl" in name for name in kafka.aiokafka_options())
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "hunter2" not in repr(SASL_SSL) + SASL_SSL.model_dump_json()
+
+
+def test_the_prefix_goes_in_front_of_a_topic() -> None:
+    assert KafkaSettings(topic_prefix="eu.").topic("alert.raised") == "eu.alert.raised"
