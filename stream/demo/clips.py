@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from itertools import chain
 from multiprocessing import get_context
 from os import cpu_count
 from pathlib import Path
+from signal import SIG_IGN, SIGINT, signal
 
 from PIL import Image
 
@@ -30,13 +33,13 @@ def make_demo_videos(folder: Path, progress: Progress, plan: Plan = PLAN) -> Dem
         plan: what to make.
     """
     total = len(plan.references) + len(plan.uploads)
-    context = get_context("spawn")  # no copies of the caller's threads and sockets
-    with ProcessPoolExecutor(min(cpu_count() or 1, MOST_PROCESSES), context) as pool:
-        made = _make_all(pool, folder, "references", plan.references)
+    progress(0, total)
+    with _processes() as pool:
+        made = chain(
+            _make_all(pool, folder, "references", plan.references),
+            _make_all(pool, folder, "uploads", plan.uploads),
+        )
         for done, _ in enumerate(made, start=1):
-            progress(done, total)
-        made = _make_all(pool, folder, "uploads", plan.uploads)
-        for done, _ in enumerate(made, start=len(plan.references) + 1):
             progress(done, total)
     if plan.broken is not None:
         _cut_off(_file(folder, "uploads", plan.broken))
@@ -80,6 +83,21 @@ def make_clip(clip: Clip, folder: Path, kind: str) -> Path:
     pictures = (picture for shot in clip.shots for picture in _pictures(shot, folder, clip.name))
     write_video(path, pictures, quality=clip.quality)
     return path
+
+
+@contextmanager
+def _processes() -> Iterator[Executor]:
+    """One process per core, that let the caller alone decide about Ctrl-C."""
+    pool = ProcessPoolExecutor(
+        min(cpu_count() or 1, MOST_PROCESSES),
+        get_context("spawn"),  # no copies of the caller's threads and sockets
+        initializer=signal,
+        initargs=(SIGINT, SIG_IGN),
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _make_all(pool: Executor, folder: Path, kind: str, clips: Iterable[Clip]) -> Iterator[Path]:

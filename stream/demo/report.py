@@ -1,0 +1,197 @@
+"""The demo's closing words: a table of every upload beside the truth, totals, and what is wrong."""
+
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from stream.demo.demo_set import DemoSet, Pair
+from stream.demo.screen import COLOURS, span_text
+from stream.demo.tally import Story, Tally, covered_share
+from stream.events import MatchedSegment
+
+LEAST_SHARE = 0.5
+"""A copied span counts as found when this share of it is in the alert, on both sides."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The alerts of a demo held against its truth, as pairs (upload, what it copies).
+
+    Attributes:
+        found: copied, with an alert.
+        partly: of the found, those with a span that isn't covered by half on both sides.
+        missed: copied, without an alert.
+        extra: known not to be copied, but with an alert.
+        unjudged: with an alert, and nobody said whether they are copied.
+    """
+
+    found: frozenset[Pair]
+    partly: frozenset[Pair]
+    missed: frozenset[Pair]
+    extra: frozenset[Pair]
+    unjudged: frozenset[Pair]
+
+    @classmethod
+    def of(cls, demo: DemoSet, tally: Tally) -> "Verdict":
+        """Compare what was found with what is known."""
+        alerted, copied = frozenset(tally.alerts), frozenset(demo.truth)
+        found = alerted & copied
+        return cls(
+            found=found,
+            partly=frozenset(
+                pair
+                for pair in found
+                if not all(covers(tally.alerts[pair].segments, span) for span in demo.truth[pair])
+            ),
+            missed=copied - alerted,
+            extra=frozenset(pair for pair in alerted - copied if demo.judges(pair)),
+            unjudged=frozenset(pair for pair in alerted - copied if not demo.judges(pair)),
+        )
+
+
+def covers(segments: list[MatchedSegment], truth: MatchedSegment) -> bool:
+    """Whether at least half of a true span is in the segments, on both sides."""
+    ours = [(segment.video_start_seconds, segment.video_end_seconds) for segment in segments]
+    theirs = [
+        (segment.reference_start_seconds, segment.reference_end_seconds) for segment in segments
+    ]
+    return (
+        covered_share(truth.video_start_seconds, truth.video_end_seconds, ours) >= LEAST_SHARE
+        and covered_share(truth.reference_start_seconds, truth.reference_end_seconds, theirs)
+        >= LEAST_SHARE
+    )
+
+
+def problems_of(demo: DemoSet, tally: Tally) -> list[str]:
+    """What went wrong, as sentences; empty for a good demo.
+
+    Every video must have exactly one decision. Of the demo's own clips each copy must be found,
+    nothing else, and only the broken ones rejected; on other videos mistakes are figures.
+    """
+    problems = []
+    if unanswered := tally.unanswered():
+        problems.append(
+            f"no decision for {', '.join(unanswered)}: see what the workers said above, or run "
+            "again with SAMESOURCE_WORKER__LOG_LEVEL=DEBUG"
+        )
+    if twice := tally.told_twice():
+        problems.append(f"more than one decision for {', '.join(twice)}: please report this")
+    return problems + (_wrong_answers(demo, tally) if demo.made else [])
+
+
+def _wrong_answers(demo: DemoSet, tally: Tally) -> list[str]:
+    verdict = Verdict.of(demo, tally)
+    decisions = [story.decision for story in tally.stories.values() if story.decision is not None]
+    rejected = {decision.video_id for decision in decisions if decision.outcome == "rejected"}
+    named = {
+        "not found": verdict.missed,
+        "found in part": verdict.partly,
+        "found, but not there": verdict.extra,
+    }
+    problems = [
+        f"{what}: {', '.join(f'{video} in {of}' for video, of in sorted(pairs))}"
+        for what, pairs in named.items()
+        if pairs
+    ]
+    if taken := sorted(demo.broken - rejected):
+        problems.append(f"broken, but not rejected: {', '.join(taken)}")
+    if refused := sorted(rejected - demo.broken):
+        problems.append(f"whole, but rejected: {', '.join(refused)}")
+    return problems
+
+
+def closing_table(demo: DemoSet, tally: Tally) -> Table:
+    """One row per upload and finding, with the found seconds beside the true ones."""
+    table = Table(title="What was found", title_justify="left", title_style="bold")
+    for heading in ("upload", "outcome", "seconds that copy", "of", "the truth", ""):
+        table.add_column(heading)
+    table.add_column("took", justify="right")
+    verdict = Verdict.of(demo, tally)
+    for story in tally.stories.values():
+        pairs = sorted(
+            pair for pair in tally.alerts.keys() | demo.truth.keys() if pair[0] == story.video_id
+        )
+        if story.role == "reference" and not pairs and story.rejection is None:
+            continue
+        outcome = "[bold red]no answer[/]"
+        if story.decision is not None:
+            outcome = f"[{COLOURS[story.decision.outcome]}]{story.decision.outcome}[/]"
+        took = "" if story.took_seconds is None else f"{story.took_seconds:.1f} s"
+        head = (escape(story.video_id), outcome)
+        for number, pair in enumerate(pairs):
+            table.add_row(
+                *(head if number == 0 else ("", "")),
+                *_finding(demo, tally, pair),
+                _mark(verdict, pair),
+                took if number == 0 else "",
+            )
+        if not pairs:
+            table.add_row(*head, _why(story), "", "", _empty_mark(demo, story), took)
+    return table
+
+
+def totals(demo: DemoSet, tally: Tally, wall_seconds: float) -> RenderableType:
+    """The figures of the run, and where to go next."""
+    verdict, video_seconds = Verdict.of(demo, tally), tally.video_seconds()
+    labelled = len(verdict.found) + len(verdict.missed)
+    lines = [
+        f"{len(tally.stories)} videos, {video_seconds:.0f} s of footage, decided in "
+        f"{wall_seconds:.1f} s: {video_seconds / max(wall_seconds, 1e-9):.1f}x real time"
+    ]
+    count = len(tally.alerts)
+    alerts = "1 alert" if count == 1 else f"{count} alerts"
+    if labelled:
+        share = len(verdict.found) / labelled
+        alerts += f"; of {labelled} copied pairs {len(verdict.found)} found ({share:.0%})"
+    innocent = (
+        "" if demo.judged is None else f" of {len(demo.judged - demo.truth.keys())} uncopied pairs"
+    )
+    if demo.judged is None or demo.judged - demo.truth.keys():
+        alerts += f"; {len(verdict.extra)} false{innocent}"
+    if verdict.unjudged:
+        alerts += f"; {len(verdict.unjudged)} that no label speaks of"
+    lines += [
+        alerts,
+        "",
+        "Next: `make demo VIDEOS=folder` takes your own videos, `make demo BROKER=kafka` a real",
+        "Apache Kafka; `samesource --help` has the commands to run the service on your cluster.",
+    ]
+    return Group(*(Text(line) for line in lines))
+
+
+def _finding(demo: DemoSet, tally: Tally, pair: Pair) -> tuple[str, str, str]:
+    """The cells: found seconds, of what, true seconds (upload ← reference)."""
+    alert = tally.alerts.get(pair)
+    found = "\n".join(_both(segment) for segment in alert.segments) if alert else "–"
+    truth = "\n".join(_both(segment) for segment in demo.truth.get(pair, [])) or "–"
+    return found, escape(pair[1]), truth
+
+
+def _both(segment: MatchedSegment) -> str:
+    ours = span_text(segment.video_start_seconds, segment.video_end_seconds)
+    theirs = span_text(segment.reference_start_seconds, segment.reference_end_seconds)
+    return f"{ours} ← {theirs}"
+
+
+def _mark(verdict: Verdict, pair: Pair) -> str:
+    if pair in verdict.partly:
+        return "[yellow]in part[/]"
+    if pair in verdict.found:
+        return "[green]✓ found[/]"
+    if pair in verdict.missed:
+        return "[red]✗ missed[/]"
+    return "[red]✗ extra[/]" if pair in verdict.extra else "[dim]not labelled[/]"
+
+
+def _empty_mark(demo: DemoSet, story: Story) -> str:
+    rejected = story.rejection is not None
+    if story.decision is None:
+        return "[red]✗[/]"
+    return "[green]✓[/]" if demo.made and rejected == (story.video_id in demo.broken) else ""
+
+
+def _why(story: Story) -> str:
+    return "" if story.rejection is None else f"[yellow]{story.rejection.error}[/]"
