@@ -11,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.frames import is_blank
+
+TILES = 8
+REPEAT_DIFFERENCE = 1.0
+
 
 class KeyFrameSettings(BaseModel):
     """Which candidate frames become key frames."""
@@ -36,3 +41,52 @@ class KeyFrameSelector(Protocol):
             (K,) ascending indices into the candidates; empty when every frame is blank.
         """
         ...
+
+
+def is_repeat(before: NDArray[np.uint8], frame: NDArray[np.uint8]) -> bool:
+    """Whether a frame shows the same as another one, but for the noise of a codec.
+
+    Every one of 8x8 tiles must agree, so that a small thing that moves is seen.
+
+    Args:
+        before: (S, S, 3) uint8.
+        frame: (S, S, 3) uint8.
+    """
+    side = before.shape[0] // TILES * TILES
+    difference = np.abs(before[:side, :side].astype(np.int16) - frame[:side, :side])
+    tile = side // TILES
+    tiles = difference.reshape(TILES, tile, TILES, tile, 3).mean(axis=(1, 3, 4))  # (8, 8)
+    return bool(tiles.max() < REPEAT_DIFFERENCE)
+
+
+class EvenSelector:
+    """Keeps the candidate nearest to each even time, without blanks and repeats.
+
+    A repeat is left out while less than `max_gap_seconds` have passed since the last kept frame.
+    """
+
+    def __init__(self, settings: KeyFrameSettings) -> None:
+        self._settings = settings
+
+    def select(self, frames: NDArray[np.uint8], seconds: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Indices of the key frames; see `KeyFrameSelector.select`."""
+        kept: list[int] = []
+        for index in self._even(seconds):
+            if is_blank(frames[index]):
+                continue
+            if (
+                kept
+                and seconds[index] - seconds[kept[-1]] < self._settings.max_gap_seconds
+                and is_repeat(frames[kept[-1]], frames[index])
+            ):
+                continue
+            kept.append(index)
+        return np.array(kept, np.intp)
+
+    def _even(self, seconds: NDArray[np.float32]) -> list[int]:
+        """The candidate nearest to each multiple of `every_seconds` that has one around it."""
+        position = seconds.astype(np.float64) / self._settings.every_seconds
+        slots = np.rint(position)
+        order = np.lexsort((np.abs(position - slots), slots))
+        nearest: list[int] = order[np.unique(slots[order], return_index=True)[1]].tolist()
+        return nearest

@@ -1,0 +1,268 @@
+"""What runs in a decoder's child process: one video file in, a spool of prepared frames out.
+
+Its parent is `stream.decode.decoder`. A crash, a leak or an endless loop in here ends the child
+and costs one video.
+"""
+
+import ctypes
+import itertools
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import av.error
+import av.logging
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from models.keyframes.even import is_repeat
+from stream.decode.packets import check_pixels, open_video, read_table, readable_packets
+from stream.decode.pictures import Pictures
+from stream.decode.sampling import PacketTable, SamplingPlan, even_times, plan_sampling
+from stream.decode.settings import DecodeSettings
+from stream.errors import CorruptError, TooLargeError
+
+Strategy = Literal["key_frames", "groups", "every_frame"]
+PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a child reports; the frames themselves are in the spool file.
+
+    Attributes:
+        seconds: of each spooled frame, ascending.
+        decoded_frames: that the codec gave; samples and what they refer to.
+        broken: packets that could not be read or decoded.
+        cpu_seconds: of the child, for this video.
+    """
+
+    seconds: list[float]
+    duration_seconds: float
+    decoded_frames: int
+    packets: int
+    broken: int
+    strategy: Strategy
+    cpu_seconds: float
+
+
+def prepare_child(parent: int, memory_bytes: int) -> None:
+    """Once per child: end with the parent, and never take more memory than allowed."""
+    av.logging.set_level(None)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -> Decoded:
+    """Decode evenly spaced frames into a file.
+
+    Args:
+        path: the video.
+        spool: written: (N, size, size, 3) uint8 RGB, prepared, in order of time.
+        size: side of a frame in pixels.
+        settings: sampling and limits.
+
+    Raises:
+        RejectedError: the video can't be used; its code says why.
+    """
+    began = time.process_time()
+    try:
+        table = read_table(path, settings)
+        with spool.open("wb") as file:
+            sink = _Spool(file.write, size, settings)
+            counts = _decode_into(sink, path, table, settings)
+    except MemoryError as error:
+        raise TooLargeError(
+            f"decoding takes more than decode.memory_bytes = {settings.memory_bytes}"
+        ) from error
+    _check_yield(sink, counts, table, settings)
+    return Decoded(
+        seconds=sink.seconds,
+        duration_seconds=table.duration_seconds,
+        decoded_frames=counts.frames,
+        packets=len(table),
+        broken=table.broken + counts.broken,
+        strategy=counts.strategy,
+        cpu_seconds=time.process_time() - began,
+    )
+
+
+class _Spool:
+    """Writes samples, leaving out repeats within the bounded gap."""
+
+    def __init__(self, write: Callable[[bytes], int], size: int, settings: DecodeSettings) -> None:
+        self.seconds: list[float] = []
+        self.samples = 0
+        self._write = write
+        self._pictures = Pictures(size)
+        self._gap = settings.repeat_gap_seconds
+        self._settings = settings
+        self._source: VideoFrame | None = None
+        self._picture = np.empty((0, 0, 3), np.uint8)
+        self._last = self._picture
+
+    def add(self, frame: VideoFrame, seconds: float) -> None:
+        """Take a frame as the sample of a time; the same frame may come for several."""
+        self.samples += 1
+        if frame is not self._source:
+            check_pixels(frame.width, frame.height, self._settings)
+            self._picture = self._pictures.picture(frame)
+            self._source = frame
+        if self.seconds:
+            if seconds <= self.seconds[-1]:
+                return
+            if seconds - self.seconds[-1] < self._gap and is_repeat(self._last, self._picture):
+                return
+        self._write(self._picture.tobytes())
+        self._last = self._picture
+        self.seconds.append(seconds)
+
+
+@dataclass
+class _Counts:
+    strategy: Strategy
+    wanted: int = 0
+    frames: int = 0
+    broken: int = 0
+
+
+def _decode_into(sink: _Spool, path: Path, table: PacketTable, settings: DecodeSettings) -> _Counts:
+    if not table.complete:
+        return _follow(sink, path, table, settings)
+    plan = plan_sampling(
+        table,
+        frames_per_second=settings.frames_per_second,
+        tolerance_seconds=settings.tolerance_seconds,
+    )
+    only_keys = bool(table.key[plan.feed].all())
+    counts = _Counts("key_frames" if only_keys else "groups", wanted=len(plan.sample_pts))
+    _keep_samples(sink, _planned_frames(path, plan, counts, settings), table, plan)
+    return counts
+
+
+def _keep_samples(
+    sink: _Spool, frames: Iterator[VideoFrame], table: PacketTable, plan: SamplingPlan
+) -> None:
+    """Match frames, in order of presentation, with the samples of the plan.
+
+    A sample whose own frame is broken is given by the frame that was shown before it.
+    """
+    waiting = 0
+    before: VideoFrame | None = None
+    origin = int(table.pts[table.shown].min())
+    for frame in frames:
+        if frame.pts is None or frame.is_corrupt:
+            continue
+        while waiting < len(plan.sample_pts) and plan.sample_pts[waiting] <= frame.pts:
+            own = plan.sample_pts[waiting] == frame.pts
+            if own:
+                sink.add(frame, float(plan.sample_seconds[waiting]))
+            elif before is not None and before.pts is not None and before.pts >= origin:
+                unit = float(before.time_base or 0)
+                sink.add(before, (before.pts - origin) * unit)
+            waiting += 1
+        before = frame
+
+
+def _planned_frames(
+    path: Path, plan: SamplingPlan, counts: _Counts, settings: DecodeSettings
+) -> Iterator[VideoFrame]:
+    """Feed what the plan says; frames in order of presentation, samples and references alike."""
+    with open_video(path, settings) as (container, stream):
+        codec = stream.codec_context
+        packets = (packet for packet in readable_packets(container, stream) if packet is not None)
+        reference_only: bool | None = None
+        fed = False
+        for index, packet in enumerate(itertools.islice(packets, len(plan.feed))):
+            if not plan.feed[index]:
+                continue
+            if plan.fresh[index] and fed:
+                yield from _decode(stream, None, counts)
+                codec.flush_buffers()
+            if reference_only is not (skip := not plan.wanted[index]):
+                codec.skip_frame = "NONREF" if skip else "DEFAULT"
+                reference_only = skip
+            fed = True
+            yield from _decode(stream, packet, counts)
+        yield from _decode(stream, None, counts)
+
+
+def _decode(stream: VideoStream, packet: object, counts: _Counts) -> list[VideoFrame]:
+    """The frames that a packet completes; none, and counted, where it is broken."""
+    try:
+        frames = stream.codec_context.decode(packet)  # type: ignore[arg-type]
+    except MemoryError:
+        raise
+    except av.error.FFmpegError:
+        counts.broken += 1
+        return []
+    counts.frames += len(frames)
+    return frames
+
+
+def _follow(sink: _Spool, path: Path, table: PacketTable, settings: DecodeSettings) -> _Counts:
+    """Decode every frame of a stream whose packets don't carry their times.
+
+    A frame without a time of its own follows the one before it at the stream's rate.
+    """
+    counts = _Counts("every_frame")
+    times = even_times(table.duration_seconds, settings.frames_per_second)
+    counts.wanted = len(times)
+    waiting, shown_at = 0, 0.0
+    before: VideoFrame | None = None
+    for frame, seconds in _timed_frames(path, counts, settings):
+        while before is not None and waiting < len(times) and times[waiting] < seconds:
+            sink.add(before, max(float(times[waiting]), shown_at))
+            waiting += 1
+        before, shown_at = frame, seconds
+    if before is not None and waiting < len(times):
+        sink.add(before, max(float(times[waiting]), shown_at))
+    return counts
+
+
+def _timed_frames(
+    path: Path, counts: _Counts, settings: DecodeSettings
+) -> Iterator[tuple[VideoFrame, float]]:
+    """All frames with seconds that never go back: a time that does restarts from where it is."""
+    with open_video(path, settings) as (container, stream):
+        unit = float(stream.time_base or 0)
+        step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+        packets = itertools.chain(readable_packets(container, stream), (None,))
+        previous: int | None = None
+        seconds = -step
+        for packet in packets:
+            if packet is None and not counts.frames:
+                continue
+            for frame in _decode(stream, packet, counts):
+                forward = frame.pts is not None and previous is not None and frame.pts > previous
+                seconds += (frame.pts - previous) * unit if forward else step  # type: ignore[operator]
+                previous = frame.pts
+                yield frame, seconds
+
+
+def _check_yield(
+    sink: _Spool, counts: _Counts, table: PacketTable, settings: DecodeSettings
+) -> None:
+    if not sink.seconds:
+        raise CorruptError(
+            f"not one frame of {len(table)} packets can be decoded "
+            f"({counts.broken} of those tried are broken)"
+        )
+    if sink.samples < settings.min_readable_share * counts.wanted:
+        raise CorruptError(
+            f"only {sink.samples} of {counts.wanted} sampled frames can be decoded, less than "
+            f"decode.min_readable_share = {settings.min_readable_share}"
+        )

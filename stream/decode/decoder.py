@@ -1,0 +1,191 @@
+"""Decodes videos in child processes: a time and a memory limit each, a crash costs one video.
+
+Serves the fingerprint step; what the children do is in `stream.decode.child`.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pebble import ProcessExpired, ProcessPool
+
+from stream.decode.child import Decoded, Strategy, decode_video, prepare_child
+from stream.decode.settings import DecodeSettings
+from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeoutError
+
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+
+
+@dataclass
+class DecodedVideo:
+    """Evenly spaced frames of one video. A context manager; close it to free the disk space.
+
+    Attributes:
+        frames: (N, S, S, 3) uint8 RGB, prepared; mapped from disk, in order of time, N ≥ 1.
+        seconds: (N,) float32, ascending; repeats are left out, so gaps differ.
+        duration_seconds: from the first shown frame to the end of the last.
+        decode_cpu_seconds: of the child process.
+        decoded_frames: that the codec gave, of `packets` in the file.
+        broken_packets: that could not be read or decoded.
+        strategy: what was decoded: key frames alone, groups of pictures as far as needed, or
+            every frame.
+    """
+
+    frames: NDArray[np.uint8]
+    seconds: NDArray[np.float32]
+    duration_seconds: float
+    decode_cpu_seconds: float
+    decoded_frames: int
+    packets: int
+    broken_packets: int
+    strategy: Strategy
+
+    def close(self) -> None:
+        """Let go of the frames; their disk space is free once no view of them is left."""
+        self.frames = self.frames[:0].copy()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Decoder:
+    """Child processes that decode. Thread-safe; close it, or use it as a context manager.
+
+    The children start with the first video, and end with this process, however it ends.
+    """
+
+    def __init__(self, settings: DecodeSettings, size: int) -> None:
+        """Make a decoder.
+
+        Args:
+            settings: limits and sampling.
+            size: side of the prepared frames in pixels, the encoder's input.
+        """
+        self._settings = settings
+        self._size = size
+        self._pool = ProcessPool(
+            max_workers=settings.processes,
+            max_tasks=settings.videos_per_process,
+            initializer=prepare_child,
+            initargs=(os.getpid(), settings.memory_bytes),
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def decode(self, path: Path) -> DecodedVideo:
+        """Decode one video, and wait for it.
+
+        Raises:
+            RejectedError: the video can't be used, or a limit was passed; its code says why.
+        """
+        with _SpoolFile(self._settings) as spool:
+            future = self._schedule(path, spool)
+            return self._finish(future.result, spool)
+
+    async def decode_async(self, path: Path) -> DecodedVideo:
+        """Decode one video without blocking the event loop; cancelling it ends its child.
+
+        Raises:
+            RejectedError: as `decode`.
+        """
+        with _SpoolFile(self._settings) as spool:
+            future = asyncio.wrap_future(self._schedule(path, spool))
+            await asyncio.wait([future])
+            return self._finish(future.result, spool)
+
+    def close(self) -> None:
+        """End the children; what they work on is cancelled."""
+        self._pool.stop()
+        self._pool.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _schedule(self, path: Path, spool: Path) -> Any:
+        arguments = (path, spool, self._size, self._settings)
+        return self._pool.schedule(
+            decode_video, args=arguments, timeout=self._settings.timeout_seconds
+        )
+
+    def _finish(self, result: Callable[[], Decoded], spool: Path) -> DecodedVideo:
+        try:
+            decoded = result()
+        except (RejectedError, asyncio.CancelledError):
+            raise
+        except TimeoutError as error:
+            raise VideoTimeoutError(
+                f"decoding took longer than decode.timeout_seconds = "
+                f"{self._settings.timeout_seconds:g}"
+            ) from error
+        except ProcessExpired as error:
+            raise _death(error) from error
+        except CancelledError as error:
+            raise InternalError("decoding was cancelled: the worker is closing") from error
+        except Exception as error:
+            raise InternalError(f"decoding failed: {type(error).__name__}: {error}") from error
+        return self._mapped(decoded, spool)
+
+    def _mapped(self, decoded: Decoded, spool: Path) -> DecodedVideo:
+        shape = (len(decoded.seconds), self._size, self._size, 3)
+        return DecodedVideo(
+            frames=np.memmap(spool, np.uint8, mode="r", shape=shape),
+            seconds=np.array(decoded.seconds, np.float32),
+            duration_seconds=decoded.duration_seconds,
+            decode_cpu_seconds=decoded.cpu_seconds,
+            decoded_frames=decoded.decoded_frames,
+            packets=decoded.packets,
+            broken_packets=decoded.broken,
+            strategy=decoded.strategy,
+        )
+
+
+class _SpoolFile:
+    """A file that a child fills; once it is mapped or given up, its name is gone."""
+
+    def __init__(self, settings: DecodeSettings) -> None:
+        self._folder = settings.spool_folder
+
+    def __enter__(self) -> Path:
+        handle, name = tempfile.mkstemp(prefix="samesource-", suffix=".rgb", dir=self._folder)
+        os.close(handle)
+        self._path = Path(name)
+        return self._path
+
+    def __exit__(self, *raised: object) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def _death(error: ProcessExpired) -> RejectedError:
+    """Why a child ended: a file that crashes the codec is corrupt, the rest is ours."""
+    status = error.exitcode
+    if status is not None and -status in CRASHES:
+        name = signal.Signals(-status).name
+        return CorruptError(f"the file crashes the decoder ({name}): its bytes are damaged")
+    return InternalError(
+        f"the decoder's process ended with status {status}: killed from outside, or out of memory"
+    )

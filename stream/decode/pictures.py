@@ -1,0 +1,74 @@
+"""A decoded frame to the square that the encoder takes: small, upright, without borders."""
+
+import numpy as np
+from av.sidedata.sidedata import Type
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from models.frames import prepare
+
+OVERSAMPLING = 1.5
+
+
+class Pictures:
+    """Makes the encoder's view of frames, in the pose in which they are shown.
+
+    The codec's scaler makes a frame small before anything else touches it. The sample aspect
+    ratio needs no care: the result is a square anyway. Alpha is ignored.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Make one per video.
+
+        Args:
+            size: side of the pictures in pixels.
+        """
+        self._size = size
+        self._scaler = VideoReformatter()
+
+    def picture(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """(size, size, 3) uint8 RGB of a frame in any pixel format."""
+        return prepare(upright(self._small(frame), pose(frame)), self._size)
+
+    def _small(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8, its short side so small that borders can still be found."""
+        scale = min(1.0, OVERSAMPLING * self._size / min(frame.width, frame.height))
+        small = self._scaler.reformat(
+            frame,
+            width=max(1, round(frame.width * scale)),
+            height=max(1, round(frame.height * scale)),
+            format="rgb24",
+            interpolation=Interpolation.BILINEAR,
+            src_color_range=frame.color_range,
+            dst_color_range=ColorRange.JPEG,
+            threads=1,
+        )
+        return np.asarray(small.to_ndarray(), np.uint8)
+
+
+def pose(frame: VideoFrame) -> NDArray[np.int32] | None:
+    """The linear part of the display matrix, (2, 2) int32 in {-1, 0, 1}; None where upright.
+
+    Source: ISO/IEC 14496-12, the matrix of the track header: [x' y'] = [x y] · matrix.
+    """
+    raw = frame.side_data.get(Type.DISPLAYMATRIX)
+    if raw is None:
+        return None
+    linear = np.frombuffer(bytes(raw), np.int32).reshape(3, 3)[:2, :2]
+    largest = np.abs(linear).max()
+    signs = np.rint(linear / largest).astype(np.int32) if largest else np.eye(2, dtype=np.int32)
+    turned = np.abs(signs).sum(axis=0).tolist() == [1, 1] == np.abs(signs).sum(axis=1).tolist()
+    return signs if turned and not np.array_equal(signs, np.eye(2)) else None
+
+
+def upright(rgb: NDArray[np.uint8], signs: NDArray[np.int32] | None) -> NDArray[np.uint8]:
+    """Turn and mirror pixels (H, W, 3) as the display matrix says."""
+    if signs is None:
+        return rgb
+    if signs[0, 0] == 0:
+        rgb = rgb.swapaxes(0, 1)
+        down, right = signs[0, 1], signs[1, 0]
+    else:
+        down, right = signs[1, 1], signs[0, 0]
+    return rgb[::down, ::right]
