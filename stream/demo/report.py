@@ -106,7 +106,7 @@ def _wrong_answers(demo: DemoSet, tally: Tally) -> list[str]:
 def closing_table(demo: DemoSet, tally: Tally) -> Table:
     """One row per upload and finding, with the found seconds beside the true ones."""
     table = Table(title="What was found", title_justify="left", title_style="bold")
-    for heading in ("upload", "outcome", "seconds that copy", "of", "the truth", ""):
+    for heading in ("upload", "outcome", "copied seconds", "of", "true seconds", ""):
         table.add_column(heading)
     table.add_column("took", justify="right")
     verdict = Verdict.of(demo, tally)

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from stream.agents.run import running_workers
 from stream.broker.settings import KafkaSettings
@@ -39,6 +40,7 @@ SPARE_SECONDS = 60.0
 MADE_PATIENCE_SECONDS = 180.0
 BATCH = 200
 INTERRUPTED = 130
+LOG_COLUMNS = 120
 
 
 def run_demo(
@@ -60,6 +62,8 @@ def run_demo(
     Raises:
         SamesourceError: the folder or the broker can't be used; the text says what to do.
     """
+    if not console.is_terminal:
+        console.width = max(console.width, LOG_COLUMNS)
     try:
         with TemporaryDirectory(prefix="samesource-demo-") as scratch:
             demo = _videos(videos, keep or Path(scratch), console)
@@ -161,14 +165,15 @@ async def _run(settings: Settings, demo: DemoSet, console: Console) -> int:
                     for upload in uploads:
                         screen.show(upload)
                     await asyncio.to_thread(submit, settings.kafka, uploads)
-                    await _follow(reader, screen, failure, patience_seconds)
+                    await follow(reader, screen, failure, patience_seconds)
                     if not screen.tally.complete():
                         break
+                await _show_more(reader, screen)  # an answer that was given twice comes now
             wall_seconds = time.monotonic() - start
     console.print(closing_table(demo, screen.tally), totals(demo, screen.tally, wall_seconds))
     problems = problems_of(demo, screen.tally)
     for problem in problems:
-        console.print(f"[red]✗[/] {problem}", highlight=False)
+        console.print(Text.assemble(("✗ ", "red"), problem))
     return 1 if problems else 0
 
 
@@ -178,7 +183,7 @@ def _upload(demo: DemoSet, path: Path) -> VideoUploaded:
     return upload_of(str(path), owner_id=f"owner-of-{video_id}", role=role, video_id=video_id)
 
 
-async def _follow(
+async def follow(
     reader: Reader, screen: DemoScreen, failure: asyncio.Future[None], patience_seconds: float
 ) -> None:
     """Show events until all that was submitted is answered, or nothing moves for too long.
@@ -188,16 +193,22 @@ async def _follow(
     """
     heard = time.monotonic()
     while not screen.tally.complete():
-        events = await asyncio.to_thread(_read, reader)
-        for event in events:
-            screen.show(event)
+        news = await _show_more(reader, screen)
         if failure.done():
             failure.result()
-        if events:
+        if news:
             heard = time.monotonic()
         elif time.monotonic() - heard > patience_seconds:
             screen.say(f"[red]nothing happened for {patience_seconds:.0f} s; giving up[/]")
             return
+
+
+async def _show_more(reader: Reader, screen: DemoScreen) -> int:
+    """Show what has come by now; how many events that was."""
+    events = await asyncio.to_thread(_read, reader)
+    for event in events:
+        screen.show(event)
+    return len(events)
 
 
 def _read(reader: Reader) -> list[Event]:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.demo.tally import Story, Tally
-from stream.events import AlertRaised, Event, Outcome, VideoDecided, VideoRejected
+from stream.events import AlertRaised, Event, Outcome, VideoRejected
 
 ARROW = " ▸ "
 COLOURS: dict[Outcome, str] = {"matched": "bold red", "clear": "green", "rejected": "yellow"}
@@ -39,6 +39,7 @@ class DemoScreen:
         self.tally = Tally()
         self._console = console
         self._clock = clock
+        self._told: set[str] = set()
         self._live: Live | None = None
         if console.is_terminal:
             self._live = Live(
@@ -74,8 +75,15 @@ class DemoScreen:
                 f"[yellow]✗[/] [bold]{escape(event.video_id or 'unknown video')}[/] rejected: "
                 f"[yellow]{event.error}[/], {escape(event.message)}"
             )
-        elif isinstance(event, VideoDecided) and self._live is None:
-            self.say(self._way(self.tally.stories[event.video_id]).markup)
+        if self._live is None:
+            self._tell(self.tally.stories.get(getattr(event, "video_id", "")))
+
+    def _tell(self, story: Story | None) -> None:
+        """Print a video's way once all of it has been read; topics arrive in any order."""
+        if story is None or story.video_id in self._told or not self.tally.told(story):
+            return
+        self._told.add(story.video_id)
+        self.say(self._way(story).markup)
 
     def say(self, line: str) -> None:
         """Print a line of rich markup above the table."""
@@ -118,9 +126,10 @@ class DemoScreen:
         way.append("submitted", "cyan")
         shards = f"{len(story.shards_answered)}/{story.shards}" if story.shards else ""
         if story.rejection is None:
-            compared = bool(story.shards) and len(story.shards_answered) == story.shards
-            way.append(ARROW, "dim").append("fingerprinted", _style(story.fingerprinted))
-            way.append(ARROW, "dim").append(f"compared {shards}".rstrip(), _style(compared))
+            way.append(ARROW, "dim").append(
+                "fingerprinted", _style(story.fingerprinted or story.compared)
+            )
+            way.append(ARROW, "dim").append(f"compared {shards}".rstrip(), _style(story.compared))
         way.append(ARROW, "dim")
         if story.decision is None:
             return way.append("decided", "dim")
@@ -132,17 +141,17 @@ def alert_lines(alert: AlertRaised) -> list[str]:
     """One line of markup per copied span, with the seconds of both sides."""
     return [
         f"[bold red]![/] [bold]{escape(alert.video_id)}[/] "
-        f"{span_text(segment.video_start_seconds, segment.video_end_seconds)} copies "
+        f"{span_text(segment.video_start_seconds, segment.video_end_seconds)} s copies "
         f"[bold]{escape(alert.reference_id)}[/] "
-        f"{span_text(segment.reference_start_seconds, segment.reference_end_seconds)}"
+        f"{span_text(segment.reference_start_seconds, segment.reference_end_seconds)} s"
         f"{' backwards' if segment.reversed else ''}, {segment.score:.0%}"
         for segment in alert.segments
     ]
 
 
 def span_text(start_seconds: float, end_seconds: float) -> str:
-    """A span for people: `12.0–20.5 s`."""
-    return f"{start_seconds:.1f}–{end_seconds:.1f} s"
+    """A span for people, in seconds: `12.0–20.5`."""
+    return f"{start_seconds:.1f}–{end_seconds:.1f}"
 
 
 def _style(done: bool) -> str:

@@ -40,6 +40,11 @@ class Story:
         return next(iter(self.decisions.values()), None)
 
     @property
+    def compared(self) -> bool:
+        """Whether all shards have answered."""
+        return 0 < self.shards == len(self.shards_answered)
+
+    @property
     def took_seconds(self) -> float | None:
         """From submission to decision."""
         if self.decided_seconds is None:
@@ -79,7 +84,16 @@ class Tally:
 
     def complete(self) -> bool:
         """Whether every decision is in, and everything that the decisions speak of as well."""
-        return all(self._complete(story) for story in self.stories.values())
+        return all(self.told(story) for story in self.stories.values())
+
+    def told(self, story: Story) -> bool:
+        """Whether a video's decision is in, and all events that led to it."""
+        if story.decision is None:
+            return False
+        if story.decision.outcome == "rejected":
+            return story.rejection is not None
+        alerted = self.alert_ids.issuperset(story.decision.alert_ids)
+        return alerted and story.embedded and story.compared
 
     def alerts_of(self, video_id: str) -> list[AlertRaised]:
         """What was found in an upload, by reference."""
@@ -88,13 +102,6 @@ class Tally:
     def video_seconds(self) -> float:
         """How long all videos play that could be read."""
         return sum(story.duration_seconds for story in self.stories.values())
-
-    def _complete(self, story: Story) -> bool:
-        if story.decision is None:
-            return False
-        if story.decision.outcome == "rejected":
-            return story.rejection is not None
-        return story.embedded and self.alert_ids.issuperset(story.decision.alert_ids)
 
     @singledispatchmethod
     def _note(self, event: Event) -> None:
