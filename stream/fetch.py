@@ -1,17 +1,128 @@
-"""stub; being written"""
+"""Brings a video to this machine's disk, from where the settings allow; first step of all.
+
+Serves the fingerprint step; one scheme per file in `stream.sources`.
+"""
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from stream.errors import ForbiddenUriError, NotFoundError, VideoTimeoutError
+from stream.sources.copy import LimitedFile, TransientError
+from stream.sources.http import copy_http
+from stream.sources.local import local_video
+from stream.sources.s3 import copy_s3
+from stream.sources.settings import FetchSettings
+
+__all__ = ["FetchSettings", "FetchedVideo", "fetch"]
+
+Copy = Callable[[str, LimitedFile, FetchSettings], Awaitable[None]]
 
 
-class FetchSettings(BaseModel):
-    """Where videos may come from, and how big they may be."""
+@dataclass(frozen=True)
+class FetchedVideo:
+    """A video on disk. A context manager: a copy is deleted at its end, an original never.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Attributes:
+        path: the file.
+        size_bytes: of the file.
+        is_copy: whether it was downloaded.
+    """
 
-    schemes: tuple[str, ...] = ("file", "http", "https", "s3")
-    roots: tuple[Path, ...] = ()
-    hosts: tuple[str, ...] = ()
-    private_addresses: bool = False
-    max_bytes: int = Field(default=8 * 2**30, ge=1)
-    timeout_seconds: float = Field(default=300.0, gt=0)
+    path: Path
+    size_bytes: int
+    is_copy: bool
+
+    def close(self) -> None:
+        """Delete the copy, if it is one."""
+        if self.is_copy:
+            self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def fetch(uri: str, settings: FetchSettings, folder: Path) -> FetchedVideo:
+    """Make a video available as a file. Blocks; call it outside of an event loop.
+
+    Args:
+        uri: `file`, `http(s)` or `s3`, or an absolute path.
+        settings: what is allowed.
+        folder: where a copy is put; the caller deletes it, or uses the result as a context
+            manager. A local file is used in place. Nothing is left here by an error.
+
+    Raises:
+        ForbiddenUriError: scheme, host, address, bucket or folder is not allowed.
+        NotFoundError: nothing is there, or it can't be reached after all retries.
+        TooLargeError: more than `max_bytes`.
+        VideoTimeoutError: longer than `timeout_seconds` in all.
+    """
+    scheme = _scheme(uri, settings)
+    if scheme == "file":
+        path = local_video(uri, settings)
+        return FetchedVideo(path, path.stat().st_size, is_copy=False)
+    handle, name = tempfile.mkstemp(prefix="video-", dir=folder)
+    path = Path(name)
+    try:
+        open(handle, "wb").close()
+        asyncio.run(_copied(uri, path, settings, COPIES[scheme]))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return FetchedVideo(path, path.stat().st_size, is_copy=True)
+
+
+def _scheme(uri: str, settings: FetchSettings) -> str:
+    scheme = "file" if uri.startswith("/") else uri.partition(":")[0].lower()
+    if ":" not in uri and scheme != "file":
+        raise ForbiddenUriError(f"{uri!r} has no scheme: write file:///…, https://… or s3://…")
+    if scheme not in settings.schemes:
+        raise ForbiddenUriError(
+            f"scheme {scheme!r} is not among fetch.schemes = {', '.join(settings.schemes)}"
+        )
+    return scheme
+
+
+async def _copied(uri: str, path: Path, settings: FetchSettings, copy: Copy) -> None:
+    """Try until it is there, the time is over, or the tries are used up."""
+    try:
+        async with asyncio.timeout(settings.timeout_seconds):
+            for attempt in range(settings.retries + 1):
+                try:
+                    with LimitedFile(path, settings.max_bytes) as file:
+                        return await copy(uri, file, settings)
+                except TransientError as error:
+                    if attempt == settings.retries:
+                        raise NotFoundError(f"{error} (tried {attempt + 1} times)") from error
+                wait = settings.retry_wait_seconds * 2**attempt
+                await asyncio.sleep(wait * random.uniform(0.5, 1))
+    except TimeoutError as error:
+        raise VideoTimeoutError(
+            f"fetching from {_host(uri)} took longer than fetch.timeout_seconds = "
+            f"{settings.timeout_seconds:g}"
+        ) from error
+
+
+def _host(uri: str) -> str:
+    """The host alone: a URI may hold a password or a signature."""
+    try:
+        return urlsplit(uri).hostname or "the store"
+    except ValueError:
+        return "the store"
+
+
+COPIES: dict[str, Copy] = {"http": copy_http, "https": copy_http, "s3": copy_s3}

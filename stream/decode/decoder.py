@@ -81,7 +81,7 @@ class Decoder:
         """
         self._settings = settings
         self._size = size
-        self._pool = ProcessPool(
+        self._pool: Any = ProcessPool(
             max_workers=settings.processes,
             max_tasks=settings.videos_per_process,
             initializer=prepare_child,

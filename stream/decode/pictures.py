@@ -1,5 +1,7 @@
 """A decoded frame to the square that the encoder takes: small, upright, without borders."""
 
+from typing import Any
+
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
@@ -52,7 +54,8 @@ def pose(frame: VideoFrame) -> NDArray[np.int32] | None:
 
     Source: ISO/IEC 14496-12, the matrix of the track header: [x' y'] = [x y] · matrix.
     """
-    raw = frame.side_data.get(Type.DISPLAYMATRIX)
+    side_data: Any = frame.side_data
+    raw = next((data for data in side_data if data.type == Type.DISPLAYMATRIX), None)
     if raw is None:
         return None
     linear = np.frombuffer(bytes(raw), np.int32).reshape(3, 3)[:2, :2]

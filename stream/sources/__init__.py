@@ -1,0 +1,1 @@
+"""Where videos come from: one scheme per file, behind `stream.fetch`."""

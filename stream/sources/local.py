@@ -1,0 +1,67 @@
+"""Videos on this machine's disks: used in place, inside the allowed folders only."""
+
+import stat
+from pathlib import Path
+from urllib.parse import unquote
+
+from stream.errors import ForbiddenUriError, NotFoundError
+from stream.sources.copy import too_large
+from stream.sources.settings import FetchSettings
+
+
+def local_video(uri: str, settings: FetchSettings) -> Path:
+    """The file of a `file` URI or of an absolute path, symbolic links resolved.
+
+    Raises:
+        ForbiddenUriError: outside `roots`, another machine's, not a plain file, or unreadable.
+        NotFoundError: no such file.
+        TooLargeError: over `max_bytes`.
+    """
+    named = _path(uri)
+    try:
+        path = named.resolve()
+        _check_root(path, settings)
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"no file at {named}") from error
+    except PermissionError as error:
+        raise ForbiddenUriError(
+            f"{named} can't be read: give the worker's user the right to"
+        ) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise NotFoundError(f"no usable file at {str(named)!r}: {error}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise NotFoundError(f"{named} is a folder: name a video file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise ForbiddenUriError(f"{named} is a pipe, socket or device: name a plain file")
+    if status.st_size > settings.max_bytes:
+        raise too_large(status.st_size, settings.max_bytes)
+    return path
+
+
+def _path(uri: str) -> Path:
+    """An absolute path as it stands, or a `file` URI with its percent signs decoded."""
+    if uri.startswith("/"):
+        return Path(uri)
+    rest = uri[len("file:") :]
+    if rest.startswith("//"):
+        host, slash, rest = rest[2:].partition("/")
+        rest = slash + rest
+        if host.lower() not in ("", "localhost"):
+            raise ForbiddenUriError(
+                f"{uri!r} names a file of the host {host!r}: write file:///… with three slashes"
+            )
+    if not rest.startswith("/"):
+        raise ForbiddenUriError(f"{uri!r} is not absolute: write file:///…")
+    return Path(unquote(rest))
+
+
+def _check_root(path: Path, settings: FetchSettings) -> None:
+    roots = [root.resolve() for root in settings.roots] or [Path.cwd().resolve()]
+    if not any(path.is_relative_to(root) for root in roots):
+        raise ForbiddenUriError(
+            f"{path} is outside the allowed folders {', '.join(map(str, roots))}: add its folder "
+            "to fetch.roots (SAMESOURCE_FETCH__ROOTS='[\"/folder\"]')"
+        )

@@ -1,0 +1,42 @@
+"""Where videos may come from, and how big they may be."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Scheme = Literal["file", "http", "https", "s3"]
+
+
+class FetchSettings(BaseModel):
+    """Which URIs are fetched.
+
+    Attributes:
+        schemes: that may be used at all.
+        roots: folders that `file` URIs may point into; by default the working directory.
+        hosts: of `http(s)` URIs; empty allows every host with a public address. A host that is
+            named here may have a private one.
+        private_addresses: whether every host may have a private, loopback or link-local address.
+        buckets: of `s3` URIs; empty allows all that the credentials can read.
+        s3_endpoint_url: of an S3-compatible store; credentials come from AWS's own variables
+            and files.
+        s3_anonymous: read public buckets without credentials.
+        max_bytes: of one video.
+        timeout_seconds: for one video in all, retries included.
+        retries: after a failure of the network or of the server.
+        retry_wait_seconds: before the first retry; doubles with each.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schemes: tuple[Scheme, ...] = ("file", "http", "https", "s3")
+    roots: tuple[Path, ...] = ()
+    hosts: tuple[str, ...] = ()
+    private_addresses: bool = False
+    buckets: tuple[str, ...] = ()
+    s3_endpoint_url: str | None = None
+    s3_anonymous: bool = False
+    max_bytes: int = Field(default=8 * 2**30, ge=1)
+    timeout_seconds: float = Field(default=300.0, gt=0)
+    retries: int = Field(default=3, ge=0)
+    retry_wait_seconds: float = Field(default=0.5, ge=0)
