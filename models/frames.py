@@ -32,8 +32,10 @@ def content_box(rgb: Rgb) -> Box:
     """
     height, width = rgb.shape[:2]
     top, bottom = _cuts(rgb)
+    if height - top - bottom < LEAST_KEPT * height:
+        return (0, 0, width, height)
     left, right = _cuts(rgb[top : height - bottom].swapaxes(0, 1))
-    if height - top - bottom < LEAST_KEPT * height or width - left - right < LEAST_KEPT * width:
+    if width - left - right < LEAST_KEPT * width:
         return (0, 0, width, height)
     return (left, top, width - right, height - bottom)
 
@@ -44,7 +46,8 @@ def is_blank(rgb: Rgb) -> bool:
     Args:
         rgb: (H, W, 3) uint8.
     """
-    return bool(rgb.reshape(-1, 3)[::3].std(axis=0).max() < BLANK_DEVIATION)
+    step = max(1, min(rgb.shape[:2]) // 48)
+    return bool(_mean_and_deviation(rgb[::step, ::step].reshape(1, -1, 3))[1] < BLANK_DEVIATION)
 
 
 def prepare(rgb: Rgb, size: int) -> Rgb:
@@ -71,9 +74,11 @@ def prepare(rgb: Rgb, size: int) -> Rgb:
 
 def _cuts(rgb: Rgb) -> tuple[int, int]:
     """How many rows are border at the top and at the bottom."""
-    thin = rgb[:, :: max(1, rgb.shape[1] // 64)].astype(np.float32)  # (H, ≤ 128, 3)
-    means = thin.mean(axis=1)  # (H, 3)
-    flat = thin.std(axis=1).max(axis=1) < FLAT_DEVIATION  # (H,)
+    thin = rgb[:, :: max(1, rgb.shape[1] // 64)]  # (H, ≤ 128, 3)
+    if (_mean_and_deviation(thin[[0, -1]])[1] >= FLAT_DEVIATION).all():
+        return (0, 0)  # most frames have no border, and two rows tell
+    means, deviation = _mean_and_deviation(thin)
+    flat = deviation < FLAT_DEVIATION  # (H,)
     first, last = _run(means, flat), _run(means[::-1], flat[::-1])
     if first and last:
         return (0, 0) if first == len(rgb) else (first, last)
@@ -81,6 +86,17 @@ def _cuts(rgb: Rgb) -> tuple[int, int]:
         first if _extreme(means[0]) else 0,
         last if _extreme(means[-1]) else 0,
     )
+
+
+def _mean_and_deviation(
+    rows: NDArray[np.uint8],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean colour of each row, (H, 3), and its largest standard deviation of a channel, (H,)."""
+    planes = np.ascontiguousarray(rows.transpose(2, 0, 1), dtype=np.float32)  # (3, H, W)
+    means = planes.mean(axis=2)
+    planes -= means[:, :, None]
+    variance = np.einsum("chw,chw->ch", planes, planes) / planes.shape[2]
+    return means.T, np.sqrt(variance.max(axis=0))
 
 
 def _run(means: NDArray[np.float32], flat: NDArray[np.bool_]) -> int:

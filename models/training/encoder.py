@@ -6,6 +6,7 @@ optimiser and step.
 
 import argparse
 import hashlib
+import math
 import time
 import tomllib
 from dataclasses import asdict, dataclass, field
@@ -21,9 +22,11 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from models.encoder.frozen import FrozenLower
 from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_trunk
 from models.losses.differential_entropy import differential_entropy
 from models.losses.info_nce import info_nce
+from models.training.curve import draw_curve
 from models.training.pairs import PairBatches, PairConfig
 from models.training.pictures import Source, load_clips, load_photos
 from models.training.validate import RetrievalTask, make_task, retrieval
@@ -37,8 +40,7 @@ class EncoderRecipe:
 
     Attributes:
         frozen_stages: stem and first stages that stay as ImageNet made them.
-        entropy_weight: lambda of the differential-entropy term; SSCD uses 10 to 30 on its scale
-            of summed losses, here on means.
+        entropy_weight: lambda of the differential-entropy term.
     """
 
     seed: int = 1
@@ -54,6 +56,14 @@ class EncoderRecipe:
     imagenet: bool = True
     network: EncoderConfig = field(default_factory=EncoderConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse to freeze past the map that is pooled for detail."""
+        if self.frozen_stages > self.network.local_stage + 1:
+            raise ValueError(
+                f"{self.frozen_stages = }, expected at most local_stage + 1 = "
+                f"{self.network.local_stage + 1}"
+            )
 
 
 def read_recipe(path: Path) -> EncoderRecipe:
@@ -84,6 +94,7 @@ class EncoderTrainer:
             load_imagenet_trunk(self.network)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._freeze()
+        self._lower = self._frozen_lower()
         self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=recipe.weight_decay)
         self.step = 0
         self.curve: list[dict[str, float]] = []
@@ -93,12 +104,15 @@ class EncoderTrainer:
         for module in (self.network.stem, self.network.stem_norm, *stages):
             module.requires_grad_(False)
 
+    def _frozen_lower(self) -> FrozenLower | None:
+        if self.device != "cpu":
+            return None
+        return FrozenLower(self.network, self.recipe.frozen_stages)
+
     def _groups(self) -> list[dict[str, Any]]:
         trunk = [p for p in self.network.stages.parameters() if p.requires_grad]
         inside = {id(p) for p in self.network.stages.parameters()}
-        head = [
-            p for p in self.network.parameters() if p.requires_grad and id(p) not in inside
-        ]
+        head = [p for p in self.network.parameters() if p.requires_grad and id(p) not in inside]
         return [
             {"params": trunk, "rate": self.recipe.trunk_rate},
             {"params": head, "rate": self.recipe.head_rate},
@@ -118,7 +132,7 @@ class EncoderTrainer:
         loader = DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4)
         start = saved = time.monotonic()
         for first, second, groups in track(loader, "training", total=len(rest), console=console):
-            loss = self._update(first, second, groups)
+            loss = self.update(first, second, groups)
             self.curve.append({"step": self.step, "loss": loss})
             if self.step % 10 == 0:
                 console.print(f"step {self.step} loss {loss:.3f}")
@@ -129,26 +143,35 @@ class EncoderTrainer:
                 saved = time.monotonic()
             if minutes is not None and time.monotonic() - start > 60 * minutes:
                 break
-        self.save()
-        if task is not None:
+        if task is not None and self.step % recipe.validate_every != 0:
             self._validate(task, console)
+        self.save()
 
-    def _update(self, first: Tensor, second: Tensor, groups: Tensor) -> float:
+    def update(self, first: Tensor, second: Tensor, groups: Tensor) -> float:
+        """Take one step on a batch of `PairBatches`; gives its loss."""
         recipe = self.recipe
         self._train_mode()
         self._set_rates()
-        frames = torch.cat([first, second]).to(self.device)
-        rows = self.network(frames)
-        a, b = rows.chunk(2)
+        a, b = self._describe(torch.cat([first, second])).chunk(2)
         groups = groups.to(self.device)
         loss = info_nce(a, b, recipe.temperature, groups)
         loss = loss + recipe.entropy_weight * differential_entropy(a, b, groups)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
         self.step += 1
         return float(loss.detach())
+
+    def _describe(self, frames: Tensor) -> Tensor:
+        """(N, S, S, 3) uint8 to (N, D) unit rows; gradients reach the stages that learn."""
+        stages = self.recipe.frozen_stages
+        if self._lower is None:
+            with torch.no_grad():
+                below = self.network.lower(frames.to(self.device), stages)
+        else:
+            below = self._lower(frames.numpy())
+        return self.network.describe(self.network.upper(below, stages))
 
     def _train_mode(self) -> None:
         self.network.train()
@@ -158,7 +181,7 @@ class EncoderTrainer:
     def _set_rates(self) -> None:
         recipe = self.recipe
         done = self.step / max(recipe.steps, 1)
-        factor = min(1.0, (self.step + 1) / recipe.warm_up) * 0.5 * (1 + np.cos(np.pi * done))
+        factor = min(1.0, (self.step + 1) / recipe.warm_up) * 0.5 * (1 + math.cos(math.pi * done))
         for group in self.optimiser.param_groups:
             group["lr"] = group["rate"] * factor
 
@@ -167,7 +190,7 @@ class EncoderTrainer:
         self.network.eval()
         with torch.inference_mode():
             parts = [
-                self.network(torch.from_numpy(frames[at : at + 128]).to(self.device)).cpu().numpy()
+                self._describe(torch.from_numpy(frames[at : at + 128])).cpu().numpy()
                 for at in range(0, len(frames), 128)
             ]
         return np.concatenate(parts)
@@ -179,7 +202,7 @@ class EncoderTrainer:
         console.print(f"step {self.step} validation {shown}")
 
     def save(self) -> None:
-        """Write a checkpoint and the curve aside and rename them."""
+        """Write a checkpoint aside and rename it; the curve, as JSON and as a picture."""
         state = {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -191,6 +214,7 @@ class EncoderTrainer:
         torch.save(state, aside)
         aside.rename(self.folder / "checkpoint.pt")
         (self.folder / "curve.json").write_bytes(orjson.dumps(self.curve))
+        draw_curve(self.curve, self.folder / "curve.png")
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint.
@@ -198,10 +222,45 @@ class EncoderTrainer:
         Raises:
             FileNotFoundError: there is none.
         """
-        state = torch.load(self.folder / "checkpoint.pt", weights_only=True)
+        state = torch.load(
+            self.folder / "checkpoint.pt", map_location=self.device, weights_only=True
+        )
         self.network.load_state_dict(state["network"])
+        self._lower = self._frozen_lower()
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.curve = state["step"], state["curve"]
+
+
+def train_encoder(
+    recipe: EncoderRecipe,
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+) -> EncoderTrainer:
+    """Train on a data folder.
+
+    Args:
+        recipe: what to train and how.
+        data_dir: holds `clips/*.mp4` and, if any, `photos/*.tar`.
+        out_dir: checkpoints and the curve go here.
+        minutes: stop after so long; the recipe's last step if None.
+        resume: go on from the checkpoint in `out_dir`.
+        device: a torch device.
+
+    Returns:
+        The trainer in its last state, saved.
+
+    Raises:
+        FileNotFoundError: no clips, or nothing to resume from.
+    """
+    trainer = EncoderTrainer(recipe, out_dir, device)
+    if resume:
+        trainer.resume()
+    trainer.run(load_clips(data_dir), load_photos(data_dir), minutes)
+    return trainer
 
 
 def main() -> None:
@@ -214,10 +273,14 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
-    trainer = EncoderTrainer(read_recipe(arguments.recipe), arguments.out, arguments.device)
-    if arguments.resume:
-        trainer.resume()
-    trainer.run(load_clips(arguments.data), load_photos(arguments.data), arguments.minutes)
+    train_encoder(
+        read_recipe(arguments.recipe),
+        arguments.data,
+        arguments.out,
+        minutes=arguments.minutes,
+        resume=arguments.resume,
+        device=arguments.device,
+    )
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def _frames(path: Path) -> list[NDArray[np.uint8]]:
         for frame in container.decode(stream):
             seconds = float(frame.time or 0.0)
             if seconds >= due:
-                pictures.append(_small(frame.to_image()))
+                pictures.append(_small(Image.fromarray(frame.to_ndarray(format="rgb24"))))
                 due = seconds + FRAME_EVERY_SECONDS
     return pictures
 

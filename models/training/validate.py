@@ -58,9 +58,24 @@ class RetrievalTask:
 
 
 def make_task(
-    clips: list[Source], distractors: list[Source], *, size: int, seed: int = 5
+    clips: list[Source],
+    distractors: list[Source],
+    *,
+    size: int,
+    seed: int = 5,
+    query_every: int = 3,
+    looks: int = 1,
 ) -> RetrievalTask:
-    """Every second frame of the clips in the library, every third one edited as a query."""
+    """Every second frame of the clips is in the library, every few ones are edited as queries.
+
+    Args:
+        clips: what is asked for; the library's other pictures are distractors.
+        distractors: unrelated pictures; also what edits mix in.
+        size: side of the prepared squares.
+        seed: of the edits.
+        query_every: one frame in so many is a query.
+        looks: differently edited queries of one frame.
+    """
     random = Random(seed)
     library, queries = [], []
     library_at: list[tuple[int, int]] = []
@@ -70,7 +85,7 @@ def make_task(
             if index % 2 == 0:
                 library.append(prepare(picture, size))
                 library_at.append((number, index))
-            if index % 3 == 1:
+            for _ in range(looks if index % query_every == 1 % query_every else 0):
                 source = random.choice(distractors)
                 other = Image.fromarray(random.choice(source.pictures))
                 image = edited(Image.fromarray(picture), random, other)

@@ -1,0 +1,36 @@
+"""Torch modules as ONNX; serves the export, and training, where it runs the frozen part."""
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+OPSET = 18
+
+
+def to_onnx(module: nn.Module, output: str, example: NDArray[np.uint8]) -> onnx.ModelProto:
+    """Trace a module of frames, with any number of them.
+
+    Args:
+        module: takes (N, S, S, 3) uint8; in evaluation mode.
+        output: the output's name; the input is `frames`.
+        example: (2, S, S, 3) uint8 or more.
+    """
+    program = torch.onnx.export(
+        module,
+        (torch.from_numpy(example),),
+        input_names=["frames"],
+        output_names=[output],
+        dynamic_shapes=({0: torch.export.Dim("n", min=1, max=1 << 16)},),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    del model.metadata_props[:]
+    for node in model.graph.node:  # traces of the source code, of no use in a weights file
+        del node.metadata_props[:]
+        node.ClearField("doc_string")
+    return model

@@ -1,0 +1,18 @@
+"""The error tree of the models.
+
+ModelError
+├── ModelFileError       a weights file is missing, damaged or not of the expected shape
+└── ProviderError        the execution provider that was asked for can't run here
+"""
+
+
+class ModelError(Exception):
+    """Root of every error that the models raise on purpose."""
+
+
+class ModelFileError(ModelError):
+    """A weights file is missing, damaged or not of the expected shape."""
+
+
+class ProviderError(ModelError):
+    """The execution provider that was asked for can't run here."""
