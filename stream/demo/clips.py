@@ -14,7 +14,7 @@ from PIL import Image
 from stream.demo.demo_set import DemoSet, Pair, span
 from stream.demo.edits import EDITS, Edit, picture_in_picture
 from stream.demo.footage import FRAMES_PER_SECOND, read_frames, write_video
-from stream.demo.plan import PICTURE_IN_PICTURE, PLAN, Clip, Copied, Drawn, Plan
+from stream.demo.plan import BACKGROUND, PICTURE_IN_PICTURE, PLAN, Clip, Copied, Drawn, Plan
 from stream.demo.scenes import SCENES
 from stream.events import MatchedSegment
 
@@ -80,7 +80,7 @@ def make_clip(clip: Clip, folder: Path, kind: str) -> Path:
     """
     path = _file(folder, kind, clip.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    pictures = (picture for shot in clip.shots for picture in _pictures(shot, folder, clip.name))
+    pictures = (picture for shot in clip.shots for picture in _pictures(shot, folder))
     write_video(path, pictures, quality=clip.quality)
     return path
 
@@ -107,21 +107,23 @@ def _make_all(pool: Executor, folder: Path, kind: str, clips: Iterable[Clip]) ->
         yield task.result()
 
 
-def _pictures(shot: Drawn | Copied, folder: Path, clip: str) -> Iterator[Image.Image]:
+def _pictures(shot: Drawn | Copied, folder: Path) -> Iterator[Image.Image]:
     if isinstance(shot, Drawn):
         scene = SCENES[shot.scene](shot.seed)
         for number in range(_frames(shot)):
             yield scene.draw(number / FRAMES_PER_SECOND)
         return
-    edit = _edit(shot.edit, seed=len(clip) + round(shot.start_seconds))
+    edit = _edit(shot.edit)
     source = _file(folder, "references", shot.reference)
     frames = read_frames(source, shot.start_seconds, shot.end_seconds, speed=shot.speed)
     for number, picture in enumerate(frames):
         yield edit(picture, number / FRAMES_PER_SECOND)
 
 
-def _edit(name: str, seed: int) -> Edit:
-    return picture_in_picture(SCENES["plasma"](seed)) if name == PICTURE_IN_PICTURE else EDITS[name]
+def _edit(name: str) -> Edit:
+    if name == PICTURE_IN_PICTURE:
+        return picture_in_picture(SCENES[BACKGROUND.scene](BACKGROUND.seed))
+    return EDITS[name]
 
 
 def _frames(shot: Drawn | Copied) -> int:
