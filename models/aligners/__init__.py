@@ -1,1 +1,25 @@
-"""Aligners: from a similarity matrix to boxes of copied spans. One implementation per file."""
+"""Aligners: from a similarity matrix to boxes of copied spans. One implementation per file.
+
+A new one is a class with `align` and a line in `ALIGNERS`.
+"""
+
+from collections.abc import Callable
+
+from models.align import Aligner
+from models.aligners.temporal_network import TemporalNetworkAligner
+from models.errors import ModelError
+
+ALIGNERS: dict[str, Callable[[], Aligner]] = {
+    "temporal_network": TemporalNetworkAligner,
+}
+
+
+def make_aligner(name: str) -> Aligner:
+    """The aligner of that name, with its default settings.
+
+    Raises:
+        ModelError: no such aligner; the text lists those that there are.
+    """
+    if name not in ALIGNERS:
+        raise ModelError(f"no aligner {name!r}; there are: {', '.join(sorted(ALIGNERS))}")
+    return ALIGNERS[name]()

@@ -1,0 +1,59 @@
+"""Which library videos are worth aligning: frame hits voted per video."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.library.index import Hits
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A library video with enough hits.
+
+    Attributes:
+        entry: its number in the shard.
+        frames: query frames with at least one hit in it.
+        votes: sum over those frames of their best similarity.
+    """
+
+    entry: int
+    frames: int
+    votes: float
+
+
+def vote(
+    hits: Hits, entries: NDArray[np.int64], *, least_frames: int, most: int
+) -> list[Candidate]:
+    """Count, for each video, the query frames that hit it.
+
+    Whether a video is a candidate depends on its own hits alone; `most` only acts where a query
+    hits more videos than that.
+
+    Args:
+        hits: of one query.
+        entries: (M,) int64, the entry of each hit.
+        least_frames: fewer hitting frames are chance.
+        most: how many candidates at the most.
+
+    Returns:
+        Best first; ties by entry number.
+    """
+    if len(entries) == 0:
+        return []
+    order = np.lexsort((-hits.similarities, hits.queries, entries))
+    videos, frames = entries[order], hits.queries[order]
+    first = np.ones(len(order), bool)  # of a (video, frame): its best hit
+    first[1:] = (np.diff(videos) != 0) | (np.diff(frames) != 0)
+    best = hits.similarities[order][first].astype(np.float64)
+    numbers, starts, counts = np.unique(videos[first], return_index=True, return_counts=True)
+    votes = np.add.reduceat(best, starts)
+    found = [
+        Candidate(entry, count, total)
+        for entry, count, total in zip(
+            numbers.tolist(), counts.tolist(), votes.tolist(), strict=True
+        )
+        if count >= least_frames
+    ]
+    return sorted(found, key=lambda candidate: (-candidate.votes, candidate.entry))[:most]
