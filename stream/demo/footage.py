@@ -31,7 +31,7 @@ def write_video(path: Path, frames: Iterable[Image.Image], *, quality: int = 25)
         stream = container.add_stream(
             "libx264",
             rate=FRAMES_PER_SECOND,
-            options={"preset": "veryfast", "crf": str(quality), "threads": "1"},
+            options={"preset": "superfast", "crf": str(quality), "threads": "1"},
         )
         stream.pix_fmt = "yuv420p"
         for number, picture in enumerate(frames):
