@@ -4,12 +4,13 @@ Its parent is `stream.decode.decoder`. A crash, a leak or an endless loop in her
 and costs one video.
 """
 
-import ctypes
 import itertools
+import multiprocessing
 import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,14 +24,25 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from models.keyframes.even import is_repeat
-from stream.decode.packets import check_pixels, open_video, read_table, readable_packets
-from stream.decode.pictures import Pictures
-from stream.decode.sampling import PacketTable, SamplingPlan, even_times, plan_sampling
+from stream.decode.packets import (
+    check_duration,
+    check_pixels,
+    frame_seconds,
+    open_video,
+    read_table,
+    readable_packets,
+)
+from stream.decode.pictures import Pictures, same_pixels
+from stream.decode.sampling import (
+    ROUNDING_SECONDS,
+    PacketTable,
+    SamplingPlan,
+    plan_sampling,
+)
 from stream.decode.settings import DecodeSettings
 from stream.errors import CorruptError, TooLargeError
 
 Strategy = Literal["key_frames", "groups", "every_frame"]
-PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 
 
 @dataclass(frozen=True)
@@ -53,17 +65,23 @@ class Decoded:
     cpu_seconds: float
 
 
-def prepare_child(parent: int, memory_bytes: int) -> None:
+def prepare_child(memory_bytes: int) -> None:
     """Once per child: end with the parent, and never take more memory than allowed."""
     av.logging.set_level(None)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed can't end its children."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -> Decoded:
@@ -71,7 +89,7 @@ def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -
 
     Args:
         path: the video.
-        spool: written: (N, size, size, 3) uint8 RGB, prepared, in order of time.
+        spool: an empty file, written: (N, size, size, 3) uint8 RGB, prepared, in order of time.
         size: side of a frame in pixels.
         settings: sampling and limits.
 
@@ -81,7 +99,7 @@ def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -
     began = time.process_time()
     try:
         table = read_table(path, settings)
-        with spool.open("wb") as file:
+        with spool.open("r+b") as file:
             sink = _Spool(file.write, size, settings)
             counts = _decode_into(sink, path, table, settings)
     except MemoryError as error:
@@ -91,7 +109,7 @@ def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -
     _check_yield(sink, counts, table, settings)
     return Decoded(
         seconds=sink.seconds,
-        duration_seconds=table.duration_seconds,
+        duration_seconds=counts.end_seconds,
         decoded_frames=counts.frames,
         packets=len(table),
         broken=table.broken + counts.broken,
@@ -117,10 +135,10 @@ class _Spool:
     def add(self, frame: VideoFrame, seconds: float) -> None:
         """Take a frame as the sample of a time; the same frame may come for several."""
         self.samples += 1
-        if frame is not self._source:
+        if self._source is None or not same_pixels(self._source, frame):
             check_pixels(frame.width, frame.height, self._settings)
             self._picture = self._pictures.picture(frame)
-            self._source = frame
+        self._source = frame
         if self.seconds:
             if seconds <= self.seconds[-1]:
                 return
@@ -134,6 +152,7 @@ class _Spool:
 @dataclass
 class _Counts:
     strategy: Strategy
+    end_seconds: float
     wanted: int = 0
     frames: int = 0
     broken: int = 0
@@ -148,7 +167,11 @@ def _decode_into(sink: _Spool, path: Path, table: PacketTable, settings: DecodeS
         tolerance_seconds=settings.tolerance_seconds,
     )
     only_keys = bool(table.key[plan.feed].all())
-    counts = _Counts("key_frames" if only_keys else "groups", wanted=len(plan.sample_pts))
+    counts = _Counts(
+        "key_frames" if only_keys else "groups",
+        end_seconds=table.duration_seconds,
+        wanted=len(plan.sample_pts),
+    )
     _keep_samples(sink, _planned_frames(path, plan, counts, settings), table, plan)
     return counts
 
@@ -218,19 +241,23 @@ def _follow(sink: _Spool, path: Path, table: PacketTable, settings: DecodeSettin
 
     A frame without a time of its own follows the one before it at the stream's rate.
     """
-    counts = _Counts("every_frame")
-    times = even_times(table.duration_seconds, settings.frames_per_second)
-    counts.wanted = len(times)
-    waiting, shown_at = 0, 0.0
+    counts = _Counts("every_frame", end_seconds=0.0)
     before: VideoFrame | None = None
+    shown_at = 0.0
     for frame, seconds in _timed_frames(path, counts, settings):
-        while before is not None and waiting < len(times) and times[waiting] < seconds:
-            sink.add(before, max(float(times[waiting]), shown_at))
-            waiting += 1
+        while before is not None and _next(sink, settings) < seconds - ROUNDING_SECONDS:
+            sink.add(before, max(_next(sink, settings), shown_at))
         before, shown_at = frame, seconds
-    if before is not None and waiting < len(times):
-        sink.add(before, max(float(times[waiting]), shown_at))
+        check_duration(seconds, None, settings)
+    if before is not None and _next(sink, settings) < counts.end_seconds - ROUNDING_SECONDS:
+        sink.add(before, max(_next(sink, settings), shown_at))
+    check_duration(counts.end_seconds, table.stated_seconds, settings)
     return counts
+
+
+def _next(sink: _Spool, settings: DecodeSettings) -> float:
+    """The even time of the next sample."""
+    return sink.samples / settings.frames_per_second
 
 
 def _timed_frames(
@@ -239,7 +266,7 @@ def _timed_frames(
     """All frames with seconds that never go back: a time that does restarts from where it is."""
     with open_video(path, settings) as (container, stream):
         unit = float(stream.time_base or 0)
-        step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+        step = frame_seconds(stream)
         packets = itertools.chain(readable_packets(container, stream), (None,))
         previous: int | None = None
         seconds = -step
@@ -250,6 +277,7 @@ def _timed_frames(
                 forward = frame.pts is not None and previous is not None and frame.pts > previous
                 seconds += (frame.pts - previous) * unit if forward else step  # type: ignore[operator]
                 previous = frame.pts
+                counts.end_seconds = seconds + step
                 yield frame, seconds
 
 

@@ -8,8 +8,11 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import CancelledError
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -69,7 +72,9 @@ class DecodedVideo:
 class Decoder:
     """Child processes that decode. Thread-safe; close it, or use it as a context manager.
 
-    The children start with the first video, and end with this process, however it ends.
+    The children start with the first video, and end with this process, however it ends. One
+    that dies while it waits is replaced; a video is given to a second child where the first
+    could not even begin.
     """
 
     def __init__(self, settings: DecodeSettings, size: int) -> None:
@@ -81,13 +86,9 @@ class Decoder:
         """
         self._settings = settings
         self._size = size
-        self._pool: Any = ProcessPool(
-            max_workers=settings.processes,
-            max_tasks=settings.videos_per_process,
-            initializer=prepare_child,
-            initargs=(os.getpid(), settings.memory_bytes),
-            context=multiprocessing.get_context("spawn"),
-        )
+        self._mutex = threading.Lock()
+        self._closed = False
+        self._pool = self._new_pool()
 
     def decode(self, path: Path) -> DecodedVideo:
         """Decode one video, and wait for it.
@@ -95,9 +96,12 @@ class Decoder:
         Raises:
             RejectedError: the video can't be used, or a limit was passed; its code says why.
         """
-        with _SpoolFile(self._settings) as spool:
-            future = self._schedule(path, spool)
-            return self._finish(future.result, spool)
+        with _SpoolFile(self._settings) as spool, _rejections(self._settings):
+            try:
+                decoded = self._schedule(path, spool).result()
+            except BrokenProcessPool:
+                decoded = self._schedule(path, spool).result()
+            return self._mapped(decoded, spool)
 
     async def decode_async(self, path: Path) -> DecodedVideo:
         """Decode one video without blocking the event loop; cancelling it ends its child.
@@ -105,15 +109,19 @@ class Decoder:
         Raises:
             RejectedError: as `decode`.
         """
-        with _SpoolFile(self._settings) as spool:
-            future = asyncio.wrap_future(self._schedule(path, spool))
-            await asyncio.wait([future])
-            return self._finish(future.result, spool)
+        with _SpoolFile(self._settings) as spool, _rejections(self._settings):
+            try:
+                decoded = await asyncio.wrap_future(self._schedule(path, spool))
+            except BrokenProcessPool:
+                decoded = await asyncio.wrap_future(self._schedule(path, spool))
+            return self._mapped(decoded, spool)
 
     def close(self) -> None:
         """End the children; what they work on is cancelled."""
-        self._pool.stop()
-        self._pool.join()
+        with self._mutex:
+            self._closed = True
+            self._pool.stop()
+            self._pool.join()
 
     def __enter__(self) -> Self:
         return self
@@ -126,29 +134,29 @@ class Decoder:
     ) -> None:
         self.close()
 
-    def _schedule(self, path: Path, spool: Path) -> Any:
-        arguments = (path, spool, self._size, self._settings)
-        return self._pool.schedule(
-            decode_video, args=arguments, timeout=self._settings.timeout_seconds
+    def _new_pool(self) -> Any:
+        return ProcessPool(
+            max_workers=self._settings.processes,
+            max_tasks=self._settings.videos_per_process,
+            initializer=prepare_child,
+            initargs=(self._settings.memory_bytes,),
+            context=multiprocessing.get_context("spawn"),
         )
 
-    def _finish(self, result: Callable[[], Decoded], spool: Path) -> DecodedVideo:
-        try:
-            decoded = result()
-        except (RejectedError, asyncio.CancelledError):
-            raise
-        except TimeoutError as error:
-            raise VideoTimeoutError(
-                f"decoding took longer than decode.timeout_seconds = "
-                f"{self._settings.timeout_seconds:g}"
-            ) from error
-        except ProcessExpired as error:
-            raise _death(error) from error
-        except CancelledError as error:
-            raise InternalError("decoding was cancelled: the worker is closing") from error
-        except Exception as error:
-            raise InternalError(f"decoding failed: {type(error).__name__}: {error}") from error
-        return self._mapped(decoded, spool)
+    def _schedule(self, path: Path, spool: Path) -> "Future[Decoded]":
+        with self._mutex:
+            if self._closed:
+                raise InternalError("the decoder is closed")
+            if not self._pool.active:
+                self._pool.stop()
+                self._pool.join()
+                self._pool = self._new_pool()
+            future: Future[Decoded] = self._pool.schedule(
+                decode_video,
+                args=(path, spool, self._size, self._settings),
+                timeout=self._settings.timeout_seconds,
+            )
+            return future
 
     def _mapped(self, decoded: Decoded, spool: Path) -> DecodedVideo:
         shape = (len(decoded.seconds), self._size, self._size, 3)
@@ -178,6 +186,25 @@ class _SpoolFile:
 
     def __exit__(self, *raised: object) -> None:
         self._path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _rejections(settings: DecodeSettings) -> Iterator[None]:
+    """Whatever ends a child, as the error that the video is rejected with."""
+    try:
+        yield
+    except RejectedError:
+        raise
+    except TimeoutError as error:
+        raise VideoTimeoutError(
+            f"decoding took longer than decode.timeout_seconds = {settings.timeout_seconds:g}"
+        ) from error
+    except ProcessExpired as error:
+        raise _death(error) from error
+    except CancelledError as error:
+        raise InternalError("decoding was cancelled: the worker is closing") from error
+    except Exception as error:
+        raise InternalError(f"decoding failed: {type(error).__name__}: {error}") from error
 
 
 def _death(error: ProcessExpired) -> RejectedError:

@@ -23,11 +23,17 @@ from stream.errors import CorruptError, NoVideoError, TooLargeError, Unsupported
 # Self-contained formats only: playlists and scripts (hls, concat, sdp, …) would name other files.
 FORMATS = (
     "3gp,aac,ac3,aiff,amr,apng,asf,av1,avi,bmp_pipe,caf,dv,eac3,flac,flv,gif,gif_pipe,h261,h263,"
-    "h264,hevc,ivf,jpeg_pipe,jpegxl_pipe,m4v,matroska,mj2,mjpeg,mov,mp3,mp4,mpeg,mpegts,mpegvideo,"
+    "h264,hevc,image2,ivf,jpeg_pipe,jpegxl_pipe,m4v,matroska,mj2,mjpeg,mov,mp3,mp4,mpeg,mpegts,mpegvideo,"
     "mxf,nut,obu,ogg,png_pipe,qt,rm,swf,tiff_pipe,vc1,vvc,wav,webm,webp_pipe,wtv,wv,yuv4mpegpipe"
 )
-OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "fflags": "+genpts"}
+OPTIONS = {
+    "format_whitelist": FORMATS,
+    "protocol_whitelist": "file",
+    "pattern_type": "none",  # a % in the name of a picture is no pattern
+    "fflags": "+genpts",
+}
 MANY_BROKEN = 1000
+USUAL_RATE = 25
 
 
 @contextmanager
@@ -50,10 +56,7 @@ def open_video(
         codec = stream.codec_context
         check_pixels(codec.width, codec.height, settings)
         codec.thread_count = 1  # throughput per core counts, and packets are skipped one by one
-        codec.options = {
-            "max_pixels": str(settings.max_pixels),
-            "skip_loop_filter": settings.skip_loop_filter,
-        }
+        codec.options = {"max_pixels": str(settings.max_pixels)}
         yield container, stream
 
 
@@ -122,47 +125,65 @@ def read_table(path: Path, settings: DecodeSettings) -> PacketTable:
     """Read all packets of the video stream.
 
     Raises:
-        RejectedError: as `open_video`; also without a single packet, when the video is longer
-            than `max_duration_seconds`, or when too little of the stated duration is there.
+        RejectedError: as `open_video`; also without a single packet, and as `check_duration`.
     """
     with open_video(path, settings) as (container, stream):
-        pts, dts, durations = array("q"), array("q"), array("q")
-        key, hidden = bytearray(), bytearray()
-        untimed = broken = 0
+        packets = _Packets()
         for packet in readable_packets(container, stream):
-            if packet is None:
-                broken += 1
-                continue
-            time = packet.pts if packet.pts is not None else packet.dts
-            untimed += packet.pts is None
-            pts.append(time if time is not None else len(pts))
-            dts.append(packet.dts if packet.dts is not None else pts[-1])
-            durations.append(packet.duration or 0)
-            key.append(packet.is_keyframe)
-            hidden.append(packet.is_discard)
-        unit = float(stream.time_base or 0)
-        stated = _stated_seconds(container, stream)
-        rate = float(stream.average_rate or stream.guessed_rate or 25)
-    if not pts:
-        raise CorruptError("a video stream without any packet")
-    times = np.array(pts, np.int64)
-    shown = ~np.array(hidden, np.uint8).astype(bool)
-    shown = shown if shown.any() else np.ones(len(times), bool)
-    seconds = (times - times[shown].min()) * unit
-    ends = seconds + np.where(np.array(durations) > 0, np.array(durations) * unit, 1 / rate)
-    in_order = bool((np.diff(np.array(dts, np.int64)) >= 0).all())
-    unique = len(np.unique(times)) == len(times)
-    table = PacketTable(
-        pts=times,
-        seconds=seconds,
-        key=np.array(key, np.uint8).astype(bool),
-        shown=shown,
-        duration_seconds=float(ends[shown].max()),
-        complete=not untimed and in_order and unique,
-        broken=broken,
-    )
-    _check_duration(table, stated, settings)
+            packets.add(packet)
+        table = packets.table(stream, _stated_seconds(container, stream))
+    if table.complete:
+        check_duration(table.duration_seconds, table.stated_seconds, settings)
     return table
+
+
+def frame_seconds(stream: VideoStream) -> float:
+    """How long a frame is shown where nothing else says it."""
+    return 1 / float(stream.average_rate or stream.guessed_rate or USUAL_RATE)
+
+
+class _Packets:
+    """Columns of packets, compact: a ten-hour video has two million."""
+
+    def __init__(self) -> None:
+        self._pts, self._dts, self._durations = array("q"), array("q"), array("q")
+        self._key, self._hidden = bytearray(), bytearray()
+        self._untimed = self._broken = 0
+
+    def add(self, packet: "Packet[VideoStream] | None") -> None:
+        if packet is None:
+            self._broken += 1
+            return
+        if packet.pts is None:
+            self._untimed += 1
+        self._pts.append(packet.pts or 0)
+        if packet.dts is not None:
+            self._dts.append(packet.dts)
+        self._durations.append(packet.duration or 0)
+        self._key.append(packet.is_keyframe)
+        self._hidden.append(packet.is_discard)
+
+    def table(self, stream: VideoStream, stated_seconds: float | None) -> PacketTable:
+        if not self._pts:
+            raise CorruptError("a video stream without any packet")
+        unit = float(stream.time_base or 0)
+        pts = np.array(self._pts, np.int64)
+        hidden = np.array(self._hidden, np.uint8).astype(bool)
+        shown = ~hidden if not hidden.all() else ~np.zeros_like(hidden)
+        seconds = (pts - pts[shown].min()) * unit
+        durations = np.array(self._durations, np.int64) * unit
+        ends = seconds + np.where(durations > 0, durations, frame_seconds(stream))
+        in_order = bool((np.diff(np.array(self._dts, np.int64)) >= 0).all())
+        return PacketTable(
+            pts=pts,
+            seconds=seconds,
+            key=np.array(self._key, np.uint8).astype(bool),
+            shown=shown,
+            duration_seconds=float(ends[shown].max()),
+            stated_seconds=stated_seconds,
+            complete=not self._untimed and in_order and len(np.unique(pts)) == len(pts),
+            broken=self._broken,
+        )
 
 
 def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | None:
@@ -174,11 +195,21 @@ def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | N
     return None
 
 
-def _check_duration(table: PacketTable, stated: float | None, settings: DecodeSettings) -> None:
-    seconds = table.duration_seconds
+def check_duration(seconds: float, stated: float | None, settings: DecodeSettings) -> None:
+    """Refuse a video that is too long, or of which too little is there.
+
+    Args:
+        seconds: what is there.
+        stated: what the container says, if it does.
+        settings: the limits.
+
+    Raises:
+        TooLargeError: over `max_duration_seconds`.
+        CorruptError: less than `min_readable_share` of the stated duration.
+    """
     if seconds > settings.max_duration_seconds:
         raise TooLargeError(
-            f"the video lasts {seconds:.0f} s, more than "
+            f"the video lasts {seconds:.0f} s or more, over "
             f"decode.max_duration_seconds = {settings.max_duration_seconds:.0f}"
         )
     if stated and seconds < settings.min_readable_share * stated:

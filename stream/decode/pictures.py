@@ -49,6 +49,21 @@ class Pictures:
         return np.asarray(small.to_ndarray(), np.uint8)
 
 
+def same_pixels(before: VideoFrame, frame: VideoFrame) -> bool:
+    """Whether two frames are equal in every byte: a codec copies what stands still."""
+    if before is frame:
+        return True
+    if (before.format.name, before.width, before.height) != (
+        frame.format.name,
+        frame.width,
+        frame.height,
+    ):
+        return False
+    return all(
+        bytes(one) == bytes(other) for one, other in zip(before.planes, frame.planes, strict=True)
+    )
+
+
 def pose(frame: VideoFrame) -> NDArray[np.int32] | None:
     """The linear part of the display matrix, (2, 2) int32 in {-1, 0, 1}; None where upright.
 

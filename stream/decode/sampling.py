@@ -21,7 +21,9 @@ class PacketTable:
         key: (P,) bool, decoding can start here.
         shown: (P,) bool; an edit list hides the others.
         duration_seconds: from the first shown frame to the end of the last.
-        complete: every packet has its own time, so that `pts` names a frame.
+        complete: every packet has its own time, so that `pts` names a frame; where not, neither
+            `seconds` nor `duration_seconds` can be relied on.
+        stated_seconds: duration by the container's header, where it has one.
         broken: packets that the container could not read.
     """
 
@@ -31,6 +33,7 @@ class PacketTable:
     shown: NDArray[np.bool_]
     duration_seconds: float
     complete: bool
+    stated_seconds: float | None = None
     broken: int = 0
 
     def __len__(self) -> int:

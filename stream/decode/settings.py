@@ -16,7 +16,6 @@ class DecodeSettings(BaseModel):
             a quarter of the sampling distance is used.
         repeat_gap_seconds: a sample that repeats the one before it is left out, until this much
             time has passed: a still picture of three hours is small.
-        skip_loop_filter: of the codec; "all" is a third cheaper and blurs a little less.
         processes: child processes, one video each.
         videos_per_process: a child is replaced after so many.
         timeout_seconds: wall-clock limit of one video.
@@ -32,7 +31,6 @@ class DecodeSettings(BaseModel):
     frames_per_second: float = Field(default=1.0, gt=0, le=30)
     tolerance_seconds: float = Field(default=0.1, ge=0)
     repeat_gap_seconds: float = Field(default=5.0, ge=0)
-    skip_loop_filter: str = Field(default="noref", pattern="^(default|noref|all)$")
     processes: int = Field(default=2, ge=1)
     videos_per_process: int = Field(default=50, ge=1)
     timeout_seconds: float = Field(default=600.0, gt=0)
