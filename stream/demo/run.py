@@ -1,6 +1,7 @@
 """Runs the demo: a broker, all workers, and a client that submits videos and reads the answers."""
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Iterator
@@ -64,6 +65,8 @@ def run_demo(
     """
     if not console.is_terminal:
         console.width = max(console.width, LOG_COLUMNS)
+    if settings.worker.log_level == "INFO":
+        _quieten()
     try:
         with TemporaryDirectory(prefix="samesource-demo-") as scratch:
             demo = _videos(videos, keep or Path(scratch), console)
@@ -73,6 +76,14 @@ def run_demo(
     except KeyboardInterrupt:
         console.print("stopped; nothing is left running")
         return INTERRUPTED
+
+
+def _quieten() -> None:
+    """Leave it to the screen to say what happens; a level other than INFO was asked for."""
+    logging.getLogger().setLevel(logging.WARNING)
+    # a fresh broker has no coordinator until the first consumer has asked for one, which is tried
+    # again, but logged as an error
+    logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
 
 
 def _videos(videos: Path | None, folder: Path, console: Console) -> DemoSet:
@@ -168,8 +179,8 @@ async def _run(settings: Settings, demo: DemoSet, console: Console) -> int:
                     await follow(reader, screen, failure, patience_seconds)
                     if not screen.tally.complete():
                         break
+                wall_seconds = time.monotonic() - start
                 await _show_more(reader, screen)  # an answer that was given twice comes now
-            wall_seconds = time.monotonic() - start
     console.print(closing_table(demo, screen.tally), totals(demo, screen.tally, wall_seconds))
     problems = problems_of(demo, screen.tally)
     for problem in problems:
