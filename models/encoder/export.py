@@ -15,7 +15,7 @@ from rich.console import Console
 
 from models.encode import FrameEncoder, default_encoder_path
 from models.encoder.network import FrameNetwork
-from models.encoder.onnx_file import to_onnx
+from models.encoder.onnx_file import store_half, to_onnx
 from models.errors import ModelError
 from models.frames import prepare
 from models.training.encoder import EncoderTrainer, is_held_out, read_recipe
@@ -58,7 +58,7 @@ def fold_whitening(network: FrameNetwork, frames: NDArray[np.uint8], strength: f
 
 
 def export(network: FrameNetwork, path: Path, sample: NDArray[np.uint8]) -> float:
-    """Write ONNX and compare it with torch.
+    """Write ONNX, its weights stored as float16, and compare it with torch.
 
     Args:
         network: in the state to be shipped.
@@ -73,6 +73,7 @@ def export(network: FrameNetwork, path: Path, sample: NDArray[np.uint8]) -> floa
     """
     network.eval()
     model = to_onnx(network, "descriptors", sample[:2])
+    store_half(model)
     weights = b"".join(t.raw_data for t in model.graph.initializer)
     del model.metadata_props[:]
     onnx.helper.set_model_props(
@@ -117,8 +118,9 @@ def main() -> None:
         looks=3,
     )
     console.print("trained", retrieval(task, trainer.encode))
-    frames = [picture for clip in clips if not is_held_out(clip.name) for picture in clip.pictures]
-    frames = frames[::3] + [photo.pictures[0] for photo in photos[800:4000:2]]
+    learned = [clip for clip in clips if not is_held_out(clip.name)]
+    frames = [picture for clip in learned for picture in clip.pictures][::3]
+    frames += [photo.pictures[0] for photo in photos[800:4000:2]]
     fold_whitening(
         trainer.network, np.stack([prepare(f, size) for f in frames]), arguments.whitening
     )

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 OPSET = 18
+SMALLEST_HALVED = 1024
 
 
 def to_onnx(module: nn.Module, output: str, example: NDArray[np.uint8]) -> onnx.ModelProto:
@@ -34,3 +35,23 @@ def to_onnx(module: nn.Module, output: str, example: NDArray[np.uint8]) -> onnx.
         del node.metadata_props[:]
         node.ClearField("doc_string")
     return model
+
+
+def store_half(model: onnx.ModelProto) -> None:
+    """Keep float32 weights as float16 in the file, in place: half the size, computed as before.
+
+    A cast after each makes it float32 again; ONNX Runtime folds the casts when it loads the file.
+    Small weights, such as biases, stay.
+    """
+    casts = []
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < SMALLEST_HALVED:
+            continue
+        name = tensor.name
+        half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
+        tensor.CopyFrom(half)
+        casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = casts + list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)

@@ -20,8 +20,7 @@ class Retrieval:
     """Edited frames against a library of unedited ones.
 
     Attributes:
-        recall_at_1: share of edited frames whose nearest library frame is of the same clip and
-            within two seconds.
+        recall_at_1: share of edited frames whose nearest library frame is of the same clip.
         average_precision: micro average precision of all (query, nearest) pairs ranked by
             similarity (µAP of the ISC 2021 challenge): punishes scores that don't compare.
         recall_at_p90: share found at the threshold that gives 90 % precision.
@@ -101,12 +100,22 @@ def make_task(
 
 
 def retrieval(task: RetrievalTask, encode: Encode, within: int = 4) -> Retrieval:
-    """Measure an encoder; `within` is how far a right answer may be, in half seconds."""
+    """Measure an encoder.
+
+    Library frames of the query's own clip that are further off than `within` are left out: a still
+    shot shows the same for longer, and there they are neither right nor wrong.
+
+    Args:
+        task: what to find in what.
+        encode: (N, S, S, 3) uint8 to (N, D) float32 unit rows.
+        within: how far in time a right answer may be, in half seconds.
+    """
     library, queries = encode(task.library), encode(task.queries)
     similarity = queries @ library.T  # (Q, N)
     same = task.query_clip[:, None] == task.library_clip[None, :]
     near = np.abs(task.query_index[:, None] - task.library_index[None, :]) <= within
     right = same & near
+    similarity = np.where(same & ~near, -1.0, similarity)
     nearest = similarity.argmax(axis=1)
     rows = np.arange(len(queries))
     hit, score = right[rows, nearest], similarity[rows, nearest]
@@ -117,6 +126,6 @@ def retrieval(task: RetrievalTask, encode: Encode, within: int = 4) -> Retrieval
         recall_at_1=float(hit.mean()),
         average_precision=float((precision * hit[order]).sum() / len(hit)),
         recall_at_p90=float(hit[order][: good[-1] + 1].sum() / len(hit)) if len(good) else 0.0,
-        negative_99=float(np.quantile(np.where(same, -1, similarity).max(axis=1), 0.99)),
-        positive_50=float(np.median(np.where(right, similarity, -1).max(axis=1))),
+        negative_99=float(np.quantile(np.where(same, -1.0, similarity).max(axis=1), 0.99)),
+        positive_50=float(np.median(np.where(right, similarity, -1.0).max(axis=1))),
     )

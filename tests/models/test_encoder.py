@@ -1,5 +1,6 @@
 """The encoder: its layers against references, whitening, export, and the exported file's use."""
 
+import io
 import sys
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
-from models.encode import FrameEncoder
-from models.encoder.export import export, fold_whitening
+from models.encode import FrameEncoder, default_encoder_path
+from models.encoder.export import PARITY_BOUND, export, fold_whitening
 from models.encoder.network import (
     EncoderConfig,
     FrameNetwork,
@@ -18,7 +20,9 @@ from models.encoder.network import (
     SamePadConv,
     load_imagenet_trunk,
 )
+from models.encoder.onnx_file import store_half, to_onnx
 from models.errors import ModelError, ModelFileError
+from models.frames import prepare
 
 SMALL = EncoderConfig(input_size=32, dimension=16, stages=3, local_stage=1)
 
@@ -141,7 +145,7 @@ def test_the_exported_file_says_what_torch_says(exported: Path) -> None:
     encoder = FrameEncoder(exported, batch=4)
     rows = encoder.encode(pictures)
     assert rows.dtype == np.float32
-    assert np.abs(rows - wanted).max() < 1e-4
+    assert np.abs(rows - wanted).max() < PARITY_BOUND
     assert np.abs(rows - FrameEncoder(exported, batch=32).encode(pictures)).max() < 1e-5
 
 
@@ -154,6 +158,42 @@ def test_the_exported_file_names_itself(exported: Path, tmp_path: Path) -> None:
     export(network(seed=2), other, frames(2))
     assert FrameEncoder(same).model_version == encoder.model_version
     assert FrameEncoder(other).model_version != encoder.model_version
+
+
+def test_weights_are_stored_in_half_their_size() -> None:
+    model = to_onnx(network(), "descriptors", frames(2))
+    before = model.ByteSize()
+    store_half(model)
+    onnx.checker.check_model(model)
+    assert model.ByteSize() < 0.7 * before
+
+
+def test_an_export_that_strays_from_torch_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.encoder.export.PARITY_BOUND", 0.0)
+    with pytest.raises(ModelError, match="differs from torch"):
+        export(network(), tmp_path / "encoder.onnx", frames(2))
+
+
+def recompressed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "JPEG", quality=20)
+    return np.asarray(Image.open(data).convert("RGB"))
+
+
+def test_the_shipped_encoder_knows_a_copy_from_another_picture() -> None:
+    encoder = FrameEncoder(default_encoder_path())
+    coarse = frames(12, size=6)
+    pictures = [
+        np.asarray(Image.fromarray(c).resize((160, 120), Image.Resampling.BICUBIC)) for c in coarse
+    ]
+    copies = [recompressed(p) for p in pictures]
+    rows = encoder.encode(np.stack([prepare(p, encoder.input_size) for p in pictures]))
+    copied = encoder.encode(np.stack([prepare(p, encoder.input_size) for p in copies]))
+    assert np.abs(np.linalg.norm(rows, axis=1) - 1).max() < 1e-5
+    assert ((copied @ rows.T).argmax(axis=1) == np.arange(12)).all()
+    assert default_encoder_path().stat().st_size < 6 * 2**20
 
 
 def test_no_frames_are_no_descriptors(exported: Path) -> None:
