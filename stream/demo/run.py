@@ -65,11 +65,11 @@ def run_demo(
     """
     if not console.is_terminal:
         console.width = max(console.width, LOG_COLUMNS)
-    if settings.worker.log_level == "INFO":
-        _quieten()
     try:
         with TemporaryDirectory(prefix="samesource-demo-") as scratch:
             demo = _videos(videos, keep or Path(scratch), console)
+            if settings.worker.log_level == "INFO":
+                _quieten()
             with _broker(settings.kafka, Path(scratch), console) as kafka:
                 own = _own_settings(settings, kafka, demo, Path(scratch))
                 return asyncio.run(_run(own, demo, console))
