@@ -165,7 +165,8 @@ def totals(demo: DemoSet, tally: Tally, wall_seconds: float) -> RenderableType:
 def _finding(demo: DemoSet, tally: Tally, pair: Pair) -> tuple[str, str, str]:
     """The cells: found seconds, of what, true seconds (upload ← reference)."""
     alert = tally.alerts.get(pair)
-    found = "\n".join(_both(segment) for segment in alert.segments) if alert else "–"
+    segments = alert.segments if alert else []
+    found = "\n".join(f"{_both(segment)}, {segment.score:.0%}" for segment in segments) or "–"
     truth = "\n".join(_both(segment) for segment in demo.truth.get(pair, [])) or "–"
     return found, escape(pair[1]), truth
 

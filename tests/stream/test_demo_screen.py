@@ -260,6 +260,7 @@ def test_the_closing_table_shows_both_spans_beside_the_truth() -> None:
     text = rendered(made_set(u1="r1", u2="r1"), tally)
     row = next(line for line in text.splitlines() if "u1" in line)
     assert row.count("12.0–20.5 ← 4.0–12.4") == 2
+    assert "12.0–20.5 ← 4.0–12.4, 93%" in row
     assert "✓ found" in row
     assert "✗ missed" in next(line for line in text.splitlines() if "u2" in line)
     assert "corrupt" in next(line for line in text.splitlines() if "u3" in line)
