@@ -5,7 +5,7 @@ Serves the fingerprint step; one scheme per file in `stream.sources`.
 
 import asyncio
 import random
-import tempfile
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +75,8 @@ def fetch(uri: str, settings: FetchSettings, folder: Path) -> FetchedVideo:
     if scheme == "file":
         path = local_video(uri, settings)
         return FetchedVideo(path, path.stat().st_size, is_copy=False)
-    handle, name = tempfile.mkstemp(prefix="video-", dir=folder)
-    path = Path(name)
+    path = folder / f"video-{uuid.uuid4().hex}"
     try:
-        open(handle, "wb").close()
         asyncio.run(_copied(uri, path, settings, COPIES[scheme]))
     except BaseException:
         path.unlink(missing_ok=True)

@@ -41,6 +41,8 @@ async def copy_http(uri: str, file: LimitedFile, settings: FetchSettings) -> Non
             )
         except FileNotFoundError as error:
             raise NotFoundError(f"{url.host} has no video there (404)") from error
+        except aiohttp.InvalidURL as error:
+            raise NotFoundError(f"{url.host} is not a usable web address") from error
         except aiohttp.ClientResponseError as error:
             raise _refused(error, url) from error
         except (aiohttp.ClientError, ConnectionError) as error:
