@@ -1,0 +1,201 @@
+"""What it costs to take a video in: CPU seconds per video-hour for decode, select and encode.
+
+Beside two floors over the same files in the same run: decoding every frame with bare PyAV, and
+only the key frames. Run `python -m benchmarks.ingest FOLDER [--json FILE]`.
+"""
+
+import contextlib
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import av
+import av.error
+import numpy as np
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from models.encode import FrameEncoder, default_encoder_path
+from models.keyframes.even import EvenSelector
+from stream.decode.decoder import Decoder
+from stream.demo.folder import videos_in
+from stream.errors import RejectedError
+from stream.settings import Settings, load_settings
+
+STAGES = ("decode", "select", "encode")
+FLOORS = ("every_frame", "key_frames")
+Costs = dict[str, float]
+
+
+class Ingest:
+    """The service's own steps, without fetching: CPU seconds of each."""
+
+    def __init__(self, settings: Settings) -> None:
+        path = settings.encoder.path or default_encoder_path()
+        self._encoder = FrameEncoder(path, threads=1, batch=settings.encoder.batch)
+        self._selector = EvenSelector(settings.key_frames)
+        self.decoder = Decoder(settings.decode, self._encoder.input_size)
+        self.model_version = self._encoder.model_version
+
+    def cost(self, path: Path) -> tuple[Costs, float, int]:
+        """Take one video in.
+
+        Returns:
+            CPU seconds by stage, the video's seconds, and the number of key frames.
+        """
+        with self.decoder.decode(path) as video:
+            began = time.process_time()
+            chosen = self._selector.select(video.frames, video.seconds)
+            selected = time.process_time()
+            self._encoder.encode(np.ascontiguousarray(video.frames[chosen]))
+            encoded = time.process_time()
+            costs = {
+                "decode": video.decode_cpu_seconds,
+                "select": selected - began,
+                "encode": encoded - selected,
+            }
+            return costs, video.duration_seconds, len(chosen)
+
+
+def bare_cost(path: Path, *, key_frames_only: bool) -> float:
+    """CPU seconds to decode with PyAV alone, on one thread, keeping nothing."""
+    began = time.process_time()
+    with av.open(path.as_posix()) as container:
+        stream = container.streams.video[0]
+        stream.thread_count = 1
+        if key_frames_only:
+            stream.codec_context.skip_frame = "NONKEY"
+        for _ in container.decode(stream):
+            pass
+    return time.process_time() - began
+
+
+def measure(paths: list[Path], settings: Settings, rounds: int) -> dict[str, Any]:
+    """Measure all files in several rounds; the order of the three ways changes from one to next.
+
+    Returns:
+        The report as JSON: medians over the rounds, in CPU seconds per video-hour.
+    """
+    ingest = Ingest(settings)
+    totals = [dict.fromkeys((*STAGES, *FLOORS), 0.0) for _ in range(rounds)]
+    hours, key_frames, rejected = 0.0, 0, {}
+    with ingest.decoder:
+        _warm_up(ingest, paths)
+        for turn, total in enumerate(totals):
+            for index, path in enumerate(track(paths, f"round {turn + 1} of {rounds}")):
+                try:
+                    costs, seconds, chosen = _file_costs(ingest, path, turn + index)
+                except (RejectedError, av.error.FFmpegError) as error:
+                    rejected[path.name] = str(error)
+                    continue
+                for name, value in costs.items():
+                    total[name] += value
+                if turn == 0:
+                    hours, key_frames = hours + seconds / 3600, key_frames + chosen
+    if not hours:
+        raise typer.BadParameter(f"no usable video among {len(paths)}: {rejected}")
+    per_hour = {
+        name: statistics.median(total[name] / hours for total in totals) for name in totals[0]
+    }
+    return _report(per_hour, ingest.model_version) | {
+        "rounds": [{name: value / hours for name, value in total.items()} for total in totals],
+        "files": len(paths) - len(rejected),
+        "rejected": rejected,
+        "video_hours": hours,
+        "key_frames_per_video_hour": key_frames / hours,
+    }
+
+
+def _warm_up(ingest: Ingest, paths: list[Path]) -> None:
+    """Start the child and the encoder, so that the first file is not charged for it."""
+    for path in paths:
+        with contextlib.suppress(RejectedError):
+            ingest.cost(path)
+            return
+
+
+def _file_costs(ingest: Ingest, path: Path, turn: int) -> tuple[Costs, float, int]:
+    costs: Costs = {}
+    found: list[tuple[Costs, float, int]] = []
+    ways: list[Callable[[], None]] = [
+        lambda: found.append(ingest.cost(path)),
+        lambda: costs.update(every_frame=bare_cost(path, key_frames_only=False)),
+        lambda: costs.update(key_frames=bare_cost(path, key_frames_only=True)),
+    ]
+    for step in range(len(ways)):
+        ways[(turn + step) % len(ways)]()
+    stages, seconds, chosen = found[0]
+    return stages | costs, seconds, chosen
+
+
+def _report(per_hour: Costs, model_version: str) -> dict[str, Any]:
+    total = sum(per_hour[stage] for stage in STAGES)
+    return {
+        "cpu_seconds_per_video_hour": {stage: per_hour[stage] for stage in STAGES}
+        | {"total": total},
+        "floors": {floor: per_hour[floor] for floor in FLOORS},
+        "ratios": {
+            f"{name}_to_{floor}": cost / per_hour[floor]
+            for name, cost in (("decode", per_hour["decode"]), ("total", total))
+            for floor in FLOORS
+        },
+        "model_version": model_version,
+        "machine": {"cpu": _cpu_model(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
+        "pyav": av.__version__,
+    }
+
+
+def _cpu_model() -> str:
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        for line in listing.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _table(report: dict[str, Any]) -> Table:
+    machine = report["machine"]
+    table = Table(
+        title=f"{report['files']} videos, {report['video_hours']:.2f} h, "
+        f"median of {len(report['rounds'])} rounds; {machine['cpu']}, {machine['cores']} cores"
+    )
+    table.add_column("step")
+    for column in ("CPU s per video-hour", "times every frame", "times key frames"):
+        table.add_column(column, justify="right")
+    every, keys = (report["floors"][floor] for floor in FLOORS)
+    rows = [*report["cpu_seconds_per_video_hour"].items()]
+    rows += [
+        ("bare PyAV, every frame", every),
+        ("bare PyAV, key frames only", keys),
+    ]
+    for name, cost in rows:
+        table.add_row(name, f"{cost:.1f}", f"{cost / every:.2f}", f"{cost / keys:.2f}")
+    return table
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    json: Annotated[Path | None, typer.Option(help="where the figures are written")] = None,
+    rounds: Annotated[int, typer.Option(min=1)] = 3,
+) -> None:
+    """Measure the intake of all videos in a folder."""
+    settings = load_settings()
+    report = measure(videos_in(folder), settings, rounds)
+    console = Console()
+    console.print(_table(report))
+    for name, reason in report["rejected"].items():
+        console.print(f"left out {name}: {reason}")
+    if json:
+        json.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+
+
+if __name__ == "__main__":
+    typer.run(main)
