@@ -1,8 +1,8 @@
-"""The temporal-network aligner: longest consistent paths through the best frame matches.
+"""The temporal-network aligner: heaviest paths of one pace through the best frame matches.
 
 After Tan et al., "Scalable detection of partial near-duplicate videos by visual-temporal
-consistency", ACM MM 2009, as benchmarked in VCSL (He et al., CVPR 2022). Works in seconds, so
-key frames may lie unevenly and one side may be denser than the other.
+consistency", ACM MM 2009, as benchmarked in VCSL (He et al., CVPR 2022). Counts in seconds, not
+in frames: key frames may lie unevenly, and one side may be denser than the other.
 """
 
 from dataclasses import dataclass
@@ -12,170 +12,243 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.align import Segment
+from models.aligners.chains import Chain, Links, heaviest_chain
 from models.similarity import SimilarityMatrix
+
+Array = NDArray[np.float64]
+
+REFINEMENTS = 2
+PACES_PER_OCTAVE = 6
 
 
 class TemporalNetworkSettings(BaseModel):
     """What counts as a match, a step and a path.
 
+    A path's total is in similarity-seconds: each frame match adds its similarity above `floor`,
+    times the seconds that the query frame stands for.
+
     Attributes:
-        top: reference frames considered for each query frame.
-        similarity: nodes are more similar than this, after the background is taken off.
-        background: share of the mean similarity of a row and a column that is taken off: it
+        top: most reference frames considered for each query frame; a static scene needs many.
+        matches: most frame matches of a pair in all; the best ones are kept.
+        background: share of the medians of a row and a column that is taken off a similarity: it
             lifts the copy over footage that resembles everything.
-        step_seconds: longest gap on a path, on either side.
-        slowest, fastest: slopes (reference seconds per query second) of a path.
-        pace_penalty: how much a step's departure from one slope costs, per second.
+        floor: similarity at which a frame match neither speaks for a copy nor against.
+        frame_seconds: a frame stands for so long at the most.
+        step_seconds: longest gap on a path, in the query.
+        gap_cost: for each query second that a step leaves without a match.
+        pace_range: paces (reference seconds per query second) go from its inverse to this.
+        slack_seconds: how far a match may lie off its path, beyond half a reference sample.
+        changed_pace_doubt: share of its total that a path of another pace than 1 loses.
+        octave_doubt: share that it loses on top, for each octave.
+        total: paths of a lower total are chance.
         shortest_seconds: shorter boxes are chance.
-        score: paths of a lower mean similarity are dropped.
-        total: paths of a lower sum of similarities are dropped.
         segments: at most so many boxes for a pair.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    top: int = Field(default=5, ge=1)
-    similarity: float = 0.25
-    background: float = Field(default=0.5, ge=0, le=1)
+    top: int = Field(default=20, ge=1)
+    matches: int = Field(default=50_000, ge=1)
+    background: float = Field(default=0.35, ge=0, le=1)
+    floor: float = Field(default=0.2, ge=-1, le=1)
+    frame_seconds: float = Field(default=2.0, gt=0)
     step_seconds: float = Field(default=8.0, gt=0)
-    slowest: float = Field(default=0.45, gt=0)
-    fastest: float = Field(default=2.2, gt=0)
-    pace_penalty: float = Field(default=0.05, ge=0)
+    gap_cost: float = Field(default=0.07, ge=0)
+    pace_range: float = Field(default=2.0, ge=1)
+    slack_seconds: float = Field(default=0.35, ge=0)
+    changed_pace_doubt: float = Field(default=0.05, ge=0, lt=1)
+    octave_doubt: float = Field(default=0.1, ge=0, lt=0.5)
+    total: float = Field(default=1.0, gt=0)
     shortest_seconds: float = Field(default=2.0, ge=0)
-    score: float = 0.3
-    total: float = 1.2
     segments: int = Field(default=8, ge=1)
 
 
 @dataclass(frozen=True)
-class _Nodes:
-    """Frame matches, in order of query time then reference time.
+class _Matches:
+    """Frame matches, in order of query time, then of reference time.
 
     Attributes:
         query: (M,) seconds.
         reference: (M,) seconds.
-        weight: (M,) similarity, background off.
-        row: (M,) query frame of each.
+        gain: (M,) similarity-seconds above the floor.
+        query_step: seconds between two query samples.
+        reference_step: seconds between two reference samples.
     """
 
-    query: NDArray[np.float64]
-    reference: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    row: NDArray[np.intp]
+    query: Array
+    reference: Array
+    gain: Array
+    query_step: float
+    reference_step: float
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Where a path runs: `reference = offset + pace * query`, in seconds."""
+
+    query_start: float
+    query_end: float
+    pace: float
+    offset: float
+    total: float
+
+    def at(self, query: Array | float) -> Array:
+        """Reference seconds at query seconds."""
+        return np.asarray(self.offset + self.pace * query)
 
 
 class TemporalNetworkAligner:
-    """Boxes forward copies at about half to double speed, several per pair."""
+    """Boxes forward copies at half to double speed, several per pair.
+
+    A moment of the query copies at most one place of the reference.
+    """
 
     def __init__(self, settings: TemporalNetworkSettings | None = None) -> None:
         self.settings = settings or TemporalNetworkSettings()
+        octaves = np.log2(self.settings.pace_range)
+        steps = int(np.ceil(octaves * PACES_PER_OCTAVE))
+        self._paces = 2.0 ** np.linspace(-octaves, octaves, 2 * steps + 1)
+        distance = np.abs(np.log2(self._paces))
+        doubt = self.settings.changed_pace_doubt * (distance > 0)
+        self._trust = 1 - doubt - self.settings.octave_doubt * distance
 
     def align(self, similarity: SimilarityMatrix) -> list[Segment]:
         """The copied spans, best first; empty when nothing is copied."""
-        nodes = self._nodes(similarity)
-        free = np.ones(len(nodes.weight), bool)
+        if min(similarity.values.shape) == 0:
+            return []
+        matches = self._matches(similarity)
+        links = self._links(matches)
         segments: list[Segment] = []
-        while len(segments) < self.settings.segments and free.any():
-            path = self._best_path(nodes, free)
-            if nodes.weight[path].sum() < self.settings.total:
+        for _ in range(2 * self.settings.segments):
+            chain = heaviest_chain(links, self.settings.step_seconds, self.settings.gap_cost)
+            if chain is None or chain.total < self.settings.total:
                 break
-            segment = self._segment(similarity, nodes, path)
-            free &= ~_touched(nodes, path, self.settings.step_seconds)
-            if segment is not None:
-                segments.append(segment)
+            path = self._refined(matches, links, chain)
+            segment = self._segment(similarity, matches, path)
+            if segment is None:
+                links = links.without(chain.links)
+                continue
+            segments.append(segment)
+            if len(segments) == self.settings.segments:
+                break
+            used = (links.query >= path.query_start) & (links.query <= path.query_end)
+            links = links.without(np.flatnonzero(used))
         return sorted(segments, key=lambda segment: -segment.score)
 
-    def _nodes(self, similarity: SimilarityMatrix) -> _Nodes:
-        values = similarity.values.astype(np.float64)
-        if min(values.shape) == 0:
-            empty = np.empty(0)
-            return _Nodes(empty, empty, empty, np.empty(0, np.intp))
-        share = self.settings.background / 2
-        weights = values - share * (
-            np.median(values, axis=1, keepdims=True) + np.median(values, axis=0, keepdims=True)
-        )
-        top = min(self.settings.top, values.shape[1])
-        best = np.sort(np.argpartition(-weights, top - 1, axis=1)[:, :top], axis=1)  # (Nq, top)
-        rows = np.repeat(np.arange(len(values)), top)
-        columns = best.ravel()
-        picked = weights[rows, columns]
-        keep = picked > self.settings.similarity
-        rows, columns = rows[keep], columns[keep]
-        return _Nodes(
-            similarity.query_seconds[rows].astype(np.float64),
-            similarity.reference_seconds[columns].astype(np.float64),
-            picked[keep],
-            rows,
+    def _matches(self, similarity: SimilarityMatrix) -> _Matches:
+        settings = self.settings
+        values = similarity.values
+        share = settings.background / 2
+        if share:
+            across = np.median(values, axis=1, keepdims=True)
+            values = values - share * (across + np.median(values, axis=0, keepdims=True))
+        keep = values > settings.floor
+        if values.shape[1] > settings.top:
+            rank = values.shape[1] - settings.top
+            keep &= values >= np.partition(values, rank, axis=1)[:, [rank]]
+        rows, columns = np.nonzero(keep)
+        if len(rows) > settings.matches:
+            best = np.argsort(-values[rows, columns], kind="stable")[: settings.matches]
+            rows, columns = rows[np.sort(best)], columns[np.sort(best)]
+        query = similarity.query_seconds.astype(np.float64)
+        stands_for = _stands_for(query, settings.frame_seconds)
+        return _Matches(
+            query=query[rows],
+            reference=similarity.reference_seconds.astype(np.float64)[columns],
+            gain=(values[rows, columns].astype(np.float64) - settings.floor) * stands_for[rows],
+            query_step=_step(query),
+            reference_step=_step(similarity.reference_seconds),
         )
 
-    def _best_path(self, nodes: _Nodes, free: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """The heaviest chain of free nodes, by dynamic programming in order of query time."""
+    def _links(self, matches: _Matches) -> Links:
+        """Every match in the two bands, of each pace, that it lies in."""
+        half = matches.reference_step / 2 + self.settings.slack_seconds
+        paces = self._paces[:, None]
+        band = np.floor((matches.reference - paces * matches.query) / half).astype(np.int64)
+        band -= band.min() if band.size else 0
+        count = band.max() + 2 if band.size else 2
+        first = band + count * np.arange(len(paces))[:, None]  # (P, M)
+        groups = np.stack((first, first + 1)).ravel()
+        number = np.tile(np.arange(len(matches.query)), 2 * len(paces))
+        return Links.of(
+            groups,
+            number,
+            matches.query[number],
+            matches.gain[number],
+            np.tile(np.repeat(self._trust, len(matches.query)), 2),
+            matches.query_step,
+        )
+
+    def _refined(self, matches: _Matches, links: Links, chain: Chain) -> _Path:
+        """The path's own pace, and all free matches along it."""
         settings = self.settings
-        total = np.where(free, nodes.weight, -np.inf)
-        before = np.full(len(total), -1)
-        for node in np.flatnonzero(free):
-            first = np.searchsorted(nodes.query, nodes.query[node] - settings.step_seconds)
-            last = np.searchsorted(nodes.query, nodes.query[node])  # strictly earlier in time
-            if first == last:
-                continue
-            across = nodes.query[node] - nodes.query[first:last]
-            down = nodes.reference[node] - nodes.reference[first:last]
-            # Both sides are sampled, so a step's slope is known to about one sample.
-            fits = (
-                (down >= settings.slowest * across - 0.5)
-                & (down <= settings.fastest * across + 0.5)
-                & (down >= 0)
-                & (down <= settings.step_seconds)
+        free = np.isin(matches.query, links.query)
+        numbers = links.number[chain.links]
+        path = self._line(matches, numbers, chain.total)
+        reach = matches.reference_step / 2 + settings.slack_seconds
+        for _ in range(REFINEMENTS):
+            off = np.abs(matches.reference - path.at(matches.query))
+            near = np.flatnonzero(free & (off <= reach))
+            beside = Links.of(
+                np.zeros(len(near), np.int64),
+                near,
+                matches.query[near],
+                matches.gain[near],
+                np.ones(len(near)),
+                matches.query_step,
             )
-            cost = settings.pace_penalty * np.abs(down - across)
-            gain = np.where(fits, total[first:last] - cost, -np.inf)
-            best = int(gain.argmax())
-            if gain[best] > 0:
-                total[node] += gain[best]
-                before[node] = first + best
-        path = [int(total.argmax())]
-        while before[path[-1]] >= 0:
-            path.append(int(before[path[-1]]))
-        return np.array(path[::-1])
+            found = heaviest_chain(beside, settings.step_seconds, settings.gap_cost)
+            if found is None or found.total <= path.total:
+                break
+            path = self._line(matches, beside.number[found.links], found.total)
+        return path
+
+    def _line(self, matches: _Matches, numbers: NDArray[np.intp], total: float) -> _Path:
+        """A line through matches; of pace 1 where they are too few to tell."""
+        query, reference = matches.query[numbers], matches.reference[numbers]
+        centre = query - query.mean()
+        spread = float(centre @ centre)
+        pace = float(centre @ reference) / spread if len(numbers) > 3 else 1.0
+        limit = self.settings.pace_range
+        pace = float(np.clip(pace, 1 / limit, limit))
+        offset = float(reference.mean() - pace * query.mean())
+        return _Path(float(query[0]), float(query[-1]), pace, offset, total)
 
     def _segment(
-        self, similarity: SimilarityMatrix, nodes: _Nodes, path: NDArray[np.intp]
+        self, similarity: SimilarityMatrix, matches: _Matches, path: _Path
     ) -> Segment | None:
-        settings = self.settings
-        query = _widened(
-            nodes.query[path], similarity.query_seconds, similarity.query_duration_seconds
-        )
-        reference = _widened(
-            nodes.reference[path],
-            similarity.reference_seconds,
-            similarity.reference_duration_seconds,
-        )
-        length = min(query[1] - query[0], reference[1] - reference[0])
-        score = float(nodes.weight[path].mean())
-        if length < settings.shortest_seconds or score < settings.score:
+        """The path's box, half a sample further on both ends; None where it is too short."""
+        half = matches.query_step / 2
+        length = similarity.reference_duration_seconds
+        start = max(path.query_start - half, 0.0, -path.offset / path.pace)
+        end = min(path.query_end + half, max(similarity.query_duration_seconds, path.query_end))
+        end = min(end, (length - path.offset) / path.pace)
+        span = (float(path.at(start)), float(path.at(end)))
+        if min(end - start, span[1] - span[0]) < self.settings.shortest_seconds:
             return None
-        slope = (reference[1] - reference[0]) / (query[1] - query[0])
-        if not settings.slowest / 1.5 <= slope <= settings.fastest * 1.5:
-            return None
-        return Segment(*query, *reference, score=float(np.clip(score, 0.0, 1.0)))
+        return Segment(
+            query_start_seconds=start,
+            query_end_seconds=end,
+            reference_start_seconds=max(span[0], 0.0),
+            reference_end_seconds=min(span[1], length),
+            score=_score(path.total),
+        )
 
 
-def _widened(
-    seconds: NDArray[np.float64], samples: NDArray[np.float32], duration_seconds: float
-) -> tuple[float, float]:
-    """The span of a path, half a sample further on both ends, inside the video."""
-    half = 0.5 * float(np.median(np.diff(samples))) if len(samples) > 1 else duration_seconds
-    return (
-        max(0.0, float(seconds.min()) - half),
-        min(max(duration_seconds, float(samples[-1])), float(seconds.max()) + half),
-    )
+def _score(total: float) -> float:
+    """A path's total as how sure it is, in [0, 1]."""
+    return float(1 - np.exp(-total))
 
 
-def _touched(nodes: _Nodes, path: NDArray[np.intp], margin: float) -> NDArray[np.bool_]:
-    """Nodes beside a found path, which would only give its echo."""
-    query, reference = nodes.query[path], nodes.reference[path]
-    inside = (nodes.query >= query.min()) & (nodes.query <= query.max())
-    on_path = np.interp(nodes.query, query, reference)
-    near: NDArray[np.bool_] = inside & (np.abs(nodes.reference - on_path) <= margin)
-    near[path] = True
-    return near
+def _step(seconds: NDArray[np.floating]) -> float:
+    """The usual distance of two samples; a second where there is one sample."""
+    return float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0
+
+
+def _stands_for(seconds: Array, most_seconds: float) -> Array:
+    """Half of the gaps on both sides of each sample, (N,), each gap at most `most_seconds`."""
+    gaps = np.minimum(np.diff(seconds), most_seconds)
+    if len(gaps) == 0:
+        return np.ones(len(seconds))
+    both: Array = (np.append(gaps[:1], gaps) + np.append(gaps, gaps[-1:])) / 2
+    return both

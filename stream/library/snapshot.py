@@ -1,8 +1,8 @@
 """Snapshots of a shard: its state at one log offset, whole or not at all.
 
 A snapshot is a folder named by its offset: `codes.npy`, `seconds.npy`, `entries.json`, and
-`manifest.json` with a checksum of each. It is written aside, flushed and renamed; the last two
-are kept.
+`manifest.json` with a checksum of each and of itself. It is written aside, flushed and renamed;
+the last two are kept.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
 from stream.library.index import FrameIndex
@@ -23,7 +24,18 @@ from stream.library.shard import Entry, ShardState
 log = logging.getLogger(__name__)
 
 KEPT = 2
-FORMAT = 1
+FORMAT = 2
+BLOCK_ROWS = 65_536
+FILES = ("codes.npy", "seconds.npy", "entries.json")
+ENTRY_FIELDS = (
+    "video_id",
+    "content_version",
+    "owner_id",
+    "role",
+    "offset",
+    "duration_seconds",
+    "replaced_at",
+)
 
 
 @dataclass(frozen=True)
@@ -38,12 +50,12 @@ class SnapshotStore:
     """Saves and loads the snapshots of one shard in `folder/shard-i-of-S`.
 
     `log_id` names the log that the state was read from (cluster and topic): a snapshot of another
-    log is never restored.
+    log is never restored. One process at a time.
     """
 
     def __init__(self, folder: Path, *, shard: int, shards: int, log_id: str) -> None:
         self._folder = folder / f"shard-{shard}-of-{shards}"
-        self._identity = {"shard": shard, "shards": shards, "log_id": log_id, "format": FORMAT}
+        self._identity = {"format": FORMAT, "shard": shard, "shards": shards, "log_id": log_id}
 
     def save(self, state: ShardState, next_offset: int) -> Path:
         """Write a snapshot and drop all but the newest two.
@@ -54,7 +66,8 @@ class SnapshotStore:
         final = self._folder / f"{next_offset:020d}"
         aside = self._folder / f".{next_offset:020d}.part"
         try:
-            shutil.rmtree(aside, ignore_errors=True)
+            for unfinished in self._folder.glob(".*.part"):
+                shutil.rmtree(unfinished)
             aside.mkdir(parents=True)
             self._write(state, next_offset, aside)
             if final.exists():
@@ -63,7 +76,10 @@ class SnapshotStore:
             _flush(self._folder)
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
-            raise SnapshotError(f"snapshot {final} can't be written: {error}") from error
+            raise SnapshotError(
+                f"the snapshot {final} can't be written ({error}): free or mend the disk; "
+                "until then a restart reads more of the log"
+            ) from error
         for old in self._found()[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
         return final
@@ -81,80 +97,80 @@ class SnapshotStore:
         return None
 
     def _found(self) -> list[Path]:
+        """Newest first."""
         if not self._folder.is_dir():
             return []
         found = (path for path in self._folder.iterdir() if path.name.isdigit())
         return sorted(found, reverse=True)
 
     def _write(self, state: ShardState, next_offset: int, folder: Path) -> None:
-        np.save(folder / "codes.npy", state.index.codes())
-        np.save(folder / "seconds.npy", _joined(state.entries))
+        _save_codes(state.index, folder / "codes.npy")
+        seconds = [entry.seconds for entry in state.entries]
+        np.save(folder / "seconds.npy", np.concatenate([np.empty(0, np.float32), *seconds]))
         (folder / "entries.json").write_bytes(orjson.dumps(_to_json(state)))
-        files = ("codes.npy", "seconds.npy", "entries.json")
         manifest = {
             **self._identity,
             "next_offset": next_offset,
             "model_version": state.model_version,
             "entries": len(state.entries),
             "frames": len(state.index),
-            "sha256": {name: _digest(folder / name) for name in files},
+            "sha256": {name: _digest_of(folder / name) for name in FILES},
         }
+        manifest["manifest_sha256"] = _digest(manifest)
         (folder / "manifest.json").write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-        for path in folder.iterdir():
+        for path in (*folder.iterdir(), folder):
             _flush(path)
 
     def _load(self, folder: Path) -> Snapshot:
         try:
-            manifest = orjson.loads((folder / "manifest.json").read_bytes())
-            for key, value in self._identity.items():
-                if manifest.get(key) != value:
-                    raise SnapshotError(f"{folder}: {key} is {manifest.get(key)!r}, not {value!r}")
-            for name, digest in manifest["sha256"].items():
-                if _digest(folder / name) != digest:
-                    raise SnapshotError(f"{folder / name} is damaged: its checksum differs")
-            state = _from_json(
-                orjson.loads((folder / "entries.json").read_bytes()),
-                np.load(folder / "codes.npy"),
-                np.load(folder / "seconds.npy"),
-            )
+            manifest = self._checked_manifest(folder)
+            fields = orjson.loads((folder / "entries.json").read_bytes())
+            codes = np.load(folder / "codes.npy", mmap_mode="r")
+            state = _from_json(fields, codes, np.load(folder / "seconds.npy"))
             return Snapshot(state, int(manifest["next_offset"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SnapshotError(f"{folder} can't be read: {error!r}") from error
 
-
-def _joined(entries: list[Entry]) -> Any:
-    parts = [entry.seconds for entry in entries]
-    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+    def _checked_manifest(self, folder: Path) -> dict[str, Any]:
+        manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
+        stated = manifest.pop("manifest_sha256", None)
+        if stated != _digest(manifest):
+            raise SnapshotError(f"{folder / 'manifest.json'} is damaged: its checksum differs")
+        for key, value in self._identity.items():
+            if manifest.get(key) != value:
+                raise SnapshotError(
+                    f"{folder} is foreign: its {key} is {manifest.get(key)!r}, ours {value!r}"
+                )
+        for name in FILES:
+            if _digest_of(folder / name) != manifest["sha256"][name]:
+                raise SnapshotError(f"{folder / name} is damaged: its checksum differs")
+        return manifest
 
 
 def _to_json(state: ShardState) -> dict[str, Any]:
+    """Everything but the arrays, a list per field: shorter than a list of objects."""
     return {
         "model_version": state.model_version,
         "dimension": state.dimension,
-        "entries": [
-            {
-                "video_id": entry.video_id,
-                "content_version": entry.content_version,
-                "owner_id": entry.owner_id,
-                "role": entry.role,
-                "offset": entry.offset,
-                "count": len(entry.seconds),
-                "duration_seconds": entry.duration_seconds,
-                "replaced_at": entry.replaced_at,
-            }
-            for entry in state.entries
-        ],
+        "entries": {
+            name: [getattr(entry, name) for entry in state.entries] for name in ENTRY_FIELDS
+        },
+        "counts": [len(entry.seconds) for entry in state.entries],
         "first_offsets": [[*key, offset] for key, offset in state.first_offsets.items()],
     }
 
 
-def _from_json(fields: dict[str, Any], codes: Any, seconds: Any) -> ShardState:
+def _from_json(
+    fields: dict[str, Any], codes: NDArray[np.int8], seconds: NDArray[np.float32]
+) -> ShardState:
     index = FrameIndex(fields["dimension"] or 1)
-    index.add(codes)
+    for block in range(0, len(codes), BLOCK_ROWS):
+        index.add(codes[block : block + BLOCK_ROWS])
     entries, start = [], 0
-    for raw in fields["entries"]:
-        count = raw.pop("count")
-        entries.append(Entry(**raw, start=start, seconds=seconds[start : start + count]))
+    columns = [fields["entries"][name] for name in ENTRY_FIELDS]
+    for count, *values in zip(fields["counts"], *columns, strict=True):
+        own = dict(zip(ENTRY_FIELDS, values, strict=True))
+        entries.append(Entry(**own, start=start, seconds=seconds[start : start + count]))
         start += count
     return ShardState(
         model_version=fields["model_version"],
@@ -167,7 +183,24 @@ def _from_json(fields: dict[str, Any], codes: Any, seconds: Any) -> ShardState:
     )
 
 
-def _digest(path: Path) -> str:
+def _save_codes(index: FrameIndex, path: Path) -> None:
+    """All rows as (N, D) int8, a block in memory at a time."""
+    shape = (len(index), index.dimension)
+    if len(index) == 0:
+        np.save(path, np.empty(shape, np.int8))
+        return
+    file = np.lib.format.open_memmap(path, mode="w+", dtype=np.int8, shape=shape)
+    for start in range(0, len(index), BLOCK_ROWS):
+        count = min(BLOCK_ROWS, len(index) - start)
+        file[start : start + count] = index.codes(start, count)
+    file.flush()
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _digest_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
