@@ -107,7 +107,8 @@ class EncoderTrainer:
     def _frozen_lower(self) -> FrozenLower | None:
         if self.device != "cpu":
             return None
-        return FrozenLower(self.network, self.recipe.frozen_stages)
+        threads = torch.get_num_threads()
+        return FrozenLower(self.network, self.recipe.frozen_stages, threads=threads)
 
     def _groups(self) -> list[dict[str, Any]]:
         trunk = [p for p in self.network.stages.parameters() if p.requires_grad]
@@ -271,8 +272,10 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=Path("configs/training/encoder.toml"))
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--threads", type=int, default=1, help="more only on cores that are idle")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     train_encoder(
         read_recipe(arguments.recipe),
         arguments.data,
