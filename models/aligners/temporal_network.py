@@ -41,6 +41,10 @@ class TemporalNetworkSettings(BaseModel):
         changed_pace_doubt: share of its total that a path of another pace than 1 loses.
         octave_doubt: share that it loses on top, for each octave.
         total: paths of a lower total are chance.
+        beside_seconds: what lies this far from a path, in the reference, is what it stands out
+            from.
+        evidence: paths whose mean similarity, plus half of how far it stands out from what is
+            beside them, is lower are scenes that resemble each other.
         shortest_seconds: shorter boxes are chance.
         segments: at most so many boxes for a pair.
     """
@@ -49,8 +53,8 @@ class TemporalNetworkSettings(BaseModel):
 
     top: int = Field(default=20, ge=1)
     matches: int = Field(default=50_000, ge=1)
-    background: float = Field(default=0.35, ge=0, le=1)
-    floor: float = Field(default=0.2, ge=-1, le=1)
+    background: float = Field(default=0.2, ge=0, le=1)
+    floor: float = Field(default=0.25, ge=-1, le=1)
     frame_seconds: float = Field(default=2.0, gt=0)
     step_seconds: float = Field(default=8.0, gt=0)
     gap_cost: float = Field(default=0.07, ge=0)
@@ -59,6 +63,8 @@ class TemporalNetworkSettings(BaseModel):
     changed_pace_doubt: float = Field(default=0.05, ge=0, lt=1)
     octave_doubt: float = Field(default=0.1, ge=0, lt=0.5)
     total: float = Field(default=1.0, gt=0)
+    beside_seconds: tuple[float, float] = (3.0, 10.0)
+    evidence: float = Field(default=0.5, ge=-1, le=2)
     shortest_seconds: float = Field(default=2.0, ge=0)
     segments: int = Field(default=8, ge=1)
 
@@ -226,18 +232,38 @@ class TemporalNetworkAligner:
         span = (float(path.at(start)), float(path.at(end)))
         if min(end - start, span[1] - span[0]) < self.settings.shortest_seconds:
             return None
+        evidence = self._evidence(similarity, path)
+        if evidence < self.settings.evidence:
+            return None
         return Segment(
             query_start_seconds=start,
             query_end_seconds=end,
             reference_start_seconds=max(span[0], 0.0),
             reference_end_seconds=min(span[1], length),
-            score=_score(path.total),
+            score=_score(path.total, evidence),
         )
 
+    def _evidence(self, similarity: SimilarityMatrix, path: _Path) -> float:
+        """Mean similarity along the path, plus half of what it has more than its neighbourhood.
 
-def _score(total: float) -> float:
-    """A path's total as how sure it is, in [0, 1]."""
-    return float(1 - np.exp(-total))
+        A copy of a moving scene stands out from what is a few seconds off; a copy of a still one
+        doesn't, but is very similar.
+        """
+        first, last = np.searchsorted(
+            similarity.query_seconds, (path.query_start - 1e-3, path.query_end + 1e-3)
+        )
+        values = similarity.values[first:last]
+        on_path = path.at(similarity.query_seconds[first:last].astype(np.float64))
+        off = np.abs(similarity.reference_seconds[None, :] - on_path[:, None])
+        along = float(values[np.arange(len(values)), off.argmin(axis=1)].mean())
+        near, far = self.settings.beside_seconds
+        beside = values[(off > near) & (off < far)]
+        return along + (along - float(beside.mean())) / 2 if len(beside) else along
+
+
+def _score(total: float, evidence: float) -> float:
+    """How sure a path is, in [0, 1]."""
+    return float(min(1.0, max(0.0, 1 - np.exp(-total * evidence))))
 
 
 def _step(seconds: NDArray[np.floating]) -> float:

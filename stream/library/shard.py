@@ -219,7 +219,7 @@ class LibraryShard:
             query_duration_seconds=event.duration_seconds,
             reference_duration_seconds=entry.duration_seconds,
         )
-        segments = self._aligner.align(similarity)
+        segments = [_matched(segment) for segment in self._aligner.align(similarity)]
         if not segments:
             return None
         return Match(
@@ -227,7 +227,7 @@ class LibraryShard:
             reference_owner_id=entry.owner_id,
             reference_role=entry.role,
             score=max(segment.score for segment in segments),
-            segments=[_matched(segment) for segment in segments],
+            segments=segments,
         )
 
 

@@ -129,7 +129,9 @@ class SnapshotStore:
             state = _from_json(fields, codes, np.load(folder / "seconds.npy"))
             return Snapshot(state, int(manifest["next_offset"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SnapshotError(f"{folder} can't be read: {error!r}") from error
+            raise SnapshotError(
+                f"{folder} can't be read: {type(error).__name__}: {error}"
+            ) from error
 
     def _checked_manifest(self, folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())

@@ -1,0 +1,211 @@
+"""One contract for every aligner: pasted spans are found where they were pasted, and nothing else.
+
+A newcomer to `ALIGNERS` is tested by being there.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from models.align import Aligner, Segment
+from models.aligners import ALIGNERS, make_aligner
+from models.errors import ModelError
+from models.similarity import FrameDescriptors, SimilarityMatrix
+
+DIMENSION = 64
+FINE_PER_SECOND = 20  # how densely a made video is drawn before it is sampled
+Fine = NDArray[np.float32]
+
+
+@pytest.fixture(params=sorted(ALIGNERS))
+def aligner(request: pytest.FixtureRequest) -> Aligner:
+    return make_aligner(request.param)
+
+
+def video(seed: int, seconds: float, *, shot_seconds: float = 4.0) -> Fine:
+    """Descriptors that drift from one random look to the next, (N, D) at the fine rate."""
+    random = np.random.default_rng(seed)
+    looks = random.standard_normal((int(seconds / shot_seconds) + 2, DIMENSION))
+    at = np.arange(int(seconds * FINE_PER_SECOND)) / FINE_PER_SECOND / shot_seconds
+    shot, part = at.astype(int), (at % 1)[:, None]
+    return unit((1 - part) * looks[shot] + part * looks[shot + 1])
+
+
+def unit(rows: NDArray[np.floating]) -> Fine:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def played(fine: Fine, start: float, end: float, pace: float = 1.0) -> Fine:
+    """The span `start` to `end` seconds of a video, at another pace."""
+    at = np.arange(start, end, pace / FINE_PER_SECOND) * FINE_PER_SECOND
+    rows: Fine = fine[np.minimum(at.astype(int), len(fine) - 1)]
+    return rows
+
+
+def noisy(fine: Fine, seed: int, noise: float = 0.06) -> Fine:
+    return unit(fine + noise * np.random.default_rng(seed).standard_normal(fine.shape))
+
+
+def sampled(fine: Fine, seconds: NDArray[np.floating]) -> FrameDescriptors:
+    rows = fine[(seconds * FINE_PER_SECOND).astype(int)]
+    return FrameDescriptors(seconds.astype(np.float32), rows, len(fine) / FINE_PER_SECOND)
+
+
+def every(fine: Fine, step: float, offset: float = 0.0) -> FrameDescriptors:
+    return sampled(fine, np.arange(offset, len(fine) / FINE_PER_SECOND - 1e-6, step))
+
+
+def box(segment: Segment) -> list[float]:
+    return [
+        segment.query_start_seconds,
+        segment.reference_start_seconds,
+        segment.query_end_seconds,
+        segment.reference_end_seconds,
+    ]
+
+
+def boxes(
+    aligner: Aligner, query: FrameDescriptors, reference: FrameDescriptors
+) -> list[list[float]]:
+    return [box(segment) for segment in aligner.align(SimilarityMatrix.of(query, reference))]
+
+
+REFERENCE = video(1, 60)
+BEFORE, AFTER = video(2, 12), video(3, 15)
+
+
+def pasted(start: float, end: float, pace: float = 1.0) -> Fine:
+    return noisy(np.concatenate((BEFORE, played(REFERENCE, start, end, pace), AFTER)), 4)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3, 0.5, 0.8])
+def test_a_pasted_span_is_found_whatever_the_offset_of_the_samples(
+    aligner: Aligner, offset: float
+) -> None:
+    found = boxes(aligner, every(pasted(20, 40), 1.0, offset), every(REFERENCE, 1.0))
+    assert len(found) == 1
+    np.testing.assert_allclose(found[0], [12, 20, 32, 40], atol=1.1)
+
+
+@pytest.mark.parametrize("pace", [0.5, 0.7, 0.9, 1.2, 1.6, 2.0])
+def test_a_copy_may_run_at_half_to_double_speed(aligner: Aligner, pace: float) -> None:
+    found = boxes(aligner, every(pasted(20, 44, pace), 1.0, 0.4), every(REFERENCE, 1.0))
+    assert len(found) == 1
+    np.testing.assert_allclose(found[0], [12, 20, 12 + 24 / pace, 44], atol=2.0)
+
+
+@pytest.mark.parametrize(("query_step", "reference_step"), [(0.5, 2.0), (2.0, 0.5), (0.5, 0.5)])
+def test_one_side_may_be_denser(aligner: Aligner, query_step: float, reference_step: float) -> None:
+    query, reference = every(pasted(20, 40), query_step, 0.2), every(REFERENCE, reference_step)
+    found = boxes(aligner, query, reference)
+    assert len(found) == 1
+    np.testing.assert_allclose(found[0], [12, 20, 32, 40], atol=1.5)
+
+
+def test_key_frames_may_lie_unevenly(aligner: Aligner) -> None:
+    random = np.random.default_rng(5)
+    fine = pasted(20, 40)
+    seconds = np.cumsum(random.uniform(0.3, 1.7, 43))
+    query = sampled(fine, seconds[seconds < len(fine) / FINE_PER_SECOND])
+    reference = sampled(REFERENCE, np.sort(random.uniform(0, 60, 70)))
+    found = boxes(aligner, query, reference)
+    assert len(found) == 1
+    np.testing.assert_allclose(found[0], [12, 20, 32, 40], atol=2.0)
+
+
+def test_several_spans_of_one_reference_are_boxes_of_their_own(aligner: Aligner) -> None:
+    fine = np.concatenate(
+        (played(REFERENCE, 40, 52), BEFORE, played(REFERENCE, 5, 20), AFTER, REFERENCE[500:700])
+    )
+    found = sorted(boxes(aligner, every(noisy(fine, 6), 1.0), every(REFERENCE, 1.0, 0.5)))
+    assert len(found) == 3
+    expected = [[0, 40, 12, 52], [24, 5, 39, 20], [54, 25, 64, 35]]
+    np.testing.assert_allclose(found, expected, atol=1.6)
+
+
+def test_a_static_scene_is_boxed_at_the_speed_of_its_surroundings(aligner: Aligner) -> None:
+    still = np.concatenate(
+        (played(REFERENCE, 0, 10), np.repeat(REFERENCE[200:201], 300, axis=0), REFERENCE[200:400])
+    )
+    query = noisy(np.concatenate((BEFORE, still)), 7)
+    found = boxes(aligner, every(query, 1.0, 0.3), every(still, 1.0))
+    assert len(found) == 1
+    np.testing.assert_allclose(found[0], [12, 0, 47, 35], atol=1.1)
+
+
+def test_nothing_but_a_static_scene_is_boxed_once_at_equal_speed(aligner: Aligner) -> None:
+    still = np.repeat(REFERENCE[:1], 20 * FINE_PER_SECOND, axis=0)
+    found = boxes(aligner, every(noisy(still, 8, 0.01), 1.0), every(still, 1.0))
+    assert len(found) == 1
+    np.testing.assert_allclose(found[0], [0, 0, 20, 20], atol=1.1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_unrelated_videos_give_nothing(aligner: Aligner, seed: int) -> None:
+    query, reference = video(100 + seed, 60), video(200 + seed, 60)
+    assert boxes(aligner, every(query, 1.0), every(reference, 1.0)) == []
+
+
+def test_one_shared_picture_is_no_copy(aligner: Aligner) -> None:
+    query = every(video(9, 40), 1.0)
+    query.descriptors[17] = REFERENCE[600]
+    assert boxes(aligner, query, every(REFERENCE, 1.0)) == []
+
+
+def test_swapping_the_videos_swaps_the_box(aligner: Aligner) -> None:
+    query, reference = every(pasted(20, 40), 1.0, 0.4), every(REFERENCE, 1.0)
+    forward, backward = boxes(aligner, query, reference), boxes(aligner, reference, query)
+    assert len(forward) == len(backward) == 1
+    swapped = [backward[0][number] for number in (1, 0, 3, 2)]
+    np.testing.assert_allclose(forward[0], swapped, atol=1.6)
+
+
+def test_a_clearer_copy_scores_higher(aligner: Aligner) -> None:
+    def score(noise: float) -> float:
+        query = every(noisy(pasted(20, 30), 10, noise), 1.0)
+        found = aligner.align(SimilarityMatrix.of(query, every(REFERENCE, 1.0)))
+        return found[0].score
+
+    assert score(0.02) > score(0.12)
+
+
+@pytest.mark.parametrize(("queries", "references"), [(0, 0), (0, 5), (5, 0), (1, 1), (1, 5)])
+def test_few_or_no_frames_are_no_copy(aligner: Aligner, queries: int, references: int) -> None:
+    query = FrameDescriptors(np.arange(queries, dtype=np.float32), BEFORE[:queries], 1.0)
+    reference = FrameDescriptors(np.arange(references, dtype=np.float32), BEFORE[:references], 1.0)
+    assert boxes(aligner, query, reference) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    frames=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    level=st.floats(-0.5, 1.0),
+    spread=st.floats(0.0, 1.0),
+    name=st.sampled_from(sorted(ALIGNERS)),
+)
+def test_boxes_lie_inside_the_videos_best_first_and_are_a_function_of_the_matrix(
+    seed: int, frames: tuple[int, int], level: float, spread: float, name: str
+) -> None:
+    random = np.random.default_rng(seed)
+    values = np.clip(level + spread * random.standard_normal(frames), -1, 1).astype(np.float32)
+    times = [np.sort(random.uniform(0, 50, count)).astype(np.float32) for count in frames]
+    matrix = SimilarityMatrix(values, times[0], times[1], 50.0, 50.0)
+    before = values.copy()
+    found = make_aligner(name).align(matrix)
+    assert make_aligner(name).align(matrix) == found
+    assert (values == before).all()
+    assert [segment.score for segment in found] == sorted(
+        (segment.score for segment in found), reverse=True
+    )
+    for segment in found:
+        start, reference_start, end, reference_end = box(segment)
+        assert 0 <= start < end <= 50 and 0 <= reference_start < reference_end <= 50
+        assert 0 <= segment.score <= 1
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ModelError, match="no aligner 'crystal_ball'.*temporal_network"):
+        make_aligner("crystal_ball")
