@@ -56,7 +56,10 @@ def open_video(
         codec = stream.codec_context
         check_pixels(codec.width, codec.height, settings)
         codec.thread_count = 1  # throughput per core counts, and packets are skipped one by one
-        codec.options = {"max_pixels": str(settings.max_pixels)}
+        codec.options = {
+            "max_pixels": str(settings.max_pixels),
+            "skip_loop_filter": settings.skip_loop_filter,
+        }
         yield container, stream
 
 

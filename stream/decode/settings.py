@@ -1,6 +1,7 @@
 """Limits and sampling of the decoder."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +17,8 @@ class DecodeSettings(BaseModel):
             a quarter of the sampling distance is used.
         repeat_gap_seconds: a sample that repeats the one before it is left out, until this much
             time has passed: a still picture of three hours is small.
+        skip_loop_filter: of the codec, on frames that no other refers to ("noref"), on all, or as
+            the codec does by default. "all" is cheaper, and some descriptors suffer.
         processes: child processes, one video each.
         videos_per_process: a child is replaced after so many.
         timeout_seconds: wall-clock limit of one video.
@@ -31,6 +34,7 @@ class DecodeSettings(BaseModel):
     frames_per_second: float = Field(default=1.0, gt=0, le=30)
     tolerance_seconds: float = Field(default=0.1, ge=0)
     repeat_gap_seconds: float = Field(default=5.0, ge=0)
+    skip_loop_filter: Literal["default", "noref", "all"] = "noref"
     processes: int = Field(default=2, ge=1)
     videos_per_process: int = Field(default=50, ge=1)
     timeout_seconds: float = Field(default=600.0, gt=0)
