@@ -5,6 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from models.metrics import PairScore, as_boxes, score_pair, score_pairs
 
@@ -18,8 +19,8 @@ box = st.tuples(edges, edges, st.integers(1, 20), st.integers(1, 20)).map(
 box_lists = st.lists(box, max_size=4)
 
 
-def scored(predicted: object, labelled: object) -> tuple[float, float]:
-    score = score_pair(predicted, labelled)  # type: ignore[arg-type]
+def scored(predicted: ArrayLike, labelled: ArrayLike) -> tuple[float, float]:
+    score = score_pair(predicted, labelled)
     assert score.precision is not None and score.recall is not None
     return score.precision, score.recall
 
@@ -47,12 +48,13 @@ def test_a_label_found_in_two_pieces_is_found() -> None:
 
 
 def test_what_two_predictions_cover_counts_once_for_recall_and_twice_for_precision() -> None:
-    twice = [[10, 30, 15, 35], [10, 30, 15, 35]]
+    twice: ArrayLike = [[10, 30, 15, 35], [10, 30, 15, 35]]
     assert scored(twice, LABEL) == pytest.approx((1, 0.25), abs=ABOUT)
 
 
 def test_a_false_box_beside_a_right_one_costs_precision_on_both_axes() -> None:
-    assert scored([*LABEL, [50, 80, 60, 90]], LABEL) == pytest.approx((0.25, 1), abs=ABOUT)
+    predicted = [LABEL[0], [50.0, 80.0, 60.0, 90.0]]
+    assert scored(predicted, LABEL) == pytest.approx((0.25, 1), abs=ABOUT)
 
 
 def test_a_pair_without_boxes_has_no_figure() -> None:
@@ -62,8 +64,8 @@ def test_a_pair_without_boxes_has_no_figure() -> None:
 
 
 def test_micro_averages_leave_out_what_has_no_figure() -> None:
-    labels = {"a-r": LABEL, "b-r": LABEL, "c-r": LABEL}
-    predicted = {"a-r": LABEL, "b-r": [[10, 30, 15, 35]], "d-r": LABEL}
+    labels: dict[str, ArrayLike] = {"a-r": LABEL, "b-r": LABEL, "c-r": LABEL}
+    predicted: dict[str, ArrayLike] = {"a-r": LABEL, "b-r": [[10, 30, 15, 35]], "d-r": LABEL}
     score = score_pairs(predicted, labels, ["a-r", "b-r", "c-r", "d-r", "e-r"])
     assert score.precision == pytest.approx((1 + 1 + 0) / 3, abs=ABOUT)
     assert score.recall == pytest.approx((1 + 0.25 + 0) / 3, abs=ABOUT)
