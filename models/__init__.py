@@ -1,1 +1,4 @@
-"""What is learned or measured on frames: encoder, key frames, aligners, metrics. No Kafka, no Faiss."""
+"""What is learned or measured on frames: encoder, key frames, aligners, metrics.
+
+Knows no Kafka and no Faiss.
+"""

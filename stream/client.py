@@ -4,9 +4,8 @@ Serves the command line and the demo; uses confluent-kafka, as any other client 
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -20,9 +19,9 @@ from confluent_kafka import (
 
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError, SettingsError
-from stream.events import Event, VideoUploaded
+from stream.events import VideoUploaded
 
-E = TypeVar("E", bound=Event)
+Headers = Sequence[tuple[str, bytes]]
 ANSWER_SECONDS = 10.0
 
 
@@ -58,7 +57,7 @@ def submit(kafka: KafkaSettings, uploads: Iterable[VideoUploaded]) -> None:
 def send(
     kafka: KafkaSettings,
     topic: str,
-    messages: Iterable[tuple[bytes | None, bytes, list[tuple[str, bytes]]]],
+    messages: Iterable[tuple[bytes | None, bytes, Headers]],
 ) -> None:
     """Publish (key, value, headers) and wait until the broker has them all.
 
@@ -76,7 +75,7 @@ def send(
     )
     for key, value, headers in messages:
         producer.produce(
-            kafka.topic(topic), value=value, key=key, headers=headers, on_delivery=delivered
+            kafka.topic(topic), value=value, key=key, headers=list(headers), on_delivery=delivered
         )
         producer.poll(0)
     left = producer.flush(35)

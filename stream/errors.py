@@ -4,7 +4,7 @@ SamesourceError
 ├── SettingsError            a setting is missing, unknown or unusable: fix the configuration
 ├── BrokerError              Kafka can't be reached, started or has the wrong topics
 ├── SnapshotError            a library snapshot is damaged or belongs to another log
-└── RejectedError            this input can't be processed; ends in `video.rejected` with a fixed code
+└── RejectedError            bad input; ends in `video.rejected` with a fixed code
     ├── BadEventError        bad_event      not JSON, or a field is missing or mistyped
     ├── NotFoundError        not_found      nothing at that URI
     ├── ForbiddenUriError    forbidden_uri  scheme, host or root is not allowed

@@ -10,13 +10,35 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from stream.errors import BadEventError, ErrorCode
 
 Identifier = Annotated[str, Field(min_length=1, max_length=512)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Instant = Annotated[AwareDatetime, Field(strict=False)]
+
+
+def _only_text(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError("expected a date and time as text, such as 2026-01-31T12:00:00Z")
+    return value
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_text)]
 ContentVersion = Annotated[int | str, Field(description="Changes when the owner replaces the file")]
 Role = Literal["upload", "reference"]
 Outcome = Literal["matched", "clear", "rejected"]
@@ -36,7 +58,7 @@ class Event(BaseModel):
 
     topic: ClassVar[str]
 
-    schema_version: Literal[1] = 1
+    schema_version: Annotated[Literal[1], BeforeValidator(_no_boolean)] = 1
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> Self:

@@ -157,4 +157,5 @@ class Fingerprinter:
 
 def quantise(descriptors: NDArray[np.float32]) -> NDArray[np.int8]:
     """Unit descriptors (N, D) float32 as int8 codes: times 127, rounded."""
-    return np.clip(np.rint(descriptors * CODE_SCALE), -127, 127).astype(np.int8)
+    codes: NDArray[np.int8] = np.clip(np.rint(descriptors * CODE_SCALE), -127, 127).astype(np.int8)
+    return codes

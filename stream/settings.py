@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from models.keyframes.even import KeyFrameSettings
+from models.runtime import Provider
 from stream.broker.settings import KafkaSettings
 from stream.decode.settings import DecodeSettings
 from stream.errors import SettingsError
@@ -32,7 +33,7 @@ class EncoderSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: Path | None = None
-    provider: str = Field(default="cpu", pattern="^(cpu|cuda|tensorrt)$")
+    provider: Provider = "cpu"
     threads: int = Field(default=1, ge=1)
     batch: int = Field(default=32, ge=1)
 

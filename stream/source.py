@@ -1,6 +1,7 @@
 """Where a message came from: the identity that makes effects safe to repeat."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -55,14 +56,18 @@ class Source:
         return f"{self.partition}-{self.offset}-{self.timestamp_ms}"
 
     def rejected(
-        self, error: RejectedError, *, request_id: str | None = None, **stage_seconds: float
+        self,
+        error: RejectedError,
+        *,
+        request_id: str | None = None,
+        stage_seconds: Mapping[str, float] | None = None,
     ) -> VideoRejected:
         """The dead letter of this message.
 
         Args:
             error: why it can't be processed.
             request_id: the upload's own, where this message is a later event of it.
-            **stage_seconds: time spent so far, by stage.
+            stage_seconds: time spent so far, by stage.
         """
         fields, original = self._original()
         return VideoRejected(
@@ -76,7 +81,7 @@ class Source:
             attempts=self.attempts,
             request_id=request_id or self.request_id,
             rejected_at=now(),
-            stage_seconds=stage_seconds,
+            stage_seconds=dict(stage_seconds or {}),
             **original,
         )
 

@@ -20,7 +20,7 @@ from stream.source import Source
 STATE_TOPIC = "samesource-decide-state"
 
 
-class JoinTable(faust.Table):
+class JoinTable(faust.Table[bytes, bytes]):
     """A Faust table whose last write can be waited for."""
 
     last_write: Any = None

@@ -19,12 +19,13 @@ log = logging.getLogger(__name__)
 
 def make_app(role: str, settings: Settings) -> faust.App:
     """An app whose consumer group is `<prefix>samesource-<role>`."""
-    kafka = settings.kafka
+    kafka, folder = settings.kafka, settings.worker.data_folder / role
+    folder.mkdir(parents=True, exist_ok=True)
     return faust.App(
         f"{kafka.topic_prefix}samesource-{role}",
         broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
-        datadir=settings.worker.data_folder / role,
+        datadir=folder,
         store="memory://",
         autodiscover=False,
         web_enabled=False,

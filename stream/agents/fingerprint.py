@@ -32,11 +32,11 @@ def fingerprint_step(fingerprinter: Fingerprinter, source: Source) -> list[Event
         made = fingerprinter.fingerprint(upload, source.request_id, stages)
     except RejectedError as error:
         log.info("rejected %s %s: %s", source.request_id, error.code, error)
-        return [source.rejected(error, **stages)]
+        return [source.rejected(error, stage_seconds=stages)]
     except Exception as error:
         log.exception("fingerprinting %s failed", source.request_id)
         problem = InternalError(f"{type(error).__name__}: {error}")
-        return [source.rejected(problem, **stages)]
+        return [source.rejected(problem, stage_seconds=stages)]
     return [made.event, made.embedding]
 
 

@@ -7,17 +7,58 @@ from the log stays silent until there.
 
 import asyncio
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from models.aligners import make_aligner
 from stream.agents.publisher import Publisher
-from stream.events import VideoFingerprinted
+from stream.errors import RejectedError, SnapshotError
+from stream.events import Event, VideoCompared, VideoFingerprinted
+from stream.library.shard import LibraryShard
+from stream.library.snapshot import SnapshotStore
+from stream.metrics import (
+    LIBRARY_FRAMES,
+    LOG_LAG,
+    LOG_POSITION,
+    OUTCOMES,
+    SNAPSHOT_OFFSET,
+    observe_stages,
+)
 from stream.settings import Settings
+from stream.source import Source
 
 log = logging.getLogger(__name__)
 
 COMMIT_EVERY_SECONDS = 1.0
+POLL_SECONDS = 0.5
+
+
+def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list[Event]:
+    """One log message in, events out; never raises for bad input.
+
+    Args:
+        shard: changed by the entry.
+        source: the log message.
+        answered: its answer is on the broker already: the shard only takes the entry.
+
+    Returns:
+        The shard's answer, or a dead letter, or nothing where it is answered already.
+    """
+    request_id = None
+    try:
+        event = VideoFingerprinted.from_bytes(source.value)
+        request_id = event.request_id
+        if answered:
+            shard.absorb(event, source.offset)
+            return []
+        return [shard.apply(event, source.offset)]
+    except RejectedError as error:
+        log.warning("log entry %d: %s: %s", source.offset, error.code, error)
+        return [] if answered else [source.rejected(error, request_id=request_id)]
 
 
 class LibraryWorker:
@@ -29,14 +70,13 @@ class LibraryWorker:
     """
 
     def __init__(self, settings: Settings, shard: int) -> None:
-        self._settings = settings
-        self._shard_number = shard
+        self._settings, self._number = settings, shard
+        self._name = f"library-{shard}-of-{settings.library.shards}"
         self._publisher = Publisher(settings.kafka)
-        self._thread = ThreadPoolExecutor(1, f"library-{shard}")
+        self._thread = ThreadPoolExecutor(1, self._name)
         self._log = TopicPartition(settings.kafka.topic(VideoFingerprinted.topic), 0)
-        self._consumer: AIOKafkaConsumer | None = None
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
@@ -46,17 +86,131 @@ class LibraryWorker:
             SnapshotError: the log is shorter than the snapshot: it was deleted or made anew.
         """
         await self._publisher.start()
-        library = self._settings.library
-        name = f"library-{self._shard_number}-of-{library.shards}"
+        kafka = self._settings.kafka
         self._consumer = AIOKafkaConsumer(
-            **self._settings.kafka.aiokafka_options(),
-            group_id=f"{self._settings.kafka.topic_prefix}samesource-{name}",
+            **kafka.aiokafka_options(),
+            group_id=f"{kafka.topic_prefix}samesource-{self._name}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            max_partition_fetch_bytes=self._settings.kafka.max_message_bytes,
-            fetch_max_bytes=2 * self._settings.kafka.max_message_bytes,
+            max_partition_fetch_bytes=kafka.max_message_bytes,
+            fetch_max_bytes=2 * kafka.max_message_bytes,
         )
         await self._consumer.start()
         self._consumer.assign([self._log])
         await self._restore()
-        self._task = asyncio.create_task(self._guard(), name=name)
+        self._task = asyncio.create_task(self._guarded(), name=self._name)
+
+    async def stop(self) -> None:
+        """Finish the entry in hand, save a snapshot, disconnect."""
+        self._stopping = True
+        if self._task is not None:
+            await self._task
+            await self._consumer.stop()
+        await self._publisher.stop()
+        self._thread.shutdown()
+
+    async def _restore(self) -> None:
+        library = self._settings.library
+        self._snapshots = SnapshotStore(
+            library.snapshot_folder,
+            shard=self._number,
+            shards=library.shards,
+            log_id=await self._log_id(),
+        )
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._thread, self._snapshots.load_latest)
+        self._shard = LibraryShard(
+            library, self._number, make_aligner(library.aligner), found.state if found else None
+        )
+        begin = (await self._consumer.beginning_offsets([self._log]))[self._log]
+        end = (await self._consumer.end_offsets([self._log]))[self._log]
+        position = found.next_offset if found else begin
+        if position > end:
+            raise SnapshotError(
+                f"the snapshot of {self._name} is at offset {position}, but the log ends at {end}: "
+                f"it was made anew. Move {library.snapshot_folder} away to build from the log"
+            )
+        self._answered = await self._consumer.committed(self._log) or begin
+        self._position = self._saved_position = position
+        self._saved_at = self._committed_at = time.monotonic()
+        self._consumer.seek(self._log, position)
+        log.info("%s starts at offset %d of %d", self._name, position, end)
+
+    async def _log_id(self) -> str:
+        """Names the cluster and topic; another cluster's snapshot is another library."""
+        metadata = await self._consumer._client.fetch_all_metadata()
+        cluster = getattr(metadata, "cluster_id", None)
+        return f"{cluster or 'unknown'}/{self._log.topic}"
+
+    async def _guarded(self) -> None:
+        try:
+            await self._run()
+        except Exception as error:
+            log.exception("%s failed", self._name)
+            if not self.failure.done():
+                self.failure.set_exception(error)
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            batches = await self._consumer.getmany(
+                self._log, timeout_ms=int(1000 * POLL_SECONDS), max_records=32
+            )
+            for message in batches.get(self._log, ()):
+                await self._take(message)
+                if self._stopping:
+                    break
+            await self._note_progress()
+        await self._save()
+
+    async def _take(self, message: Any) -> None:
+        source = Source.of(message, VideoFingerprinted.topic)
+        answered = source.offset < self._answered
+        step = partial(library_step, self._shard, source, answered=answered)
+        outputs = await asyncio.get_running_loop().run_in_executor(self._thread, step)
+        await self._publisher.publish(outputs)
+        self._position = source.offset + 1
+        for output in outputs:
+            OUTCOMES.labels("library", output.topic).inc()
+            if isinstance(output, VideoCompared):
+                observe_stages("library", _own(output.stage_seconds))
+
+    async def _note_progress(self) -> None:
+        now, library = time.monotonic(), self._settings.library
+        if self._position > self._answered and now - self._committed_at > COMMIT_EVERY_SECONDS:
+            await self._commit()
+        grown = self._position - self._saved_position
+        if grown >= library.snapshot_every_videos or (
+            grown and now - self._saved_at > library.snapshot_every_seconds
+        ):
+            await self._save()
+        label = str(self._number)
+        LOG_POSITION.labels(label).set(self._position)
+        LIBRARY_FRAMES.labels(label).set(len(self._shard.state.index))
+        end = self._consumer.highwater(self._log)
+        if end is not None:
+            LOG_LAG.labels(label).set(max(0, end - self._position))
+
+    async def _commit(self) -> None:
+        await self._consumer.commit({self._log: self._position})
+        self._answered = self._position
+        self._committed_at = time.monotonic()
+
+    async def _save(self) -> None:
+        """Commit, then save; a disk that is full is a warning: the log still has everything."""
+        if self._position > self._answered:
+            await self._commit()
+        if self._position == self._saved_position:
+            return
+        save = partial(self._snapshots.save, self._shard.state, self._position)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, save)
+        except SnapshotError as error:
+            log.error("%s", error)
+        else:
+            self._saved_position = self._position
+            SNAPSHOT_OFFSET.labels(str(self._number)).set(self._position)
+        self._saved_at = time.monotonic()
+
+
+def _own(stage_seconds: dict[str, float]) -> dict[str, float]:
+    return {name: stage_seconds[name] for name in ("search", "align") if name in stage_seconds}

@@ -93,11 +93,14 @@ async def run_until_stopped(
     Raises:
         Exception: what made a worker fail.
     """
-    stop = asyncio.get_running_loop().create_future()
+    stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end() -> None:
+        if not stop.done():
+            stop.set_result(None)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(
-            number, lambda: stop.done() or stop.set_result(None)
-        )
+        asyncio.get_running_loop().add_signal_handler(number, end)
     if settings.worker.metrics_port is not None:
         start_http_server(settings.worker.metrics_port)
     async with running_workers(settings, roles, shards) as failure:

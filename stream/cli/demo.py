@@ -16,6 +16,9 @@ def demo(
     broker: Annotated[
         Literal["embedded", "kafka"], typer.Option(help="In this process, or a real Apache Kafka.")
     ] = "embedded",
+    keep: Annotated[
+        Path | None, typer.Option(help="Leave the made videos here, to look at them.")
+    ] = None,
 ) -> None:
     """Submit videos through Kafka and watch decisions, alerts and embeddings come out."""
     from stream.demo.run import run_demo
@@ -23,4 +26,4 @@ def demo(
     settings = context.obj
     kafka = settings.kafka.model_copy(update={"broker": broker})
     settings = settings.model_copy(update={"kafka": kafka})
-    raise typer.Exit(run_demo(settings, videos, stdout))
+    raise typer.Exit(run_demo(settings, videos, stdout, keep))

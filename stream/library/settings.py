@@ -6,7 +6,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class LibrarySettings(BaseModel):
-    """One shard reads the whole log and keeps the videos that hash to it."""
+    """One shard reads the whole log and keeps the videos that hash to it.
+
+    Attributes:
+        shards: how many share the library; a change builds it anew from the log.
+        snapshot_folder: of all shards.
+        snapshot_every_videos: whichever comes first.
+        snapshot_every_seconds: whichever comes first.
+        candidate_similarity: cosine above which two frames are a hit.
+        candidate_hits: query frames with a hit that make a video a candidate.
+        candidates: most videos that are aligned for one upload, those with most votes.
+        aligner: a name in `models.aligners.ALIGNERS`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -142,6 +142,22 @@ def test_nothing_but_a_static_scene_is_boxed_once_at_equal_speed(aligner: Aligne
     np.testing.assert_allclose(found[0], [0, 0, 20, 20], atol=1.1)
 
 
+def test_a_long_still_video_with_few_key_frames_is_one_box(aligner: Aligner) -> None:
+    seconds = np.arange(0, 10_800, 10, dtype=np.float32)
+    still = FrameDescriptors(seconds, np.repeat(REFERENCE[:1], len(seconds), axis=0), 10_800)
+    found = boxes(aligner, still, still)
+    assert len(found) == 1
+    np.testing.assert_allclose(found[0], [0, 0, 10_800, 10_800], atol=11)
+
+
+def test_a_long_copy_at_an_odd_speed_is_found_whole(aligner: Aligner) -> None:
+    long = video(11, 1300)
+    fine = noisy(np.concatenate((BEFORE, played(long, 50, 1250, 1.07), AFTER)), 12)
+    found = boxes(aligner, every(fine, 1.0, 0.4), every(long, 1.0))
+    assert len(found) == 1
+    np.testing.assert_allclose(found[0], [12, 50, 12 + 1200 / 1.07, 1250], atol=2.5)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_unrelated_videos_give_nothing(aligner: Aligner, seed: int) -> None:
     query, reference = video(100 + seed, 60), video(200 + seed, 60)
