@@ -120,7 +120,7 @@ def _channel(topic: Topic) -> Json:
             "kafka": {
                 "partitions": topic.partitions,
                 "topicConfiguration": {
-                    "cleanup.policy": [topic.cleanup],
+                    "cleanup.policy": topic.cleanup.split(","),
                     "retention.ms": int(config["retention.ms"]),
                     "max.message.bytes": topic.max_message_bytes,
                 },

@@ -39,12 +39,23 @@ class EncoderSettings(BaseModel):
 
 
 class WorkerSettings(BaseModel):
-    """How workers run."""
+    """How workers run.
+
+    Attributes:
+        fingerprint_concurrency: uploads at work at a time.
+        decided_retention_seconds: how long a decided join recognises repeated answers.
+        session_timeout_seconds: after so long without a sign of life, Kafka gives a worker's
+            partitions to others.
+        metrics_port: Prometheus; none when left out.
+        data_folder: scratch of the workers; nothing in it is missed.
+        drain_seconds: how long a stop waits for what is in flight.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fingerprint_concurrency: int = Field(default=4, ge=1)
     decided_retention_seconds: float = Field(default=7 * 86400.0, gt=0)
+    session_timeout_seconds: float = Field(default=10.0, ge=6)
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     data_folder: Path = Path("var/workers")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")

@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented, not in __all__
     AdminClient,
+    ClusterMetadata,
     ConfigResource,
     NewTopic,
     ResourceType,
@@ -32,7 +33,8 @@ class Topic(BaseModel):
 
     Attributes:
         key: what the message key holds, for people.
-        cleanup: `delete` drops by age, `compact` keeps the newest message of each key.
+        cleanup: `delete` drops by age, `compact` keeps the newest message of each key; both may
+            be asked for.
         retention_days: 0 is for ever.
         copartitioned: topics that name the same group must have equal partition counts.
         internal: not for other teams.
@@ -43,7 +45,7 @@ class Topic(BaseModel):
     name: str
     partitions: int = Field(ge=1)
     key: str
-    cleanup: Literal["delete", "compact"]
+    cleanup: Literal["delete", "compact", "compact,delete"]
     retention_days: int = Field(ge=0)
     max_message_bytes: int = Field(ge=1024)
     producers: list[str]
@@ -66,7 +68,7 @@ class Topic(BaseModel):
             "max.message.bytes": str(self.max_message_bytes),
             "min.insync.replicas": "2" if replication_factor >= 3 else "1",
         }
-        if self.cleanup == "compact":
+        if "compact" in self.cleanup:
             lag = self.min_compaction_lag_days * DAY_MILLISECONDS
             config["min.compaction.lag.ms"] = str(lag)
             config["delete.retention.ms"] = str(self.tombstone_days * DAY_MILLISECONDS)
@@ -146,6 +148,15 @@ def check_topics(kafka: KafkaSettings) -> list[str]:
     return problems
 
 
+def log_identity(kafka: KafkaSettings, name: str) -> str:
+    """Tells a topic of this cluster from any other, also from one of that name that was made anew.
+
+    Raises:
+        BrokerError: the cluster can't be reached within 10 s, or has no such topic.
+    """
+    return _Cluster(kafka).identity(kafka.topic(name))
+
+
 def _partition_problems(name: str, topic: Topic, found: int) -> list[str]:
     if found == topic.partitions:
         return []
@@ -161,7 +172,7 @@ def _partition_problems(name: str, topic: Topic, found: int) -> list[str]:
 def _config_problems(name: str, topic: Topic, found: dict[str, str]) -> list[str]:
     problems = []
     policy, size = found["cleanup.policy"], int(found["max.message.bytes"])
-    if policy != topic.cleanup:
+    if {*policy.split(",")} != {*topic.cleanup.split(",")}:
         problems.append(
             f"{name} has cleanup.policy {policy}, expected {topic.cleanup}: alter the topic, "
             "or messages are lost or pile up"
@@ -173,7 +184,7 @@ def _config_problems(name: str, topic: Topic, found: dict[str, str]) -> list[str
         )
     retention = int(found["retention.ms"])
     wanted = topic.retention_days * DAY_MILLISECONDS
-    if topic.cleanup == "delete" and retention != -1 and (wanted == 0 or retention < wanted):
+    if "delete" in topic.cleanup and retention != -1 and (wanted == 0 or retention < wanted):
         problems.append(
             f"{name} has retention.ms {retention}, expected at least {wanted or 'for ever (-1)'}: "
             "alter the topic, or messages are dropped too early"
@@ -198,8 +209,11 @@ class _Cluster:
 
     def partitions(self) -> dict[str, int]:
         """The number of partitions by topic."""
+        return {name: len(topic.partitions) for name, topic in self._metadata().topics.items()}
+
+    def _metadata(self) -> ClusterMetadata:
         try:
-            topics = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
+            return self._admin.list_topics(timeout=ANSWER_SECONDS)
         except KafkaException as error:
             self._admin.poll(0)  # lets the connection's own error, which says more, be reported
             why = self.reported[-1] if self.reported else str(error)
@@ -208,7 +222,19 @@ class _Cluster:
                 f"{ANSWER_SECONDS:.0f} s ({why}): start one with `samesource broker start`, or "
                 "check kafka.bootstrap_servers and its security settings"
             ) from error
-        return {name: len(topic.partitions) for name, topic in topics.items()}
+
+    def identity(self, name: str) -> str:
+        """The cluster's and the topic's ids; the embedded broker gives its topics none."""
+        cluster_id = self._metadata().cluster_id
+        if self.kafka.broker == "embedded":
+            return f"{cluster_id}/{name}"
+        futures = self._admin.describe_topics(
+            TopicCollection([name]), request_timeout=ANSWER_SECONDS
+        )
+        try:
+            return f"{cluster_id}/{futures[name].result().topic_id}"
+        except KafkaException as error:
+            raise BrokerError(self._refused(f"topic {name}", error)) from error
 
     def configs(self, names: list[str]) -> dict[str, dict[str, str]]:
         """The configuration by topic."""

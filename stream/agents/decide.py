@@ -42,7 +42,7 @@ class DecideWorker:
         self._settings = settings
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
-        self._app = make_app("decide", settings)
+        self._app = make_app("decide", settings, finish_before_rebalance=True)
         state = raw_topic(self._app, settings, STATE_TOPIC)
         state.compacting = True
         self._joins = JoinTable(

@@ -17,8 +17,19 @@ from stream.topics import load_topics
 log = logging.getLogger(__name__)
 
 
-def make_app(role: str, settings: Settings) -> faust.App:
-    """An app whose consumer group is `<prefix>samesource-<role>`."""
+LONGEST_IDLE_SECONDS = 86_400.0
+BUFFERED_EVENTS = 64
+
+
+def make_app(role: str, settings: Settings, *, finish_before_rebalance: bool) -> faust.App:
+    """An app whose consumer group is `<prefix>samesource-<role>`.
+
+    Args:
+        role: of the worker.
+        settings: of the service.
+        finish_before_rebalance: whether the group waits for the events in flight before partitions
+            move. Where that takes minutes, the group gives up on this member sooner.
+    """
     kafka, folder = settings.kafka, settings.worker.data_folder / role
     folder.mkdir(parents=True, exist_ok=True)
     return faust.App(
@@ -35,7 +46,14 @@ def make_app(role: str, settings: Settings) -> faust.App:
         consumer_max_fetch_size=kafka.max_message_bytes,
         producer_max_request_size=kafka.max_message_bytes,
         stream_recovery_delay=0.0,
+        stream_wait_empty=finish_before_rebalance,
+        stream_buffer_maxsize=BUFFERED_EVENTS,
+        stream_processing_timeout=LONGEST_IDLE_SECONDS,
         broker_commit_interval=1.0,
+        broker_session_timeout=settings.worker.session_timeout_seconds,
+        broker_heartbeat_interval=settings.worker.session_timeout_seconds / 5,
+        # Not reading for long means a backlog, which the group must not take for a dead member.
+        broker_max_poll_interval=LONGEST_IDLE_SECONDS,
     )
 
 

@@ -61,7 +61,7 @@ class FingerprintWorker:
         return self._drain.failure
 
     def _make_app(self) -> faust.App:
-        app = make_app("fingerprint", self._settings)
+        app = make_app("fingerprint", self._settings, finish_before_rebalance=False)
         topic = raw_topic(app, self._settings, VideoUploaded.topic)
 
         @app.agent(topic, concurrency=self._settings.worker.fingerprint_concurrency)

@@ -30,6 +30,7 @@ from stream.metrics import (
 )
 from stream.settings import Settings
 from stream.source import Source
+from stream.topics import log_identity
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,9 @@ class LibraryWorker:
             library.snapshot_folder,
             shard=self._number,
             shards=library.shards,
-            log_id=await self._log_id(),
+            log_id=await asyncio.to_thread(
+                log_identity, self._settings.kafka, VideoFingerprinted.topic
+            ),
         )
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._thread, self._snapshots.load_latest)
@@ -135,12 +138,6 @@ class LibraryWorker:
         self._saved_at = self._committed_at = time.monotonic()
         self._consumer.seek(self._log, position)
         log.info("%s starts at offset %d of %d", self._name, position, end)
-
-    async def _log_id(self) -> str:
-        """Names the cluster and topic; another cluster's snapshot is another library."""
-        metadata = await self._consumer._client.fetch_all_metadata()
-        cluster = getattr(metadata, "cluster_id", None)
-        return f"{cluster or 'unknown'}/{self._log.topic}"
 
     async def _guarded(self) -> None:
         try:

@@ -45,5 +45,5 @@ def _root(
         format="%(name)s: %(message)s",
         handlers=[RichHandler(console=stderr, show_path=False)],
     )
-    for chatty in ("aiokafka", "faust", "mode", "kafka"):
+    for chatty in ("aiokafka", "faiss", "faust", "mode", "kafka"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,232 @@
+"""Nothing lost, nothing twice: the same set on a real Kafka, calm and under `kill -9`.
+
+    python -m benchmarks.delivery DATASET [--kills 9] [--json FILE]
+
+Starts an Apache Kafka and one process for each worker, submits the set with a client that knows
+only the contract, and compares what the two runs answered.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.outside_client import LINGER_SECONDS, Answers, Platform, submit_set
+from stream.broker.local import LocalKafka
+from stream.broker.settings import KafkaSettings
+from stream.topics import create_topics
+
+SAMESOURCE = Path(sys.executable).with_name("samesource")
+SHARDS = 2
+WORKERS: dict[str, tuple[str, ...]] = {
+    "fingerprint-a": ("fingerprint",),
+    "fingerprint-b": ("fingerprint",),
+    "library-0": ("library", "--shard", f"0/{SHARDS}"),
+    "library-1": ("library", "--shard", f"1/{SHARDS}"),
+    "decide-a": ("decide",),
+    "decide-b": ("decide",),
+}
+
+
+class Workers:
+    """One process for each worker, that can be killed and started again."""
+
+    def __init__(self, kafka: KafkaSettings, dataset: Path, folder: Path) -> None:
+        self._folder = folder
+        self._environment = {
+            **os.environ,
+            "SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "SAMESOURCE_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
+            "SAMESOURCE_FETCH__ROOTS": json.dumps([str(dataset.resolve())]),
+            "SAMESOURCE_LIBRARY__SNAPSHOT_FOLDER": str(folder / "snapshots"),
+            "SAMESOURCE_LIBRARY__SNAPSHOT_EVERY_VIDEOS": "10",
+        }
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.kills: list[str] = []
+
+    def start(self, name: str) -> None:
+        """Start a worker; its output goes to a file of its own."""
+        environment = {
+            **self._environment,
+            "SAMESOURCE_WORKER__DATA_FOLDER": str(self._folder / name),
+        }
+        command = [str(SAMESOURCE), "worker", *WORKERS[name]]
+        with (self._folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log
+            )
+
+    def kill(self, name: str) -> None:
+        """`kill -9`, and start it again."""
+        self._processes[name].kill()
+        self._processes[name].wait()
+        self.kills.append(name)
+        self.start(name)
+
+    def stop(self) -> None:
+        """End them all as an operator would."""
+        for process in self._processes.values():
+            process.terminate()
+        for name, process in self._processes.items():
+            code = process.wait(60)
+            if code != 0:
+                raise RuntimeError(f"{name} ended with {code}; see {self._folder / name}.log")
+
+
+@contextmanager
+def running(kafka: KafkaSettings, dataset: Path, folder: Path) -> Iterator[Workers]:
+    """Topics of a run and all its workers, for the time of the block."""
+    folder.mkdir()
+    create_topics(kafka)
+    workers = Workers(kafka, dataset, folder)
+    for name in WORKERS:
+        workers.start(name)
+    try:
+        yield workers
+    finally:
+        workers.stop()
+
+
+def run(kafka: KafkaSettings, dataset: Path, folder: Path, kills: int, seed: int) -> dict[str, Any]:
+    """One run over the set; each kind of worker is killed `kills / 3` times."""
+    with running(kafka, dataset, folder) as workers:
+        platform = Platform(kafka.bootstrap_servers, kafka.topic_prefix)
+        over = threading.Event()
+        killer = threading.Thread(target=_kill_at_random, args=(workers, kills, seed, over))
+        killer.start()
+        start = time.monotonic()
+        try:
+            submitted = submit_set(platform, dataset)
+            seconds = time.monotonic() - start
+        finally:
+            over.set()
+            killer.join()
+        platform.read(LINGER_SECONDS)
+        platform.close()
+    return {
+        "submitted": submitted,
+        "answers": platform.answers,
+        "seconds": seconds,
+        "kills": workers.kills,
+    }
+
+
+def _kill_at_random(workers: Workers, kills: int, seed: int, over: threading.Event) -> None:
+    """Kinds take turns, so that each is hit equally often."""
+    choose = random.Random(seed)
+    for number in range(kills):
+        kind = ("fingerprint", "library", "decide")[number % 3]
+        if over.wait(choose.uniform(2.0, 6.0)):
+            return
+        workers.kill(choose.choice([name for name in WORKERS if name.startswith(kind)]))
+
+
+def outcomes(answers: Answers) -> dict[str, tuple[Any, ...]]:
+    """What was decided, by video, without times of day."""
+    return {
+        event["video_id"]: (event["outcome"], event["content_version"])
+        for event in answers["video.decided"]
+    }
+
+
+def copies(answers: Answers, references: set[str]) -> set[str]:
+    """Alerts that are the same in any order of arrival: of an upload against a reference.
+
+    Which of two uploads is the later one depends on which was fingerprinted first.
+    """
+    return {
+        event["alert_id"]
+        for event in answers["alert.raised"]
+        if event["reference_id"] in references
+    }
+
+
+def between_uploads(answers: Answers, references: set[str]) -> set[frozenset[str]]:
+    """Pairs of uploads that an alert names."""
+    return {
+        frozenset((event["video_id"], event["reference_id"]))
+        for event in answers["alert.raised"]
+        if event["reference_id"] not in references
+    }
+
+
+def repeats(answers: Answers, topic: str, *keys: str) -> int:
+    """Events beyond the first of each id."""
+    seen = Counter(tuple(str(event[key]) for key in keys) for event in answers[topic])
+    return sum(count - 1 for count in seen.values())
+
+
+def describe(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """The figures of one run."""
+    answers, submitted = found["answers"], set(found["submitted"])
+    decided = {event["video_id"] for event in answers["video.decided"]}
+    return {
+        "run": name,
+        "submitted": len(submitted),
+        "seconds": round(found["seconds"], 1),
+        "kills": Counter(kill.split("-")[0] for kill in found["kills"]),
+        "missing": sorted(submitted - decided),
+        "outcomes": Counter(event["outcome"] for event in answers["video.decided"]),
+        "alerts": len({event["alert_id"] for event in answers["alert.raised"]}),
+        "embeddings": len({event["video_id"] for event in answers["video.embedded"]}),
+        "decisions_twice": repeats(answers, "video.decided", "video_id"),
+        "alerts_twice": repeats(answers, "alert.raised", "alert_id"),
+    }
+
+
+def differences(calm: dict[str, Any], hit: dict[str, Any], references: set[str]) -> dict[str, Any]:
+    """What the two runs answered differently; all empty when they agree."""
+    first, second = calm["answers"], hit["answers"]
+    ours, theirs = outcomes(first), outcomes(second)
+    return {
+        "outcomes": sorted(key for key in ours | theirs if ours.get(key) != theirs.get(key)),
+        "alerts": sorted(copies(first, references) ^ copies(second, references)),
+        "pairs_of_uploads": sorted(
+            sorted(pair)
+            for pair in between_uploads(first, references) ^ between_uploads(second, references)
+        ),
+    }
+
+
+def main() -> int:
+    """Both runs and their comparison; exit code 1 when they differ."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--kills", type=int, default=9)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--keep", type=Path, help="leave logs and answers in this folder")
+    arguments = parser.parse_args()
+    references = {path.stem for path in (arguments.dataset / "references").glob("*.mp4")}
+    with tempfile.TemporaryDirectory(prefix="samesource-delivery-") as scratch:
+        folder = arguments.keep or Path(scratch)
+        folder.mkdir(exist_ok=True, parents=True)
+        found = {}
+        with LocalKafka(folder / "kafka") as local:
+            for name, kills in (("calm", 0), ("killed", arguments.kills)):
+                kafka = KafkaSettings(
+                    bootstrap_servers=local.bootstrap_servers, topic_prefix=f"{name}."
+                )
+                found[name] = run(kafka, arguments.dataset, folder / name, kills, arguments.seed)
+                print(json.dumps(describe(name, found[name])), flush=True)
+                (folder / f"{name}.json").write_text(json.dumps(found[name]))
+    differ = differences(found["calm"], found["killed"], references)
+    print(json.dumps({"differences": differ}))
+    if arguments.json:
+        figures = [describe(name, run_) for name, run_ in found.items()]
+        arguments.json.write_text(json.dumps({"runs": figures, "differences": differ}, indent=2))
+    return int(any(differ.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
