@@ -11,6 +11,7 @@ from typing import Any
 
 import faust
 
+from stream.agents.ordered_consumer import OrderedApp
 from stream.settings import Settings
 from stream.topics import load_topics
 
@@ -32,7 +33,7 @@ def make_app(role: str, settings: Settings, *, finish_before_rebalance: bool) ->
     """
     kafka, folder = settings.kafka, settings.worker.data_folder / role
     folder.mkdir(parents=True, exist_ok=True)
-    return faust.App(
+    return OrderedApp(
         f"{kafka.topic_prefix}samesource-{role}",
         broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
