@@ -2,8 +2,9 @@
 
     python -m benchmarks.delivery DATASET [--kills 9] [--json FILE]
 
-Starts an Apache Kafka and one process for each worker, submits the set with a client that knows
-only the contract, and compares what the two runs answered.
+Starts an Apache Kafka and one process for each worker and submits the set with a client that knows
+only the contract. Then two comparisons: of the answers of the two runs, and of each run's answers
+with what its own library log says when it is replayed in one thread.
 """
 
 import argparse
@@ -22,8 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.outside_client import LINGER_SECONDS, Answers, Platform, submit_set
+from models.aligners import make_aligner
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
+from stream.client import Reader
+from stream.decide import Join, on_compared
+from stream.events import VideoFingerprinted
+from stream.library.settings import LibrarySettings
+from stream.library.shard import LibraryShard
 from stream.topics import create_topics
 
 SAMESOURCE = Path(sys.executable).with_name("samesource")
@@ -41,13 +48,14 @@ WORKERS: dict[str, tuple[str, ...]] = {
 class Workers:
     """One process for each worker, that can be killed and started again."""
 
-    def __init__(self, kafka: KafkaSettings, dataset: Path, folder: Path) -> None:
+    def __init__(self, kafka: KafkaSettings, videos: Path, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._environment = {
             **os.environ,
             "SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "SAMESOURCE_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
-            "SAMESOURCE_FETCH__ROOTS": json.dumps([str(dataset.resolve())]),
+            "SAMESOURCE_FETCH__ROOTS": json.dumps([str(videos.resolve())]),
             "SAMESOURCE_LIBRARY__SNAPSHOT_FOLDER": str(folder / "snapshots"),
             "SAMESOURCE_LIBRARY__SNAPSHOT_EVERY_VIDEOS": "10",
         }
@@ -84,11 +92,16 @@ class Workers:
 
 
 @contextmanager
-def running(kafka: KafkaSettings, dataset: Path, folder: Path) -> Iterator[Workers]:
-    """Topics of a run and all its workers, for the time of the block."""
-    folder.mkdir()
+def running(kafka: KafkaSettings, videos: Path, folder: Path) -> Iterator[Workers]:
+    """Topics of a run and all its workers, for the time of the block.
+
+    Args:
+        kafka: a running cluster.
+        videos: the folder that uploads may be in.
+        folder: for logs, snapshots and scratch.
+    """
     create_topics(kafka)
-    workers = Workers(kafka, dataset, folder)
+    workers = Workers(kafka, videos, folder)
     for name in WORKERS:
         workers.start(name)
     try:
@@ -131,10 +144,10 @@ def _kill_at_random(workers: Workers, kills: int, seed: int, over: threading.Eve
         workers.kill(choose.choice([name for name in WORKERS if name.startswith(kind)]))
 
 
-def outcomes(answers: Answers) -> dict[str, tuple[Any, ...]]:
-    """What was decided, by video, without times of day."""
+def outcomes(answers: Answers) -> dict[str, tuple[str, list[str]]]:
+    """What was decided, by video, and the alerts that the decision names."""
     return {
-        event["video_id"]: (event["outcome"], event["content_version"])
+        event["video_id"]: (event["outcome"], sorted(event["alert_ids"]))
         for event in answers["video.decided"]
     }
 
@@ -147,17 +160,25 @@ def copies(answers: Answers, references: set[str]) -> set[str]:
     return {
         event["alert_id"]
         for event in answers["alert.raised"]
-        if event["reference_id"] in references
+        if event["reference_id"] in references and event["video_id"] not in references
     }
 
 
-def between_uploads(answers: Answers, references: set[str]) -> set[frozenset[str]]:
-    """Pairs of uploads that an alert names."""
-    return {
-        frozenset((event["video_id"], event["reference_id"]))
-        for event in answers["alert.raised"]
-        if event["reference_id"] not in references
-    }
+def replayed(kafka: KafkaSettings) -> Answers:
+    """What the library log says, from its start, with no worker and no crash."""
+    settings = LibrarySettings(shards=SHARDS)
+    shards = [
+        LibraryShard(settings, number, make_aligner(settings.aligner)) for number in range(SHARDS)
+    ]
+    answers: Answers = {"video.decided": [], "alert.raised": []}
+    with Reader(kafka, VideoFingerprinted.topic) as reader:
+        for _, message in reader.until_now():
+            event, join = VideoFingerprinted.from_bytes(message.value()), Join()
+            for shard in shards:
+                join, events = on_compared(join, shard.apply(event, int(message.offset() or 0)))
+                for output in events:
+                    answers[output.topic].append(json.loads(output.to_bytes()))
+    return answers
 
 
 def repeats(answers: Answers, topic: str, *keys: str) -> int:
@@ -184,17 +205,13 @@ def describe(name: str, found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def differences(calm: dict[str, Any], hit: dict[str, Any], references: set[str]) -> dict[str, Any]:
-    """What the two runs answered differently; all empty when they agree."""
-    first, second = calm["answers"], hit["answers"]
+def differences(first: Answers, second: Answers) -> dict[str, list[str]]:
+    """Decisions and alerts that aren't in both; all empty when they agree."""
     ours, theirs = outcomes(first), outcomes(second)
+    alerts = [{event["alert_id"] for event in found["alert.raised"]} for found in (first, second)]
     return {
         "outcomes": sorted(key for key in ours | theirs if ours.get(key) != theirs.get(key)),
-        "alerts": sorted(copies(first, references) ^ copies(second, references)),
-        "pairs_of_uploads": sorted(
-            sorted(pair)
-            for pair in between_uploads(first, references) ^ between_uploads(second, references)
-        ),
+        "alerts": sorted(alerts[0] ^ alerts[1]),
     }
 
 
@@ -211,7 +228,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="samesource-delivery-") as scratch:
         folder = arguments.keep or Path(scratch)
         folder.mkdir(exist_ok=True, parents=True)
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
+        differ: dict[str, dict[str, list[str]]] = {}
         with LocalKafka(folder / "kafka") as local:
             for name, kills in (("calm", 0), ("killed", arguments.kills)):
                 kafka = KafkaSettings(
@@ -220,12 +238,16 @@ def main() -> int:
                 found[name] = run(kafka, arguments.dataset, folder / name, kills, arguments.seed)
                 print(json.dumps(describe(name, found[name])), flush=True)
                 (folder / f"{name}.json").write_text(json.dumps(found[name]))
-    differ = differences(found["calm"], found["killed"], references)
+                differ[f"{name} and its log replayed"] = differences(
+                    found[name]["answers"], replayed(kafka)
+                )
+    calm, killed = (copies(one["answers"], references) for one in found.values())
+    differ["calm and killed"] = {"copies of references": sorted(calm ^ killed)}
     print(json.dumps({"differences": differ}))
     if arguments.json:
         figures = [describe(name, run_) for name, run_ in found.items()]
         arguments.json.write_text(json.dumps({"runs": figures, "differences": differ}, indent=2))
-    return int(any(differ.values()))
+    return int(any(ids for difference in differ.values() for ids in difference.values()))
 
 
 if __name__ == "__main__":

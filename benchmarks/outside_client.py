@@ -65,8 +65,8 @@ class Platform:
                 continue
             if message.error():
                 raise RuntimeError(str(message.error()))
-            name = message.topic().removeprefix(self._prefix)
-            self.answers[name].append(json.loads(message.value()))
+            name = str(message.topic()).removeprefix(self._prefix)
+            self.answers[name].append(json.loads(message.value() or b""))
 
     def read_until(self, done: Callable[[Answers], bool], timeout_seconds: float) -> None:
         """Read until the answers are complete.

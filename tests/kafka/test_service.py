@@ -1,0 +1,225 @@
+"""The whole service on a real Kafka: a process for each worker, a client that only knows JSON."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.delivery import Workers, differences, replayed, running
+from benchmarks.outside_client import Answers, Platform, upload
+from models.encode import FrameEncoder, default_encoder_path
+from stream.broker.settings import KafkaSettings
+from stream.client import send
+from stream.demo.clips import make_demo_videos
+from stream.demo.demo_set import DemoSet
+from stream.events import VideoFingerprinted, pack_codes, pack_times
+from stream.fingerprint import quantise
+from tests.stream.videos import make_audio, make_long_video, make_video, numbered, truncate
+
+ANSWER_SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> DemoSet:
+    """References and edited copies of them, with the truth."""
+    return make_demo_videos(tmp_path_factory.mktemp("clips"), lambda done, total: None)
+
+
+@pytest.fixture
+def workers(kafka_settings: KafkaSettings, tmp_path_factory: Any) -> Iterator[Workers]:
+    """Every worker in a process of its own; videos may be anywhere below pytest's folder."""
+    folder: Path = tmp_path_factory.mktemp("workers")
+    with running(kafka_settings, folder.parent, folder) as started:
+        yield started
+
+
+@pytest.fixture
+def platform(workers: Workers, kafka_settings: KafkaSettings) -> Iterator[Platform]:
+    client = Platform(kafka_settings.bootstrap_servers, kafka_settings.topic_prefix)
+    yield client
+    client.close()
+
+
+def submit(platform: Platform, clips: DemoSet) -> list[str]:
+    ids: list[str] = []
+    for paths, role in ((clips.references, "reference"), (clips.uploads, "upload")):
+        platform.submit(upload(path, role) for path in paths)
+        ids += [path.stem for path in paths]
+        platform.read_until(platform.decided(ids), ANSWER_SECONDS)
+    platform.read(3)
+    return ids
+
+
+def alerted(answers: Answers) -> set[tuple[str, str]]:
+    return {(alert["video_id"], alert["reference_id"]) for alert in answers["alert.raised"]}
+
+
+def outcome_of(answers: Answers, video_id: str) -> list[str]:
+    return [event["outcome"] for event in answers["video.decided"] if event["video_id"] == video_id]
+
+
+def test_each_upload_gets_one_decision_and_each_copy_an_alert(
+    platform: Platform, kafka_settings: KafkaSettings, clips: DemoSet
+) -> None:
+    submitted = submit(platform, clips)
+    answers = platform.answers
+    assert Counter(event["video_id"] for event in answers["video.decided"]) == Counter(submitted)
+    assert set(clips.truth) <= alerted(answers)
+    assert {event["video_id"] for event in answers["video.embedded"]} == {*submitted} - clips.broken
+    assert {event["video_id"] for event in answers["video.rejected"]} == clips.broken
+    named = [alert for event in answers["video.decided"] for alert in event["alert_ids"]]
+    assert Counter(named) == Counter(event["alert_id"] for event in answers["alert.raised"])
+    assert differences(without_rejected(answers), replayed(kafka_settings)) == {
+        "outcomes": [],
+        "alerts": [],
+    }
+
+
+def test_killed_workers_lose_nothing_and_say_nothing_else(
+    workers: Workers, platform: Platform, kafka_settings: KafkaSettings, clips: DemoSet
+) -> None:
+    platform.submit(upload(path, "reference") for path in clips.references)
+    workers.kill("fingerprint-a")
+    workers.kill("library-0")
+    workers.kill("decide-a")
+    platform.read_until(platform.decided(path.stem for path in clips.references), ANSWER_SECONDS)
+    platform.submit(upload(path, "upload") for path in clips.uploads)
+    platform.read(2)
+    for name in ("decide-b", "library-1", "fingerprint-b"):
+        workers.kill(name)
+        platform.read(1)
+    submitted = [path.stem for path in (*clips.references, *clips.uploads)]
+    platform.read_until(platform.decided(submitted), ANSWER_SECONDS)
+    platform.read(5)
+    answers = platform.answers
+    assert {event["video_id"] for event in answers["video.decided"]} == {*submitted}
+    assert set(clips.truth) <= alerted(answers)
+    assert differences(without_rejected(answers), replayed(kafka_settings)) == {
+        "outcomes": [],
+        "alerts": [],
+    }
+
+
+def without_rejected(answers: Answers) -> Answers:
+    """Answers that have an entry in the library log."""
+    kept = [event for event in answers["video.decided"] if event["outcome"] != "rejected"]
+    return {**answers, "video.decided": kept}
+
+
+def test_an_upload_seen_twice_is_answered_again_with_the_same_ids(
+    platform: Platform, clips: DemoSet
+) -> None:
+    pair = next(iter(clips.truth))
+    paths = {path.stem: path for path in (*clips.references, *clips.uploads)}
+    copy, original = paths[pair[0]], paths[pair[1]]
+    platform.submit([upload(original, "reference")])
+    platform.read_until(platform.decided([original.stem]), ANSWER_SECONDS)
+    platform.submit([upload(copy, "upload")])
+    platform.read_until(platform.decided([copy.stem]), ANSWER_SECONDS)
+    platform.submit([upload(copy, "upload")])
+    platform.read_until(lambda answers: len(outcome_of(answers, copy.stem)) > 1, ANSWER_SECONDS)
+    first, second = (
+        event for event in platform.answers["video.decided"] if event["video_id"] == copy.stem
+    )
+    assert first["outcome"] == second["outcome"] == "matched"
+    assert first["alert_ids"] == second["alert_ids"] != []
+    assert alerted(platform.answers) == {pair}  # its first copy isn't in the library as another
+
+
+def bad_files(folder: Path) -> dict[str, Path]:
+    """A file for each code that a file can end with."""
+    good = make_video(folder / "good.mp4", count=75)
+    text = folder / "text.mp4"
+    text.write_text("this is no video\n" * 100)
+    empty = folder / "empty.mp4"
+    empty.touch()
+    cut = make_video(folder / "cut.mp4", count=75)
+    huge = {"size": (7680, 4320), "count": 1, "options": {"preset": "ultrafast"}}
+    return {
+        "good": good,
+        "text": text,
+        "empty": empty,
+        "cut": truncate(cut, 0.5),
+        "sound": make_audio(folder / "sound.mp4"),
+        "huge": make_video(folder / "huge.mp4", **huge),  # type: ignore[arg-type]
+        "one": make_video(folder / "one.mp4", count=1),
+        "absent": folder / "absent.mp4",
+    }
+
+
+def still_video(folder: Path, seconds: float) -> Path:
+    """One picture for so long."""
+    short = make_video(
+        folder / "short.mp4",
+        count=60,
+        frames_per_second=1,
+        key_every=10,
+        draw=lambda index, width, height: numbered(12345, width, height),
+    )
+    return make_long_video(folder / "still.mp4", short, seconds)
+
+
+EXPECTED = {
+    "text": ("rejected", "corrupt"),
+    "empty": ("rejected", "corrupt"),
+    "cut": ("rejected", "corrupt"),
+    "sound": ("rejected", "no_video"),
+    "huge": ("rejected", "too_large"),
+    "absent": ("rejected", "not_found"),
+    "outside": ("rejected", "forbidden_uri"),
+    "fieldless": ("rejected", "bad_event"),
+    "one": ("clear", None),
+    "still": ("clear", None),
+    "good": ("clear", None),
+}
+
+
+def test_bad_input_gets_its_code_and_a_decision_and_the_next_video_is_processed(
+    platform: Platform, tmp_path: Path
+) -> None:
+    files = bad_files(tmp_path)
+    files["still"] = still_video(tmp_path, 3 * 3600.0)
+    good = files.pop("good")
+    platform.submit_bytes(b"this is not JSON", b"nobody")
+    platform.submit([{"video_id": "fieldless", "owner_id": "o"}])
+    platform.submit(
+        [{"video_id": "outside", "uri": Path("/etc/hostname").as_uri(), "owner_id": "o"}]
+    )
+    platform.submit(upload(path, "upload") | {"video_id": name} for name, path in files.items())
+    platform.read_until(platform.decided(EXPECTED.keys() - {"good"}), 300.0)
+    platform.submit([upload(good, "upload")])
+    platform.read_until(platform.decided(["good"]), ANSWER_SECONDS)
+    letters = {event.get("video_id"): event for event in platform.answers["video.rejected"]}
+    for name, (outcome, code) in EXPECTED.items():
+        assert outcome_of(platform.answers, name) == [outcome], name
+        assert letters.get(name, {}).get("error") == code, name
+    assert letters[None]["error"] == "bad_event"
+    assert "uri" in letters["fieldless"]["message"]
+    assert letters["cut"]["event"]["video_id"] == "cut"
+    assert letters["cut"]["source_topic"] == "video.uploaded"
+
+
+def test_the_fingerprint_of_a_ten_hour_video_passes_through_the_log(
+    workers: Workers, platform: Platform, kafka_settings: KafkaSettings
+) -> None:
+    frames, dimension = 36_000, 128
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((frames, dimension)).astype(np.float32)
+    event = VideoFingerprinted(
+        video_id="ten-hours",
+        owner_id="o",
+        request_id="0-0-0",
+        model_version=FrameEncoder(default_encoder_path()).model_version,
+        duration_seconds=36_000.0,
+        dimension=dimension,
+        key_frame_seconds=pack_times(np.arange(frames, dtype=np.float32)),
+        descriptors=pack_codes(quantise(rows / np.linalg.norm(rows, axis=1, keepdims=True))),
+        stage_seconds={},
+    )
+    assert len(event.to_bytes()) > 6_000_000
+    send(kafka_settings, event.topic, [(event.key(), event.to_bytes(), [])])
+    platform.read_until(platform.decided(["ten-hours"]), ANSWER_SECONDS)
+    assert outcome_of(platform.answers, "ten-hours") == ["clear"]
