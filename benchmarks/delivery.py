@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -87,7 +88,7 @@ class Workers:
             process.terminate()
         for name, process in self._processes.items():
             code = process.wait(60)
-            if code != 0:
+            if code not in (0, -signal.SIGTERM):  # the latter: it hadn't even begun
                 raise RuntimeError(f"{name} ended with {code}; see {self._folder / name}.log")
 
 

@@ -71,12 +71,29 @@ def send(
             failed.append(str(error))
 
     producer = Producer(
-        {**kafka.librdkafka_options(), "acks": "all", "message.timeout.ms": 30_000, "log_level": 0}
+        {
+            **kafka.librdkafka_options(),
+            "acks": "all",
+            "message.max.bytes": kafka.max_message_bytes,
+            "message.timeout.ms": 30_000,
+            "log_level": 0,
+        }
     )
     for key, value, headers in messages:
-        producer.produce(
-            kafka.topic(topic), value=value, key=key, headers=list(headers), on_delivery=delivered
-        )
+        while True:
+            try:
+                producer.produce(
+                    kafka.topic(topic),
+                    value=value,
+                    key=key,
+                    headers=list(headers),
+                    on_delivery=delivered,
+                )
+                break
+            except BufferError:  # its queue is full: let some of it go
+                producer.poll(0.1)
+            except KafkaException as error:
+                raise BrokerError(f"{topic}: {error.args[0].str()}") from error
         producer.poll(0)
     left = producer.flush(35)
     if failed or left:

@@ -210,7 +210,9 @@ def test_the_fingerprint_of_a_ten_hour_video_passes_through_the_log(
     rows = random.standard_normal((frames, dimension)).astype(np.float32)
     event = VideoFingerprinted(
         video_id="ten-hours",
+        content_version=1,
         owner_id="o",
+        role="upload",
         request_id="0-0-0",
         model_version=FrameEncoder(default_encoder_path()).model_version,
         duration_seconds=36_000.0,
