@@ -104,16 +104,18 @@ def _wrong_answers(demo: DemoSet, tally: Tally) -> list[str]:
 
 
 def closing_table(demo: DemoSet, tally: Tally) -> Table:
-    """One row per upload and finding, with the found seconds beside the true ones."""
+    """One row per upload and finding, with the found seconds beside the true ones.
+
+    Of a labelled set only the labelled pairs are shown: the totals count the others.
+    """
     table = Table(title="What was found", title_justify="left", title_style="bold")
     for heading in ("upload", "outcome", "copied seconds", "of", "true seconds", ""):
         table.add_column(heading)
     table.add_column("took", justify="right")
     verdict = Verdict.of(demo, tally)
+    shown = (tally.alerts.keys() | demo.truth.keys()) - _crowd(demo, verdict)
     for story in tally.stories.values():
-        pairs = sorted(
-            pair for pair in tally.alerts.keys() | demo.truth.keys() if pair[0] == story.video_id
-        )
+        pairs = sorted(pair for pair in shown if pair[0] == story.video_id)
         if story.role == "reference" and not pairs and story.rejection is None:
             continue
         outcome = "[bold red]no answer[/]"
@@ -131,6 +133,12 @@ def closing_table(demo: DemoSet, tally: Tally) -> Table:
         if not pairs:
             table.add_row(*head, _why(story), "", "", _empty_mark(demo, story), took)
     return table
+
+
+def _crowd(demo: DemoSet, verdict: Verdict) -> frozenset[Pair]:
+    """Findings that would bury those of a labelled set."""
+    labelled_set = bool(demo.judged and demo.judged - demo.truth.keys())
+    return verdict.unjudged if labelled_set else frozenset()
 
 
 def totals(demo: DemoSet, tally: Tally, wall_seconds: float) -> RenderableType:
