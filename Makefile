@@ -4,7 +4,7 @@
 # make setup           .venv with the `samesource` command
 # make contract        kafka/schemas and kafka/asyncapi.yaml, from stream/events.py
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 BROKER ?= embedded
 VIDEOS ?=
 

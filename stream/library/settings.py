@@ -16,6 +16,7 @@ class LibrarySettings(BaseModel):
         candidate_similarity: cosine above which two frames are a hit.
         candidate_hits: query frames with a hit that make a video a candidate.
         candidates: most videos that are aligned for one upload, those with most votes.
+        least_score: segments that an aligner is less sure of are dropped.
         aligner: a name in `models.aligners.ALIGNERS`.
     """
 
@@ -28,4 +29,5 @@ class LibrarySettings(BaseModel):
     candidate_similarity: float = Field(default=0.4, ge=-1, le=1)
     candidate_hits: int = Field(default=2, ge=1)
     candidates: int = Field(default=100, ge=1)
+    least_score: float = Field(default=0.55, ge=0, le=1)
     aligner: str = "temporal_network"

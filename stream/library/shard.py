@@ -219,7 +219,9 @@ class LibraryShard:
             query_duration_seconds=event.duration_seconds,
             reference_duration_seconds=entry.duration_seconds,
         )
-        segments = [_matched(segment) for segment in self._aligner.align(similarity)]
+        found = self._aligner.align(similarity)
+        sure = [segment for segment in found if segment.score >= self._settings.least_score]
+        segments = [_matched(segment) for segment in sure]
         if not segments:
             return None
         return Match(
