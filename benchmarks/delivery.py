@@ -1,6 +1,6 @@
 """Nothing lost, nothing twice: the same set on a real Kafka, calm and under `kill -9`.
 
-    python -m benchmarks.delivery DATASET [--kills 9] [--json FILE]
+    python -m benchmarks.delivery DATASET [--kills 9] [--broker-kills 0] [--json FILE]
 
 Starts an Apache Kafka and one process for each worker and submits the set with a client that knows
 only the contract. Then two comparisons: of the answers of the two runs, and of each run's answers
@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,12 +111,14 @@ def running(kafka: KafkaSettings, videos: Path, folder: Path) -> Iterator[Worker
         workers.stop()
 
 
-def run(kafka: KafkaSettings, dataset: Path, folder: Path, kills: int, seed: int) -> dict[str, Any]:
-    """One run over the set; each kind of worker is killed `kills / 3` times."""
+def run(
+    kafka: KafkaSettings, dataset: Path, folder: Path, kills: Iterable[Callable[[Workers], None]]
+) -> dict[str, Any]:
+    """One run over the set, with so many faults at random moments."""
     with running(kafka, dataset, folder) as workers:
         platform = Platform(kafka.bootstrap_servers, kafka.topic_prefix)
         over = threading.Event()
-        killer = threading.Thread(target=_kill_at_random, args=(workers, kills, seed, over))
+        killer = threading.Thread(target=_one_by_one, args=(workers, kills, over))
         killer.start()
         start = time.monotonic()
         try:
@@ -135,14 +137,35 @@ def run(kafka: KafkaSettings, dataset: Path, folder: Path, kills: int, seed: int
     }
 
 
-def _kill_at_random(workers: Workers, kills: int, seed: int, over: threading.Event) -> None:
-    """Kinds take turns, so that each is hit equally often."""
+def faults(
+    local: LocalKafka, kills: int, broker_kills: int, seed: int
+) -> list[Callable[[Workers], None]]:
+    """Kills in random order; the kinds of worker are hit equally often."""
     choose = random.Random(seed)
-    for number in range(kills):
+
+    def worker(number: int) -> Callable[[Workers], None]:
         kind = ("fingerprint", "library", "decide")[number % 3]
-        if over.wait(choose.uniform(2.0, 6.0)):
+        name = choose.choice([name for name in WORKERS if name.startswith(kind)])
+        return lambda workers: workers.kill(name)
+
+    def broker(workers: Workers) -> None:
+        local.kill()
+        workers.kills.append("broker")
+        local.start()
+
+    chosen = [worker(number) for number in range(kills)] + [broker] * broker_kills
+    choose.shuffle(chosen)
+    return chosen
+
+
+def _one_by_one(
+    workers: Workers, kills: Iterable[Callable[[Workers], None]], over: threading.Event
+) -> None:
+    pause = random.Random(0)
+    for kill in kills:
+        if over.wait(pause.uniform(2.0, 6.0)):
             return
-        workers.kill(choose.choice([name for name in WORKERS if name.startswith(kind)]))
+        kill(workers)
 
 
 def outcomes(answers: Answers) -> dict[str, tuple[str, list[str]]]:
@@ -220,7 +243,8 @@ def main() -> int:
     """Both runs and their comparison; exit code 1 when they differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--kills", type=int, default=9)
+    parser.add_argument("--kills", type=int, default=9, help="of workers")
+    parser.add_argument("--broker-kills", type=int, default=0, help="of Kafka itself")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", type=Path, help="leave logs and answers in this folder")
@@ -232,11 +256,12 @@ def main() -> int:
         found: dict[str, dict[str, Any]] = {}
         differ: dict[str, dict[str, list[str]]] = {}
         with LocalKafka(folder / "kafka") as local:
-            for name, kills in (("calm", 0), ("killed", arguments.kills)):
+            hits = faults(local, arguments.kills, arguments.broker_kills, arguments.seed)
+            for name, kills in (("calm", []), ("killed", hits)):
                 kafka = KafkaSettings(
                     bootstrap_servers=local.bootstrap_servers, topic_prefix=f"{name}."
                 )
-                found[name] = run(kafka, arguments.dataset, folder / name, kills, arguments.seed)
+                found[name] = run(kafka, arguments.dataset, folder / name, kills)
                 print(json.dumps(describe(name, found[name])), flush=True)
                 (folder / f"{name}.json").write_text(json.dumps(found[name]))
                 differ[f"{name} and its log replayed"] = differences(

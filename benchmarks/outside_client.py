@@ -63,8 +63,10 @@ class Platform:
             message = self._consumer.poll(min(left, 0.5))
             if message is None:
                 continue
-            if message.error():
-                raise RuntimeError(str(message.error()))
+            if (error := message.error()) is not None:
+                if error.fatal():
+                    raise RuntimeError(error.str())
+                continue  # the broker is away; the client connects again by itself
             name = str(message.topic()).removeprefix(self._prefix)
             self.answers[name].append(json.loads(message.value() or b""))
 
