@@ -29,6 +29,7 @@ class Source:
     offset: int
     timestamp_ms: int
     value: bytes | None
+    key: bytes | None = None
     attempts: int = 1
 
     @classmethod
@@ -47,6 +48,7 @@ class Source:
             offset=message.offset,
             timestamp_ms=round(timestamp * 1000) if seconds else timestamp,
             value=message.value,
+            key=message.key,
             attempts=_attempts(message.headers),
         )
 

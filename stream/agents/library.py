@@ -43,12 +43,15 @@ def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list
 
     Args:
         shard: changed by the entry.
-        source: the log message.
+        source: the log message; one without a value takes the video of its key down.
         answered: its answer is on the broker already: the shard only takes the entry.
 
     Returns:
         The shard's answer, or a dead letter, or nothing where it is answered already.
     """
+    if source.value is None and source.key is not None:
+        shard.remove(source.key.decode(errors="replace"))
+        return []
     request_id = None
     try:
         event = VideoFingerprinted.from_bytes(source.value)

@@ -39,7 +39,8 @@ class Entry:
         offset: log offset at which it was added.
         start: first row in the index.
         seconds: (count,) float32, times of its key frames.
-        replaced_at: log offset of the version that took its place, if there is one.
+        replaced_at: log offset of the version that took its place, if there is one; its own where
+            the video was removed.
     """
 
     video_id: str
@@ -163,6 +164,19 @@ class LibraryShard:
                 duration_seconds=event.duration_seconds,
             )
         )
+
+    def remove(self, video_id: str) -> None:
+        """Forget a video: no later search finds it, not even one that is repeated.
+
+        Submitted again, it is a new video.
+        """
+        self._current.pop(video_id, None)
+        for entry in self.state.entries:
+            if entry.video_id == video_id:
+                entry.replaced_at = entry.offset
+        known = self.state.first_offsets
+        for key in [key for key in known if key[0] == video_id]:
+            del known[key]
 
     def _check_model(self, event: VideoFingerprinted) -> None:
         ours = (self.state.model_version, self.state.dimension)

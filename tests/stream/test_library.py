@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.agents.library import library_step
 from stream.errors import UnsupportedError
 from stream.events import VideoCompared, VideoFingerprinted
 from stream.library.candidates import vote
 from stream.library.index import FrameIndex, Hits, cosines
 from stream.library.shard import LibraryShard, shard_of
+from stream.source import Source
 from tests.stream.library_log import DIMENSION, content, fingerprint, look, shard
 
 A, B = look(1), look(2)
@@ -207,3 +209,25 @@ def test_cosines_are_exact_whatever_else_is_compared() -> None:
     expected = np.clip(whole.astype(np.float32) / np.float32(127**2), -1, 1)
     np.testing.assert_array_equal(cosines(codes, codes), expected)
     np.testing.assert_array_equal(cosines(codes[3:4], codes[7:9]), expected[3:4, 7:9])
+
+
+def test_a_removed_video_is_found_by_nobody_and_may_come_again() -> None:
+    library, rows = shard(), look(1)
+    library.apply(fingerprint("a", rows), 0)
+    library.apply(fingerprint("b", rows), 1)
+    library.remove("a")
+    again = library.apply(fingerprint("b", rows), 3)
+    later = library.apply(fingerprint("c", rows), 4)
+    assert again.matches == []
+    assert [match.reference_id for match in later.matches] == ["b"]
+    back = library.apply(fingerprint("a", rows), 5)
+    assert {match.reference_id for match in back.matches} == {"b", "c"}
+    assert back.library_offset == 5
+
+
+def test_a_log_message_without_a_value_takes_the_video_of_its_key_down() -> None:
+    library = shard()
+    library.apply(fingerprint("a", look(1)), 0)
+    takedown = Source("video.fingerprinted", 0, 1, 0, None, b"a")
+    assert library_step(library, takedown, answered=False) == []
+    assert library.apply(fingerprint("b", look(1)), 2).matches == []
