@@ -1,0 +1,102 @@
+"""The fingerprints of a labelled set of copies, kept on disk so that a second run is quick.
+
+Serves `calibrate` and `fit_aligner`, which look at one set many times.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from stream.copy_set import CopySet, read_copy_set
+from stream.errors import RejectedError
+from stream.events import Role, VideoFingerprinted, VideoUploaded
+from stream.fingerprint import Fingerprinter
+from stream.settings import Settings
+
+
+@dataclass(frozen=True)
+class FingerprintedSet:
+    """A labelled set as the library log would carry it.
+
+    Attributes:
+        references: fingerprints in order of the id, without those that could not be made.
+        queries: as `references`.
+        unanswered: why there is no fingerprint, by video id.
+        model_version: of the encoder.
+    """
+
+    copies: CopySet
+    references: list[VideoFingerprinted]
+    queries: list[VideoFingerprinted]
+    unanswered: dict[str, str]
+    model_version: str
+
+    @property
+    def video_hours(self) -> float:
+        """Length of all fingerprinted videos."""
+        events = (*self.references, *self.queries)
+        return sum(event.duration_seconds for event in events) / 3600
+
+
+def fingerprint_set(
+    folder: Path, settings: Settings, kept: Path | None, console: Console
+) -> FingerprintedSet:
+    """Fingerprint every video of a set by the service's own step.
+
+    Args:
+        folder: as `stream.copy_set` reads it.
+        settings: of the service; files of the set may be read whatever `fetch.roots` says.
+        kept: where fingerprints lie between runs; None keeps none. One is made anew when its
+            file, the encoder or a setting of decoding or of the key frames has changed.
+        console: for the progress bar.
+
+    Raises:
+        SettingsError: the set is incomplete, or the settings name a model that can't be used.
+    """
+    copies = read_copy_set(folder)
+    fetch = settings.fetch.model_copy(update={"roots": (folder.resolve(),)})
+    settings = settings.model_copy(update={"fetch": fetch})
+    made: dict[Role, list[VideoFingerprinted]] = {"reference": [], "upload": []}
+    unanswered: dict[str, str] = {}
+    videos: list[tuple[str, Path, Role]] = [
+        *((video_id, path, "reference") for video_id, path in copies.references.items()),
+        *((video_id, path, "upload") for video_id, path in copies.queries.items()),
+    ]
+    with Fingerprinter(settings) as fingerprinter:
+        for video_id, path, role in track(videos, "fingerprints", console=console, transient=True):
+            upload = VideoUploaded(
+                video_id=video_id, uri=path.resolve().as_uri(), owner_id=role, role=role
+            )
+            place = kept / _name(path, fingerprinter.model_version, settings) if kept else None
+            try:
+                made[role].append(_fingerprint(fingerprinter, upload, place))
+            except RejectedError as error:
+                unanswered[video_id] = f"{error.code}: {error}"
+        version = fingerprinter.model_version
+    return FingerprintedSet(copies, made["reference"], made["upload"], unanswered, version)
+
+
+def _fingerprint(
+    fingerprinter: Fingerprinter, upload: VideoUploaded, place: Path | None
+) -> VideoFingerprinted:
+    if place and place.exists():
+        return VideoFingerprinted.from_bytes(place.read_bytes())
+    event = fingerprinter.fingerprint(upload, f"set-{upload.video_id}").event
+    if place:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(event.to_bytes())
+    return event
+
+
+def _name(path: Path, model_version: str, settings: Settings) -> str:
+    """A file name that changes with whatever the fingerprint depends on."""
+    stat = path.stat()
+    parts = (
+        str(path.resolve()), str(stat.st_size), str(stat.st_mtime_ns), model_version,
+        settings.decode.model_dump_json(), settings.key_frames.model_dump_json(),
+    )  # fmt: skip
+    digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
+    return f"{path.stem}-{digest}.json"
