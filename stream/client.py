@@ -11,6 +11,7 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     Producer,
@@ -31,12 +32,14 @@ def upload_of(
     """The event of a file or URI; the video id is the file's stem unless one is given.
 
     Raises:
-        SettingsError: no such file.
+        SettingsError: no such file, or a folder.
     """
     if "://" in location:
         uri, stem = location, Path(location.split("?")[0]).stem
     else:
         path = Path(location).expanduser().resolve()
+        if path.is_dir():
+            raise SettingsError(f"{location} is a folder: name the files in it, as {location}/*")
         if not path.is_file():
             raise SettingsError(f"no file {location}: name files, or URIs like https://…")
         uri, stem = path.as_uri(), path.stem
@@ -66,9 +69,9 @@ def send(
     """
     failed: list[str] = []
 
-    def delivered(error: object, _message: Message) -> None:
+    def delivered(error: KafkaError | None, _message: Message) -> None:
         if error is not None:
-            failed.append(str(error))
+            failed.append(error.str())
 
     producer = Producer(
         {
@@ -79,6 +82,7 @@ def send(
             "log_level": 0,
         }
     )
+    _partition_numbers(kafka, producer, topic)
     for key, value, headers in messages:
         while True:
             try:
@@ -119,7 +123,7 @@ class Reader:
         self._partitions = [
             TopicPartition(kafka.topic(topic), partition, start)
             for topic in topics
-            for partition in self._partition_numbers(topic)
+            for partition in _partition_numbers(kafka, self._consumer, topic)
         ]
         if not from_beginning:  # fix "now" before the caller does anything
             for partition in self._partitions:
@@ -141,8 +145,9 @@ class Reader:
         message = self._consumer.poll(seconds)
         if message is None:
             return None
-        if message.error() is not None:
-            raise BrokerError(_unreachable(self._kafka, str(message.error())))
+        error = message.error()
+        if error is not None:
+            raise BrokerError(_unreachable(self._kafka, error.str()))
         return str(message.topic()).removeprefix(self._kafka.topic_prefix), message
 
     def until_now(self) -> Iterator[tuple[str, Message]]:
@@ -165,18 +170,27 @@ class Reader:
             yield found
 
     def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
-        low, high = self._consumer.get_watermark_offsets(partition, timeout=ANSWER_SECONDS)
+        try:
+            low, high = self._consumer.get_watermark_offsets(partition, timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            raise BrokerError(_unreachable(self._kafka, error.args[0].str())) from error
         return int(low), int(high)
 
-    def _partition_numbers(self, topic: str) -> list[int]:
-        name = self._kafka.topic(topic)
-        try:
-            found = self._consumer.list_topics(name, timeout=ANSWER_SECONDS).topics[name]
-        except KafkaException as error:
-            raise BrokerError(_unreachable(self._kafka, str(error))) from error
-        if found.error is not None or not found.partitions:
-            raise BrokerError(f"no topic {name}: make the topics with `samesource topics create`")
-        return sorted(found.partitions)
+
+def _partition_numbers(kafka: KafkaSettings, client: Consumer | Producer, topic: str) -> list[int]:
+    """The partitions of a topic.
+
+    Raises:
+        BrokerError: no broker answers within `ANSWER_SECONDS`, or it has no such topic.
+    """
+    name = kafka.topic(topic)
+    try:
+        found = client.list_topics(timeout=ANSWER_SECONDS).topics.get(name)
+    except KafkaException as error:
+        raise BrokerError(_unreachable(kafka, error.args[0].str())) from error
+    if found is None or found.error is not None or not found.partitions:
+        raise BrokerError(f"no topic {name}: make the topics with `samesource topics create`")
+    return sorted(found.partitions)
 
 
 def _unreachable(kafka: KafkaSettings, problem: str) -> str:

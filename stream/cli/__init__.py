@@ -11,7 +11,9 @@ def main() -> None:
     try:
         app()
     except SamesourceError as error:
+        from rich.text import Text
+
         from stream.cli.console import stderr
 
-        stderr.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        stderr.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
         sys.exit(1)

@@ -1,12 +1,16 @@
 """`samesource alerts` and `samesource rejected`: what came out, for people to read."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, TypeVar
 
 import typer
+from confluent_kafka import Message
 
 from stream.cli.console import seconds, stderr, stdout
 from stream.errors import BadEventError
-from stream.events import AlertRaised, VideoRejected, VideoUploaded
+from stream.events import AlertRaised, Event, VideoRejected, VideoUploaded
+
+E = TypeVar("E", bound=Event)
 
 
 def alerts(
@@ -19,13 +23,15 @@ def alerts(
     shown = 0
     with Reader(context.obj.kafka, AlertRaised.topic) as reader:
         for _, message in reader.until_now():
-            shown += _print_alert(message.value())
+            for alert in _events(AlertRaised, message):
+                _print_alert(alert)
+                shown += 1
         if not shown:
             stderr.print("no alerts yet")
         while follow:
             found = reader.poll(1.0)
-            if found is not None:
-                _print_alert(found[1].value())
+            for alert in _events(AlertRaised, found[1]) if found else ():
+                _print_alert(alert)
 
 
 def rejected(
@@ -40,7 +46,11 @@ def rejected(
     from stream.source import attempts_headers
 
     with Reader(context.obj.kafka, VideoRejected.topic) as reader:
-        letters = [VideoRejected.from_bytes(found[1].value()) for found in reader.until_now()]
+        letters = [
+            letter
+            for _, message in reader.until_now()
+            for letter in _events(VideoRejected, message)
+        ]
     letters = [letter for letter in letters if error is None or letter.error == error]
     for letter in letters:
         where = f"{letter.source_topic}[{letter.source_partition}]@{letter.source_offset}"
@@ -79,8 +89,16 @@ def _replayable(letters: list[VideoRejected]) -> list[tuple[VideoUploaded, Video
     return list(latest.values())
 
 
-def _print_alert(value: bytes | None) -> int:
-    alert = AlertRaised.from_bytes(value)
+def _events(kind: type[E], message: Message) -> Iterator[E]:
+    """The event of a message; none where anyone wrote something else there, which is said."""
+    try:
+        yield kind.from_bytes(message.value())
+    except BadEventError as error:
+        where = f"{message.topic()}[{message.partition()}]@{message.offset()}"
+        stderr.print(f"passed over {where}: {error}", soft_wrap=True, markup=False)
+
+
+def _print_alert(alert: AlertRaised) -> None:
     for segment in alert.segments:
         ours = seconds(segment.video_start_seconds, segment.video_end_seconds)
         theirs = seconds(segment.reference_start_seconds, segment.reference_end_seconds)
@@ -91,4 +109,3 @@ def _print_alert(value: bytes | None) -> int:
             soft_wrap=True,
             markup=False,
         )
-    return 1

@@ -7,7 +7,8 @@ import typer
 from rich.progress import Progress
 
 from stream.cli.console import stderr, stdout
-from stream.errors import BrokerError
+from stream.errors import BrokerError, SettingsError
+from stream.events import VideoDecided, VideoUploaded
 
 
 def submit(
@@ -25,11 +26,12 @@ def submit(
     """Submit videos; each one's id is its file name without the ending."""
     from stream.client import Reader, upload_of
     from stream.client import submit as send
-    from stream.events import VideoDecided
 
     kafka = context.obj.kafka
     role = "reference" if reference else "upload"
     uploads = [upload_of(location, owner_id=owner, role=role) for location in locations]
+    _check_ids(locations, [upload.video_id for upload in uploads])
+    _refuse_shared_ids(uploads)
     if not wait:
         send(kafka, uploads)
         stdout.print(f"submitted {len(uploads)}; `samesource alerts` shows what is found")
@@ -60,3 +62,35 @@ def submit(
                     soft_wrap=True,
                     markup=False,
                 )
+
+
+def _refuse_shared_ids(uploads: list[VideoUploaded]) -> None:
+    """Two videos of one id would be taken for one video that was submitted twice.
+
+    Raises:
+        SettingsError: names both.
+    """
+    first: dict[str, VideoUploaded] = {}
+    for upload in uploads:
+        other = first.setdefault(upload.video_id, upload)
+        if other is not upload:
+            raise SettingsError(
+                f"{other.uri} and {upload.uri} would both be video {upload.video_id!r}, since "
+                "the file name is the id: rename one of them"
+            )
+
+
+def _check_ids(locations: list[str], video_ids: list[str]) -> None:
+    """Two files of one name would be one video to the service.
+
+    Raises:
+        SettingsError: two locations give the same id.
+    """
+    first: dict[str, str] = {}
+    for location, video_id in zip(locations, video_ids, strict=True):
+        if video_id in first:
+            raise SettingsError(
+                f"{first[video_id]} and {location} would share the video id {video_id!r}: "
+                "rename one, or submit them as events with ids of their own"
+            )
+        first[video_id] = location

@@ -1,6 +1,7 @@
 """`samesource topics`: makes the contract's topics, or says how the cluster's differ."""
 
 import typer
+from rich.text import Text
 
 from stream.cli.console import stdout
 
@@ -14,7 +15,7 @@ def create(context: typer.Context) -> None:
 
     kafka = context.obj.kafka
     create_topics(kafka)
-    stdout.print(f"{len(load_topics())} topics are on {kafka.bootstrap_servers}")
+    stdout.print(f"{len(load_topics())} topics are on {kafka.bootstrap_servers}", markup=False)
 
 
 @topics_app.command("check")
@@ -24,7 +25,7 @@ def check(context: typer.Context) -> None:
 
     problems = check_topics(context.obj.kafka)
     for problem in problems:
-        stdout.print(f"[red]✗[/] {problem}")
+        stdout.print(Text.assemble(("✗ ", "red"), problem), soft_wrap=True)
     if problems:
         raise typer.Exit(1)
     stdout.print("[green]✓[/] all topics fit the contract")

@@ -55,7 +55,7 @@ def _shard(settings: Settings, text: str) -> tuple[Settings, list[int]]:
     """
     number, _, total = text.partition("/")
     shards = total or str(settings.library.shards)
-    if not (number.isdigit() and shards.isdigit() and int(number) < int(shards)):
+    if not (number.isdecimal() and shards.isdecimal() and int(number) < int(shards)):
         raise SettingsError(f"--shard {text}: expected i/S with 0 ≤ i < S, such as 0/2")
     library = settings.library.model_copy(update={"shards": int(shards)})
     return settings.model_copy(update={"library": library}), [int(number)]
