@@ -47,10 +47,19 @@ class Links:
         """Sort links, and keep the best of each group and moment."""
         order = np.lexsort((-gain, query, group))
         group, query = group[order], query[order]
-        first = np.ones(len(order), bool)
-        first[1:] = (np.diff(group) != 0) | (np.diff(query) != 0)
+        first = _changes(group) | _changes(query)
         kept = order[first]
         return cls(group[first], number[kept], query[first], gain[kept], trust[kept], step_seconds)
+
+    @classmethod
+    def of_one_group(cls, number: Numbers, query: Array, gain: Array, step_seconds: float) -> Self:
+        """Keep the best link of each moment; `query` ascends already."""
+        starts = np.flatnonzero(_changes(query))
+        if len(starts) < len(query):
+            order = np.lexsort((-gain, query))[starts]
+            number, query, gain = number[order], query[order], gain[order]
+        count = len(number)
+        return cls(np.zeros(count, np.int64), number, query, gain, np.ones(count), step_seconds)
 
     def without(self, gone: Numbers) -> Self:
         """All but some of the links, by their places."""
@@ -93,10 +102,12 @@ def heaviest_chain(links: Links, longest_gap_seconds: float, gap_cost: float) ->
     """
     if len(links.group) == 0:
         return None
-    gaps = np.diff(links.query, prepend=links.query[0])
-    fresh = np.diff(links.group, prepend=-1) != 0
+    gaps = np.zeros(len(links.query))
+    np.subtract(links.query[1:], links.query[:-1], out=gaps[1:])
+    fresh = _changes(links.group)
     fresh |= gaps > longest_gap_seconds
-    cost = np.where(fresh, 0.0, gap_cost * np.maximum(gaps - links.step_seconds, 0.0))
+    cost = gap_cost * np.maximum(gaps - links.step_seconds, 0.0)
+    cost[fresh] = 0.0
     reached = np.cumsum(links.gain - cost)
     before = reached - links.gain
     # Each run lies far below the one before it, so that one running minimum serves all of them.
@@ -106,3 +117,10 @@ def heaviest_chain(links: Links, longest_gap_seconds: float, gap_cost: float) ->
     end = int(totals.argmax())
     start = int(np.flatnonzero(before[: end + 1] - depth[: end + 1] == lowest[end])[-1])
     return Chain(np.arange(start, end + 1), float(totals[end]))
+
+
+def _changes(values: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Where a value differs from the one before it; true at the first."""
+    changed = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=changed[1:])
+    return changed

@@ -215,13 +215,8 @@ class TemporalNetworkAligner:
         """The heaviest chain of the free matches that lie this near to a path."""
         off = np.abs(matches.reference - path.at(matches.query))
         near = np.flatnonzero(free & (off <= reach_seconds))
-        beside = Links.of(
-            np.zeros(len(near), np.int64),
-            near,
-            matches.query[near],
-            matches.gain[near],
-            np.ones(len(near)),
-            matches.query_step,
+        beside = Links.of_one_group(
+            near, matches.query[near], matches.gain[near], matches.query_step
         )
         chain = heaviest_chain(beside, self._gap(matches), self.settings.gap_cost)
         if chain is None:
@@ -231,12 +226,12 @@ class TemporalNetworkAligner:
     def _line(self, matches: _Matches, numbers: NDArray[np.intp], total: float) -> _Path:
         """A line through matches; of pace 1 where they are too few to tell."""
         query, reference = matches.query[numbers], matches.reference[numbers]
-        centre = query - query.mean()
-        spread = float(centre @ centre)
-        pace = float(centre @ reference) / spread if len(numbers) > 3 else 1.0
+        middle = float(query.sum()) / len(query)
+        centre = query - middle
+        pace = float(centre @ reference / (centre @ centre)) if len(numbers) > 3 else 1.0
         limit = self.settings.pace_range
         pace = float(np.clip(pace, 1 / limit, limit))
-        offset = float(reference.mean() - pace * query.mean())
+        offset = float(reference.sum()) / len(reference) - pace * middle
         return _Path(float(query[0]), float(query[-1]), pace, offset, total)
 
     def _segment(
