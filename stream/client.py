@@ -6,6 +6,7 @@ Serves the command line and the demo; uses confluent-kafka, as any other client 
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -32,10 +33,10 @@ def upload_of(
     """The event of a file or URI; the video id is the file's stem unless one is given.
 
     Raises:
-        SettingsError: no such file, or a folder.
+        SettingsError: no such file, a folder, or a URI without a file name.
     """
     if "://" in location:
-        uri, stem = location, Path(location.split("?")[0]).stem
+        uri, stem = location, _stem(location)
     else:
         path = Path(location).expanduser().resolve()
         if path.is_dir():
@@ -46,6 +47,24 @@ def upload_of(
     return VideoUploaded.from_json(
         {"video_id": video_id or stem, "uri": uri, "owner_id": owner_id, "role": role}
     )
+
+
+def _stem(uri: str) -> str:
+    """The file name in a URI, without its ending; the host is none.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    try:
+        path = urlsplit(uri).path
+    except ValueError as error:
+        raise SettingsError(
+            f"{uri} is no URI ({error}): write https://…, s3://… or file:///…"
+        ) from error
+    stem = Path(unquote(path)).stem
+    if not stem:
+        raise SettingsError(f"{uri} has no file name to make a video id of: name a file")
+    return stem
 
 
 def submit(kafka: KafkaSettings, uploads: Iterable[VideoUploaded]) -> None:

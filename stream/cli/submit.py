@@ -8,7 +8,6 @@ from rich.progress import Progress
 
 from stream.cli.console import stderr, stdout
 from stream.errors import BrokerError, SettingsError
-from stream.events import VideoDecided, VideoUploaded
 
 
 def submit(
@@ -26,12 +25,12 @@ def submit(
     """Submit videos; each one's id is its file name without the ending."""
     from stream.client import Reader, upload_of
     from stream.client import submit as send
+    from stream.events import VideoDecided
 
     kafka = context.obj.kafka
     role = "reference" if reference else "upload"
     uploads = [upload_of(location, owner_id=owner, role=role) for location in locations]
     _check_ids(locations, [upload.video_id for upload in uploads])
-    _refuse_shared_ids(uploads)
     if not wait:
         send(kafka, uploads)
         stdout.print(f"submitted {len(uploads)}; `samesource alerts` shows what is found")
@@ -39,7 +38,7 @@ def submit(
     waiting = {upload.video_id for upload in uploads}
     with Reader(kafka, VideoDecided.topic, from_beginning=False) as reader:
         send(kafka, uploads)
-        with Progress(console=stderr) as progress:
+        with Progress(console=stdout if stdout.is_terminal else stderr) as progress:
             task = progress.add_task("decided", total=len(waiting))
             deadline = time.monotonic() + timeout_seconds
             while waiting:
@@ -57,27 +56,11 @@ def submit(
                 waiting.discard(decision.video_id)
                 deadline = time.monotonic() + timeout_seconds
                 progress.advance(task)
-                progress.console.print(
+                stdout.print(
                     f"{decision.video_id}: {decision.outcome}, {decision.reason}",
                     soft_wrap=True,
                     markup=False,
                 )
-
-
-def _refuse_shared_ids(uploads: list[VideoUploaded]) -> None:
-    """Two videos of one id would be taken for one video that was submitted twice.
-
-    Raises:
-        SettingsError: names both.
-    """
-    first: dict[str, VideoUploaded] = {}
-    for upload in uploads:
-        other = first.setdefault(upload.video_id, upload)
-        if other is not upload:
-            raise SettingsError(
-                f"{other.uri} and {upload.uri} would both be video {upload.video_id!r}, since "
-                "the file name is the id: rename one of them"
-            )
 
 
 def _check_ids(locations: list[str], video_ids: list[str]) -> None:
