@@ -21,6 +21,7 @@ MOST_REFINEMENTS = 10
 WIDE_LOOK = 3.0
 SPARSE_STEPS = 2.5
 PACES_PER_OCTAVE = 6
+SURE = (1.4, 2.8, 3.8)
 
 
 class TemporalNetworkSettings(BaseModel):
@@ -53,20 +54,20 @@ class TemporalNetworkSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    top: int = Field(default=20, ge=1)
+    top: int = Field(default=40, ge=1)
     matches: int = Field(default=50_000, ge=1)
-    background: float = Field(default=0.2, ge=0, le=1)
-    floor: float = Field(default=0.25, ge=-1, le=1)
-    frame_seconds: float = Field(default=2.0, gt=0)
-    step_seconds: float = Field(default=8.0, gt=0)
-    gap_cost: float = Field(default=0.07, ge=0)
+    background: float = Field(default=0.15, ge=0, le=1)
+    floor: float = Field(default=0.26, ge=-1, le=1)
+    frame_seconds: float = Field(default=1.0, gt=0)
+    step_seconds: float = Field(default=10.0, gt=0)
+    gap_cost: float = Field(default=0.1, ge=0)
     pace_range: float = Field(default=2.0, ge=1)
-    slack_seconds: float = Field(default=0.35, ge=0)
-    changed_pace_doubt: float = Field(default=0.05, ge=0, lt=1)
-    octave_doubt: float = Field(default=0.1, ge=0, lt=0.5)
+    slack_seconds: float = Field(default=0.5, ge=0)
+    changed_pace_doubt: float = Field(default=0.03, ge=0, lt=1)
+    octave_doubt: float = Field(default=0.06, ge=0, lt=0.5)
     total: float = Field(default=1.0, gt=0)
     beside_seconds: tuple[float, float] = (3.0, 10.0)
-    evidence: float = Field(default=0.5, ge=-1, le=2)
+    evidence: float = Field(default=0.41, ge=-1, le=2)
     shortest_seconds: float = Field(default=2.0, ge=0)
     segments: int = Field(default=8, ge=1)
 
@@ -254,7 +255,7 @@ class TemporalNetworkAligner:
             query_end_seconds=end,
             reference_start_seconds=max(span[0], 0.0),
             reference_end_seconds=min(span[1], length),
-            score=_score(path.total, evidence),
+            score=_score(path.total, path.pace),
         )
 
     def _evidence(self, similarity: SimilarityMatrix, path: _Path) -> float:
@@ -275,12 +276,13 @@ class TemporalNetworkAligner:
         return along + (along - float(beside.mean())) / 2 if len(beside) else along
 
 
-def _score(total: float, evidence: float) -> float:
+def _score(total: float, pace: float) -> float:
     """How sure a path is, in (0, 1): a logistic regression.
 
-    Fitted on the boxes of 700 made pairs, right and wrong ones weighed alike.
+    Fitted on all boxes that the pairs of a made copy set give (`benchmarks/made_copies.py`); a
+    path of another pace than 1 is more often chance.
     """
-    return float(1 / (1 + np.exp(3.2 - 2.5 * evidence - 1.3 * np.log(total))))
+    return float(1 / (1 + np.exp(SURE[0] - SURE[1] * np.log(total) + SURE[2] * abs(np.log(pace)))))
 
 
 def _step(seconds: NDArray[np.floating]) -> float:
