@@ -25,6 +25,8 @@ from stream.events import VideoUploaded
 
 Headers = Sequence[tuple[str, bytes]]
 ANSWER_SECONDS = 10.0
+FETCH_WAIT_MS = 50
+"""Short, as a question for a partition's end waits behind a fetch on the same connection."""
 
 
 def upload_of(
@@ -135,6 +137,7 @@ class Reader:
                 "enable.auto.commit": False,
                 "enable.partition.eof": False,
                 "fetch.message.max.bytes": kafka.max_message_bytes,
+                "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "log_level": 0,
             }
         )

@@ -5,10 +5,10 @@ import time
 from collections import deque
 from typing import Any
 
-import faust
 from aiokafka.errors import KafkaError
 
 from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
+from stream.agents.join_table import JoinTable
 from stream.agents.publisher import Publisher
 from stream.decide import Join, on_compared, on_rejected
 from stream.errors import BadEventError
@@ -18,16 +18,6 @@ from stream.settings import Settings
 from stream.source import Source
 
 STATE_TOPIC = "samesource-decide-state"
-
-
-class JoinTable(faust.Table[bytes, bytes]):
-    """A Faust table whose last write can be waited for."""
-
-    last_write: Any = None
-
-    def on_key_set(self, key: Any, value: Any) -> None:
-        """Write to the changelog and keep the future of its acknowledgement."""
-        self.last_write = self.send_changelog(self.partition_for_key(key), key, value)
 
 
 class DecideWorker:

@@ -11,6 +11,16 @@ from stream.cli import broker, demo, evaluate, outcomes, submit, topics, worker
 from stream.cli.config import config_app
 from stream.cli.console import stderr
 
+CHATTY = (
+    "aiokafka",
+    "faiss",
+    "faust",
+    "kafka",
+    "mode",
+    "stream.agents.join_table",  # Faust's services log under the module of their class
+    "stream.agents.ordered_consumer",
+)
+
 app = typer.Typer(
     name="samesource",
     help="Finds which seconds of an uploaded video copy which seconds of which known video.",
@@ -45,5 +55,5 @@ def _root(
         format="%(name)s: %(message)s",
         handlers=[RichHandler(console=stderr, show_path=False)],
     )
-    for chatty in ("aiokafka", "faiss", "faust", "mode", "kafka"):
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
