@@ -7,7 +7,7 @@ import typer
 from confluent_kafka import Message
 
 from stream.cli.console import seconds, stderr, stdout
-from stream.errors import BadEventError
+from stream.errors import BadEventError, ErrorCode
 from stream.events import AlertRaised, Event, VideoRejected, VideoUploaded
 
 E = TypeVar("E", bound=Event)
@@ -39,7 +39,9 @@ def rejected(
     replay: Annotated[
         bool, typer.Option("--replay", help="Submit the originals again, after mending.")
     ] = False,
-    error: Annotated[str | None, typer.Option(help="Only letters with this error code.")] = None,
+    error: Annotated[
+        ErrorCode | None, typer.Option(help="Only letters with this error code.")
+    ] = None,
 ) -> None:
     """List what could not be processed and why, or submit it again."""
     from stream.client import Reader, send

@@ -1,0 +1,160 @@
+"""`samesource alerts` and `rejected`: what came out, told to people, and submitted again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stream.broker.embedded import embedded_kafka
+from stream.broker.settings import KafkaSettings
+from stream.client import Reader, send
+from stream.errors import ErrorCode
+from stream.events import AlertRaised, MatchedSegment, VideoRejected, VideoUploaded
+from stream.times import now
+from tests.stream.command import Command, publish, started
+
+
+@pytest.fixture
+def kafka() -> Iterator[KafkaSettings]:
+    with embedded_kafka(KafkaSettings(topic_prefix="t.")) as settings:
+        yield settings
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], kafka: KafkaSettings
+) -> Command:
+    made = Command(monkeypatch, capfd)
+    made.on(kafka)
+    return made
+
+
+def alert(alert_id: str, video_id: str = "copy", *, is_reversed: bool = False) -> AlertRaised:
+    spans = (12.04, 20.0, 3.0, 11.0), (30.0, 35.5, 60.0, 65.5)
+    segments = [
+        MatchedSegment(
+            video_start_seconds=start, video_end_seconds=end,
+            reference_start_seconds=other_start, reference_end_seconds=other_end,
+            score=0.914, reversed=is_reversed,
+        )
+        for start, end, other_start, other_end in spans
+    ]  # fmt: skip
+    return AlertRaised(
+        alert_id=alert_id, video_id=video_id, reference_id="film", video_owner_id="o",
+        reference_owner_id="studio", score=0.914, segments=segments, model_version="m",
+        library_offset=3, raised_at=now(),
+    )  # fmt: skip
+
+
+def letter(
+    offset: int, event: Any, error: ErrorCode = "corrupt", topic: str = "video.uploaded"
+) -> VideoRejected:
+    return VideoRejected(
+        video_id=event.get("video_id") if isinstance(event, dict) else None,
+        error=error, message=f"no [index] in {offset}", source_topic=topic,
+        source_partition=2, source_offset=offset, attempts=1, request_id=str(offset),
+        rejected_at=now(), event=event,
+    )  # fmt: skip
+
+
+def upload(video_id: str, **more: Any) -> dict[str, Any]:
+    return {"video_id": video_id, "uri": f"file:///{video_id}.mp4", "owner_id": "o", **more}
+
+
+def submitted(kafka: KafkaSettings) -> list[tuple[str, bytes]]:
+    """Ids and attempts of the uploads on the topic."""
+    with Reader(kafka, VideoUploaded.topic) as reader:
+        return [
+            (
+                VideoUploaded.from_bytes(message.value()).video_id,
+                dict(message.headers() or [])["samesource-attempts"],
+            )
+            for _, message in reader.until_now()
+        ]
+
+
+def test_no_alerts_are_no_output_and_no_error(command: Command) -> None:
+    done = command("alerts")
+    assert (done.code, done.out, done.err) == (0, "", "no alerts yet\n")
+
+
+def test_each_copied_span_is_a_line_with_both_times(command: Command, kafka: KafkaSettings) -> None:
+    publish(kafka, alert("a1"), alert("a2", "mirror [1]", is_reversed=True))
+    done = command("alerts")
+    assert (done.code, done.err) == (0, "")
+    assert sorted(done.out.splitlines()) == [
+        "copy 12.0–20.0 s copies film 3.0–11.0 s, 91% (alert a1)",
+        "copy 30.0–35.5 s copies film 60.0–65.5 s, 91% (alert a1)",
+        "mirror [1] 12.0–20.0 s copies film 3.0–11.0 s backwards, 91% (alert a2)",
+        "mirror [1] 30.0–35.5 s copies film 60.0–65.5 s backwards, 91% (alert a2)",
+    ]
+
+
+def test_following_shows_those_that_are_there_and_each_new_one(kafka: KafkaSettings) -> None:
+    publish(kafka, alert("first"))
+    with started(kafka, "alerts", "--follow") as process:
+        assert process.stdout is not None
+        shown = [process.stdout.readline() for _ in range(2)]
+        assert all(line.endswith("(alert first)\n") for line in shown), shown
+        publish(kafka, alert("second"))
+        shown = [process.stdout.readline() for _ in range(2)]
+        assert all(line.endswith("(alert second)\n") for line in shown), shown
+        assert process.poll() is None
+
+
+def test_what_is_no_alert_is_passed_over_and_named(command: Command, kafka: KafkaSettings) -> None:
+    send(kafka, AlertRaised.topic, [(b"x", b"{}", [])])
+    publish(kafka, alert("good"))
+    done = command("alerts")
+    assert (done.code, done.out.count("(alert good)")) == (0, 2)
+    assert done.err.startswith("passed over t.alert.raised[")
+    assert "alert_id: Field required" in done.err
+
+
+def test_nothing_rejected_is_said(command: Command) -> None:
+    done = command("rejected", "--replay")
+    assert (done.code, done.err) == (0, "nothing was rejected\n")
+    assert done.out == "submitted 0 again\n"
+
+
+def test_dead_letters_are_lines_with_code_reason_and_origin(
+    command: Command, kafka: KafkaSettings
+) -> None:
+    publish(kafka, letter(5, upload("cut")), letter(6, "words", "bad_event"))
+    done = command("rejected")
+    assert sorted(done.out.splitlines()) == [
+        "?: bad_event: no [index] in 6 (video.uploaded[2]@6, attempt 1)",
+        "cut: corrupt: no [index] in 5 (video.uploaded[2]@5, attempt 1)",
+    ]
+    assert submitted(kafka) == []
+
+
+def test_an_error_code_chooses_among_them(command: Command, kafka: KafkaSettings) -> None:
+    publish(kafka, letter(5, upload("cut")), letter(6, upload("late"), "timeout"))
+    done = command("rejected", "--error", "timeout")
+    assert done.out.startswith("late: timeout: ")
+    assert done.out.count("\n") == 1
+
+
+def test_a_code_that_there_is_not_is_refused_with_those_that_there_are(command: Command) -> None:
+    done = command("rejected", "--error", "broken")
+    assert done.code == 2
+    assert "broken" in done.err
+    assert "corrupt" in done.err
+
+
+def test_a_replay_submits_the_chosen_originals_once_more_with_the_next_attempt(
+    command: Command, kafka: KafkaSettings
+) -> None:
+    again = letter(7, upload("late", title="kept"), "timeout").model_copy(update={"attempts": 2})
+    publish(
+        kafka,
+        letter(4, upload("late"), "timeout"),
+        again,
+        letter(5, upload("cut")),
+        letter(6, {"video_id": "fieldless"}, "timeout"),
+        letter(8, upload("joined"), "timeout", topic="video.compared"),
+    )
+    done = command("rejected", "--error", "timeout", "--replay")
+    assert done.out.splitlines()[-1] == "submitted 1 again"
+    assert submitted(kafka) == [("late", b"3")]
