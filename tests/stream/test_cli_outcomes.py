@@ -61,7 +61,7 @@ def upload(video_id: str, **more: Any) -> dict[str, Any]:
     return {"video_id": video_id, "uri": f"file:///{video_id}.mp4", "owner_id": "o", **more}
 
 
-def submitted(kafka: KafkaSettings) -> list[tuple[str, bytes]]:
+def submitted(kafka: KafkaSettings) -> list[tuple[str, object]]:
     """Ids and attempts of the uploads on the topic."""
     with Reader(kafka, VideoUploaded.topic) as reader:
         return [
