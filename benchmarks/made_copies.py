@@ -1,6 +1,6 @@
 """Makes a labelled copy set from any folder of clips, in the layout that `evaluate copies` reads.
 
-    python -m benchmarks.made_copies CLIPS OUT [--references 24] [--queries 80] [--seed 1]
+    python -m benchmarks.made_copies CLIPS OUT [--queries 80] [--seed 1] [--one-scene FILE]
 
 For choosing thresholds on footage that nobody is judged by. References are clips in a row; queries
 mix edited spans of them with footage that is in no reference; two in five copy nothing.
@@ -31,7 +31,9 @@ from stream.demo.footage import (
 
 SIZES = ((320, 240), (340, 256), (426, 240), (240, 320))
 SPEEDS = (1.0, 1.0, 1.0, 1.0, 0.5, 0.75, 1.25, 1.5, 2.0)
-QUALITIES = (23, 25, 28, 32, 36)
+QUALITIES = (23, 25, 28, 32, 36, 38)
+COPIED_SPANS = (1, 1, 2, 2, 3, 4)
+SPAN_SECONDS = (2.0, 20.0)
 REFERENCE_SHARE = 0.6
 CLEAR_SHARE = 0.4
 
@@ -87,6 +89,23 @@ class Video:
         return found
 
 
+def one_of_each_scene(clips: list[Path], scenes: list[set[str]]) -> list[Path]:
+    """The clips, without those that show the scene of an earlier one.
+
+    Two clips of one scene on both sides of a pair would be a copy that no label names.
+
+    Args:
+        clips: files.
+        scenes: stems of the clips of each scene that several of them show.
+    """
+    kept: list[Path] = []
+    for clip in clips:
+        twins = {stem for scene in scenes if clip.stem in scene for stem in scene}
+        if not twins & {one.stem for one in kept}:
+            kept.append(clip)
+    return kept
+
+
 def references(clips: list[Path], count: int, random: Random) -> list[Video]:
     """Each clip once, several in a row."""
     videos = [
@@ -99,9 +118,9 @@ def references(clips: list[Path], count: int, random: Random) -> list[Video]:
 
 
 def query(name: str, folder: Path, known: list[Video], rest: list[Path], random: Random) -> Video:
-    """Other footage, and with the chance of three in five one to three copied spans."""
+    """Other footage, and with the chance of three in five one to four copied spans."""
     video = Video(name, random.choice(SIZES), random.choice(QUALITIES))
-    copied = 0 if random.random() < CLEAR_SHARE else random.choice((1, 1, 2, 2, 3))
+    copied = 0 if random.random() < CLEAR_SHARE else random.choice(COPIED_SPANS)
     video.parts.append(_other_footage(rest, random))
     for _ in range(copied):
         video.parts.append(_copied_span(folder, random.choice(known), rest, random))
@@ -125,7 +144,7 @@ def _other_footage(clips: list[Path], random: Random) -> Part:
 
 def _copied_span(folder: Path, source: Video, rest: list[Path], random: Random) -> Part:
     whole = sum(part.played for part in source.parts)
-    seconds = min(whole, random.uniform(4.0, 20.0))
+    seconds = min(whole, random.uniform(*SPAN_SECONDS))
     names = list(EDITS)
     weights = [EDITS[name][1] for name in names]
     return Part(
@@ -170,10 +189,20 @@ def _for_ever(path: Path) -> Iterator[Image.Image]:
         yield from read_frames(path, 0.0, seconds_of(path))
 
 
-def write_set(clips: Path, out: Path, counts: tuple[int, int], seed: int) -> None:
-    """Make the videos and write `pairs.csv`, `labels.json`, `edits.json`."""
+def write_set(
+    clips: Path, out: Path, counts: tuple[int, int], seed: int, scenes: list[set[str]]
+) -> None:
+    """Make the videos and write `pairs.csv`, `labels.json`, `edits.json`.
+
+    Args:
+        clips: a folder of mp4 files.
+        out: the folder to make.
+        counts: references and queries.
+        seed: the same one gives the same set.
+        scenes: as `one_of_each_scene` takes them.
+    """
     random = Random(seed)
-    files = sorted(clips.glob("*.mp4"))
+    files = one_of_each_scene(sorted(clips.glob("*.mp4")), scenes)
     random.shuffle(files)
     cut = round(REFERENCE_SHARE * len(files))
     known = references(files[:cut], counts[0], random)
@@ -220,9 +249,12 @@ def main() -> None:
     parser.add_argument("--references", type=int, default=24)
     parser.add_argument("--queries", type=int, default=80)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--one-scene", type=Path, help="a line names the clips of one scene")
     arguments = parser.parse_args()
     counts = (arguments.references, arguments.queries)
-    write_set(arguments.clips, arguments.out, counts, arguments.seed)
+    lines = arguments.one_scene.read_text().splitlines() if arguments.one_scene else []
+    scenes = [set(line.split()) for line in lines]
+    write_set(arguments.clips, arguments.out, counts, arguments.seed, scenes)
 
 
 if __name__ == "__main__":

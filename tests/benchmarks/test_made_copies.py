@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from benchmarks.made_copies import Part, Video, make, query, references, write_set
+from benchmarks.made_copies import (
+    Part,
+    Video,
+    make,
+    one_of_each_scene,
+    query,
+    references,
+    write_set,
+)
 from stream.copy_set import read_copy_set
 from stream.demo.footage import FRAMES_PER_SECOND, read_frames, seconds_of, write_video
 
@@ -39,7 +47,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_set_has_the_layout_that_evaluation_reads(clips: Path, tmp_path: Path) -> None:
-    write_set(clips, tmp_path, (2, 3), seed=3)
+    write_set(clips, tmp_path, (2, 3), 3, [])
     copies = read_copy_set(tmp_path)
     assert list(copies.references) == ["r000", "r001"]
     assert len(copies.queries) == 3
@@ -60,7 +68,7 @@ def test_the_set_has_the_layout_that_evaluation_reads(clips: Path, tmp_path: Pat
 def test_a_seed_gives_the_same_files_again(clips: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
-        write_set(clips, folder, (1, 1), seed=5)
+        write_set(clips, folder, (1, 1), 5, [])
     made = [path.relative_to(first) for path in sorted(first.rglob("*.*"))]
     assert len(made) == 1 + 1 + 3
     differ = [path for path in made if (first / path).read_bytes() != (second / path).read_bytes()]
@@ -111,3 +119,10 @@ def test_each_clip_is_in_one_reference(clips: Path) -> None:
     made = references(files, 4, Random(1))
     used = [part.path for video in made for part in video.parts]
     assert sorted(used) == files
+
+
+def test_of_each_scene_one_clip_is_used() -> None:
+    clips = [Path(f"{name}.mp4") for name in "abcdef"]
+    kept = one_of_each_scene(clips, [{"b", "d", "f"}, {"c", "nowhere"}])
+    assert [clip.stem for clip in kept] == ["a", "b", "c", "e"]
+    assert one_of_each_scene(clips, []) == clips
