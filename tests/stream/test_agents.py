@@ -90,6 +90,7 @@ async def test_an_upload_seen_twice_is_answered_twice_alike_and_is_in_the_librar
     assert first["request_id"] != second["request_id"]
     await platform.submit(upload(film, "late"))
     await platform.read_until(platform.has_decided("late"))
+    await platform.read(0.5)
     found = sorted(alert["reference_id"] for alert in platform.of("alert.raised", "late"))
     assert found == ["copy", "film"], "each once"
 
