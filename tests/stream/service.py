@@ -12,13 +12,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from stream.agents.run import running_workers
 from stream.broker.settings import KafkaSettings
 from stream.client import Headers, Reader, send
 from stream.events import EVENTS, Event, VideoUploaded
 from stream.settings import Settings, load_settings
+from tests.stream.videos import make_video
 
 READ_TOPICS = sorted(EVENTS.keys() - {"video.uploaded", "alert.reviewed"})
 Answers = dict[str, list[dict[str, Any]]]
@@ -105,6 +108,19 @@ async def running_service(
 def upload(path: Path, video_id: str, **more: Any) -> dict[str, Any]:
     """An upload of a file, as any client would write it."""
     return {"video_id": video_id, "uri": path.as_uri(), "owner_id": "o", **more}
+
+
+def make_film(path: Path) -> Path:
+    """Twenty seconds that show another picture in each of them."""
+    return make_video(path, count=20, frames_per_second=1, key_every=1, size=(160, 120), draw=_shot)
+
+
+def _shot(index: int, width: int, height: int) -> NDArray[np.uint8]:
+    """Smooth random colours."""
+    waves = np.random.default_rng(index).uniform(0.5, 6, (3, 3)) * np.pi
+    y, x = np.mgrid[0:height, 0:width] / height
+    picture = [np.sin(a * x + b * y * y + c) for a, b, c in waves]
+    return (127.5 + 127 * np.stack(picture, axis=-1)).astype(np.uint8)
 
 
 def _bytes(value: bytes | Event | dict[str, Any]) -> bytes:

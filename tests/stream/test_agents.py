@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-from numpy.typing import NDArray
 
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
@@ -18,7 +17,7 @@ from stream.errors import ErrorCode
 from stream.events import VideoFingerprinted, VideoUploaded
 from stream.fingerprint import Fingerprinter
 from stream.settings import Settings
-from tests.stream.service import Platform, running_service, service_settings, upload
+from tests.stream.service import Platform, make_film, running_service, service_settings, upload
 from tests.stream.videos import make_audio, make_video, truncate
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -47,14 +46,6 @@ def good(folder: Path) -> Path:
     return make_video(folder / "good.mp4", count=75)
 
 
-def shot(index: int, width: int, height: int) -> NDArray[np.uint8]:
-    """Smooth random colours, another picture for each index."""
-    waves = np.random.default_rng(index).uniform(0.5, 6, (3, 3)) * np.pi
-    y, x = np.mgrid[0:height, 0:width] / height
-    picture = [np.sin(a * x + b * y * y + c) for a, b, c in waves]
-    return (127.5 + 127 * np.stack(picture, axis=-1)).astype(np.uint8)
-
-
 async def test_each_upload_gets_one_decision_a_fingerprint_and_an_embedding(
     platform: Platform, good: Path
 ) -> None:
@@ -72,14 +63,7 @@ async def test_each_upload_gets_one_decision_a_fingerprint_and_an_embedding(
 async def test_an_upload_seen_twice_is_answered_twice_alike_and_is_in_the_library_once(
     platform: Platform, folder: Path
 ) -> None:
-    film = make_video(
-        folder / "film.mp4",
-        count=20,
-        frames_per_second=1,
-        key_every=1,
-        size=(160, 120),
-        draw=shot,
-    )
+    film = make_film(folder / "film.mp4")
     await platform.submit(upload(film, "film", role="reference"))
     await platform.read_until(platform.has_decided("film"))
     await platform.submit(upload(film, "copy"), upload(film, "copy"))
@@ -197,7 +181,7 @@ async def test_what_names_no_video_gets_a_letter_with_the_original_and_no_decisi
 
 
 async def test_a_video_of_one_frame_is_decided(platform: Platform, folder: Path) -> None:
-    path = make_video(folder / "single.mp4", count=1, draw=shot)
+    path = make_video(folder / "single.mp4", count=1)
     await platform.submit(upload(path, "single"))
     await platform.read_until(platform.has_decided("single"))
     assert platform.of("video.rejected", "single") == []
