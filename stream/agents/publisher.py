@@ -27,6 +27,8 @@ class Publisher:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
+        self._replacing = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect.
@@ -34,19 +36,37 @@ class Publisher:
         Raises:
             KafkaError: the cluster doesn't answer.
         """
-        self._producer = AIOKafkaProducer(
+        self._producer = await self._connected()
+
+    async def _connected(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
             **self._kafka.aiokafka_options(),
             acks="all",
             enable_idempotence=True,
             compression_type="gzip",
             max_request_size=self._kafka.max_message_bytes,
         )
-        await self._producer.start()
+        await producer.start()
+        return producer
 
     async def stop(self) -> None:
         """Send what is buffered and disconnect."""
         if self._producer is not None:
             await self._producer.stop()
+        await asyncio.gather(*self._closing)
+
+    async def _replace(self, producer: AIOKafkaProducer) -> None:
+        """Take another producer: a refused message leaves a hole in this one's sequence numbers.
+
+        The broker would refuse everything that comes after it on that partition.
+        """
+        async with self._replacing:
+            if self._producer is not producer:
+                return
+            self._producer = await self._connected()
+        task = asyncio.create_task(producer.stop())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def publish(
         self, events: Iterable[Event], headers: list[tuple[str, bytes]] | None = None
@@ -70,11 +90,12 @@ class Publisher:
             MessageSizeTooLargeError: larger than the topic or this client allows; trying again
                 can't help.
         """
-        assert self._producer is not None, "start() first"
         pause = FIRST_PAUSE_SECONDS
         while True:
+            producer = self._producer
+            assert producer is not None, "start() first"
             try:
-                await self._producer.send_and_wait(
+                await producer.send_and_wait(
                     self._kafka.topic(topic),
                     value=value,
                     key=key,
@@ -83,6 +104,7 @@ class Publisher:
                 )
                 return
             except MessageSizeTooLargeError:
+                await self._replace(producer)
                 raise
             except KafkaError as error:
                 log.warning("%s is not reachable (%s); again in %.1f s", topic, error, pause)
