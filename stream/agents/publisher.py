@@ -55,16 +55,17 @@ class Publisher:
             await self._producer.stop()
         await asyncio.gather(*self._closing)
 
-    async def _replace(self, producer: AIOKafkaProducer) -> None:
+    async def _replace(self, refused: AIOKafkaProducer) -> None:
         """Take another producer: a refused message leaves a hole in this one's sequence numbers.
 
         The broker would refuse everything that comes after it on that partition.
         """
         async with self._replacing:
-            if self._producer is not producer:
+            stale = self._producer
+            if stale is None or stale is not refused:
                 return
             self._producer = await self._connected()
-        task = asyncio.create_task(producer.stop())
+        task = asyncio.create_task(stale.stop())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
