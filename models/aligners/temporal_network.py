@@ -21,14 +21,15 @@ MOST_REFINEMENTS = 10
 WIDE_LOOK = 3.0
 SPARSE_STEPS = 2.5
 PACES_PER_OCTAVE = 6
-SURE = (1.4, 2.8, 3.8)
+SURE = (-3.34, 4.82, 3.15)
 
 
 class TemporalNetworkSettings(BaseModel):
     """What counts as a match, a step and a path.
 
-    A path's total is in similarity-seconds: each frame match adds its similarity above `floor`,
-    times the seconds that the query frame stands for.
+    A path's total is in similarity-seconds of its shorter side: each frame match adds its
+    similarity above `floor`, times the seconds that the query frame stands for, or what these are
+    in a reference that lasts shorter. Else slow motion would count each reference frame twice.
 
     Attributes:
         top: most reference frames considered for each query frame; a static scene needs many.
@@ -56,18 +57,18 @@ class TemporalNetworkSettings(BaseModel):
 
     top: int = Field(default=40, ge=1)
     matches: int = Field(default=50_000, ge=1)
-    background: float = Field(default=0.15, ge=0, le=1)
+    background: float = Field(default=0.26, ge=0, le=1)
     floor: float = Field(default=0.26, ge=-1, le=1)
     frame_seconds: float = Field(default=1.0, gt=0)
     step_seconds: float = Field(default=10.0, gt=0)
-    gap_cost: float = Field(default=0.1, ge=0)
+    gap_cost: float = Field(default=0.118, ge=0)
     pace_range: float = Field(default=2.0, ge=1)
     slack_seconds: float = Field(default=0.5, ge=0)
     changed_pace_doubt: float = Field(default=0.03, ge=0, lt=1)
-    octave_doubt: float = Field(default=0.06, ge=0, lt=0.5)
-    total: float = Field(default=1.0, gt=0)
+    octave_doubt: float = Field(default=0.04, ge=0, lt=0.5)
+    total: float = Field(default=0.76, gt=0)
     beside_seconds: tuple[float, float] = (3.0, 10.0)
-    evidence: float = Field(default=0.41, ge=-1, le=2)
+    evidence: float = Field(default=0.37, ge=-1, le=2)
     shortest_seconds: float = Field(default=2.0, ge=0)
     segments: int = Field(default=8, ge=1)
 
@@ -119,7 +120,8 @@ class TemporalNetworkAligner:
         self._paces = 2.0 ** np.linspace(-octaves, octaves, 2 * steps + 1)
         distance = np.abs(np.log2(self._paces))
         doubt = self.settings.changed_pace_doubt * (distance > 0)
-        self._trust = 1 - doubt - self.settings.octave_doubt * distance
+        doubt += self.settings.octave_doubt * distance
+        self._trust = (1 - doubt) * np.minimum(self._paces, 1.0)
 
     def align(self, similarity: SimilarityMatrix) -> list[Segment]:
         """The copied spans, best first; empty when nothing is copied."""
@@ -255,7 +257,7 @@ class TemporalNetworkAligner:
             query_end_seconds=end,
             reference_start_seconds=max(span[0], 0.0),
             reference_end_seconds=min(span[1], length),
-            score=_score(path.total, path.pace),
+            score=_score(path.total * path.pace, evidence),
         )
 
     def _evidence(self, similarity: SimilarityMatrix, path: _Path) -> float:
@@ -276,13 +278,15 @@ class TemporalNetworkAligner:
         return along + (along - float(beside.mean())) / 2 if len(beside) else along
 
 
-def _score(total: float, pace: float) -> float:
+def _score(reference_total: float, evidence: float) -> float:
     """How sure a path is, in (0, 1): a logistic regression.
 
-    Fitted on all boxes that the pairs of a made copy set give (`benchmarks/made_copies.py`); a
-    path of another pace than 1 is more often chance.
+    Counted in similarity-seconds of the reference: what speaks for a copy is how much of it is
+    seen again, not how long the query shows it. Fitted on all boxes of four labelled sets, which
+    docs/models.md describes.
     """
-    return float(1 / (1 + np.exp(SURE[0] - SURE[1] * np.log(total) + SURE[2] * abs(np.log(pace)))))
+    sure = SURE[0] + SURE[1] * np.log(reference_total) + SURE[2] * evidence
+    return float(1 / (1 + np.exp(-sure)))
 
 
 def _step(seconds: NDArray[np.floating]) -> float:
