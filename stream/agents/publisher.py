@@ -46,7 +46,11 @@ class Publisher:
             compression_type="gzip",
             max_request_size=self._kafka.max_message_bytes,
         )
-        await producer.start()
+        try:
+            await producer.start()
+        except KafkaError:
+            await producer.stop()
+            raise
         return producer
 
     async def stop(self) -> None:
