@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.align import Segment
 from models.aligners.chains import Chain, Links, heaviest_chain
+from models.aligners.samples import best_of_each, stands_for, step
 from models.similarity import SimilarityMatrix
 
 Array = NDArray[np.float64]
@@ -162,15 +163,15 @@ class TemporalNetworkAligner:
         reference = similarity.reference_seconds.astype(np.float64)
         if len(rows) > settings.matches:
             off = np.abs(reference[columns] - query[rows])
-            best = _best_of_each(rows, values[rows, columns], off, settings.matches)
+            best = best_of_each(rows, values[rows, columns], off, settings.matches)
             rows, columns = rows[best], columns[best]
-        stands_for = _stands_for(query, settings.frame_seconds)
+        weights = stands_for(query, settings.frame_seconds)
         return _Matches(
             query=query[rows],
             reference=reference[columns],
-            gain=(values[rows, columns].astype(np.float64) - settings.floor) * stands_for[rows],
-            query_step=_step(query),
-            reference_step=_step(similarity.reference_seconds),
+            gain=(values[rows, columns].astype(np.float64) - settings.floor) * weights[rows],
+            query_step=step(query),
+            reference_step=step(similarity.reference_seconds),
         )
 
     def _gap(self, matches: _Matches) -> float:
@@ -287,27 +288,3 @@ def _score(reference_total: float, evidence: float) -> float:
     """
     sure = SURE[0] + SURE[1] * np.log(reference_total) + SURE[2] * evidence
     return float(1 / (1 + np.exp(-sure)))
-
-
-def _step(seconds: NDArray[np.floating]) -> float:
-    """The usual distance of two samples; a second where there is one sample."""
-    return float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0
-
-
-def _best_of_each(
-    rows: NDArray[np.intp], values: NDArray[np.floating], off: Array, most: int
-) -> NDArray[np.intp]:
-    """At most about `most` matches: each row's best ones, of equal ones the nearest in time."""
-    order = np.lexsort((off, -values, rows))
-    firsts = np.flatnonzero(np.diff(rows[order], prepend=-1))
-    rank = np.arange(len(order)) - np.repeat(firsts, np.diff(np.append(firsts, len(order))))
-    return np.sort(order[rank < max(1, most // len(firsts))])
-
-
-def _stands_for(seconds: Array, most_seconds: float) -> Array:
-    """Half of the gaps on both sides of each sample, (N,), each gap at most `most_seconds`."""
-    gaps = np.minimum(np.diff(seconds), most_seconds)
-    if len(gaps) == 0:
-        return np.ones(len(seconds))
-    both: Array = (np.append(gaps[:1], gaps) + np.append(gaps, gaps[-1:])) / 2
-    return both
