@@ -29,5 +29,5 @@ class LibrarySettings(BaseModel):
     candidate_similarity: float = Field(default=0.5, ge=-1, le=1)
     candidate_hits: int = Field(default=2, ge=1)
     candidates: int = Field(default=100, ge=1)
-    least_score: float = Field(default=0.2, ge=0, le=1)
+    least_score: float = Field(default=0.5, ge=0, le=1)
     aligner: str = "temporal_network"
