@@ -26,7 +26,7 @@ class LibrarySettings(BaseModel):
     snapshot_folder: Path = Path("var/snapshots")
     snapshot_every_videos: int = Field(default=1000, ge=1)
     snapshot_every_seconds: float = Field(default=300.0, gt=0)
-    candidate_similarity: float = Field(default=0.5, ge=-1, le=1)
+    candidate_similarity: float = Field(default=0.4, ge=-1, le=1)
     candidate_hits: int = Field(default=2, ge=1)
     candidates: int = Field(default=100, ge=1)
     least_score: float = Field(default=0.5, ge=0, le=1)
