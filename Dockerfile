@@ -17,7 +17,7 @@ COPY kafka ./kafka
 COPY configs ./configs
 RUN pip install --no-deps -e . \
     && useradd --system --uid 10001 --no-create-home samesource \
-    && install -d -o samesource -g samesource /var/lib/samesource
+    && install -d -o samesource -g samesource /var/lib/samesource /var/lib/samesource/snapshots
 
 USER samesource
 WORKDIR /var/lib/samesource
