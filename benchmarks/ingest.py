@@ -24,6 +24,7 @@ from rich.table import Table
 
 from models.encode import FrameEncoder, default_encoder_path
 from models.keyframes.even import EvenSelector
+from models.select import CandidateFrames
 from stream.decode.decoder import Decoder
 from stream.demo.folder import videos_in
 from stream.errors import RejectedError
@@ -52,7 +53,9 @@ class Ingest:
         """
         with self.decoder.decode(path) as video:
             began = time.process_time()
-            chosen = self._selector.select(video.frames, video.seconds)
+            chosen = self._selector.select(
+                CandidateFrames(video.frames, video.seconds, video.duration_seconds)
+            )
             selected = time.process_time()
             self._encoder.encode(np.ascontiguousarray(video.frames[chosen]))
             encoded = time.process_time()

@@ -1,9 +1,13 @@
 """The similarity matrix of two videos on a time axis: what every aligner reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def _no_cuts() -> NDArray[np.float32]:
+    return np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -14,11 +18,16 @@ class FrameDescriptors:
         seconds: (N,) float32, ascending.
         descriptors: (N, D) float32, unit rows.
         duration_seconds: length of the video; the last key frame is at or before it.
+        score_offsets: (N,) float32, score normalisation of each frame: how much more it resembles
+            a background set than the average frame does. None is none.
+        cut_seconds: (C,) float32, ascending: where one shot ends and the next begins.
     """
 
     seconds: NDArray[np.float32]
     descriptors: NDArray[np.float32]
     duration_seconds: float
+    score_offsets: NDArray[np.float32] | None = None
+    cut_seconds: NDArray[np.float32] = field(default_factory=_no_cuts)
 
     def __post_init__(self) -> None:
         if self.seconds.ndim != 1 or self.descriptors.ndim != 2:
@@ -37,11 +46,13 @@ class SimilarityMatrix:
     """Cosine similarity of every key frame of a query with every one of a reference.
 
     Attributes:
-        values: (Nq, Nr) float32 in [-1, 1].
+        values: (Nq, Nr) float32, cosine less half of both frames' score offsets, in [-1, 1].
         query_seconds: (Nq,) float32, ascending.
         reference_seconds: (Nr,) float32, ascending.
         query_duration_seconds: length of the query video.
         reference_duration_seconds: length of the reference video.
+        query_cuts_seconds: (Cq,) float32, ascending: cuts between shots of the query.
+        reference_cuts_seconds: (Cr,) float32, ascending.
     """
 
     values: NDArray[np.float32]
@@ -49,6 +60,8 @@ class SimilarityMatrix:
     reference_seconds: NDArray[np.float32]
     query_duration_seconds: float
     reference_duration_seconds: float
+    query_cuts_seconds: NDArray[np.float32] = field(default_factory=_no_cuts)
+    reference_cuts_seconds: NDArray[np.float32] = field(default_factory=_no_cuts)
 
     def __post_init__(self) -> None:
         expected = (len(self.query_seconds), len(self.reference_seconds))
@@ -57,11 +70,16 @@ class SimilarityMatrix:
 
     @classmethod
     def of(cls, query: FrameDescriptors, reference: FrameDescriptors) -> "SimilarityMatrix":
-        """The exact matrix of two videos' unit descriptors."""
+        """The exact matrix of two videos' unit descriptors, less their score offsets."""
+        values = query.descriptors @ reference.descriptors.T  # (Nq, Nr)
+        if query.score_offsets is not None and reference.score_offsets is not None:
+            values -= (query.score_offsets[:, None] + reference.score_offsets[None, :]) / 2
         return cls(
-            values=query.descriptors @ reference.descriptors.T,
+            values=np.clip(values, -1, 1),
             query_seconds=query.seconds,
             reference_seconds=reference.seconds,
             query_duration_seconds=query.duration_seconds,
             reference_duration_seconds=reference.duration_seconds,
+            query_cuts_seconds=query.cut_seconds,
+            reference_cuts_seconds=reference.cut_seconds,
         )

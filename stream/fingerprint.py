@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.encode import FrameEncoder, default_encoder_path
 from models.keyframes.even import EvenSelector
+from models.select import CandidateFrames
 from stream.decode.decoder import DecodedVideo, Decoder
 from stream.errors import NoVideoError
 from stream.events import (
@@ -84,7 +85,9 @@ class Fingerprinter:
         stages = {} if stages is None else stages
         with self._decoded(upload.uri, stages) as video:
             with timed(stages, "select"):
-                chosen = self._selector.select(video.frames, video.seconds)
+                chosen = self._selector.select(
+                    CandidateFrames(video.frames, video.seconds, video.duration_seconds)
+                )
             if len(chosen) == 0:
                 raise NoVideoError(f"all {len(video.frames)} sampled frames are blank")
             with timed(stages, "encode"):

@@ -5,13 +5,14 @@ fewer copies than even sampling at the same count, because they don't fall on th
 a re-encode.
 """
 
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.frames import is_blank
+from models.select import CandidateFrames
 
 TILES = 8
 REPEAT_DIFFERENCE = 1.0
@@ -25,22 +26,6 @@ class KeyFrameSettings(BaseModel):
     selector: Literal["even"] = "even"
     every_seconds: float = Field(default=1.0, gt=0)
     max_gap_seconds: float = Field(default=10.0, gt=0)
-
-
-class KeyFrameSelector(Protocol):
-    """Chooses which candidate frames are stored; a pure function of them."""
-
-    def select(self, frames: NDArray[np.uint8], seconds: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Indices of the key frames.
-
-        Args:
-            frames: (N, S, S, 3) uint8 RGB, prepared candidates, in order of time.
-            seconds: (N,) float32, ascending.
-
-        Returns:
-            (K,) ascending indices into the candidates; empty when every frame is blank.
-        """
-        ...
 
 
 def is_repeat(before: NDArray[np.uint8], frame: NDArray[np.uint8]) -> bool:
@@ -68,8 +53,9 @@ class EvenSelector:
     def __init__(self, settings: KeyFrameSettings) -> None:
         self._settings = settings
 
-    def select(self, frames: NDArray[np.uint8], seconds: NDArray[np.float32]) -> NDArray[np.intp]:
+    def select(self, candidates: CandidateFrames) -> NDArray[np.intp]:
         """Indices of the key frames; see `KeyFrameSelector.select`."""
+        frames, seconds = candidates.frames, candidates.seconds
         kept: list[int] = []
         for index in self._even(seconds):
             if is_blank(frames[index]):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models.frames import is_blank
 from models.keyframes.even import EvenSelector, KeyFrameSettings, is_repeat
+from models.select import CandidateFrames
 
 SIZE = 32
 Frames = NDArray[np.uint8]
@@ -20,7 +21,9 @@ def _scenes(count: int) -> Frames:
 
 def _select(frames: Frames, seconds: list[float], **settings: float) -> list[int]:
     selector = EvenSelector(KeyFrameSettings.model_validate(settings))
-    return [int(index) for index in selector.select(frames, np.array(seconds, np.float32))]
+    times = np.array(seconds, np.float32)
+    candidates = CandidateFrames(frames, times, float(times[-1]) + 1)
+    return [int(index) for index in selector.select(candidates)]
 
 
 def test_every_scene_is_kept_where_candidates_have_the_wanted_distance() -> None:

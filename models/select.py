@@ -1,0 +1,43 @@
+"""The interface of every key-frame selector: candidate frames in, the ones to store out."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def _no_cuts() -> NDArray[np.float32]:
+    return np.empty(0, np.float32)
+
+
+@dataclass(frozen=True)
+class CandidateFrames:
+    """Cheaply decoded frames of one video, among which key frames are chosen.
+
+    Attributes:
+        frames: (N, S, S, 3) uint8 RGB, prepared by `models.frames.prepare`, in order of time.
+        seconds: (N,) float32, ascending.
+        duration_seconds: length of the video.
+        cut_seconds: (C,) float32, ascending: where one shot ends and the next begins.
+    """
+
+    frames: NDArray[np.uint8]
+    seconds: NDArray[np.float32]
+    duration_seconds: float
+    cut_seconds: NDArray[np.float32] = field(default_factory=_no_cuts)
+
+    def __post_init__(self) -> None:
+        if len(self.frames) != len(self.seconds):
+            raise ValueError(f"{len(self.frames) = } differs from {len(self.seconds) = }")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+class KeyFrameSelector(Protocol):
+    """Chooses which candidate frames are stored; a pure function of them."""
+
+    def select(self, candidates: CandidateFrames) -> NDArray[np.intp]:
+        """Indices of the key frames, (K,) ascending; empty when every frame is blank."""
+        ...
