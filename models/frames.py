@@ -12,6 +12,8 @@ SAME_COLOUR = 9.0
 EXTREME_MARGIN = 20.0
 LEAST_KEPT = 0.2
 BLANK_DEVIATION = 5.0
+TILES = 8
+REPEAT_DIFFERENCE = 1.0
 
 Rgb = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -48,6 +50,22 @@ def is_blank(rgb: Rgb) -> bool:
     """
     step = max(1, min(rgb.shape[:2]) // 48)
     return bool(_mean_and_deviation(rgb[::step, ::step].reshape(1, -1, 3))[1] < BLANK_DEVIATION)
+
+
+def is_repeat(before: Rgb, frame: Rgb) -> bool:
+    """Whether a frame shows the same as another one, but for the noise of a codec.
+
+    Every one of 8x8 tiles must agree, so that a small thing that moves is seen.
+
+    Args:
+        before: (S, S, 3) uint8.
+        frame: (S, S, 3) uint8.
+    """
+    side = before.shape[0] // TILES * TILES
+    difference = np.abs(before[:side, :side].astype(np.int16) - frame[:side, :side])
+    tile = side // TILES
+    tiles = difference.reshape(TILES, tile, TILES, tile, 3).mean(axis=(1, 3, 4))  # (8, 8)
+    return bool(tiles.max() < REPEAT_DIFFERENCE)
 
 
 def prepare(rgb: Rgb, size: int) -> Rgb:

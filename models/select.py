@@ -20,16 +20,20 @@ class CandidateFrames:
         seconds: (N,) float32, ascending.
         duration_seconds: length of the video.
         cut_seconds: (C,) float32, ascending: where one shot ends and the next begins.
+        descriptors: (N, D) float32, unit rows, where the frames are encoded already; None if not.
     """
 
     frames: NDArray[np.uint8]
     seconds: NDArray[np.float32]
     duration_seconds: float
     cut_seconds: NDArray[np.float32] = field(default_factory=_no_cuts)
+    descriptors: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if len(self.frames) != len(self.seconds):
             raise ValueError(f"{len(self.frames) = } differs from {len(self.seconds) = }")
+        if self.descriptors is not None and len(self.descriptors) != len(self.seconds):
+            raise ValueError(f"{len(self.descriptors) = } differs from {len(self.seconds) = }")
 
     def __len__(self) -> int:
         return len(self.frames)

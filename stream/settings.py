@@ -16,7 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from models.keyframes.even import KeyFrameSettings
+from models.keyframes.settings import KeyFrameSettings
 from models.runtime import Provider
 from stream.broker.settings import KafkaSettings
 from stream.decode.settings import DecodeSettings

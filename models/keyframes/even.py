@@ -5,43 +5,12 @@ fewer copies than even sampling at the same count, because they don't fall on th
 a re-encode.
 """
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
-from models.frames import is_blank
+from models.frames import is_blank, is_repeat
+from models.keyframes.settings import KeyFrameSettings
 from models.select import CandidateFrames
-
-TILES = 8
-REPEAT_DIFFERENCE = 1.0
-
-
-class KeyFrameSettings(BaseModel):
-    """Which candidate frames become key frames."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    selector: Literal["even"] = "even"
-    every_seconds: float = Field(default=1.0, gt=0)
-    max_gap_seconds: float = Field(default=10.0, gt=0)
-
-
-def is_repeat(before: NDArray[np.uint8], frame: NDArray[np.uint8]) -> bool:
-    """Whether a frame shows the same as another one, but for the noise of a codec.
-
-    Every one of 8x8 tiles must agree, so that a small thing that moves is seen.
-
-    Args:
-        before: (S, S, 3) uint8.
-        frame: (S, S, 3) uint8.
-    """
-    side = before.shape[0] // TILES * TILES
-    difference = np.abs(before[:side, :side].astype(np.int16) - frame[:side, :side])
-    tile = side // TILES
-    tiles = difference.reshape(TILES, tile, TILES, tile, 3).mean(axis=(1, 3, 4))  # (8, 8)
-    return bool(tiles.max() < REPEAT_DIFFERENCE)
 
 
 class EvenSelector:

@@ -23,7 +23,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from models.keyframes.even import is_repeat
+from models.frames import is_repeat
 from stream.decode.packets import (
     check_duration,
     check_pixels,

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.frames import is_blank
-from models.keyframes.even import EvenSelector, KeyFrameSettings, is_repeat
+from models.frames import is_blank, is_repeat
+from models.keyframes.even import EvenSelector
+from models.keyframes.settings import KeyFrameSettings
 from models.select import CandidateFrames
 
 SIZE = 32

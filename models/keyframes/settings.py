@@ -1,0 +1,29 @@
+"""Settings of the key-frame selectors: which candidate frames are stored, and which only search."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class KeyFrameSettings(BaseModel):
+    """Which candidate frames become key frames.
+
+    Attributes:
+        selector: a name in `models.keyframes.SELECTORS`.
+        path: the network of `learned`, an ONNX file; empty is the shipped one.
+        frames_per_hour: what `learned` stores of an hour of video; shots are kept even if there
+            are more of them.
+        every_seconds: distance of the frames that `even` stores.
+        max_gap_seconds: a still picture is stored again after so long.
+        query_every_seconds: distance of the frames that search the library and are not stored.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    selector: Literal["even"] = "even"
+    path: Path | None = None
+    frames_per_hour: float = Field(default=720.0, gt=0)
+    every_seconds: float = Field(default=1.0, gt=0)
+    max_gap_seconds: float = Field(default=10.0, gt=0)
+    query_every_seconds: float = Field(default=1.0, gt=0)
