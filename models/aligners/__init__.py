@@ -6,10 +6,16 @@ A new one is a class with `align` and a line in `ALIGNERS`.
 from collections.abc import Callable
 
 from models.align import Aligner
+from models.aligners.dynamic_programming import DynamicProgrammingAligner
+from models.aligners.dynamic_time_warping import DynamicTimeWarpingAligner
+from models.aligners.hough_voting import HoughVotingAligner
 from models.aligners.temporal_network import TemporalNetworkAligner
 from models.errors import ModelError
 
 ALIGNERS: dict[str, Callable[[], Aligner]] = {
+    "dynamic_programming": DynamicProgrammingAligner,
+    "dynamic_time_warping": DynamicTimeWarpingAligner,
+    "hough_voting": HoughVotingAligner,
     "temporal_network": TemporalNetworkAligner,
 }
 
