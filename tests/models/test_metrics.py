@@ -2,12 +2,21 @@
 
 import itertools
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
-from models.metrics import PairScore, as_boxes, score_pair, score_pairs
+from models.metrics import (
+    PairScore,
+    ScoredBox,
+    as_boxes,
+    micro_average_precision,
+    score_pair,
+    score_pairs,
+    segment_average_precision,
+)
 
 LABEL = [[10.0, 30.0, 20.0, 40.0]]
 ABOUT = 1e-5
@@ -135,3 +144,163 @@ def test_the_order_of_boxes_does_not_matter(
         other = score_pair(list(turned), labelled)
         assert other.precision == pytest.approx(score.precision)
         assert other.recall == pytest.approx(score.recall)
+
+
+@given(box_lists.filter(bool), box)
+def test_a_box_far_from_every_label_never_raises_precision(
+    labelled: list[list[int]], false: list[int]
+) -> None:
+    far = [edge + 1000 for edge in false]
+    for predicted in (labelled, labelled[:1]):
+        before, after = scored(predicted, labelled), scored([*predicted, far], labelled)
+        assert after[0] <= before[0] + ABOUT
+        assert after[1] == pytest.approx(before[1], abs=ABOUT)
+
+
+@given(box_lists.filter(bool), box_lists.filter(bool))
+def test_more_boxes_never_lose_recall(labelled: list[list[int]], more: list[list[int]]) -> None:
+    assert scored(labelled[:1] + more, labelled)[1] >= scored(labelled[:1], labelled)[1] - ABOUT
+
+
+names = st.text("abcdef", min_size=1, max_size=2)
+ranking = st.dictionaries(names, st.integers(0, 8).map(float), max_size=12)
+wanted_pairs = st.sets(names, min_size=1, max_size=6)
+
+
+def average_by_thresholds(scores: dict[str, float], labelled: set[str]) -> float:
+    """The same sum, by asking at each score what is at least as high."""
+    total, recall = 0.0, 0.0
+    for least in sorted(set(scores.values()), reverse=True):
+        kept = {pair for pair, score in scores.items() if score >= least}
+        reached = len(kept & labelled) / len(labelled)
+        total += len(kept & labelled) / len(kept) * (reached - recall)
+        recall = reached
+    return total
+
+
+def test_average_precision_of_a_ranking_by_hand() -> None:
+    scores = {"a": 0.9, "x": 0.8, "b": 0.7, "y": 0.6}
+    assert micro_average_precision(scores, {"a", "b"}) == pytest.approx((1 + 2 / 3) / 2)
+    assert micro_average_precision(scores, {"a", "b", "c"}) == pytest.approx((1 + 2 / 3) / 3)
+    assert micro_average_precision(scores, {"x"}) == pytest.approx(1 / 2)
+
+
+def test_pairs_of_equal_score_enter_together() -> None:
+    assert micro_average_precision({"a": 0.5, "x": 0.5}, {"a"}) == pytest.approx(0.5)
+
+
+@given(ranking, wanted_pairs)
+def test_average_precision_agrees_with_asking_at_each_score(
+    scores: dict[str, float], labelled: set[str]
+) -> None:
+    average = micro_average_precision(scores, labelled)
+    assert average == pytest.approx(average_by_thresholds(scores, labelled))
+    turned = dict(reversed(scores.items()))
+    assert micro_average_precision(turned, labelled) == pytest.approx(average)
+    assert 0 <= average <= 1 + 1e-9
+
+
+@given(ranking, wanted_pairs)
+def test_only_the_order_of_the_scores_matters(scores: dict[str, float], labelled: set[str]) -> None:
+    squashed = {pair: float(np.tanh(score)) for pair, score in scores.items()}
+    assert micro_average_precision(squashed, labelled) == pytest.approx(
+        micro_average_precision(scores, labelled)
+    )
+
+
+@given(ranking, wanted_pairs)
+def test_a_false_pair_on_top_never_raises_average_precision(
+    scores: dict[str, float], labelled: set[str]
+) -> None:
+    assert (
+        micro_average_precision({**scores, "z": 9.0}, labelled)
+        <= micro_average_precision(scores, labelled) + 1e-9
+    )
+
+
+def test_every_labelled_pair_before_the_rest_is_perfect() -> None:
+    assert micro_average_precision({"a": 3.0, "b": 2.0, "x": 1.0}, {"a", "b"}) == 1
+
+
+def test_a_ranking_without_labels_or_with_a_score_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="no labelled pairs"):
+        micro_average_precision({"a": 1.0}, set())
+    with pytest.raises(ValueError, match="'a' is nan"):
+        micro_average_precision({"a": float("nan")}, {"a"})
+
+
+def test_segment_average_precision_by_hand() -> None:
+    whole = (10.0, 30.0, 20.0, 40.0)
+    assert segment_average_precision([ScoredBox("a", whole, 0.5)], {"a": LABEL}) == pytest.approx(1)
+    half = ScoredBox("a", (10.0, 30.0, 15.0, 35.0), 0.9)
+    assert segment_average_precision([half], {"a": LABEL}) == pytest.approx(0.5)
+    # First 10 s that share nothing, then all 10: P = 1/2 at R = 1.
+    wrong = ScoredBox("b", (0.0, 0.0, 10.0, 10.0), 0.9)
+    right = ScoredBox("a", whole, 0.5)
+    assert segment_average_precision([wrong, right], {"a": LABEL}) == pytest.approx(0.5)
+    # A label of another pair halves recall.
+    labels: dict[str, ArrayLike] = {"a": LABEL, "c": LABEL}
+    assert segment_average_precision([right], labels) == pytest.approx(0.5)
+
+
+def seconds_shared(
+    boxes: dict[str, list[list[int]]], labels: dict[str, list[list[int]]], axis: int
+) -> tuple[int, int]:
+    """Whole seconds of an axis that are predicted and labelled, and that are predicted."""
+    shared = covered = 0
+    for pair, ours in boxes.items():
+        met = [
+            label
+            for label in labels.get(pair, [])
+            if any(
+                min(label[side + 2], one[side + 2]) > max(label[side], one[side])
+                for one in ours
+                for side in (axis,)
+                if min(label[3 - axis], one[3 - axis]) > max(label[1 - axis], one[1 - axis])
+            )
+        ]
+        seconds = {second for one in ours for second in range(one[axis], one[axis + 2])}
+        covered += len(seconds)
+        shared += len(
+            seconds & {second for one in met for second in range(one[axis], one[axis + 2])}
+        )
+    return shared, covered
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), box, st.integers(0, 2)), max_size=6),
+    st.dictionaries(st.sampled_from("ab"), st.lists(box, min_size=1, max_size=3), min_size=1),
+)
+def test_segment_average_precision_agrees_with_counting_seconds(
+    drawn: list[tuple[str, list[int], int]], labels: dict[str, list[list[int]]]
+) -> None:
+    whole = [
+        sum(
+            len({second for one in boxes for second in range(one[axis], one[axis + 2])})
+            for boxes in labels.values()
+        )
+        for axis in (0, 1)
+    ]
+    expected, recall = 0.0, 0.0
+    for least in sorted({score for _, _, score in drawn}, reverse=True):
+        kept: dict[str, list[list[int]]] = {}
+        for pair, one, score in drawn:
+            if score >= least:
+                kept.setdefault(pair, []).append(one)
+        (q, q_all), (r, r_all) = (seconds_shared(kept, labels, axis) for axis in (0, 1))
+        reached = (q / whole[0] * r / whole[1]) ** 0.5
+        expected += (q / q_all * r / r_all) ** 0.5 * (reached - recall)
+        recall = reached
+    found = [
+        ScoredBox(pair, (float(one[0]), float(one[1]), float(one[2]), float(one[3])), score)
+        for pair, one, score in drawn
+    ]
+    assert segment_average_precision(found, labels) == pytest.approx(expected, abs=1e-9)
+    assume(found)
+    shuffled = found[1:] + found[:1]
+    assert segment_average_precision(shuffled, labels) == pytest.approx(expected, abs=1e-9)
+
+
+def test_segments_without_labels_are_refused() -> None:
+    with pytest.raises(ValueError, match="no labelled boxes"):
+        segment_average_precision([], {})

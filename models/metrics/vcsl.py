@@ -126,7 +126,7 @@ def _covered(boxes: Boxes, others: Boxes) -> float:
     overlaps = np.all(ends > starts, axis=2)  # (N, M)
     for axis in (0, 1):
         covered = sum(
-            _union(start[found, axis], end[found, axis])
+            union_length(start[found, axis], end[found, axis])
             for start, end, found in zip(starts, ends, overlaps, strict=True)
         )
         total = float((boxes[:, 2 + axis] - boxes[:, axis]).sum())
@@ -134,8 +134,8 @@ def _covered(boxes: Boxes, others: Boxes) -> float:
     return shares[0] * shares[1]
 
 
-def _union(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> float:
-    """Length of the union of intervals."""
+def union_length(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> float:
+    """Length of the union of intervals; 0 of none."""
     order = np.argsort(starts, kind="stable")
     starts, reach = starts[order], np.maximum.accumulate(ends[order])
     fresh = np.maximum(starts, np.concatenate(([-np.inf], reach[:-1])))
