@@ -12,6 +12,17 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
+from models.training.distortions import (
+    caption_bar,
+    filmed_screen,
+    grain,
+    heavy_crop,
+    mirrored_half,
+    mosaic,
+    stickers,
+    swapped_channels,
+    vignette,
+)
 from models.training.overlays import (
     Picture,
     blend,
@@ -188,6 +199,15 @@ EDITS: dict[str, tuple[Edit, float]] = {
     "text": (text, 1.2),
     "subtitle": (subtitle, 0.8),
     "logo": (logo, 1.2),
+    "heavy_crop": (heavy_crop, 0.8),
+    "filmed_screen": (filmed_screen, 0.8),
+    "mosaic": (mosaic, 0.6),
+    "swapped_channels": (swapped_channels, 0.4),
+    "mirrored_half": (mirrored_half, 0.4),
+    "vignette": (vignette, 0.5),
+    "stickers": (stickers, 1.0),
+    "caption_bar": (caption_bar, 0.8),
+    "grain": (grain, 0.6),
 }
 
 

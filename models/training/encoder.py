@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Subset
 
 from models.encoder.frozen import FrozenLower
 from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_trunk
+from models.encoder.warm_start import freeze_norms, load_exported
 from models.losses.differential_entropy import differential_entropy
 from models.losses.info_nce import info_nce
 from models.training.curve import draw_curve
@@ -41,6 +42,8 @@ class EncoderRecipe:
     Attributes:
         frozen_stages: stem and first stages that stay as ImageNet made them.
         entropy_weight: lambda of the differential-entropy term.
+        frozen_norms: batch norms stay as they are: for a start from an exported file, whose norms
+            are folded.
     """
 
     seed: int = 1
@@ -54,6 +57,7 @@ class EncoderRecipe:
     frozen_stages: int = 2
     validate_every: int = 100
     imagenet: bool = True
+    frozen_norms: bool = False
     network: EncoderConfig = field(default_factory=EncoderConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
 
@@ -85,12 +89,20 @@ def is_held_out(name: str) -> bool:
 class EncoderTrainer:
     """One run: a network, its optimiser and the step that it has reached."""
 
-    def __init__(self, recipe: EncoderRecipe, folder: Path, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        recipe: EncoderRecipe,
+        folder: Path,
+        device: str = "cpu",
+        start: Path | None = None,
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder, self.device = recipe, folder, device
         folder.mkdir(parents=True, exist_ok=True)
         self.network = FrameNetwork(recipe.network)
-        if recipe.imagenet:
+        if start is not None:
+            load_exported(self.network, start)
+        elif recipe.imagenet:
             load_imagenet_trunk(self.network)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._freeze()
@@ -98,6 +110,7 @@ class EncoderTrainer:
         self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=recipe.weight_decay)
         self.step = 0
         self.curve: list[dict[str, float]] = []
+        self.scenes: list[set[str]] = []
 
     def _freeze(self) -> None:
         stages = [self.network.stages[index] for index in range(self.recipe.frozen_stages)]
@@ -127,7 +140,13 @@ class EncoderTrainer:
         size = recipe.network.input_size
         task = make_task(held, photos[:800] or train, size=size) if held else None
         batches = PairBatches(
-            train, photos[800:], recipe.pairs, size=size, seed=recipe.seed, batches=recipe.steps
+            train,
+            photos[800:],
+            recipe.pairs,
+            size=size,
+            seed=recipe.seed,
+            batches=recipe.steps,
+            scenes=self.scenes,
         )
         rest = Subset(batches, range(self.step, recipe.steps))
         loader = DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4)
@@ -178,6 +197,8 @@ class EncoderTrainer:
         self.network.train()
         self.network.stem_norm.eval()
         self.network.stages.eval()  # ImageNet's batch statistics stay: batches here are small
+        if self.recipe.frozen_norms:
+            freeze_norms(self.network)
 
     def _set_rates(self) -> None:
         recipe = self.recipe
@@ -240,6 +261,8 @@ def train_encoder(
     minutes: float | None = None,
     resume: bool = False,
     device: str = "cpu",
+    start: Path | None = None,
+    scenes: list[set[str]] | None = None,
 ) -> EncoderTrainer:
     """Train on a data folder.
 
@@ -250,6 +273,8 @@ def train_encoder(
         minutes: stop after so long; the recipe's last step if None.
         resume: go on from the checkpoint in `out_dir`.
         device: a torch device.
+        start: an exported encoder to go on from, instead of ImageNet's weights.
+        scenes: names of the clips of each scene that several clips show.
 
     Returns:
         The trainer in its last state, saved.
@@ -257,7 +282,8 @@ def train_encoder(
     Raises:
         FileNotFoundError: no clips, or nothing to resume from.
     """
-    trainer = EncoderTrainer(recipe, out_dir, device)
+    trainer = EncoderTrainer(recipe, out_dir, device, start)
+    trainer.scenes = scenes or []
     if resume:
         trainer.resume()
     trainer.run(load_clips(data_dir), load_photos(data_dir), minutes)

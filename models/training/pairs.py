@@ -15,6 +15,7 @@ from models.training.edits import edited
 from models.training.pictures import Source
 
 STILL_DISTANCE = 9.0  # mean absolute difference of 12 x 12 thumbnails, in grey levels
+CUT_DISTANCE = 30.0  # above it, another shot
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class PairConfig:
         clip_share: share of pairs from clips; the rest are photos.
         frames_per_clip: frames of one clip in a batch, hard negatives of each other.
         apart: least distance between them, in frames of the source (0.5 s each).
-        neighbour_share: how often the second look is the next or previous frame.
+        neighbour_share: how often the second look is of a frame nearby in the same shot.
+        neighbour_frames: how far off it is at most, in frames of the source.
         plain_share: how often the first look is not edited, as a library's side is.
         most_edits: how many edits one look has at the most.
     """
@@ -36,6 +38,7 @@ class PairConfig:
     frames_per_clip: int = 4
     apart: int = 5
     neighbour_share: float = 0.4
+    neighbour_frames: int = 1
     plain_share: float = 0.6
     most_edits: int = 4
 
@@ -52,7 +55,21 @@ class PairBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         size: int,
         seed: int,
         batches: int,
+        scenes: list[set[str]] | None = None,
     ) -> None:
+        """Prepare batches.
+
+        Args:
+            clips: sources of several frames.
+            photos: sources of one.
+            config: how batches are made.
+            size: side of the prepared squares in pixels.
+            seed: item `i` depends on it and on `i` alone.
+            batches: how many there are.
+            scenes: names of the clips of each scene that several show; a batch holds one of each,
+                or twins would count as different.
+        """
+        self._twins = {name: scene for scene in scenes or [] for name in scene}
         self._clips = [clip for clip in clips if len(clip.pictures) > 2]
         self._photos = photos or self._clips
         self._config, self._size, self._seed, self._batches = config, size, seed, batches
@@ -80,8 +97,13 @@ class PairBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         config = self._config
         moments: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
         clips = random.sample(self._clips, len(self._clips))
+        shown: set[str] = set()
         while clips and len(moments) < config.pairs * config.clip_share:
-            pictures = clips.pop().pictures
+            clip = clips.pop()
+            if clip.name in shown:
+                continue
+            shown |= self._twins.get(clip.name, set())
+            pictures = clip.pictures
             taken: list[int] = []
             for _ in range(4 * config.frames_per_clip):
                 at = random.randrange(len(pictures))
@@ -92,7 +114,7 @@ class PairBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):
             for at in taken:
                 near = at
                 if random.random() < config.neighbour_share:
-                    near = min(max(at + random.choice((-1, 1)), 0), len(pictures) - 1)
+                    near = _nearby(pictures, at, config.neighbour_frames, random)
                 moments.append((pictures[at], pictures[near]))
         moments = moments[: config.pairs]
         photos = random.sample(self._photos, min(len(self._photos), config.pairs - len(moments)))
@@ -106,6 +128,27 @@ class PairBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):
             other = Image.fromarray(random.choice(source.pictures))
             image = edited(image, random, other, self._config.most_edits)
         return prepare(np.asarray(image), self._size)
+
+
+def _nearby(
+    pictures: list[NDArray[np.uint8]], at: int, most: int, random: Random
+) -> int:
+    """A frame up to `most` further, as far as the shot goes."""
+    step, near = random.choice((-1, 1)), at
+    for _ in range(random.randint(1, most)):
+        after = near + step
+        if not 0 <= after < len(pictures):
+            break
+        if near != at and _apart(pictures[near], pictures[after]) > CUT_DISTANCE:
+            break
+        near = after
+    return near
+
+
+def _apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Mean absolute difference of two thumbnails, in grey levels."""
+    small = [np.asarray(Image.fromarray(p).resize((12, 12)), np.float32) for p in (one, other)]
+    return float(np.abs(small[0] - small[1]).mean())
 
 
 def _groups(pictures: list[NDArray[np.uint8]]) -> NDArray[np.int64]:

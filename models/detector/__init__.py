@@ -1,0 +1,1 @@
+"""The pattern detector (SPD): reads a similarity matrix as a picture and boxes copied spans."""

@@ -1,0 +1,103 @@
+"""A similarity matrix laid on an even time axis: the picture that the pattern detector reads.
+
+Serves the detector in training and in serving. Key frames lie unevenly; cells don't. A cell
+shows the frame that is nearest in time, of its own shot where the shot has one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.similarity import SimilarityMatrix
+
+CELL_SECONDS = 1.0
+CHANNELS = 6
+FAR_SECONDS = 4.0
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One side of the picture.
+
+    Attributes:
+        frames: (L,) the frame that each cell shows.
+        distance: (L,) float32 in [0, 1]: how far in time that frame is, 1 from `FAR_SECONDS` on.
+        cuts: (L,) float32, 1 where a cut falls into the cell.
+    """
+
+    frames: NDArray[np.intp]
+    distance: Array
+    cuts: Array
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def lay_axis(seconds: Array, cut_seconds: Array, duration_seconds: float) -> Axis:
+    """Cells of `CELL_SECONDS` from 0 to the end of a video.
+
+    Args:
+        seconds: (N,) of its frames, ascending, N ≥ 1.
+        cut_seconds: (C,) ascending.
+        duration_seconds: length of the video.
+    """
+    length = max(1, int(np.ceil(max(duration_seconds, float(seconds[-1])) / CELL_SECONDS - 1e-6)))
+    centres = (np.arange(length, dtype=np.float32) + 0.5) * CELL_SECONDS
+    after = np.clip(np.searchsorted(seconds, centres), 1, max(len(seconds) - 1, 1))
+    before = np.maximum(after - 1, 0)
+    after = np.minimum(after, len(seconds) - 1)
+    near = seconds[after] - centres < centres - seconds[before]
+    if len(cut_seconds):
+        shot = np.searchsorted(cut_seconds, centres, side="right")
+        shots = np.searchsorted(cut_seconds, seconds, side="right")
+        own_after, own_before = shots[after] == shot, shots[before] == shot
+        near = np.where(own_after == own_before, near, own_after)
+    frames = np.where(near, after, before)
+    cuts = np.zeros(length, np.float32)
+    inside = cut_seconds[(cut_seconds >= 0) & (cut_seconds < length * CELL_SECONDS)]
+    cuts[(inside / CELL_SECONDS).astype(np.intp)] = 1
+    distance = np.minimum(np.abs(seconds[frames] - centres) / FAR_SECONDS, 1).astype(np.float32)
+    return Axis(frames, distance, cuts)
+
+
+def picture_of(values: Array, query: Axis, reference: Axis) -> Array:
+    """The channels that the network reads.
+
+    Args:
+        values: (Nq, Nr) float32, similarity of frames.
+        query: the rows' axis.
+        reference: the columns' axis.
+
+    Returns:
+        (6, H, W) float32: similarity; the same less half of its row's and column's medians;
+        distance of the frame on each side; cuts on each side.
+    """
+    shown = values[query.frames][:, reference.frames]  # (H, W)
+    usual = (np.median(shown, axis=1, keepdims=True) + np.median(shown, axis=0, keepdims=True)) / 2
+    picture = np.empty((CHANNELS, *shown.shape), np.float32)
+    picture[0], picture[1] = shown, shown - usual
+    picture[2], picture[3] = query.distance[:, None], reference.distance[None, :]
+    picture[4], picture[5] = query.cuts[:, None], reference.cuts[None, :]
+    return picture
+
+
+def lay_out(similarity: SimilarityMatrix) -> Array:
+    """The picture of a pair, (6, H, W) float32; a matrix without frames is no picture.
+
+    Raises:
+        ValueError: a side has no frames.
+    """
+    if min(similarity.values.shape) == 0:
+        raise ValueError(f"{similarity.values.shape = }, expected frames on both sides")
+    query = lay_axis(
+        similarity.query_seconds, similarity.query_cuts_seconds, similarity.query_duration_seconds
+    )
+    reference = lay_axis(
+        similarity.reference_seconds,
+        similarity.reference_cuts_seconds,
+        similarity.reference_duration_seconds,
+    )
+    return picture_of(similarity.values, query, reference)

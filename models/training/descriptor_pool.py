@@ -1,0 +1,236 @@
+"""Footage as descriptors: every training clip, plain and edited, four frames a second.
+
+Serves the training of the pattern detector, which pastes spans of it into each other. Pictures
+are kept on disk, so that another encoder needs no second decoding.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import av
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from PIL import Image
+from rich.progress import track
+
+from models.encode import FrameEncoder
+from models.frames import prepare
+from models.training.edits import edited
+from models.training.pictures import SHORT_SIDE, Source, load_photos
+
+FRAMES_PER_SECOND = 4.0
+VARIANTS = 8
+SLIDES = 240
+SLIDE_VARIANTS = 3
+PHOTOS_PER_SLIDE = 3
+SLIDE_SECONDS = 3.0
+MOST_EDITS = 3
+BATCH = 64
+
+Rgb = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Footage:
+    """One clip of the pool.
+
+    Attributes:
+        name: the clip's id.
+        descriptors: (V, N, D) float32, unit rows; variant 0 is not edited.
+        score_offsets: (V, N) float32.
+        cut_seconds: (C,) float32, cuts inside the clip.
+    """
+
+    name: str
+    descriptors: NDArray[np.float32]
+    score_offsets: NDArray[np.float32]
+    cut_seconds: NDArray[np.float32]
+
+    @property
+    def seconds(self) -> float:
+        """Length of the clip."""
+        return self.descriptors.shape[1] / FRAMES_PER_SECOND
+
+
+def build_pictures(data: Path, out: Path, *, size: int, seed: int = 7) -> None:
+    """Decode clips, make slide shows of photos, edit both, and keep the prepared squares.
+
+    Every variant of a clip is edited in one way throughout, as people do it. Finished clips are
+    left alone, so a broken-off build goes on where it was.
+
+    Args:
+        data: holds `clips/*.mp4` and `photos/*.tar`.
+        out: one `NAME.npy` of (V, N, S, S, 3) uint8 and one `NAME.json` a clip.
+        size: S, the encoder's input.
+        seed: of the edits.
+
+    Raises:
+        FileNotFoundError: no clips there.
+    """
+    paths = sorted((data / "clips").glob("*.mp4"))
+    if not paths:
+        raise FileNotFoundError(f"no clips/*.mp4 in {data}: name the data folder")
+    out.mkdir(parents=True, exist_ok=True)
+    photos = load_photos(data)
+    others = [photo.pictures[0] for photo in photos]
+    for path in track(paths, "clips"):
+        if not (out / f"{path.stem}.json").exists():
+            frames, cuts = read_clip(path)
+            _keep(out, path.stem, frames, cuts, VARIANTS, others, size, seed)
+    for number in track(range(SLIDES if photos else 0), "slide shows"):
+        name = f"slides-{number:03d}"
+        if not (out / f"{name}.json").exists():
+            frames, cuts = _slide_show(photos, Random(f"{seed}-{name}"))
+            _keep(out, name, frames, cuts, SLIDE_VARIANTS, others, size, seed)
+
+
+def read_clip(path: Path) -> tuple[list[Rgb], list[float]]:
+    """Frames at the pool's rate, short side at most `SHORT_SIDE`, and the cuts of a clip."""
+    frames: list[Rgb] = []
+    shown: list[tuple[float, NDArray[np.float32]]] = []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        for frame in container.decode(stream):
+            seconds = float(frame.time or 0.0)
+            small = frame.reformat(width=16, height=16, format="gray").to_ndarray()
+            shown.append((seconds, small.astype(np.float32)))
+            if seconds >= len(frames) / FRAMES_PER_SECOND:
+                frames.append(_shrunk(frame.to_ndarray(format="rgb24")))
+    return frames, cuts_of(shown)
+
+
+def cuts_of(shown: list[tuple[float, NDArray[np.float32]]]) -> list[float]:
+    """Times at which the picture changes far more than around it.
+
+    Args:
+        shown: seconds and a small grey picture (16, 16) float32 of every frame, in order.
+    """
+    if len(shown) < 3:
+        return []
+    pictures = np.stack([picture for _, picture in shown])
+    change = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2))  # (N - 1,)
+    cuts = []
+    for at, value in enumerate(change.tolist()):
+        around = np.delete(change[max(0, at - 6) : at + 7], min(at, 6))
+        if value > 14 and value > 3.5 * float(around.max(initial=0.0)) + 2:
+            cuts.append(shown[at + 1][0])
+    return cuts
+
+
+def _shrunk(rgb: Rgb) -> Rgb:
+    picture = Image.fromarray(rgb)
+    factor = SHORT_SIDE / min(picture.size)
+    if factor < 1:
+        size = (round(picture.width * factor), round(picture.height * factor))
+        picture = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.asarray(picture)
+
+
+def _slide_show(photos: list[Source], random: Random) -> tuple[list[Rgb], list[float]]:
+    """Photos one after the other, each with a slow pan or zoom."""
+    frames: list[Rgb] = []
+    cuts: list[float] = []
+    count = round(SLIDE_SECONDS * FRAMES_PER_SECOND)
+    for photo in random.sample(photos, PHOTOS_PER_SLIDE):
+        picture = Image.fromarray(photo.pictures[0])
+        start, end = _window(picture, random), _window(picture, random)
+        cuts.append(len(frames) / FRAMES_PER_SECOND)
+        for step in range(count):
+            part = step / count
+            box = tuple((1 - part) * a + part * b for a, b in zip(start, end, strict=True))
+            frames.append(np.asarray(picture.resize((200, 150), box=box)))
+    return frames, cuts[1:]
+
+
+def _window(picture: Image.Image, random: Random) -> tuple[float, float, float, float]:
+    share = random.uniform(0.6, 1.0)
+    width, height = share * picture.width, share * picture.height
+    left = random.uniform(0, picture.width - width)
+    top = random.uniform(0, picture.height - height)
+    return (left, top, left + width, top + height)
+
+
+def _keep(
+    out: Path,
+    name: str,
+    frames: list[Rgb],
+    cuts: list[float],
+    variants: int,
+    others: list[Rgb],
+    size: int,
+    seed: int,
+) -> None:
+    shape = (1 + variants, len(frames), size, size, 3)
+    aside = out / f"{name}.part"
+    pictures = np.lib.format.open_memmap(aside, mode="w+", dtype=np.uint8, shape=shape)
+    for variant in range(1 + variants):
+        for at, square in enumerate(_variant(frames, variant, name, others, size, seed)):
+            pictures[variant, at] = square
+    pictures.flush()
+    aside.rename(out / f"{name}.npy")
+    (out / f"{name}.json").write_bytes(orjson.dumps({"cut_seconds": cuts}))
+
+
+def _variant(
+    frames: list[Rgb], variant: int, name: str, others: list[Rgb], size: int, seed: int
+) -> Iterator[Rgb]:
+    if variant == 0:
+        yield from (prepare(frame, size) for frame in frames)
+        return
+    key = f"{seed}-{name}-{variant}"
+    other = Image.fromarray(Random(key).choice(others or frames))
+    for frame in frames:
+        picture = edited(Image.fromarray(frame), Random(key), other, MOST_EDITS)
+        yield prepare(np.asarray(picture), size)
+
+
+def load_pool(pictures: Path, encoder: FrameEncoder) -> list[Footage]:
+    """Describe every clip of a built pool, once per encoder: descriptors lie beside the pictures.
+
+    Args:
+        pictures: what `build_pictures` made.
+        encoder: what describes them.
+
+    Raises:
+        FileNotFoundError: nothing is built there.
+    """
+    paths = sorted(path for path in pictures.glob("*.npy") if path.with_suffix(".json").exists())
+    if not paths:
+        raise FileNotFoundError(f"no footage in {pictures}: build the pictures first")
+    kept = pictures / encoder.model_version
+    kept.mkdir(exist_ok=True)
+    return [_described(path, kept, encoder) for path in track(paths, "descriptors")]
+
+
+def _described(path: Path, kept: Path, encoder: FrameEncoder) -> Footage:
+    place = kept / f"{path.stem}.npz"
+    if not place.exists():
+        squares = np.load(path, mmap_mode="r")
+        flat = squares.reshape(-1, *squares.shape[2:])
+        parts = [encoder.describe(flat[at : at + BATCH]) for at in range(0, len(flat), BATCH)]
+        rows = np.concatenate([part.descriptors for part in parts])
+        offsets = np.concatenate([part.score_offsets for part in parts])
+        aside = kept / f"{path.stem}.part.npz"
+        np.savez(
+            aside,
+            descriptors=rows.reshape(*squares.shape[:2], -1).astype(np.float16),
+            score_offsets=offsets.reshape(squares.shape[:2]).astype(np.float16),
+        )
+        aside.rename(place)
+    cuts = orjson.loads(path.with_suffix(".json").read_bytes())["cut_seconds"]
+    with np.load(place) as arrays:
+        return Footage(
+            name=path.stem,
+            descriptors=arrays["descriptors"].astype(np.float32),
+            score_offsets=arrays["score_offsets"].astype(np.float32),
+            cut_seconds=np.array(cuts, np.float32),
+        )
+
+
+def part_of(name: str, parts: int) -> int:
+    """A stable number below `parts` for a clip's name: which fold it belongs to."""
+    return hashlib.blake2b(name.encode()).digest()[0] % parts

@@ -1,0 +1,368 @@
+"""Trains the pattern detector on pasted pairs: `samesource train spd`.
+
+Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpoint holds weights,
+their running mean, optimiser and step.
+"""
+
+import math
+import time
+import tomllib
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from models.detector.assignment import assign
+from models.detector.grid import CELL_SECONDS, CHANNELS, lay_out
+from models.detector.network import ALIGN, DetectorConfig, PatternNetwork, place_centres
+from models.encode import FrameEncoder
+from models.losses.interval_overlap import interval_overlap
+from models.losses.quality_focal import quality_focal
+from models.training.curve import draw_curve
+from models.training.descriptor_pool import Footage, build_pictures, load_pool
+from models.training.pasted_pairs import PairMaker, PairRecipe, PastedPair
+
+HELD_OUT_FOLD, FOLDS = 0, 10
+HELD_OUT_SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class SpdRecipe:
+    """Everything that a run depends on, besides the data.
+
+    Attributes:
+        lengths_seconds: longest side of the pairs of a batch, drawn for each batch.
+        box_weight: of the overlap term, beside the score's.
+        averaging: of the running mean of the weights, a step.
+    """
+
+    seed: int = 1
+    steps: int = 6000
+    pairs: int = 16
+    rate: float = 2e-3
+    weight_decay: float = 1e-3
+    warm_up: int = 100
+    lengths_seconds: tuple[float, ...] = (62.0, 62.0, 94.0, 126.0)
+    box_weight: float = 2.0
+    reversed_weight: float = 0.5
+    averaging: float = 0.998
+    validate_every: int = 500
+    validation_pairs: int = 192
+    network: DetectorConfig = field(default_factory=DetectorConfig)
+    made: PairRecipe = field(default_factory=PairRecipe)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures, padded to one size, and the true boxes of each.
+
+    Attributes:
+        pictures: (N, 6, H, W) float32.
+        boxes: of each picture, (M, 4) float32 in cells.
+        backwards: of each picture, (M,) bool.
+    """
+
+    pictures: Tensor
+    boxes: list[Tensor]
+    backwards: list[Tensor]
+
+
+def read_spd_recipe(path: Path) -> SpdRecipe:
+    """Read a recipe.
+
+    Raises:
+        TypeError: an unknown key.
+    """
+    raw: dict[str, Any] = tomllib.loads(path.read_text())
+    network, made = _tuples(raw.pop("network", {})), _tuples(raw.pop("made", {}))
+    return SpdRecipe(network=DetectorConfig(**network), made=PairRecipe(**made), **_tuples(raw))
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+
+
+def split_pool(pool: list[Footage]) -> tuple[list[Footage], list[Footage]]:
+    """Footage to learn from, and footage that is held out, one clip in ten."""
+    from models.training.descriptor_pool import part_of
+
+    held = [footage for footage in pool if part_of(footage.name, FOLDS) == HELD_OUT_FOLD]
+    return [footage for footage in pool if part_of(footage.name, FOLDS) != HELD_OUT_FOLD], held
+
+
+class PairBatches(Dataset[Batch]):
+    """Item `i` is batch `i`."""
+
+    def __init__(self, pool: list[Footage], recipe: SpdRecipe) -> None:
+        self._recipe = recipe
+        self._makers = {
+            length: PairMaker(
+                pool, _with_length(recipe.made, length), recipe.seed * 1009 + int(length)
+            )
+            for length in set(recipe.lengths_seconds)
+        }
+
+    def __len__(self) -> int:
+        return self._recipe.steps
+
+    def __getitem__(self, index: int) -> Batch:
+        """Batch `index`."""
+        recipe = self._recipe
+        lengths = recipe.lengths_seconds
+        length = lengths[int(np.random.default_rng((recipe.seed, index)).integers(len(lengths)))]
+        first = index * recipe.pairs
+        maker = self._makers[length]
+        return batch_of([maker.pair(first + number) for number in range(recipe.pairs)])
+
+
+def _with_length(made: PairRecipe, seconds: float) -> PairRecipe:
+    return PairRecipe(**{**asdict(made), "longest_seconds": seconds})
+
+
+def batch_of(pairs: list[PastedPair]) -> Batch:
+    """Lay pairs out and pad them to one size."""
+    pictures = [lay_out(pair.similarity) for pair in pairs]
+    return Batch(
+        torch.from_numpy(padded(pictures)),
+        [torch.from_numpy(pair.boxes / CELL_SECONDS) for pair in pairs],
+        [torch.from_numpy(pair.reversed) for pair in pairs],
+    )
+
+
+def padded(pictures: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """(N, 6, H, W): zeros beyond each picture's end; sides are multiples of `ALIGN`."""
+    height = max(picture.shape[1] for picture in pictures)
+    width = max(picture.shape[2] for picture in pictures)
+    shape = (-(-height // ALIGN) * ALIGN, -(-width // ALIGN) * ALIGN)
+    full = np.zeros((len(pictures), CHANNELS, *shape), np.float32)
+    for own, picture in zip(full, pictures, strict=True):
+        own[:, : picture.shape[1], : picture.shape[2]] = picture
+    return full
+
+
+def detection_loss(network: PatternNetwork, batch: Batch, recipe: SpdRecipe) -> Tensor:
+    """Score, direction and edges, each span of the batch counted alike."""
+    what, distances = network(batch.pictures)
+    height, width = what.shape[2:]
+    centres = place_centres(height, width, what.device)
+    spans = max(1, sum(len(boxes) for boxes in batch.boxes))
+    quality = torch.zeros_like(what[:, 0])
+    edges = turned = what.new_zeros(())
+    for number, (boxes, backwards) in enumerate(zip(batch.boxes, batch.backwards, strict=True)):
+        answers, chosen, truth, weights = assign(centres, boxes, backwards)
+        if not answers.any():
+            continue
+        found = distances[number].permute(1, 2, 0)[answers]  # (P, 4)
+        wanted, share = truth[answers], weights[answers]
+        overlap = interval_overlap(
+            found.view(-1, 2, 2).transpose(1, 2), wanted.view(-1, 2, 2).transpose(1, 2)
+        )  # (P, 2), on the query's and on the reference's axis
+        quality[number][answers] = overlap.prod(dim=1).detach().clamp(0.05, 1.0)
+        edges = edges + ((1 - overlap).sum(dim=1) * share).sum()
+        edges = edges + 0.2 * ((found.log() - wanted.log()).abs().mean(dim=1) * share).sum()
+        direction = functional.binary_cross_entropy_with_logits(
+            what[number, 1][answers], backwards[chosen[answers]].float(), reduction="none"
+        )
+        turned = turned + (direction * share).sum()
+    score = quality_focal(what[:, 0], quality) / quality.sum().clamp(min=1.0)
+    return score + (recipe.box_weight * edges + recipe.reversed_weight * turned) / spans
+
+
+class SpdTrainer:
+    """One run: a network, the running mean of its weights, its optimiser and its step."""
+
+    def __init__(self, recipe: SpdRecipe, folder: Path, device: str = "cpu") -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.folder, self.device = recipe, folder, device
+        folder.mkdir(parents=True, exist_ok=True)
+        self.network = PatternNetwork(recipe.network).to(device)
+        self.mean = deepcopy(self.network).eval()
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+        )
+        self.step = 0
+        self.curve: list[dict[str, float]] = []
+
+    def run(self, pool: list[Footage], minutes: float | None) -> None:
+        """Train to the recipe's last step, or for so many minutes."""
+        recipe, console = self.recipe, Console()
+        learned, held = split_pool(pool)
+        batches = Subset(PairBatches(learned, recipe), range(self.step, recipe.steps))
+        loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
+        check = validation_pairs(held, recipe) if len(held) >= 4 else []
+        start = saved = time.monotonic()
+        for batch in loader:
+            loss = self.update(batch)
+            self.curve.append({"step": self.step, "loss": loss})
+            if self.step % 50 == 0:
+                seconds = (time.monotonic() - start) / 50
+                console.print(f"step {self.step} loss {loss:.3f}")
+                del seconds
+            if check and self.step % recipe.validate_every == 0:
+                self._validate(check, console)
+            if time.monotonic() - saved > 120:
+                self.save()
+                saved = time.monotonic()
+            if minutes is not None and time.monotonic() - start > 60 * minutes:
+                break
+        if check and self.step % recipe.validate_every:
+            self._validate(check, console)
+        self.save()
+
+    def update(self, batch: Batch) -> float:
+        """Take one step; gives the loss."""
+        self.network.train()
+        self._set_rate()
+        batch = Batch(
+            batch.pictures.to(self.device),
+            [boxes.to(self.device) for boxes in batch.boxes],
+            [backwards.to(self.device) for backwards in batch.backwards],
+        )
+        loss = detection_loss(self.network, batch, self.recipe)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        self.step += 1
+        self._average()
+        return float(loss.detach())
+
+    def _average(self) -> None:
+        keep = min(self.recipe.averaging, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            ours, theirs = self.mean.state_dict(), self.network.state_dict()
+            for name, value in ours.items():
+                if value.dtype.is_floating_point:
+                    value.lerp_(theirs[name], 1 - keep)
+                else:
+                    value.copy_(theirs[name])
+
+    def _set_rate(self) -> None:
+        recipe = self.recipe
+        done = self.step / max(recipe.steps, 1)
+        factor = min(1.0, (self.step + 1) / recipe.warm_up) * 0.5 * (1 + math.cos(math.pi * done))
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.rate * max(factor, 0.01)
+
+    def _validate(self, check: list[PastedPair], console: Console) -> None:
+        figures = held_out_figures(self.mean, check)
+        self.curve.append({"step": self.step, **figures})
+        shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        console.print(f"step {self.step} validation {shown}")
+
+    def save(self) -> None:
+        """Write a checkpoint aside and rename it; the curve, as JSON and as a picture."""
+        state = {
+            "network": self.network.state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "recipe": asdict(self.recipe),
+            "curve": self.curve,
+        }
+        aside = self.folder / "checkpoint.pt.part"
+        torch.save(state, aside)
+        aside.rename(self.folder / "checkpoint.pt")
+        (self.folder / "curve.json").write_bytes(orjson.dumps(self.curve))
+        draw_curve(self.curve, self.folder / "curve.png")
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        state = torch.load(
+            self.folder / "checkpoint.pt", map_location=self.device, weights_only=True
+        )
+        self.network.load_state_dict(state["network"])
+        self.mean.load_state_dict(state["mean"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.curve = state["step"], state["curve"]
+
+
+def validation_pairs(held: list[Footage], recipe: SpdRecipe) -> list[PastedPair]:
+    """The same pairs of held-out footage for every run."""
+    made = _with_length(recipe.made, 94.0)
+    maker = PairMaker(held, made, HELD_OUT_SEED)
+    return [maker.pair(index) for index in range(recipe.validation_pairs)]
+
+
+def held_out_figures(network: PatternNetwork, check: list[PastedPair]) -> dict[str, float]:
+    """Precision, recall and F1 by the VCSL protocol on made pairs, at the best least score."""
+    from models.detector.boxes import find_segments
+    from models.metrics import score_pairs
+
+    def run(pictures: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        with torch.inference_mode():
+            what, distances = network(torch.from_numpy(pictures))
+        return what.sigmoid().numpy(), distances.numpy()
+
+    found = {
+        str(number): find_segments(pair.similarity, run) for number, pair in enumerate(check)
+    }
+    truth = {str(number): pair.boxes for number, pair in enumerate(check)}
+    best: dict[str, float] = {"f1": 0.0, "precision": 0.0, "recall": 0.0, "least_score": 0.0}
+    for least in np.arange(0.1, 0.9, 0.1).tolist():
+        boxes = {
+            pair: [
+                [s.query_start_seconds, s.reference_start_seconds, s.query_end_seconds, s.reference_end_seconds]
+                for s in segments
+                if s.score >= least
+            ]
+            for pair, segments in found.items()
+        }
+        score = score_pairs(boxes, truth, list(truth))
+        if score.f1 > best["f1"]:
+            best = {
+                "f1": score.f1,
+                "precision": score.precision,
+                "recall": score.recall,
+                "least_score": least,
+            }
+    return best
+
+
+def train_spd(
+    recipe: SpdRecipe,
+    data_dir: Path,
+    out_dir: Path,
+    encoder: FrameEncoder,
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+) -> SpdTrainer:
+    """Train on a data folder; pictures and descriptors of its clips are kept in `out_dir/pool`.
+
+    Args:
+        recipe: what to train and how.
+        data_dir: holds `clips/*.mp4` and, if any, `photos/*.tar`.
+        out_dir: the pool, checkpoints and the curve go here.
+        encoder: makes the descriptors.
+        minutes: stop after so long; the recipe's last step if None.
+        resume: go on from the checkpoint in `out_dir`.
+        device: a torch device.
+
+    Returns:
+        The trainer in its last state, saved.
+
+    Raises:
+        FileNotFoundError: no clips, or nothing to resume from.
+    """
+    trainer = SpdTrainer(recipe, out_dir, device)
+    if resume:
+        trainer.resume()
+    pool = out_dir / "pool"
+    build_pictures(data_dir, pool, size=encoder.input_size)
+    trainer.run(load_pool(pool, encoder), minutes)
+    return trainer

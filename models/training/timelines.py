@@ -1,0 +1,115 @@
+"""Made videos as rows of pieces of footage; serves `models.training.pasted_pairs`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a clip as it plays.
+
+    Attributes:
+        clip: its number in the pool.
+        variant: which edit; 0 is none.
+        start: seconds in the clip.
+        seconds: of the clip, before a change of speed.
+        noise: length of the noise on its unit descriptors.
+        mixed: weight of one foreign descriptor throughout.
+    """
+
+    clip: int
+    variant: int
+    start: float
+    seconds: float
+    speed: float = 1.0
+    backwards: bool = False
+    noise: float = 0.0
+    mixed: float = 0.0
+
+    @property
+    def played_seconds(self) -> float:
+        """How long it plays."""
+        return self.seconds / self.speed
+
+    def source_seconds(self, played: Floats) -> Floats:
+        """Where in the clip it is, at seconds from its own start."""
+        along = played * self.speed
+        return self.start + (self.seconds - along if self.backwards else along)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Pieces one after the other."""
+
+    pieces: list[Piece]
+
+    @cached_property
+    def starts(self) -> Floats:
+        """Where each piece begins, and the end, (P + 1,) seconds."""
+        return np.cumsum([0.0, *(piece.played_seconds for piece in self.pieces)])
+
+    @property
+    def seconds(self) -> float:
+        """Length of the video."""
+        return float(self.starts[-1])
+
+    def cuts(self, pool: list[Footage]) -> Floats:
+        """Joins, and the cuts inside the clips, ascending seconds."""
+        found = list(self.starts[1:-1])
+        for piece, begin in zip(self.pieces, self.starts, strict=False):
+            inside = pool[piece.clip].cut_seconds.astype(np.float64) - piece.start
+            inside = inside[(inside > 0.05) & (inside < piece.seconds - 0.05)]
+            if piece.backwards:
+                inside = piece.seconds - inside
+            found.extend(begin + inside / piece.speed)
+        return np.sort(np.array(found, np.float64))
+
+    def describe(
+        self, pool: list[Footage], times: NDArray[np.float32], random: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Unit descriptors (N, D) and score offsets (N,) of the frames shown at `times`."""
+        number = np.clip(np.searchsorted(self.starts, times, side="right") - 1, 0, None)
+        number = np.minimum(number, len(self.pieces) - 1)
+        rows = np.empty((len(times), pool[0].descriptors.shape[2]), np.float32)
+        offsets = np.empty(len(times), np.float32)
+        for one in np.unique(number).tolist():
+            here, piece = number == one, self.pieces[one]
+            footage = pool[piece.clip]
+            at = piece.source_seconds(times[here].astype(np.float64) - self.starts[one])
+            frames = np.clip(np.rint(at * FRAMES_PER_SECOND), 0, footage.descriptors.shape[1] - 1)
+            chosen = frames.astype(np.intp)
+            own = footage.descriptors[piece.variant][chosen]  # (n, D)
+            rows[here] = _disturbed(own, piece, pool, random)
+            offsets[here] = footage.score_offsets[piece.variant][chosen]
+        return rows, offsets
+
+
+def sliced(timeline: Timeline, start: float, end: float) -> Iterator[Piece]:
+    """The pieces between two times of a timeline of unchanged speed."""
+    for piece, begin in zip(timeline.pieces, timeline.starts, strict=False):
+        first, last = max(start - begin, 0.0), min(end - begin, piece.seconds)
+        if last - first > 1e-6:
+            yield replace(piece, start=piece.start + first, seconds=last - first)
+
+
+def _disturbed(
+    rows: NDArray[np.float32], piece: Piece, pool: list[Footage], random: np.random.Generator
+) -> NDArray[np.float32]:
+    """Harder copies, made in descriptor space: noise, and something foreign in every frame."""
+    if not piece.noise and not piece.mixed:
+        return rows
+    noise = random.standard_normal(rows.shape).astype(np.float32)
+    noise *= piece.noise / np.sqrt(rows.shape[1])
+    foreign = pool[int(random.integers(len(pool)))].descriptors[0]
+    constant = foreign[int(random.integers(len(foreign)))]
+    mixed = (1 - piece.mixed) * rows + piece.mixed * constant + noise
+    unit: NDArray[np.float32] = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    return unit
