@@ -1,5 +1,6 @@
 """Frames to descriptors with an exported encoder; serves fingerprinting, without torch."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,37 @@ def default_encoder_path() -> Path:
     return WEIGHTS / "encoder.onnx"
 
 
+@dataclass(frozen=True)
+class FrameDescription:
+    """What an encoder says of frames.
+
+    Attributes:
+        descriptors: (N, D) float32, unit rows.
+        score_offsets: (N,) float32, signed: how much more similar than most a frame is to
+            whatever there is. Half of both frames' offsets is subtracted from their similarity.
+    """
+
+    descriptors: NDArray[np.float32]
+    score_offsets: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        """Refuse arrays of different lengths."""
+        if self.score_offsets.shape != self.descriptors.shape[:1]:
+            raise ValueError(
+                f"{self.score_offsets.shape = }, expected ({len(self.descriptors)},) as "
+                f"{self.descriptors.shape = }"
+            )
+
+    def __len__(self) -> int:
+        return len(self.descriptors)
+
+
 class FrameEncoder:
     """An exported frame encoder. Thread-safe.
 
     The file's contract: input `frames` (N, S, S, 3) uint8 RGB; output `descriptors` (N, D)
-    float32 unit rows; metadata `model_version`, `input_size`, `dimension`.
+    float32 unit rows; output `score_offsets` (N,) float32, or none: then they are zeros; metadata
+    `model_version`, `input_size`, `dimension`.
 
     Attributes:
         model_version: names the weights; travels in every fingerprint and alert.
@@ -51,6 +78,12 @@ class FrameEncoder:
             self.dimension = int(metadata["dimension"])
         except ValueError as error:
             raise ModelFileError(f"{path} has metadata that is no number: {error}") from error
+        there = {value.name for value in self._session.get_outputs()}
+        if "descriptors" not in there:
+            raise ModelFileError(
+                f"{path} gives {', '.join(sorted(there))}, expected `descriptors`: export it again"
+            )
+        self._outputs = [name for name in ("descriptors", "score_offsets") if name in there]
         inputs = [(value.name, value.shape[1:]) for value in self._session.get_inputs()]
         if inputs != [("frames", [self.input_size, self.input_size, 3])]:
             raise ModelFileError(
@@ -59,13 +92,14 @@ class FrameEncoder:
             )
 
     def encode(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Descriptors alone; the rest is `describe`'s."""
+        return self.describe(frames).descriptors
+
+    def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
         """Describe frames, a batch at a time.
 
         Args:
             frames: (N, S, S, 3) uint8 RGB, prepared by `models.frames.prepare`.
-
-        Returns:
-            (N, D) float32, unit rows.
 
         Raises:
             ValueError: another shape or type.
@@ -75,11 +109,12 @@ class FrameEncoder:
             raise ValueError(
                 f"{frames.shape = }, {frames.dtype = }, expected (N, {size}, {size}, 3) uint8"
             )
-        if len(frames) == 0:
-            return np.empty((0, self.dimension), np.float32)
-        return np.concatenate(
-            [
-                self._session.run(None, {"frames": np.ascontiguousarray(part)})[0]
-                for part in np.split(frames, range(self._batch, len(frames), self._batch))
-            ]
-        )
+        descriptors = np.zeros((len(frames), self.dimension), np.float32)
+        score_offsets = np.zeros(len(frames), np.float32)
+        for at in range(0, len(frames), self._batch):
+            part = slice(at, at + self._batch)
+            found = self._session.run(self._outputs, {"frames": np.ascontiguousarray(frames[part])})
+            descriptors[part] = found[0]
+            if len(found) > 1:
+                score_offsets[part] = found[1]
+        return FrameDescription(descriptors, score_offsets)
