@@ -1,10 +1,9 @@
-"""Trains the frame encoder by self-supervision: `python -m models.training.encoder --help`.
+"""Trains the frame encoder by self-supervision: `samesource train encoder --help`.
 
 Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpoint holds weights,
 optimiser and step.
 """
 
-import argparse
 import hashlib
 import math
 import time
@@ -79,6 +78,15 @@ def read_recipe(path: Path) -> EncoderRecipe:
     raw: dict[str, Any] = tomllib.loads(path.read_text())
     network, pairs = raw.pop("network", {}), raw.pop("pairs", {})
     return EncoderRecipe(network=EncoderConfig(**network), pairs=PairConfig(**pairs), **raw)
+
+
+def read_scenes(path: Path) -> list[set[str]]:
+    """Read which clips show one scene: each line names the clips of one, blanks between.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    return [set(line.split()) for line in path.read_text().splitlines() if line.strip()]
 
 
 def is_held_out(name: str) -> bool:
@@ -288,29 +296,3 @@ def train_encoder(
         trainer.resume()
     trainer.run(load_clips(data_dir), load_photos(data_dir), minutes)
     return trainer
-
-
-def main() -> None:
-    """Read the arguments, load the data, train."""
-    parser = argparse.ArgumentParser(description="Train the frame encoder.")
-    parser.add_argument("--data", type=Path, required=True, help="folder with clips/ and photos/")
-    parser.add_argument("--out", type=Path, required=True, help="checkpoints and curve go here")
-    parser.add_argument("--recipe", type=Path, default=Path("configs/training/encoder.toml"))
-    parser.add_argument("--minutes", type=float)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--threads", type=int, default=1, help="more only on cores that are idle")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    train_encoder(
-        read_recipe(arguments.recipe),
-        arguments.data,
-        arguments.out,
-        minutes=arguments.minutes,
-        resume=arguments.resume,
-        device=arguments.device,
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -130,9 +130,7 @@ class PairBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return prepare(np.asarray(image), self._size)
 
 
-def _nearby(
-    pictures: list[NDArray[np.uint8]], at: int, most: int, random: Random
-) -> int:
+def _nearby(pictures: list[NDArray[np.uint8]], at: int, most: int, random: Random) -> int:
     """A frame up to `most` further, as far as the shot goes."""
     step, near = random.choice((-1, 1)), at
     for _ in range(random.randint(1, most)):
