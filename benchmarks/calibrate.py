@@ -25,7 +25,7 @@ from stream.events import VideoFingerprinted
 from stream.library.candidates import vote
 from stream.library.index import FrameIndex
 from stream.library.settings import LibrarySettings
-from stream.library.shard import LibraryShard
+from stream.library.shard import LibraryShard, searching_frames
 from stream.settings import load_settings
 
 LEAST_SCORES = tuple(tenth / 10 for tenth in range(10))
@@ -125,18 +125,21 @@ def scores_by_least_score(made: FingerprintedSet, found: list[FoundBox]) -> list
     return scores
 
 
-def candidate_stages(made: FingerprintedSet, most: int) -> list[CandidateStage]:
+def candidate_stages(made: FingerprintedSet, library: LibrarySettings) -> list[CandidateStage]:
     """What each threshold of the candidate stage lets through, references alone in the library."""
-    index = FrameIndex(made.references[0].dimension)
+    index = FrameIndex(made.references[0].dimension, library.code_bits)
     starts = np.array([index.add(event.codes()) for event in made.references])
     names = [event.video_id for event in made.references]
     stages = []
     for similarity in CANDIDATE_SIMILARITIES:
         for hits in CANDIDATE_HITS:
+            tried = library.model_copy(
+                update={"candidate_similarity": similarity, "candidate_hits": hits}
+            )
             chosen = {
                 pair_name(query.video_id, names[entry])
                 for query in made.queries
-                for entry in _candidates(query, index, starts, similarity, hits, most)
+                for entry in _candidates(query, index, starts, tried)
             }
             wanted = made.copies.labels.keys()
             recall = len(chosen & wanted) / len(wanted) if wanted else 0.0
@@ -148,14 +151,13 @@ def _candidates(
     query: VideoFingerprinted,
     index: FrameIndex,
     starts: np.ndarray[Any, Any],
-    similarity: float,
-    hits: int,
-    most: int,
+    library: LibrarySettings,
 ) -> list[int]:
-    found = index.search(query.codes(), similarity, below_row=len(index))
+    codes, offsets = searching_frames(query, library.search_frames)
+    found = index.search(codes, offsets, library.candidate_similarity, below_row=len(index))
     entries = np.searchsorted(starts, found.rows, side="right") - 1
-    least = min(hits, len(query.codes()))
-    return [one.entry for one in vote(found, entries, least_frames=least, most=most)]
+    least = min(library.candidate_hits, len(codes))
+    return [one.entry for one in vote(found, entries, least_frames=least, most=library.candidates)]
 
 
 def report_of(made: FingerprintedSet, library: LibrarySettings) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def report_of(made: FingerprintedSet, library: LibrarySettings) -> dict[str, Any
             }
             for least, score in zip(LEAST_SCORES, scores, strict=True)
         ],
-        "candidate_stage": [asdict(stage) for stage in candidate_stages(made, library.candidates)],
+        "candidate_stage": [asdict(stage) for stage in candidate_stages(made, library)],
         "boxes": [asdict(one) for one in found],
     }
 

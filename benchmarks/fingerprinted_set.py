@@ -16,6 +16,8 @@ from stream.events import Role, VideoFingerprinted, VideoUploaded
 from stream.fingerprint import Fingerprinter
 from stream.settings import Settings
 
+FINGERPRINT_FORMAT = "2"  # of the event: files of an older one are made anew
+
 
 @dataclass(frozen=True)
 class FingerprintedSet:
@@ -70,7 +72,7 @@ def fingerprint_set(
             upload = VideoUploaded(
                 video_id=video_id, uri=path.resolve().as_uri(), owner_id=role, role=role
             )
-            place = kept / _name(path, fingerprinter.model_version, settings) if kept else None
+            place = kept / _name(path, fingerprinter, settings) if kept else None
             try:
                 made[role].append(_fingerprint(fingerprinter, upload, place))
             except RejectedError as error:
@@ -91,11 +93,12 @@ def _fingerprint(
     return event
 
 
-def _name(path: Path, model_version: str, settings: Settings) -> str:
+def _name(path: Path, fingerprinter: Fingerprinter, settings: Settings) -> str:
     """A file name that changes with whatever the fingerprint depends on."""
     stat = path.stat()
     parts = (
-        str(path.resolve()), str(stat.st_size), str(stat.st_mtime_ns), model_version,
+        FINGERPRINT_FORMAT, str(path.resolve()), str(stat.st_size), str(stat.st_mtime_ns),
+        fingerprinter.model_version, fingerprinter.key_frames_version,
         settings.decode.model_dump_json(), settings.key_frames.model_dump_json(),
     )  # fmt: skip
     digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()

@@ -15,19 +15,16 @@ from typing import Annotated, Any
 
 import av
 import av.error
-import numpy as np
 import orjson
 import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from models.encode import FrameEncoder, default_encoder_path
-from models.keyframes.even import EvenSelector
-from models.select import CandidateFrames
-from stream.decode.decoder import Decoder
 from stream.demo.folder import videos_in
 from stream.errors import RejectedError
+from stream.events import VideoUploaded
+from stream.fingerprint import Fingerprinter
 from stream.settings import Settings, load_settings
 
 STAGES = ("decode", "select", "encode")
@@ -36,14 +33,11 @@ Costs = dict[str, float]
 
 
 class Ingest:
-    """The service's own steps, without fetching: CPU seconds of each."""
+    """The service's own step: CPU seconds of each stage, and their floors beside it."""
 
-    def __init__(self, settings: Settings) -> None:
-        path = settings.encoder.path or default_encoder_path()
-        self._encoder = FrameEncoder(path, threads=1, batch=settings.encoder.batch)
-        self._selector = EvenSelector(settings.key_frames)
-        self.decoder = Decoder(settings.decode, self._encoder.input_size)
-        self.model_version = self._encoder.model_version
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        fetch = settings.fetch.model_copy(update={"roots": (folder.resolve(),)})
+        self.fingerprinter = Fingerprinter(settings.model_copy(update={"fetch": fetch}))
 
     def cost(self, path: Path) -> tuple[Costs, float, int]:
         """Take one video in.
@@ -51,20 +45,14 @@ class Ingest:
         Returns:
             CPU seconds by stage, the video's seconds, and the number of key frames.
         """
-        with self.decoder.decode(path) as video:
-            began = time.process_time()
-            chosen = self._selector.select(
-                CandidateFrames(video.frames, video.seconds, video.duration_seconds)
-            )
-            selected = time.process_time()
-            self._encoder.encode(np.ascontiguousarray(video.frames[chosen]))
-            encoded = time.process_time()
-            costs = {
-                "decode": video.decode_cpu_seconds,
-                "select": selected - began,
-                "encode": encoded - selected,
-            }
-            return costs, video.duration_seconds, len(chosen)
+        upload = VideoUploaded(video_id=path.stem, uri=path.resolve().as_uri(), owner_id="ingest")
+        began = time.process_time()
+        made = self.fingerprinter.fingerprint(upload, "ingest")
+        spent = time.process_time() - began
+        wall = {stage: made.event.stage_seconds[stage] for stage in STAGES if stage != "decode"}
+        costs = {stage: spent * seconds / sum(wall.values()) for stage, seconds in wall.items()}
+        costs["decode"] = made.decode_cpu_seconds
+        return costs, made.event.duration_seconds, len(made.event.times())
 
 
 def bare_cost(path: Path, *, key_frames_only: bool) -> float:
@@ -80,16 +68,16 @@ def bare_cost(path: Path, *, key_frames_only: bool) -> float:
     return time.process_time() - began
 
 
-def measure(paths: list[Path], settings: Settings, rounds: int) -> dict[str, Any]:
+def measure(paths: list[Path], folder: Path, settings: Settings, rounds: int) -> dict[str, Any]:
     """Measure all files in several rounds; the order of the three ways changes from one to next.
 
     Returns:
         The report as JSON: medians over the rounds, in CPU seconds per video-hour.
     """
-    ingest = Ingest(settings)
+    ingest = Ingest(settings, folder)
     totals = [dict.fromkeys((*STAGES, *FLOORS), 0.0) for _ in range(rounds)]
     hours, key_frames, rejected = 0.0, 0, {}
-    with ingest.decoder:
+    with ingest.fingerprinter:
         _warm_up(ingest, paths)
         for turn, total in enumerate(totals):
             for index, path in enumerate(track(paths, f"round {turn + 1} of {rounds}")):
@@ -107,7 +95,7 @@ def measure(paths: list[Path], settings: Settings, rounds: int) -> dict[str, Any
     per_hour = {
         name: statistics.median(total[name] / hours for total in totals) for name in totals[0]
     }
-    return _report(per_hour, ingest.model_version) | {
+    return _report(per_hour, ingest.fingerprinter.model_version) | {
         "rounds": [{name: value / hours for name, value in total.items()} for total in totals],
         "files": len(paths) - len(rejected),
         "rejected": rejected,
@@ -191,7 +179,7 @@ def main(
 ) -> None:
     """Measure the intake of all videos in a folder."""
     settings = load_settings()
-    report = measure(videos_in(folder), settings, rounds)
+    report = measure(videos_in(folder), folder, settings, rounds)
     console = Console()
     console.print(_table(report))
     for name, reason in report["rejected"].items():

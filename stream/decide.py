@@ -105,6 +105,8 @@ def alert_of(answer: VideoCompared, match: Match) -> AlertRaised:
         score=match.score,
         segments=segments,
         model_version=answer.model_version,
+        aligner_version=answer.aligner_version,
+        key_frames_version=answer.key_frames_version,
         library_offset=answer.library_offset,
         raised_at=now(),
     )

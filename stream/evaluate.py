@@ -206,7 +206,11 @@ class _Run:
         with tempfile.TemporaryDirectory(prefix="samesource-") as scratch:
             for number, shard in enumerate(self._shards):
                 store = SnapshotStore(
-                    Path(scratch), shard=number, shards=len(self._shards), log_id="evaluate"
+                    Path(scratch),
+                    shard=number,
+                    shards=len(self._shards),
+                    log_id="evaluate",
+                    code_bits=self._library.code_bits,
                 )
                 store.save(shard.state, self._offset)
             return sum(path.stat().st_size for path in Path(scratch).rglob("*") if path.is_file())

@@ -4,7 +4,6 @@ JSON by orjson. Unknown fields are ignored; a missing or mistyped one is a `BadE
 names it. `kafka/schemas` and `kafka/asyncapi.yaml` are generated from these classes.
 """
 
-import base64
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -21,6 +20,13 @@ from pydantic import (
 )
 
 from stream.errors import BadEventError, ErrorCode
+from stream.packed import (
+    check_count,
+    check_times,
+    unpack_codes,
+    unpack_offsets,
+    unpack_times,
+)
 
 Identifier = Annotated[str, Field(min_length=1, max_length=512)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -128,7 +134,10 @@ class VideoUploaded(Event):
 
 
 class VideoFingerprinted(Event):
-    """What the library keeps of a video: key-frame times and their descriptors."""
+    """What the library keeps of a video, and the denser frames that search and are not kept.
+
+    A writer may leave out all `query_…` fields: the key frames search then.
+    """
 
     topic = "video.fingerprinted"
 
@@ -138,6 +147,9 @@ class VideoFingerprinted(Event):
     role: Role
     request_id: Identifier
     model_version: Identifier
+    key_frames_version: Annotated[
+        Identifier | None, Field(description="What chose the key frames")
+    ] = None
     duration_seconds: Seconds
     dimension: Annotated[int, Field(gt=0)]
     key_frame_seconds: Annotated[
@@ -146,41 +158,75 @@ class VideoFingerprinted(Event):
     descriptors: Annotated[
         str, Field(description="base64 of int8 (N, dimension): unit descriptors times 127")
     ]
+    score_offsets: Annotated[
+        str | None,
+        Field(description="base64 of int8 (N,): score normalisation times 127; zeros without it"),
+    ] = None
+    cut_seconds: Annotated[
+        str | None,
+        Field(description="base64 of little-endian float32 (C,), ascending: where shots begin"),
+    ] = None
+    query_frame_seconds: Annotated[
+        str | None, Field(description="As key_frame_seconds, (Q,), of the frames that search")
+    ] = None
+    query_descriptors: Annotated[
+        str | None, Field(description="As descriptors, (Q, dimension), of the frames that search")
+    ] = None
+    query_score_offsets: Annotated[
+        str | None, Field(description="As score_offsets, (Q,), of the frames that search")
+    ] = None
     stage_seconds: StageSeconds = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _arrays_fit(self) -> Self:
-        times, descriptors = self.times(), self.codes()
-        if len(times) != len(descriptors):
-            raise ValueError(f"{len(times)} key_frame_seconds for {len(descriptors)} descriptors")
-        if not np.isfinite(times).all() or (np.diff(times) < 0).any():
-            raise ValueError("key_frame_seconds are not ascending finite numbers")
+        check_times("key_frame_seconds", self.times())
+        check_times("cut_seconds", self.cuts())
+        check_count("descriptors", self.codes(), "key_frame_seconds", self.times())
+        check_count("score_offsets", self.offset_codes(), "key_frame_seconds", self.times())
+        if (self.query_frame_seconds is None) != (self.query_descriptors is None):
+            raise ValueError(
+                "query_frame_seconds and query_descriptors come together or not at all"
+            )
+        if self.query_frame_seconds is None and self.query_score_offsets is not None:
+            raise ValueError("query_score_offsets without query_frame_seconds")
+        times = self.query_times()
+        check_times("query_frame_seconds", times)
+        check_count("query_descriptors", self.query_codes(), "query_frame_seconds", times)
+        offsets = self.query_offset_codes()
+        check_count("query_score_offsets", offsets, "query_frame_seconds", times)
         return self
 
     def times(self) -> NDArray[np.float32]:
         """Key-frame times, (N,) float32, ascending seconds."""
-        return np.frombuffer(_from_base64(self.key_frame_seconds), dtype="<f4")
+        return unpack_times(self.key_frame_seconds)
 
     def codes(self) -> NDArray[np.int8]:
         """Descriptors, (N, dimension) int8: unit rows times 127, rounded."""
-        raw = np.frombuffer(_from_base64(self.descriptors), dtype=np.int8)
-        if len(raw) % self.dimension:
-            raise ValueError(f"{len(raw)} descriptor bytes are no multiple of {self.dimension}")
-        return raw.reshape(-1, self.dimension)
+        return unpack_codes(self.descriptors, self.dimension)
 
+    def offset_codes(self) -> NDArray[np.int8]:
+        """Score offsets of the key frames, (N,) int8: times 127, rounded."""
+        return unpack_offsets(self.score_offsets, len(self.times()))
 
-def pack_times(times: NDArray[np.float32]) -> str:
-    """Key-frame times, (N,) float32 seconds, as the contract's base64."""
-    return base64.b64encode(np.ascontiguousarray(times, dtype="<f4").tobytes()).decode()
+    def cuts(self) -> NDArray[np.float32]:
+        """Where one shot ends and the next begins, (C,) float32, ascending seconds."""
+        return unpack_times(self.cut_seconds or "")
 
+    def query_times(self) -> NDArray[np.float32]:
+        """Times of the frames that search, (Q,) float32, ascending seconds."""
+        times = self.query_frame_seconds
+        return self.times() if times is None else unpack_times(times)
 
-def pack_codes(codes: NDArray[np.int8]) -> str:
-    """Descriptor codes, (N, D) int8, as the contract's base64."""
-    return base64.b64encode(np.ascontiguousarray(codes, dtype=np.int8).tobytes()).decode()
+    def query_codes(self) -> NDArray[np.int8]:
+        """Descriptors of the frames that search, (Q, dimension) int8."""
+        rows = self.query_descriptors
+        return self.codes() if rows is None else unpack_codes(rows, self.dimension)
 
-
-def _from_base64(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    def query_offset_codes(self) -> NDArray[np.int8]:
+        """Score offsets of the frames that search, (Q,) int8."""
+        if self.query_frame_seconds is None:
+            return self.offset_codes()
+        return unpack_offsets(self.query_score_offsets, len(self.query_times()))
 
 
 class MatchedSegment(BaseModel):
@@ -219,6 +265,12 @@ class VideoCompared(Event):
     role: Role
     request_id: Identifier
     model_version: Identifier
+    aligner_version: Annotated[Identifier | None, Field(description="What boxed the segments")] = (
+        None
+    )
+    key_frames_version: Annotated[
+        Identifier | None, Field(description="What chose the key frames of the video")
+    ] = None
     shard: Annotated[int, Field(ge=0)]
     shards: Annotated[int, Field(gt=0)]
     library_offset: Annotated[int, Field(ge=0)]
@@ -239,6 +291,12 @@ class AlertRaised(Event):
     score: Annotated[float, Field(ge=0, le=1)]
     segments: Annotated[list[MatchedSegment], Field(min_length=1)]
     model_version: Identifier
+    aligner_version: Annotated[Identifier | None, Field(description="What boxed the segments")] = (
+        None
+    )
+    key_frames_version: Annotated[
+        Identifier | None, Field(description="What chose the key frames of the video")
+    ] = None
     library_offset: Annotated[int, Field(ge=0)]
     raised_at: Instant
 

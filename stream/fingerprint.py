@@ -15,22 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encode import FrameEncoder, default_encoder_path
+from models.keyframes import make_selector
 from models.keyframes.even import EvenSelector
 from models.select import CandidateFrames
 from stream.decode.decoder import DecodedVideo, Decoder
+from stream.describe import FrameDescriber
 from stream.errors import NoVideoError
-from stream.events import (
-    VideoEmbedded,
-    VideoFingerprinted,
-    VideoUploaded,
-    pack_codes,
-    pack_times,
-)
+from stream.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
 from stream.fetch import fetch
+from stream.packed import pack_codes, pack_times, quantise
 from stream.settings import Settings
 from stream.times import timed
-
-CODE_SCALE = 127.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +39,24 @@ class Fingerprinted:
     event: VideoFingerprinted
     embedding: VideoEmbedded
     decode_cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class _ChosenFrames:
+    """Indices of candidate frames: `key` are stored, `encoded` search; both ascending."""
+
+    key: NDArray[np.intp]
+    encoded: NDArray[np.intp]
+
+    @property
+    def key_rows(self) -> NDArray[np.intp]:
+        """Where the key frames are among the encoded ones."""
+        return np.searchsorted(self.encoded, self.key)
+
+    @property
+    def denser(self) -> bool:
+        """Whether more frames search than are stored."""
+        return len(self.encoded) > len(self.key)
 
 
 class Fingerprinter:
@@ -61,13 +74,23 @@ class Fingerprinter:
             threads=encoder.threads,
             batch=encoder.batch,
         )
-        self._selector = EvenSelector(settings.key_frames)
+        self._describer = FrameDescriber(self._encoder, encoder.batch)
+        key_frames = settings.key_frames
+        self._selector = make_selector(key_frames)
+        self._query = EvenSelector(
+            key_frames.model_copy(update={"every_seconds": key_frames.query_every_seconds})
+        )
         self._decoder = Decoder(settings.decode, self._encoder.input_size)
 
     @property
     def model_version(self) -> str:
         """The encoder that made the descriptors."""
         return self._encoder.model_version
+
+    @property
+    def key_frames_version(self) -> str:
+        """What chose the key frames: a network's version, or the name of a rule."""
+        return str(getattr(self._selector, "version", self._settings.key_frames.selector))
 
     def fingerprint(
         self, upload: VideoUploaded, request_id: str, stages: dict[str, float] | None = None
@@ -85,15 +108,12 @@ class Fingerprinter:
         stages = {} if stages is None else stages
         with self._decoded(upload.uri, stages) as video:
             with timed(stages, "select"):
-                chosen = self._selector.select(
-                    CandidateFrames(video.frames, video.seconds, video.duration_seconds)
-                )
-            if len(chosen) == 0:
-                raise NoVideoError(f"all {len(video.frames)} sampled frames are blank")
+                frames = self._select(video)
             with timed(stages, "encode"):
-                descriptors = self._encode(video.frames, chosen)
-            seconds = video.seconds[chosen]
+                described = self._describer.describe(video.frames, frames.encoded)
+            seconds, cuts = video.seconds, video.cut_seconds
             duration, cpu = video.duration_seconds, video.decode_cpu_seconds
+        codes, offsets = quantise(described.descriptors), quantise(described.score_offsets)
         event = VideoFingerprinted(
             video_id=upload.video_id,
             content_version=upload.content_version,
@@ -101,13 +121,20 @@ class Fingerprinter:
             role=upload.role,
             request_id=request_id,
             model_version=self.model_version,
+            key_frames_version=self.key_frames_version,
             duration_seconds=duration,
-            dimension=descriptors.shape[1],
-            key_frame_seconds=pack_times(seconds),
-            descriptors=pack_codes(quantise(descriptors)),
+            dimension=codes.shape[1],
+            key_frame_seconds=pack_times(seconds[frames.key]),
+            descriptors=pack_codes(codes[frames.key_rows]),
+            score_offsets=pack_codes(offsets[frames.key_rows]),
+            cut_seconds=pack_times(cuts),
+            query_frame_seconds=pack_times(seconds[frames.encoded]) if frames.denser else None,
+            query_descriptors=pack_codes(codes) if frames.denser else None,
+            query_score_offsets=pack_codes(offsets) if frames.denser else None,
             stage_seconds=stages,
         )
-        return Fingerprinted(event, self._embedding(upload, descriptors, duration), cpu)
+        key_descriptors = described.descriptors[frames.key_rows]
+        return Fingerprinted(event, self._embedding(upload, key_descriptors, duration), cpu)
 
     @contextmanager
     def _decoded(self, uri: str, stages: dict[str, float]) -> Iterator[DecodedVideo]:
@@ -119,14 +146,19 @@ class Fingerprinter:
             with decoded as video:
                 yield video
 
-    def _encode(self, frames: NDArray[np.uint8], chosen: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Descriptors of the chosen frames, (K, D) float32, a batch in memory at a time."""
-        batch = self._settings.encoder.batch
-        parts = [
-            self._encoder.encode(np.ascontiguousarray(frames[chosen[start : start + batch]]))
-            for start in range(0, len(chosen), batch)
-        ]
-        return np.concatenate(parts)
+    def _select(self, video: DecodedVideo) -> "_ChosenFrames":
+        """Key frames, and the denser frames that search with them.
+
+        Raises:
+            NoVideoError: every frame is blank.
+        """
+        candidates = CandidateFrames(
+            video.frames, video.seconds, video.duration_seconds, cut_seconds=video.cut_seconds
+        )
+        key = self._selector.select(candidates)
+        if len(key) == 0:
+            raise NoVideoError(f"all {len(video.frames)} sampled frames are blank")
+        return _ChosenFrames(key, np.union1d(key, self._query.select(candidates)))
 
     def _embedding(
         self, upload: VideoUploaded, descriptors: NDArray[np.float32], duration_seconds: float
@@ -156,9 +188,3 @@ class Fingerprinter:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def quantise(descriptors: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Unit descriptors (N, D) float32 as int8 codes: times 127, rounded."""
-    codes: NDArray[np.int8] = np.clip(np.rint(descriptors * CODE_SCALE), -127, 127).astype(np.int8)
-    return codes

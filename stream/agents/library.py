@@ -122,6 +122,7 @@ class LibraryWorker:
             log_id=await asyncio.to_thread(
                 log_identity, self._settings.kafka, VideoFingerprinted.topic
             ),
+            code_bits=library.code_bits,
         )
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._thread, self._snapshots.load_latest)

@@ -24,6 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from models.frames import is_repeat
+from stream.decode.cuts import CutFinder
 from stream.decode.packets import (
     check_duration,
     check_pixels,
@@ -51,6 +52,7 @@ class Decoded:
 
     Attributes:
         seconds: of each spooled frame, ascending.
+        cut_seconds: of the first decoded frame of each new shot, ascending.
         decoded_frames: that the codec gave; samples and what they refer to.
         broken: packets that could not be read or decoded.
         cpu_seconds: of the child, for this video.
@@ -58,6 +60,7 @@ class Decoded:
 
     seconds: list[float]
     duration_seconds: float
+    cut_seconds: list[float]
     decoded_frames: int
     packets: int
     broken: int
@@ -110,6 +113,7 @@ def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -
     return Decoded(
         seconds=sink.seconds,
         duration_seconds=counts.end_seconds,
+        cut_seconds=sink.cuts.cut_seconds(),
         decoded_frames=counts.frames,
         packets=len(table),
         broken=table.broken + counts.broken,
@@ -119,11 +123,12 @@ def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -
 
 
 class _Spool:
-    """Writes samples, leaving out repeats within the bounded gap."""
+    """Writes samples, leaving out repeats within the bounded gap; `cuts` sees every frame."""
 
     def __init__(self, write: Callable[[bytes], int], size: int, settings: DecodeSettings) -> None:
         self.seconds: list[float] = []
         self.samples = 0
+        self.cuts = CutFinder()
         self._write = write
         self._pictures = Pictures(size)
         self._gap = settings.repeat_gap_seconds
@@ -189,6 +194,8 @@ def _keep_samples(
     for frame in frames:
         if frame.pts is None or frame.is_corrupt:
             continue
+        if frame.pts >= origin:
+            sink.cuts.add(frame, (frame.pts - origin) * float(frame.time_base or 0))
         while waiting < len(plan.sample_pts) and plan.sample_pts[waiting] <= frame.pts:
             own = plan.sample_pts[waiting] == frame.pts
             if own:
@@ -245,6 +252,7 @@ def _follow(sink: _Spool, path: Path, table: PacketTable, settings: DecodeSettin
     before: VideoFrame | None = None
     shown_at = 0.0
     for frame, seconds in _timed_frames(path, counts, settings):
+        sink.cuts.add(frame, seconds)
         while before is not None and _next(sink, settings) < seconds - ROUNDING_SECONDS:
             sink.add(before, max(_next(sink, settings), shown_at))
         before, shown_at = frame, seconds

@@ -37,6 +37,7 @@ class DecodedVideo:
         frames: (N, S, S, 3) uint8 RGB, prepared; mapped from disk, in order of time, N ≥ 1.
         seconds: (N,) float32, ascending; repeats are left out, so gaps differ.
         duration_seconds: from the first shown frame to the end of the last.
+        cut_seconds: (C,) float32, ascending: the first decoded frame of each new shot.
         decode_cpu_seconds: of the child process.
         decoded_frames: that the codec gave, of `packets` in the file.
         broken_packets: that could not be read or decoded.
@@ -47,6 +48,7 @@ class DecodedVideo:
     frames: NDArray[np.uint8]
     seconds: NDArray[np.float32]
     duration_seconds: float
+    cut_seconds: NDArray[np.float32]
     decode_cpu_seconds: float
     decoded_frames: int
     packets: int
@@ -164,6 +166,7 @@ class Decoder:
             frames=np.memmap(spool, np.uint8, mode="r", shape=shape),
             seconds=np.array(decoded.seconds, np.float32),
             duration_seconds=decoded.duration_seconds,
+            cut_seconds=np.array(decoded.cut_seconds, np.float32),
             decode_cpu_seconds=decoded.cpu_seconds,
             decoded_frames=decoded.decoded_frames,
             packets=decoded.packets,

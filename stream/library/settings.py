@@ -1,6 +1,7 @@
 """Settings of the library shards: how many, where snapshots live, what counts as a candidate."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,11 +11,14 @@ class LibrarySettings(BaseModel):
 
     Attributes:
         shards: how many share the library; a change builds it anew from the log.
+        code_bits: of each number of a stored descriptor; a change builds the library anew.
+        search_frames: what looks for candidates: the dense query frames, or the key frames alone,
+            which costs less. Candidates are always aligned on the query frames.
         snapshot_folder: of all shards.
         snapshot_every_videos: whichever comes first.
         snapshot_every_seconds: whichever comes first.
         candidate_similarity: cosine above which two frames are a hit.
-        candidate_hits: query frames with a hit that make a video a candidate.
+        candidate_hits: searching frames with a hit that make a video a candidate.
         candidates: most videos that are aligned for one upload, those with most votes.
         least_score: segments that an aligner is less sure of are dropped.
         aligner: a name in `models.aligners.ALIGNERS`.
@@ -23,6 +27,8 @@ class LibrarySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     shards: int = Field(default=1, ge=1, le=4096)
+    code_bits: Literal[4, 8] = 4
+    search_frames: Literal["query", "key"] = "query"
     snapshot_folder: Path = Path("var/snapshots")
     snapshot_every_videos: int = Field(default=1000, ge=1)
     snapshot_every_seconds: float = Field(default=300.0, gt=0)

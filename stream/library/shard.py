@@ -8,6 +8,7 @@ by the shard that holds the earlier.
 import hashlib
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,10 @@ from stream.events import (
     VideoFingerprinted,
 )
 from stream.library.candidates import vote
+from stream.library.codes import whole_milliseconds
 from stream.library.index import FrameIndex, Hits, cosines
 from stream.library.settings import LibrarySettings
+from stream.packed import CODE_SCALE
 from stream.times import timed
 
 VersionKey = tuple[str, ContentVersion]
@@ -38,7 +41,9 @@ class Entry:
     Attributes:
         offset: log offset at which it was added.
         start: first row in the index.
-        seconds: (count,) float32, times of its key frames.
+        seconds: (count,) float32, times of its key frames, whole milliseconds.
+        offset_codes: (count,) int8, their score offsets times 127.
+        cut_seconds: (C,) float32, where its shots begin, whole milliseconds.
         replaced_at: log offset of the version that took its place, if there is one; its own where
             the video was removed.
     """
@@ -50,6 +55,8 @@ class Entry:
     offset: int
     start: int
     seconds: NDArray[np.float32]
+    offset_codes: NDArray[np.int8]
+    cut_seconds: NDArray[np.float32]
     duration_seconds: float
     replaced_at: int | None = None
 
@@ -92,6 +99,7 @@ class LibraryShard:
         state: ShardState | None = None,
     ) -> None:
         self._settings, self._shard, self._aligner = settings, shard, aligner
+        self._aligner_version = str(getattr(aligner, "version", settings.aligner))
         self.state = state or ShardState()
         self._current = {
             entry.video_id: number
@@ -125,6 +133,8 @@ class LibraryShard:
             role=event.role,
             request_id=event.request_id,
             model_version=event.model_version,
+            aligner_version=self._aligner_version,
+            key_frames_version=event.key_frames_version,
             shard=self._shard,
             shards=self._settings.shards,
             library_offset=as_of,
@@ -142,7 +152,7 @@ class LibraryShard:
         state = self.state
         if state.model_version is None:
             state.model_version, state.dimension = event.model_version, event.dimension
-            state.index = FrameIndex(event.dimension)
+            state.index = FrameIndex(event.dimension, self._settings.code_bits)
         if _key(event) in state.first_offsets:
             return
         state.first_offsets[_key(event)] = offset
@@ -160,7 +170,9 @@ class LibraryShard:
                 role=event.role,
                 offset=offset,
                 start=state.index.add(event.codes()),
-                seconds=event.times().copy(),
+                seconds=whole_milliseconds(event.times()),
+                offset_codes=event.offset_codes().copy(),
+                cut_seconds=whole_milliseconds(event.cuts()),
                 duration_seconds=event.duration_seconds,
             )
         )
@@ -190,28 +202,28 @@ class LibraryShard:
     def _matches(
         self, event: VideoFingerprinted, as_of: int, stages: dict[str, float]
     ) -> list[Match]:
-        codes = event.codes()
         with timed(stages, "search"):
-            candidates = self._candidates(event.video_id, codes, as_of)
+            candidates = self._candidates(event, as_of)
         with timed(stages, "align"):
-            found = [self._match(event, codes, entry) for entry in candidates]
+            found = [self._match(event, entry) for entry in candidates]
         return sorted(
             (match for match in found if match is not None),
             key=lambda match: (-match.score, match.reference_id),
         )
 
-    def _candidates(self, video_id: str, codes: NDArray[np.int8], as_of: int) -> list[Entry]:
+    def _candidates(self, event: VideoFingerprinted, as_of: int) -> list[Entry]:
         """The videos that the library held just before `as_of` and that share frames with this."""
         entries, index, settings = self.state.entries, self.state.index, self._settings
         held = bisect_left(entries, as_of, key=lambda entry: entry.offset)
         below_row = entries[held].start if held < len(entries) else len(index)
-        hits = index.search(codes, settings.candidate_similarity, below_row=below_row)
+        codes, offsets = searching_frames(event, settings.search_frames)
+        hits = index.search(codes, offsets, settings.candidate_similarity, below_row=below_row)
         starts = np.fromiter((entry.start for entry in entries[:held]), np.int64, held)
         numbers = np.searchsorted(starts, hits.rows, side="right") - 1  # the entry of each hit
         findable = [
             number
             for number in np.unique(numbers).tolist()
-            if entries[number].video_id != video_id and entries[number].existed_before(as_of)
+            if entries[number].video_id != event.video_id and entries[number].existed_before(as_of)
         ]
         kept = np.isin(numbers, findable)
         voted = vote(
@@ -222,17 +234,8 @@ class LibraryShard:
         )
         return [entries[candidate.entry] for candidate in voted]
 
-    def _match(
-        self, event: VideoFingerprinted, codes: NDArray[np.int8], entry: Entry
-    ) -> Match | None:
-        rows = self.state.index.codes(entry.start, len(entry.seconds))
-        similarity = SimilarityMatrix(
-            values=cosines(codes, rows),
-            query_seconds=event.times(),
-            reference_seconds=entry.seconds,
-            query_duration_seconds=event.duration_seconds,
-            reference_duration_seconds=entry.duration_seconds,
-        )
+    def _match(self, event: VideoFingerprinted, entry: Entry) -> Match | None:
+        similarity = similarity_of(event, entry, self.state.index)
         found = self._aligner.align(similarity)
         sure = [segment for segment in found if segment.score >= self._settings.least_score]
         segments = [_matched(segment) for segment in sure]
@@ -245,6 +248,33 @@ class LibraryShard:
             score=max(segment.score for segment in segments),
             segments=segments,
         )
+
+
+def searching_frames(
+    event: VideoFingerprinted, which: Literal["query", "key"]
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Codes and score-offset codes of the frames that look for candidates: (Q, D) and (Q,) int8."""
+    if which == "key":
+        return event.codes(), event.offset_codes()
+    return event.query_codes(), event.query_offset_codes()
+
+
+def similarity_of(event: VideoFingerprinted, entry: Entry, index: FrameIndex) -> SimilarityMatrix:
+    """The exact matrix of an upload's query frames and an entry's key frames."""
+    values = cosines(event.query_codes(), index.rows(entry.start, len(entry.seconds)))
+    queries, references = event.query_offset_codes(), entry.offset_codes
+    if queries.any() or references.any():
+        both = queries.astype(np.float32)[:, None] + references.astype(np.float32)[None, :]
+        values = np.clip(values - both / np.float32(2 * CODE_SCALE), -1, 1)
+    return SimilarityMatrix(
+        values=values,
+        query_seconds=event.query_times(),
+        reference_seconds=entry.seconds,
+        query_duration_seconds=event.duration_seconds,
+        reference_duration_seconds=entry.duration_seconds,
+        query_cuts_seconds=event.cuts(),
+        reference_cuts_seconds=entry.cut_seconds,
+    )
 
 
 def shard_of(video_id: str, shards: int) -> int:

@@ -1,10 +1,11 @@
 """Snapshots of a shard: its state at one log offset, whole or not at all.
 
-A snapshot is a folder named by its offset: `codes.npy`, `seconds.npy`, `entries.json`, and
-`manifest.json` with a checksum of each and of itself. It is written aside, flushed and renamed;
-the last two are kept.
+A snapshot is a folder named by its offset: arrays of the entries' key frames and cuts,
+`entries.json.gz`, and `manifest.json` with a checksum of each and of itself. It is written aside,
+flushed and renamed; the last two are kept.
 """
 
+import gzip
 import hashlib
 import logging
 import os
@@ -18,15 +19,16 @@ import orjson
 from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
+from stream.library.codes import pack_nibbles, pack_times, unpack_nibbles, unpack_times
 from stream.library.index import FrameIndex
 from stream.library.shard import Entry, ShardState
 
 log = logging.getLogger(__name__)
 
 KEPT = 2
-FORMAT = 2
+FORMAT = 3
 BLOCK_ROWS = 65_536
-FILES = ("codes.npy", "seconds.npy", "entries.json")
+FILES = ("codes.npy", "offsets.npy", "times.npy", "entries.json.gz")
 ENTRY_FIELDS = (
     "video_id",
     "content_version",
@@ -50,12 +52,20 @@ class SnapshotStore:
     """Saves and loads the snapshots of one shard in `folder/shard-i-of-S`.
 
     `log_id` names the log that the state was read from (cluster and topic): a snapshot of another
-    log is never restored. One process at a time.
+    log is never restored, nor one of other `code_bits`. One process at a time.
     """
 
-    def __init__(self, folder: Path, *, shard: int, shards: int, log_id: str) -> None:
+    def __init__(
+        self, folder: Path, *, shard: int, shards: int, log_id: str, code_bits: int
+    ) -> None:
         self._folder = folder / f"shard-{shard}-of-{shards}"
-        self._identity = {"format": FORMAT, "shard": shard, "shards": shards, "log_id": log_id}
+        self._identity = {
+            "format": FORMAT,
+            "shard": shard,
+            "shards": shards,
+            "log_id": log_id,
+            "code_bits": code_bits,
+        }
 
     def save(self, state: ShardState, next_offset: int) -> Path:
         """Write a snapshot and drop all but the newest two.
@@ -105,9 +115,12 @@ class SnapshotStore:
 
     def _write(self, state: ShardState, next_offset: int, folder: Path) -> None:
         _save_codes(state.index, folder / "codes.npy")
-        seconds = [entry.seconds for entry in state.entries]
-        np.save(folder / "seconds.npy", np.concatenate([np.empty(0, np.float32), *seconds]))
-        (folder / "entries.json").write_bytes(orjson.dumps(_to_json(state)))
+        offsets = [entry.offset_codes for entry in state.entries]
+        np.save(folder / "offsets.npy", np.concatenate([np.empty(0, np.int8), *offsets]))
+        times = [pack_times(part) for entry in state.entries for part in _times_of(entry)]
+        np.save(folder / "times.npy", np.concatenate([np.empty(0, np.uint16), *times]))
+        entries = _to_json(state) | {"times": [len(part) for part in times]}
+        (folder / "entries.json.gz").write_bytes(gzip.compress(orjson.dumps(entries), mtime=0))
         manifest = {
             **self._identity,
             "next_offset": next_offset,
@@ -124,9 +137,11 @@ class SnapshotStore:
     def _load(self, folder: Path) -> Snapshot:
         try:
             manifest = self._checked_manifest(folder)
-            fields = orjson.loads((folder / "entries.json").read_bytes())
+            fields = orjson.loads(gzip.decompress((folder / "entries.json.gz").read_bytes()))
             codes = np.load(folder / "codes.npy", mmap_mode="r")
-            state = _from_json(fields, codes, np.load(folder / "seconds.npy"))
+            offsets, times = np.load(folder / "offsets.npy"), np.load(folder / "times.npy")
+            index = _index_of(codes, fields["dimension"], int(manifest["code_bits"]))
+            state = _from_json(fields, index, offsets, times)
             return Snapshot(state, int(manifest["next_offset"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SnapshotError(
@@ -162,17 +177,33 @@ def _to_json(state: ShardState) -> dict[str, Any]:
     }
 
 
+def _times_of(entry: Entry) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return entry.seconds, entry.cut_seconds
+
+
 def _from_json(
-    fields: dict[str, Any], codes: NDArray[np.int8], seconds: NDArray[np.float32]
+    fields: dict[str, Any],
+    index: FrameIndex,
+    offsets: NDArray[np.int8],
+    times: NDArray[np.uint16],
 ) -> ShardState:
-    index = FrameIndex(fields["dimension"] or 1)
-    for block in range(0, len(codes), BLOCK_ROWS):
-        index.add(codes[block : block + BLOCK_ROWS])
+    lengths = fields["times"]
+    parts = iter(np.split(times, np.cumsum(lengths)[:-1]) if lengths else ())
     entries, start = [], 0
     columns = [fields["entries"][name] for name in ENTRY_FIELDS]
     for count, *values in zip(fields["counts"], *columns, strict=True):
-        own = dict(zip(ENTRY_FIELDS, values, strict=True))
-        entries.append(Entry(**own, start=start, seconds=seconds[start : start + count]))
+        seconds, cuts = unpack_times(next(parts)), unpack_times(next(parts))
+        if len(seconds) != count:
+            raise ValueError(f"{len(seconds)} times of {count} key frames")
+        entries.append(
+            Entry(
+                **dict(zip(ENTRY_FIELDS, values, strict=True)),
+                start=start,
+                seconds=seconds,
+                offset_codes=offsets[start : start + count],
+                cut_seconds=cuts,
+            )
+        )
         start += count
     return ShardState(
         model_version=fields["model_version"],
@@ -185,16 +216,27 @@ def _from_json(
     )
 
 
+def _index_of(stored: NDArray[Any], dimension: int, code_bits: int) -> FrameIndex:
+    index = FrameIndex(dimension or 1, code_bits)
+    for start in range(0, len(stored), BLOCK_ROWS):
+        block = stored[start : start + BLOCK_ROWS]
+        index.add_levels(unpack_nibbles(block, dimension) if code_bits == 4 else block)
+    return index
+
+
 def _save_codes(index: FrameIndex, path: Path) -> None:
-    """All rows as (N, D) int8, a block in memory at a time."""
-    shape = (len(index), index.dimension)
+    """All rows, (N, D) int8, or (N, D / 2) uint8 of 4-bit codes; a block in memory at a time."""
+    packed = index.code_bits == 4
+    width, kind = (-(-index.dimension // 2), np.uint8) if packed else (index.dimension, np.int8)
+    shape = (len(index), width)
     if len(index) == 0:
-        np.save(path, np.empty(shape, np.int8))
+        np.save(path, np.empty(shape, kind))
         return
-    file = np.lib.format.open_memmap(path, mode="w+", dtype=np.int8, shape=shape)
+    file = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
     for start in range(0, len(index), BLOCK_ROWS):
         count = min(BLOCK_ROWS, len(index) - start)
-        file[start : start + count] = index.codes(start, count)
+        levels = index.levels(start, count)
+        file[start : start + count] = pack_nibbles(levels) if packed else levels
     file.flush()
 
 

@@ -17,9 +17,10 @@ from benchmarks.calibrate import (
 )
 from benchmarks.fingerprinted_set import FingerprintedSet
 from stream.copy_set import CopySet
-from stream.events import Role, VideoFingerprinted, pack_codes, pack_times
-from stream.fingerprint import quantise
+from stream.events import Role, VideoFingerprinted
+from stream.packed import quantise
 from stream.library.settings import LibrarySettings
+from stream.packed import pack_codes, pack_times
 
 DIMENSION = 64
 

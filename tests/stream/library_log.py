@@ -11,11 +11,10 @@ from stream.events import (
     Role,
     VideoCompared,
     VideoFingerprinted,
-    pack_codes,
-    pack_times,
 )
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState
+from stream.packed import pack_codes, pack_times
 
 DIMENSION = 32
 

@@ -29,7 +29,7 @@ from tests.stream.videos import (
 )
 
 SIZE = 96
-SETTINGS = DecodeSettings(processes=1)
+SETTINGS = DecodeSettings(processes=1, frames_per_second=1)
 av.logging.set_level(None)
 
 
@@ -83,7 +83,7 @@ def test_the_sample_of_each_second_is_the_frame_shown_then(
 
 def test_a_frame_of_a_variable_rate_is_shown_until_the_next_one(tmp_path: Path) -> None:
     path = make_video(tmp_path / "vfr.mp4", times_ms=[0, 40, 900, 950, 3000, 3040, 6500, 6600])
-    settings = DecodeSettings(processes=1, repeat_gap_seconds=0)
+    settings = DecodeSettings(processes=1, frames_per_second=1, repeat_gap_seconds=0)
     with Decoder(settings, SIZE) as decoder:
         assert _sampled(decoder, path) == ([0, 3, 3, 4, 5, 5, 5], [0, 1, 2, 3, 4, 5, 6])
 

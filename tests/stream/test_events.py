@@ -26,9 +26,8 @@ from stream.events import (
     VideoFingerprinted,
     VideoRejected,
     VideoUploaded,
-    pack_codes,
-    pack_times,
 )
+from stream.packed import pack_codes, pack_times
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 versions = st.integers(0, 2**53) | text
@@ -133,9 +132,69 @@ def test_times_and_descriptors_survive_the_topic_bit_for_bit(
     assert again.codes().shape == (len(times), 4)
 
 
-def fingerprint(**changes: Any) -> VideoFingerprinted:
+OPTIONAL = (
+    "key_frames_version",
+    "score_offsets",
+    "cut_seconds",
+    "query_frame_seconds",
+    "query_descriptors",
+    "query_score_offsets",
+)
+
+
+def whole_fingerprint(**changes: Any) -> VideoFingerprinted:
     [example] = examples_of("video.fingerprinted")
     return VideoFingerprinted.from_json(example | changes)
+
+
+def fingerprint(**changes: Any) -> VideoFingerprinted:
+    """As earlier writers sent it, without the optional fields."""
+    return whole_fingerprint(**dict.fromkeys(OPTIONAL), **changes)
+
+
+def test_an_older_fingerprint_searches_with_its_key_frames_and_has_no_offsets() -> None:
+    event = fingerprint()
+    assert VideoFingerprinted.from_bytes(event.to_bytes()) == event
+    assert not set(OPTIONAL) & json.loads(event.to_bytes()).keys()
+    np.testing.assert_array_equal(event.query_times(), event.times())
+    np.testing.assert_array_equal(event.query_codes(), event.codes())
+    assert event.offset_codes().tolist() == event.query_offset_codes().tolist() == [0, 0]
+    assert len(event.cuts()) == 0
+
+
+def test_a_denser_query_offsets_and_cuts_travel_beside_what_is_stored() -> None:
+    event = VideoFingerprinted.from_bytes(whole_fingerprint().to_bytes())
+    assert event.times().tolist() == [0, 1]
+    assert event.query_times().tolist() == [0, 0.5, 1, 1.5]
+    np.testing.assert_array_equal(event.query_codes()[[0, 2]], event.codes())
+    assert event.offset_codes().tolist() == [0, 4]
+    assert event.query_offset_codes().tolist() == [0, 1, 4, 3]
+    assert event.cuts().tolist() == [1]
+
+
+def test_a_denser_query_without_offsets_has_zeros() -> None:
+    assert whole_fingerprint(query_score_offsets=None).query_offset_codes().tolist() == [0] * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"score_offsets": "AA=="}, "2 key_frame_seconds for 1 score_offsets"),
+        ({"cut_seconds": pack_times(np.array([2, 1], np.float32))}, "cut_seconds are not asc"),
+        ({"query_descriptors": None}, "query_descriptors come together"),
+        ({"query_frame_seconds": None}, "query_descriptors come together"),
+        (
+            {"query_frame_seconds": None, "query_descriptors": None},
+            "query_score_offsets without query_frame_seconds",
+        ),
+        ({"query_descriptors": "fwAAAA=="}, "4 query_frame_seconds for 1 query_descriptors"),
+        ({"query_score_offsets": "AA=="}, "4 query_frame_seconds for 1 query_score_offsets"),
+        ({"query_frame_seconds": pack_times(np.array([0, 1, 3, 2], np.float32))}, "not ascending"),
+    ],
+)
+def test_optional_arrays_that_do_not_fit_are_refused_in_words(changes: Any, words: str) -> None:
+    with pytest.raises(BadEventError, match=words):
+        whole_fingerprint(**changes)
 
 
 def test_a_ten_hour_fingerprint_fits_the_topic() -> None:

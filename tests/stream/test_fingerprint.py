@@ -11,7 +11,8 @@ from models.encode import FrameEncoder, default_encoder_path
 from models.frames import prepare
 from stream.errors import CorruptError, NotFoundError, NoVideoError
 from stream.events import VideoFingerprinted, VideoUploaded
-from stream.fingerprint import Fingerprinted, Fingerprinter, quantise
+from stream.fingerprint import Fingerprinted, Fingerprinter
+from stream.packed import quantise
 from stream.settings import Settings, load_settings
 from tests.stream.videos import make_video
 

@@ -192,14 +192,14 @@ def test_search_finds_exactly_what_the_matrix_holds_above_the_threshold() -> Non
     index.add(codes[:100])
     assert index.add(codes[100:]) == 100
     matrix = cosines(queries, codes[:200])
-    hits = index.search(queries, 0.3, below_row=200)
+    hits = index.search(queries, np.zeros(30, np.int8), 0.3, below_row=200)
     expected = np.argwhere(matrix > 0.3)
     got = np.stack((hits.queries, hits.rows), axis=1)
     assert sorted(map(tuple, got.tolist())) == sorted(map(tuple, expected.tolist()))
     np.testing.assert_array_equal(
         np.clip(hits.similarities, -1, 1), matrix[hits.queries, hits.rows]
     )
-    np.testing.assert_array_equal(index.codes(), codes)
+    np.testing.assert_array_equal(index.rows(), codes)
 
 
 def test_cosines_are_exact_whatever_else_is_compared() -> None:

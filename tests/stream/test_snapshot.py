@@ -26,7 +26,7 @@ LOG = [
 
 
 def store(folder: Path, **identity: object) -> SnapshotStore:
-    fields = {"shard": 0, "shards": 1, "log_id": "cluster/log"} | identity
+    fields = {"shard": 0, "shards": 1, "log_id": "cluster/log", "code_bits": 4} | identity
     return SnapshotStore(folder, **fields)  # type: ignore[arg-type]
 
 
@@ -116,7 +116,7 @@ def test_with_no_usable_one_left_the_log_is_read_from_its_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for path in saved(tmp_path, 5, 8):
-        (path / "entries.json").unlink()
+        (path / "entries.json.gz").unlink()
     assert store(tmp_path).load_latest() is None
     assert caplog.text.count("passed over") == 2
 

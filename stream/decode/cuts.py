@@ -1,0 +1,140 @@
+"""Shot cuts among the frames that are decoded anyway: where one shot ends and the next begins.
+
+Each frame becomes 16x16 block means of its luma. A cut is a jump between neighbouring frames that
+is large for the footage around it, and that stays: motion and noise make many smaller jumps, a
+flash goes back to what was before.
+"""
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+BLOCKS = 16
+SAMPLES = 4
+LOOK_BACK = 4
+PLANAR_LUMA = frozenset(
+    {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
+)
+FLOOR_DEVIATION = 6.0
+MEAN_WEIGHT = 0.25
+LEAST_JUMP = 0.3
+LEAST_RATIO = 3.0
+STAYS_SHARE = 0.6
+WINDOW = 12
+
+
+class CutFinder:
+    """Takes the frames of one video in order of presentation; names the cuts at the end.
+
+    Cost: the last few frames' block means, and a few numbers for each frame.
+    """
+
+    def __init__(self) -> None:
+        self._recent = np.zeros((LOOK_BACK, BLOCKS * BLOCKS), np.float32)
+        self._seconds: list[float] = []
+        self._jumps: list[NDArray[np.float32]] = []
+        self._scaler: VideoReformatter | None = None
+
+    def add(self, frame: VideoFrame, seconds: float) -> None:
+        """Note a frame.
+
+        Args:
+            frame: in any pixel format.
+            seconds: since the start of the video; not before the frame added last.
+        """
+        blocks = block_means(self._luma(frame))
+        blocks -= (1 - MEAN_WEIGHT) * blocks.mean()
+        self._jumps.append(jumps(blocks, self._recent))
+        self._seconds.append(seconds)
+        self._recent[1:] = self._recent[:-1]
+        self._recent[0] = blocks
+
+    def cut_seconds(self) -> list[float]:
+        """Time of the first frame seen of each new shot, ascending."""
+        if len(self._jumps) < 2:
+            return []
+        found = find_cuts(np.stack(self._jumps))
+        return [self._seconds[index] for index in found]
+
+    def _luma(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """(H, W) uint8; a view of the codec's own memory where the format allows it."""
+        if frame.format.name in PLANAR_LUMA and min(frame.width, frame.height) >= BLOCKS * SAMPLES:
+            plane = frame.planes[0]
+            whole = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+            rows: NDArray[np.uint8] = whole.reshape(plane.height, plane.line_size)[:, : plane.width]
+            return rows
+        if self._scaler is None:
+            self._scaler = VideoReformatter()
+        side = BLOCKS * SAMPLES
+        small = self._scaler.reformat(
+            frame, width=side, height=side, format="gray", interpolation=Interpolation.POINT
+        )
+        return np.asarray(small.to_ndarray(), np.uint8)
+
+
+def block_means(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Means of 16x16 blocks, from 4x4 samples each: (256,) float32.
+
+    Args:
+        luma: (H, W) uint8, both sides at least 64.
+    """
+    side = BLOCKS * SAMPLES
+    height, width = luma.shape
+    down, right = height // side, width // side
+    top, left = (height - side * down) // 2, (width - side * right) // 2
+    sampled = luma[top : top + side * down : down, left : left + side * right : right]
+    sums = sampled.reshape(BLOCKS, SAMPLES, BLOCKS, SAMPLES).sum(axis=(1, 3), dtype=np.uint16)
+    means: NDArray[np.float32] = sums.reshape(-1) / np.float32(SAMPLES**2)
+    return means
+
+
+def jumps(blocks: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far a frame is from each of those before it, 0 for the same and about 1 for unrelated.
+
+    One minus the correlation where both have the same contrast; the floor keeps the noise of dark
+    and plain frames from counting.
+
+    Args:
+        blocks: (B,) float32, of a frame.
+        before: (L, B) float32.
+
+    Returns:
+        (L,) float32.
+    """
+    apart = blocks - before  # (L, B)
+    energy = blocks @ blocks + np.einsum("lb,lb->l", before, before)
+    distance: NDArray[np.float32] = np.einsum("lb,lb->l", apart, apart) / (
+        energy + len(blocks) * FLOOR_DEVIATION**2
+    )
+    return distance
+
+
+def find_cuts(distances: NDArray[np.float32]) -> list[int]:
+    """Which frames begin a shot.
+
+    Args:
+        distances: (N, L) float32; [n, l] is the jump from frame n - 1 - l to frame n.
+
+    Returns:
+        Frame numbers, ascending, the first frame left out.
+    """
+    step = distances[:, 0].copy()
+    step[0] = 0.0
+    found = []
+    for index in np.flatnonzero(step >= LEAST_JUMP).tolist():
+        near = step[max(1, index - WINDOW) : index + WINDOW + 1]
+        usual = (np.sort(near)[: -1 if len(near) > 1 else None]).mean() if len(near) > 1 else 0.0
+        stays = [
+            distances[index + later, later]
+            for later in range(1, LOOK_BACK)
+            if index + later < len(distances)
+        ]
+        largest = step[max(0, index - 2) : index + 3].max()
+        if (
+            step[index] >= LEAST_RATIO * usual
+            and step[index] == largest
+            and min(stays, default=1.0) >= STAYS_SHARE * LEAST_JUMP
+        ):
+            found.append(index)
+    return found
