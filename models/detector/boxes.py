@@ -1,6 +1,6 @@
 """From what the network says about a picture to boxes of copied spans; numpy only.
 
-Long videos are cut into overlapping tiles, and boxes that continue each other across tiles become one.
+Long videos are cut into overlapping tiles; boxes that continue each other across tiles become one.
 """
 
 from collections.abc import Callable, Iterator
@@ -142,9 +142,7 @@ def merged(boxes: Boxes, origin: tuple[int, int], shape: tuple[int, ...]) -> Box
         weights = boxes.scores[agree] ** 2
         voted = (boxes.edges[agree] * weights[:, None]).sum(axis=0) / weights.sum()
         turned = float((boxes.backwards[agree] * weights).sum() / weights.sum())
-        kept.append(
-            Boxes(voted[None], boxes.scores[[own]], np.array([turned], np.float32))
-        )
+        kept.append(Boxes(voted[None], boxes.scores[[own]], np.array([turned], np.float32)))
         covered = _inside(boxes.edges[left], voted)
         left = left[(overlap < SAME_OVERLAP) & (covered < INSIDE_SHARE)]
     if not kept:
@@ -186,7 +184,9 @@ def joined(boxes: Boxes) -> Boxes:
         while grown:
             grown = False
             for other in np.flatnonzero(alive).tolist():
-                if other != own and _continues(edges[own], edges[other], turned[own], turned[other]):
+                if other != own and _continues(
+                    edges[own], edges[other], turned[own], turned[other]
+                ):
                     edges[own, :2] = np.minimum(edges[own, :2], edges[other, :2])
                     edges[own, 2:] = np.maximum(edges[own, 2:], edges[other, 2:])
                     scores[own] = max(scores[own], scores[other])

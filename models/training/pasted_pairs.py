@@ -146,7 +146,7 @@ class PairMaker:
     def _between(
         self, random: Random, reference: Timeline, met: set[int], seconds: float
     ) -> list[Piece]:
-        """Footage that copies nothing, edited or not; now and then another shot of the same clip."""
+        """Footage that copies nothing, edited or not; at times another shot of the same clip."""
         piece = self._other_shot(random, reference, seconds) if random.random() < 0.2 else None
         if piece is None:
             piece = self._stretch(random, met, max(seconds, 2.0))

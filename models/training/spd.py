@@ -21,15 +21,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from models.align import Segment
 from models.detector.assignment import assign
+from models.detector.boxes import find_segments
+from models.detector.export import torch_run
 from models.detector.grid import CELL_SECONDS, CHANNELS, lay_out
 from models.detector.network import ALIGN, DetectorConfig, PatternNetwork, place_centres
+from models.detector.refine import Refiner
 from models.encode import FrameEncoder
 from models.losses.interval_overlap import interval_overlap
 from models.losses.quality_focal import quality_focal
+from models.metrics import score_pairs
 from models.training.curve import draw_curve
-from models.training.descriptor_pool import Footage, build_pictures, load_pool
+from models.training.descriptor_pool import Footage, build_pictures, load_pool, part_of
 from models.training.pasted_pairs import PairMaker, PairRecipe, PastedPair
+from models.training.windows import windowed
+
+Array = NDArray[np.float32]
 
 HELD_OUT_FOLD, FOLDS = 0, 10
 HELD_OUT_SEED = 1_000_003
@@ -40,7 +48,8 @@ class SpdRecipe:
     """Everything that a run depends on, besides the data.
 
     Attributes:
-        lengths_seconds: longest side of the pairs of a batch, drawn for each batch.
+        lengths_seconds: longest side of the pictures of a batch, drawn for each batch.
+        window_share: pairs of which a window is shown, as tiles of long videos are.
         box_weight: of the overlap term, beside the score's.
         averaging: of the running mean of the weights, a step.
     """
@@ -52,6 +61,7 @@ class SpdRecipe:
     weight_decay: float = 1e-3
     warm_up: int = 100
     lengths_seconds: tuple[float, ...] = (62.0, 62.0, 94.0, 126.0)
+    window_share: float = 0.25
     box_weight: float = 2.0
     reversed_weight: float = 0.5
     averaging: float = 0.998
@@ -93,8 +103,6 @@ def _tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 def split_pool(pool: list[Footage]) -> tuple[list[Footage], list[Footage]]:
     """Footage to learn from, and footage that is held out, one clip in ten."""
-    from models.training.descriptor_pool import part_of
-
     held = [footage for footage in pool if part_of(footage.name, FOLDS) == HELD_OUT_FOLD]
     return [footage for footage in pool if part_of(footage.name, FOLDS) != HELD_OUT_FOLD], held
 
@@ -108,7 +116,8 @@ class PairBatches(Dataset[Batch]):
             length: PairMaker(
                 pool, _with_length(recipe.made, length), recipe.seed * 1009 + int(length)
             )
-            for length in set(recipe.lengths_seconds)
+            for own in set(recipe.lengths_seconds)
+            for length in (own, 2 * own)
         }
 
     def __len__(self) -> int:
@@ -119,26 +128,40 @@ class PairBatches(Dataset[Batch]):
         recipe = self._recipe
         lengths = recipe.lengths_seconds
         length = lengths[int(np.random.default_rng((recipe.seed, index)).integers(len(lengths)))]
-        first = index * recipe.pairs
-        maker = self._makers[length]
-        return batch_of([maker.pair(first + number) for number in range(recipe.pairs)])
+        random = np.random.default_rng((recipe.seed, index, 1))
+        parts = []
+        for number in range(index * recipe.pairs, (index + 1) * recipe.pairs):
+            shown = random.random() < recipe.window_share
+            pair = self._makers[length * 2 if shown else length].pair(number)
+            parts.append(_picture(pair, int(length), random))
+        return batch_of(parts)
 
 
 def _with_length(made: PairRecipe, seconds: float) -> PairRecipe:
     return PairRecipe(**{**asdict(made), "longest_seconds": seconds})
 
 
-def batch_of(pairs: list[PastedPair]) -> Batch:
-    """Lay pairs out and pad them to one size."""
-    pictures = [lay_out(pair.similarity) for pair in pairs]
+def _picture(
+    pair: PastedPair, most_cells: int, random: np.random.Generator
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """A pair's picture, boxes and directions, in cells; a window of it where it is longer."""
+    picture = lay_out(pair.similarity)
+    top, left = (int(random.integers(max(1, s - most_cells + 1))) for s in picture.shape[1:])
+    shown = picture[:, top : top + most_cells, left : left + most_cells]
+    window = np.array([top, left, top + shown.shape[1], left + shown.shape[2]], np.float32)
+    return shown, *windowed(pair.boxes / CELL_SECONDS, pair.reversed, window)
+
+
+def batch_of(parts: list[tuple[Array, Array, NDArray[np.bool_]]]) -> Batch:
+    """Pictures, padded to one size, with their boxes and directions."""
     return Batch(
-        torch.from_numpy(padded(pictures)),
-        [torch.from_numpy(pair.boxes / CELL_SECONDS) for pair in pairs],
-        [torch.from_numpy(pair.reversed) for pair in pairs],
+        torch.from_numpy(padded([picture for picture, _, _ in parts])),
+        [torch.from_numpy(boxes) for _, boxes, _ in parts],
+        [torch.from_numpy(backwards) for _, _, backwards in parts],
     )
 
 
-def padded(pictures: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def padded(pictures: list[Array]) -> Array:
     """(N, 6, H, W): zeros beyond each picture's end; sides are multiples of `ALIGN`."""
     height = max(picture.shape[1] for picture in pictures)
     width = max(picture.shape[2] for picture in pictures)
@@ -204,9 +227,7 @@ class SpdTrainer:
             loss = self.update(batch)
             self.curve.append({"step": self.step, "loss": loss})
             if self.step % 50 == 0:
-                seconds = (time.monotonic() - start) / 50
                 console.print(f"step {self.step} loss {loss:.3f}")
-                del seconds
             if check and self.step % recipe.validate_every == 0:
                 self._validate(check, console)
             if time.monotonic() - saved > 120:
@@ -299,26 +320,16 @@ def validation_pairs(held: list[Footage], recipe: SpdRecipe) -> list[PastedPair]
 
 def held_out_figures(network: PatternNetwork, check: list[PastedPair]) -> dict[str, float]:
     """Precision, recall and F1 by the VCSL protocol on made pairs, at the best least score."""
-    from models.detector.boxes import find_segments
-    from models.metrics import score_pairs
-
-    def run(pictures: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        with torch.inference_mode():
-            what, distances = network(torch.from_numpy(pictures))
-        return what.sigmoid().numpy(), distances.numpy()
-
-    found = {
-        str(number): find_segments(pair.similarity, run) for number, pair in enumerate(check)
-    }
+    run = torch_run(network)
+    found: dict[str, list[Segment]] = {}
+    for number, pair in enumerate(check):
+        refiner = Refiner(pair.similarity)
+        found[str(number)] = [refiner.refine(s) for s in find_segments(pair.similarity, run)]
     truth = {str(number): pair.boxes for number, pair in enumerate(check)}
-    best: dict[str, float] = {"f1": 0.0, "precision": 0.0, "recall": 0.0, "least_score": 0.0}
+    best = {"f1": 0.0, "precision": 0.0, "recall": 0.0, "least_score": 0.0}
     for least in np.arange(0.1, 0.9, 0.1).tolist():
         boxes = {
-            pair: [
-                [s.query_start_seconds, s.reference_start_seconds, s.query_end_seconds, s.reference_end_seconds]
-                for s in segments
-                if s.score >= least
-            ]
+            pair: [box_of(s) for s in segments if s.score >= least]
             for pair, segments in found.items()
         }
         score = score_pairs(boxes, truth, list(truth))
@@ -330,6 +341,16 @@ def held_out_figures(network: PatternNetwork, check: list[PastedPair]) -> dict[s
                 "least_score": least,
             }
     return best
+
+
+def box_of(segment: Segment) -> list[float]:
+    """[query start, reference start, query end, reference end] in seconds."""
+    return [
+        segment.query_start_seconds,
+        segment.reference_start_seconds,
+        segment.query_end_seconds,
+        segment.reference_end_seconds,
+    ]
 
 
 def train_spd(

@@ -1,0 +1,150 @@
+"""The pattern detector (SPD) as an aligner: a network boxes spans, the matrix refines their edges.
+
+After SSAN (Jiang et al., ACM MM 2021), which reads the similarity matrix as a picture with a
+YOLO-like detector. Forward and reversed copies, at half to double speed, several per pair.
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.align import Segment
+from models.detector.boxes import find_segments, with_score
+from models.detector.refine import Refiner
+from models.encode import WEIGHTS
+from models.errors import ModelFileError
+from models.runtime import Provider, open_session
+from models.similarity import SimilarityMatrix
+
+Array = np.ndarray
+
+
+class PatternDetectorSettings(BaseModel):
+    """What runs the detector.
+
+    Attributes:
+        path: an ONNX file; the shipped one when left out.
+        refine: whether edges are refined on the matrix.
+        least_score: boxes below are not even refined.
+        shortest_seconds: of both sides of a box.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Path | None = None
+    provider: Provider = "cpu"
+    threads: int = Field(default=1, ge=1)
+    refine: bool = True
+    least_score: float = Field(default=0.05, ge=0, le=1)
+    shortest_seconds: float = Field(default=1.5, ge=0)
+
+
+def default_detector_path() -> Path:
+    """The detector that is shipped."""
+    return WEIGHTS / "spd.onnx"
+
+
+class PatternDetector:
+    """Boxes copied spans with a network.
+
+    The file's contract: input `picture` (N, 6, H, W) float32 as `models.detector.grid` lays it,
+    outputs `what` (N, 2, H/2, W/2), scores and directions in [0, 1], and `distances` (N, 4, H/2,
+    W/2) in cells; metadata `model_version` and `calibration`, weights of the logistic regression
+    that makes a probability of a score (see `_Calibration`).
+    """
+
+    def __init__(self, settings: PatternDetectorSettings | None = None) -> None:
+        """Load the file when it is first needed.
+
+        Raises:
+            ModelFileError: missing, unreadable, or without its metadata.
+            ProviderError: the provider can't run here.
+        """
+        self.settings = settings or PatternDetectorSettings()
+        self._session = open_session(
+            self.settings.path or default_detector_path(),
+            provider=self.settings.provider,
+            threads=self.settings.threads,
+        )
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        missing = {"model_version", "calibration"} - metadata.keys()
+        if missing:
+            raise ModelFileError(
+                f"{self.settings.path or default_detector_path()} lacks the metadata "
+                f"{', '.join(sorted(missing))}: export it again"
+            )
+        self.version = str(metadata["model_version"])
+        self._calibration = np.array(metadata["calibration"].split(), np.float64)
+
+    def align(self, similarity: SimilarityMatrix) -> list[Segment]:
+        """The copied spans, best first; empty when nothing is copied."""
+        found = find_segments(similarity, self._run, self.settings.least_score)
+        if not found:
+            return []
+        refiner = Refiner(similarity)
+        spans = [refiner.refine(span) if self.settings.refine else span for span in found]
+        scored = [with_score(span, self._probability(span, refiner)) for span in spans]
+        return sorted(
+            (span for span in _apart(scored) if _shortest(span) >= self.settings.shortest_seconds),
+            key=lambda span: -span.score,
+        )
+
+    def _run(self, pictures: Array) -> tuple[Array, Array]:
+        what, distances = self._session.run(None, {"picture": pictures})
+        return what, distances
+
+    def _probability(self, span: Segment, refiner: Refiner) -> float:
+        """How sure a span is, in (0, 1): a logistic regression on `features`."""
+        sure = float(self._calibration @ features(span, refiner))
+        return float(1 / (1 + np.exp(-sure)))
+
+    @cached_property
+    def name(self) -> str:
+        """What the settings call it."""
+        return "pattern_detector"
+
+
+def features(span: Segment, refiner: Refiner) -> Array:
+    """What a span's probability is computed from, (5,) float64.
+
+    1, the logit of the network's score, mean similarity along the span, how far that stands out,
+    and the logarithm of its shorter side in seconds.
+    """
+    score = min(max(span.score, 1e-4), 1 - 1e-4)
+    along, stands_out = refiner.path_similarity(span)
+    return np.array(
+        [1.0, np.log(score / (1 - score)), along, stands_out, np.log(max(_shortest(span), 0.1))]
+    )
+
+
+def _shortest(span: Segment) -> float:
+    return min(
+        span.query_end_seconds - span.query_start_seconds,
+        span.reference_end_seconds - span.reference_start_seconds,
+    )
+
+
+def _apart(spans: list[Segment]) -> list[Segment]:
+    """Without spans that refining has laid onto a better one."""
+    kept: list[Segment] = []
+    for span in sorted(spans, key=lambda span: -span.score):
+        if all(_shared(span, other) < 0.5 for other in kept):
+            kept.append(span)
+    return kept
+
+
+def _shared(span: Segment, other: Segment) -> float:
+    """Share of a span's box that lies in another's."""
+    query = min(span.query_end_seconds, other.query_end_seconds) - max(
+        span.query_start_seconds, other.query_start_seconds
+    )
+    reference = min(span.reference_end_seconds, other.reference_end_seconds) - max(
+        span.reference_start_seconds, other.reference_start_seconds
+    )
+    area = max(query, 0.0) * max(reference, 0.0)
+    own = (span.query_end_seconds - span.query_start_seconds) * (
+        span.reference_end_seconds - span.reference_start_seconds
+    )
+    return area / max(own, 1e-9)

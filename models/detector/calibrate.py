@@ -1,0 +1,83 @@
+"""Probabilities from the detector's scores: a logistic regression fitted on held-out made pairs.
+
+Serves the export; needs no torch beyond the network that it is given.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.align import Segment
+from models.aligners.pattern_detector import features
+from models.detector.boxes import Run, find_segments
+from models.detector.refine import Refiner
+from models.training.pasted_pairs import PastedPair
+
+RIGHT_OVERLAP = 0.3
+RIDGE = 1e-2
+STEPS = 50
+
+Floats = NDArray[np.float64]
+
+
+def is_right(segment: Segment, boxes: NDArray[np.float32]) -> bool:
+    """Whether a span overlaps a true box (M, 4) by `RIGHT_OVERLAP` on both axes."""
+    own = np.array(
+        [
+            segment.query_start_seconds,
+            segment.reference_start_seconds,
+            segment.query_end_seconds,
+            segment.reference_end_seconds,
+        ]
+    )
+    shared = np.minimum(own[2:], boxes[:, 2:]) - np.maximum(own[:2], boxes[:, :2])  # (M, 2)
+    both = np.maximum(own[2:], boxes[:, 2:]) - np.minimum(own[:2], boxes[:, :2])
+    return bool((shared / np.maximum(both, 1e-6) >= RIGHT_OVERLAP).all(axis=1).any())
+
+
+def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
+    """Weights of `models.aligners.pattern_detector.features`, (5,) float64.
+
+    Args:
+        run: the network, as `models.detector.boxes` takes it.
+        pairs: made of footage that the network didn't learn from.
+
+    Raises:
+        ValueError: all spans that it finds there are right, or all are wrong.
+    """
+    rows: list[Floats] = []
+    right: list[bool] = []
+    for pair in pairs:
+        refiner = Refiner(pair.similarity)
+        for found in find_segments(pair.similarity, run):
+            span = refiner.refine(found)
+            rows.append(features(span, refiner))
+            right.append(is_right(span, pair.boxes))
+    if len(set(right)) < 2:
+        raise ValueError(f"{len(right)} spans, all right or all wrong: expected some of both")
+    return fit_logistic(np.array(rows), np.array(right, np.float64))
+
+
+def fit_logistic(rows: Floats, right: Floats) -> Floats:
+    """Newton's method with a little ridge on all weights but the first.
+
+    Args:
+        rows: (N, F) float64, the first column 1.
+        right: (N,) 0 or 1.
+
+    Returns:
+        (F,) weights.
+    """
+    weights = np.zeros(rows.shape[1])
+    ridge = RIDGE * len(rows) * np.eye(rows.shape[1]) / 100
+    ridge[0, 0] = 1e-9
+    for _ in range(STEPS):
+        sure = 1 / (1 + np.exp(-np.clip(rows @ weights, -30, 30)))
+        slope = rows.T @ (sure - right) + ridge @ weights
+        bend = (rows * (sure * (1 - sure))[:, None]).T @ rows + ridge + 1e-9 * np.eye(len(weights))
+        step = np.linalg.solve(bend, slope)
+        weights = weights - np.clip(step, -2, 2)
+        if np.abs(step).max() < 1e-8:
+            break
+    return weights

@@ -1,0 +1,109 @@
+"""Writes a trained pattern detector as ONNX and checks it against torch."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.detector.boxes import Run
+from models.detector.grid import CHANNELS
+from models.detector.network import ALIGN, PatternNetwork
+from models.encoder.onnx_file import OPSET, store_half
+from models.errors import ModelError
+from models.runtime import open_session
+
+PARITY_BOUND = 2e-2
+
+
+class _Scores(nn.Module):
+    """The network with its logits as scores in [0, 1]."""
+
+    def __init__(self, network: PatternNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        what, distances = self.network(picture)
+        return what.sigmoid(), distances
+
+
+def torch_run(network: PatternNetwork) -> Run:
+    """The network as `models.detector.boxes` takes it, in torch."""
+    scores = _Scores(network).eval()
+
+    def run(pictures: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        with torch.inference_mode():
+            what, distances = scores(torch.from_numpy(pictures))
+        return what.numpy(), distances.numpy()
+
+    return run
+
+
+def export_detector(
+    network: PatternNetwork,
+    path: Path,
+    calibration: NDArray[np.float64],
+    sample: NDArray[np.float32],
+    *,
+    encoder_version: str,
+) -> float:
+    """Write ONNX, its weights stored as float16, and compare it with torch.
+
+    Args:
+        network: in the state to be shipped.
+        path: the file to write.
+        calibration: weights of the score's logistic regression.
+        sample: (N, 6, H, W) float32 pictures to compare on, N at least 2.
+        encoder_version: whose descriptors it learned from.
+
+    Returns:
+        The largest difference of a score, or of a distance relative to it.
+
+    Raises:
+        ModelError: the difference is above the bound.
+    """
+    scores = _Scores(network).eval()
+    sides = {2: ALIGN * torch.export.Dim("h", max=64), 3: ALIGN * torch.export.Dim("w", max=64)}
+    program = torch.onnx.export(
+        scores,
+        (torch.zeros(2, CHANNELS, 2 * ALIGN, 3 * ALIGN),),
+        input_names=["picture"],
+        output_names=["what", "distances"],
+        dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096), **sides},),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.ClearField("doc_string")
+    store_half(model)
+    weights = b"".join(tensor.raw_data for tensor in model.graph.initializer)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(
+        model,
+        {
+            "model_version": f"spd-{hashlib.sha256(weights).hexdigest()[:8]}",
+            "calibration": " ".join(f"{value:.6g}" for value in calibration),
+            "encoder_version": encoder_version,
+        },
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(path))
+    return _difference(torch_run(network), path, sample)
+
+
+def _difference(run: Run, path: Path, sample: NDArray[np.float32]) -> float:
+    what, distances = run(sample)
+    ours = open_session(path).run(None, {"picture": sample})
+    relative = np.abs(ours[1] - distances) / (1 + distances)
+    difference = float(max(np.abs(ours[0] - what).max(), relative.max()))
+    if difference > PARITY_BOUND:
+        raise ModelError(f"ONNX differs from torch by {difference:.2g}, more than {PARITY_BOUND}")
+    return difference
