@@ -5,9 +5,11 @@ FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 
-# Dependencies first: they change less often than the code, and this layer is the slow one.
+# Dependencies first: they change less often than the code, and this layer is the slow one. With EXTRA=gpu,
+# the extra replaces the two packages that bring the same modules for the processor alone.
+ARG EXTRA=
 COPY pyproject.toml ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /tmp/requirements.txt \
+RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; gpu = 'gpu' in sys.argv; print(*[d for d in project['dependencies'] if not (gpu and d.startswith(('onnxruntime', 'faiss-cpu')))], *(project['optional-dependencies']['gpu'] if gpu else []), sep='\n')" $EXTRA > /tmp/requirements.txt \
     && pip install -r /tmp/requirements.txt
 
 COPY README.md ./

@@ -1,6 +1,7 @@
 """The image and the compose file, as far as they can be checked without an engine."""
 
 import re
+import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
@@ -18,8 +19,10 @@ from stream.topics import load_topics
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
+GPU_FILE = ROOT / "docker-compose.gpu.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ON_GPU: dict[str, dict[str, Any]] = yaml.safe_load(GPU_FILE.read_text())["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
 KAFKA = SERVICES["kafka"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -30,10 +33,11 @@ def use_environment_of(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_the_compose_file_fits_the_published_schema() -> None:
+@pytest.mark.parametrize("file", [COMPOSE_FILE, GPU_FILE], ids=lambda file: file.name)
+def test_the_compose_files_fit_the_published_schema(file: Path) -> None:
     command = ["-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     done = subprocess.run(
-        [sys.executable, *command, COMPOSE_FILE], capture_output=True, text=True, check=False
+        [sys.executable, *command, file], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -136,3 +140,37 @@ def test_the_image_runs_the_command_as_an_ordinary_user() -> None:
     assert last_user == "samesource"
     assert 'ENTRYPOINT ["samesource"]' in DOCKERFILE
     assert re.search(r"^FROM python:3\.11-slim$", DOCKERFILE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("service", ON_GPU)
+def test_a_service_on_a_gpu_asks_for_one_and_uses_it(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_environment_of(service, monkeypatch)
+    assert load_settings().encoder.provider == "cpu"
+    for name, value in ON_GPU[service]["environment"].items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().encoder.provider == "cuda"
+    (device,) = ON_GPU[service]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    # Otherwise an image without the extra would stand in for it.
+    assert ON_GPU[service]["image"] != SERVICES[service]["image"]
+    assert ON_GPU[service]["build"]["args"] == {"EXTRA": "gpu"}
+
+
+def required(extra: str) -> set[str]:
+    """The packages that the image installs, by running the line that lists them."""
+    line = re.search(r'^RUN (python -c ".+") \$EXTRA > ', DOCKERFILE, re.MULTILINE)
+    assert line
+    python = f"{shlex.quote(sys.executable)}{line[1].removeprefix('python')} {extra}"
+    done = subprocess.run(
+        ["sh", "-c", python], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return {re.split(r"[^\w-]", package)[0] for package in done.stdout.splitlines()}
+
+
+def test_the_image_has_no_two_packages_of_one_module() -> None:
+    plain, gpu = required(""), required("gpu")
+    assert plain >= {"onnxruntime", "faiss-cpu", "aiokafka"}
+    assert plain - gpu == {"onnxruntime", "faiss-cpu"}
+    assert gpu - plain >= {"onnxruntime-gpu", "faiss-gpu"}
