@@ -35,6 +35,21 @@ class PastedPair:
 
 
 @dataclass(frozen=True)
+class PairPlan:
+    """What plays in the two videos of a pair, and where one copies the other.
+
+    Attributes:
+        boxes: as in `PastedPair`.
+        reversed: as in `PastedPair`.
+    """
+
+    query: Timeline
+    reference: Timeline
+    boxes: NDArray[np.float32]
+    reversed: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class PairRecipe:
     """How pairs are made; all shares are probabilities.
 
@@ -80,18 +95,32 @@ class PairMaker:
     def pair(self, index: int) -> PastedPair:
         """Make pair `index`."""
         random = np.random.default_rng((self._seed, index))
-        recipe = self._recipe
-        reference = self._timeline(random, random.uniform(20, recipe.longest_seconds), set())
-        met = {number for piece in reference.pieces for number in self._twins[piece.clip]}
-        query, boxes, backward = self._query(random, reference, met)
+        plan = self.plan(random)
+        stored = self._stored_seconds(random, plan.reference)
         return PastedPair(
             similarity=SimilarityMatrix.of(
-                self._sampled(random, query, self._query_seconds(random, query.seconds)),
-                self._sampled(random, reference, self._stored_seconds(random, reference)),
+                self.queried(random, plan.query), self.sampled(random, plan.reference, stored)
             ),
-            boxes=np.array(boxes, np.float32).reshape(-1, 4),
-            reversed=np.array(backward, bool),
+            boxes=plan.boxes,
+            reversed=plan.reversed,
         )
+
+    def plan(self, random: Random) -> PairPlan:
+        """Draw what plays in both videos of a pair."""
+        seconds = random.uniform(20, self._recipe.longest_seconds)
+        reference = self._timeline(random, seconds, set())
+        met = {number for piece in reference.pieces for number in self._twins[piece.clip]}
+        query, boxes, backward = self._query(random, reference, met)
+        return PairPlan(
+            query,
+            reference,
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array(backward, bool),
+        )
+
+    def queried(self, random: Random, query: Timeline) -> FrameDescriptors:
+        """The query's frames, at one of the recipe's distances."""
+        return self.sampled(random, query, self._query_seconds(random, query.seconds))
 
     def _timeline(self, random: Random, seconds: float, without: set[int]) -> Timeline:
         """Clips in a row until `seconds` are full."""
@@ -223,9 +252,10 @@ class PairMaker:
         times = np.unique(np.clip(times, 0, timeline.seconds - 1e-3))
         return (times if len(times) else np.array([0.0])).astype(np.float32)
 
-    def _sampled(
+    def sampled(
         self, random: Random, timeline: Timeline, times: NDArray[np.float32]
     ) -> FrameDescriptors:
+        """Frames of a made video at these times; some of its cuts are missed, some are false."""
         rows, offsets = timeline.describe(self._pool, times, random)
         cuts = timeline.cuts(self._pool)
         kept = cuts[random.random(len(cuts)) > 0.12]

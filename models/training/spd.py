@@ -254,10 +254,11 @@ class SpdTrainer:
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
         self.step += 1
-        self._average()
+        self.average()
         return float(loss.detach())
 
-    def _average(self) -> None:
+    def average(self) -> None:
+        """Move the running mean of the weights a step towards them."""
         keep = min(self.recipe.averaging, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
             ours, theirs = self.mean.state_dict(), self.network.state_dict()

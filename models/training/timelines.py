@@ -46,6 +46,19 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Located:
+    """Frames of the pool.
+
+    Attributes:
+        piece: (N,) number of the piece that plays.
+        frame: (N,) frame of its clip.
+    """
+
+    piece: NDArray[np.intp]
+    frame: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
 class Timeline:
     """Pieces one after the other."""
 
@@ -72,23 +85,31 @@ class Timeline:
             found.extend(begin + inside / piece.speed)
         return np.sort(np.array(found, np.float64))
 
+    def locate(self, pool: list[Footage], times: NDArray[np.float32]) -> Located:
+        """Which frame of the pool is shown at each of the times."""
+        number = np.clip(np.searchsorted(self.starts, times, side="right") - 1, 0, None)
+        number = np.minimum(number, len(self.pieces) - 1)
+        frames = np.empty(len(times), np.intp)
+        for one in np.unique(number).tolist():
+            here, piece = number == one, self.pieces[one]
+            at = piece.source_seconds(times[here].astype(np.float64) - self.starts[one])
+            last = pool[piece.clip].descriptors.shape[1] - 1
+            frames[here] = np.clip(np.rint(at * FRAMES_PER_SECOND), 0, last).astype(np.intp)
+        return Located(number, frames)
+
     def describe(
         self, pool: list[Footage], times: NDArray[np.float32], random: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Unit descriptors (N, D) and score offsets (N,) of the frames shown at `times`."""
-        number = np.clip(np.searchsorted(self.starts, times, side="right") - 1, 0, None)
-        number = np.minimum(number, len(self.pieces) - 1)
+        shown = self.locate(pool, times)
         rows = np.empty((len(times), pool[0].descriptors.shape[2]), np.float32)
         offsets = np.empty(len(times), np.float32)
-        for one in np.unique(number).tolist():
-            here, piece = number == one, self.pieces[one]
-            footage = pool[piece.clip]
-            at = piece.source_seconds(times[here].astype(np.float64) - self.starts[one])
-            frames = np.clip(np.rint(at * FRAMES_PER_SECOND), 0, footage.descriptors.shape[1] - 1)
-            chosen = frames.astype(np.intp)
-            own = footage.descriptors[piece.variant][chosen]  # (n, D)
+        for one in np.unique(shown.piece).tolist():
+            here, piece = shown.piece == one, self.pieces[one]
+            footage, frames = pool[piece.clip], shown.frame[here]
+            own = footage.descriptors[piece.variant][frames]  # (n, D)
             rows[here] = _disturbed(own, piece, pool, random)
-            offsets[here] = footage.score_offsets[piece.variant][chosen]
+            offsets[here] = footage.score_offsets[piece.variant][frames]
         return rows, offsets
 
 
