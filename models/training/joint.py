@@ -6,8 +6,10 @@ into the scores of the frames.
 """
 
 import time
-from dataclasses import asdict, dataclass, field, replace
+import tomllib
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,14 +20,16 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from models.detector.grid import CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_axis
 from models.detector.network import ALIGN
+from models.encode import FrameEncoder
 from models.keyframes.learned import shot_numbers
 from models.keyframes.soft import soft_select
 from models.losses.kept_similarity import kept_similarity
 from models.similarity import FrameDescriptors
-from models.training.keyframes import KeyFrameTrainer, random_spans
-from models.training.keyframes_footage import SeenFootage
+from models.training.descriptor_pool import build_pictures
+from models.training.keyframes import KeyFrameRecipe, KeyFrameTrainer, random_spans
+from models.training.keyframes_footage import SeenFootage, load_seen
 from models.training.pasted_pairs import PairMaker
-from models.training.spd import Batch, SpdRecipe, SpdTrainer, detection_loss
+from models.training.spd import Batch, SpdRecipe, SpdTrainer, detection_loss, split_pool
 
 CANDIDATES_PER_SECOND = 2.0
 
@@ -151,7 +155,7 @@ class JointTrainer:
         ):
             for group in optimiser.param_groups:
                 group["lr"] = rate
-        self.step = 0
+        self.step = detector.step = key_frames.step = 0
         self.curve: list[dict[str, float]] = []
 
     def run(self, pool: list[SeenFootage], minutes: float | None) -> None:
@@ -219,7 +223,7 @@ class JointTrainer:
     def save(self) -> None:
         """Write both networks' checkpoints, in their own folders."""
         for part in (self.key_frames, self.detector):
-            part.curve = part.curve or [{"step": 0, "loss": 0.0}]
+            part.step, part.curve = self.step, self.curve
             part.save()
 
 
@@ -270,6 +274,60 @@ def padded_pictures(pictures: list[Tensor]) -> Tensor:
     return full
 
 
-def recipe_of(recipe: JointRecipe) -> dict[str, object]:
-    """The recipe as plain values, for the checkpoint's reader."""
-    return asdict(recipe)
+def read_joint_recipe(path: Path) -> JointRecipe:
+    """Read a recipe.
+
+    Raises:
+        TypeError: an unknown key.
+    """
+    raw: dict[str, Any] = tomllib.loads(path.read_text())
+    spans = raw.pop("longest_spans", None)
+    if spans is not None:
+        raw["longest_spans"] = tuple(spans)
+    return JointRecipe(**raw)
+
+
+def train_joint(
+    recipe: JointRecipe,
+    data: Path,
+    out: Path,
+    *,
+    key_frames: Path,
+    detector: Path,
+    encoder: FrameEncoder,
+    pictures: Path | None = None,
+    minutes: float | None = None,
+    resume: bool = False,
+) -> JointTrainer:
+    """Train both networks on, from a run of each.
+
+    Args:
+        recipe: what to train and how.
+        data: holds `clips/*.mp4` and, if any, `photos/*.tar`.
+        out: both checkpoints go here.
+        key_frames: the folder of a key-frame run; not changed.
+        detector: the folder of a detector's run; not changed.
+        encoder: makes the descriptors.
+        pictures: decoded footage, made where it is missing; `out/pictures` if None.
+        minutes: stop after so long; the recipe's last step if None.
+        resume: go on from the checkpoints in `out`.
+
+    Returns:
+        The trainer in its last state, saved.
+
+    Raises:
+        FileNotFoundError: no clips, or nothing to start from.
+    """
+    frames = KeyFrameTrainer(KeyFrameRecipe(), out / "keyframes" if resume else key_frames)
+    frames.resume()
+    boxes = SpdTrainer(recipe.detector, out / "spd" if resume else detector)
+    boxes.resume()
+    trainer = JointTrainer(recipe, out, frames, boxes)
+    if resume:
+        trainer.step = boxes.step
+    pictures = pictures or out / "pictures"
+    build_pictures(data, pictures, size=encoder.input_size)
+    pool = load_seen(pictures, encoder)
+    learned = {one.name for one in split_pool([one.footage for one in pool])[0]}
+    trainer.run([one for one in pool if one.footage.name in learned], minutes)
+    return trainer

@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from models.align import Segment
 from models.detector.assignment import assign
 from models.detector.boxes import find_segments
-from models.detector.export import torch_run
+from models.detector.calibrate import calibrate
+from models.detector.export import export_detector, torch_run
 from models.detector.grid import CELL_SECONDS, CHANNELS, lay_out
 from models.detector.network import ALIGN, DetectorConfig, PatternNetwork, place_centres
 from models.detector.refine import Refiner
@@ -41,6 +42,7 @@ Array = NDArray[np.float32]
 
 HELD_OUT_FOLD, FOLDS = 0, 10
 HELD_OUT_SEED = 1_000_003
+CALIBRATION_PAIRS = 600
 
 
 @dataclass(frozen=True)
@@ -297,6 +299,16 @@ class SpdTrainer:
         (self.folder / "curve.json").write_bytes(orjson.dumps(self.curve))
         draw_curve(self.curve, self.folder / "curve.png")
 
+    def start_from(self, folder: Path) -> None:
+        """Begin with the mean weights of another run.
+
+        Raises:
+            FileNotFoundError: it has no checkpoint.
+        """
+        state = torch.load(folder / "checkpoint.pt", map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["mean"])
+        self.mean.load_state_dict(state["mean"])
+
     def resume(self) -> None:
         """Go on from the folder's checkpoint.
 
@@ -356,35 +368,73 @@ def box_of(segment: Segment) -> list[float]:
 
 def train_spd(
     recipe: SpdRecipe,
-    data_dir: Path,
-    out_dir: Path,
-    encoder: FrameEncoder,
+    data: Path,
+    out: Path,
     *,
+    encoder: FrameEncoder,
+    pictures: Path | None = None,
+    start: Path | None = None,
     minutes: float | None = None,
     resume: bool = False,
     device: str = "cpu",
 ) -> SpdTrainer:
-    """Train on a data folder; pictures and descriptors of its clips are kept in `out_dir/pool`.
+    """Train on a data folder.
 
     Args:
         recipe: what to train and how.
-        data_dir: holds `clips/*.mp4` and, if any, `photos/*.tar`.
-        out_dir: the pool, checkpoints and the curve go here.
+        data: holds `clips/*.mp4` and, if any, `photos/*.tar`.
+        out: checkpoints and the curve go here.
         encoder: makes the descriptors.
+        pictures: decoded footage, made where it is missing; `out/pictures` if None.
+        start: a folder with the checkpoint of an earlier run, whose weights this one begins with.
         minutes: stop after so long; the recipe's last step if None.
-        resume: go on from the checkpoint in `out_dir`.
+        resume: go on from the checkpoint in `out`.
         device: a torch device.
 
     Returns:
         The trainer in its last state, saved.
 
     Raises:
-        FileNotFoundError: no clips, or nothing to resume from.
+        FileNotFoundError: no clips, or nothing to start from.
     """
-    trainer = SpdTrainer(recipe, out_dir, device)
+    trainer = SpdTrainer(recipe, out, device)
+    if start is not None:
+        trainer.start_from(start)
     if resume:
         trainer.resume()
-    pool = out_dir / "pool"
-    build_pictures(data_dir, pool, size=encoder.input_size)
-    trainer.run(load_pool(pool, encoder), minutes)
+    pictures = pictures or out / "pictures"
+    build_pictures(data, pictures, size=encoder.input_size)
+    trainer.run(load_pool(pictures, encoder), minutes)
     return trainer
+
+
+def export_spd(run: Path, path: Path, *, encoder: FrameEncoder, pictures: Path) -> dict[str, float]:
+    """Calibrate a run's scores on held-out footage, and write it as ONNX.
+
+    Args:
+        run: a training folder.
+        path: the file to write.
+        encoder: makes the descriptors.
+        pictures: the footage of the run.
+
+    Returns:
+        Figures on the held-out pairs, and `difference`, the largest one to torch.
+
+    Raises:
+        FileNotFoundError: no checkpoint or no footage.
+        ModelError: ONNX differs from torch by more than the bound.
+    """
+    state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
+    network = PatternNetwork(DetectorConfig(**_tuples(state["recipe"]["network"])))
+    network.load_state_dict(state["mean"])
+    network.eval()
+    held = split_pool(load_pool(pictures, encoder))[1]
+    recipe = SpdRecipe(validation_pairs=CALIBRATION_PAIRS)
+    pairs = validation_pairs(held, recipe)
+    figures = held_out_figures(network, pairs)
+    weights = calibrate(torch_run(network), pairs)
+    sample = padded([lay_out(pair.similarity) for pair in pairs[:8]])
+    difference = export_detector(
+        network, path, weights, sample, encoder_version=encoder.model_version
+    )
+    return {**figures, "difference": difference}

@@ -53,3 +53,93 @@ def encoder(
         scenes=None if scenes is None else read_scenes(scenes),
     )
     stdout.print(f"{out}/checkpoint.pt is at step {trainer.step}")
+
+
+@train_app.command("spd")
+def spd(
+    data: Annotated[Path, typer.Option(help="Folder with clips/*.mp4 and, if any, photos/*.tar.")],
+    out: Annotated[Path, typer.Option(help="Checkpoints and the curve go here.")] = Path(
+        "runs/spd"
+    ),
+    recipe: Annotated[Path, typer.Option(help="What to train and how (TOML).")] = Path(
+        "configs/training/spd.toml"
+    ),
+    encoder: Annotated[
+        Path | None, typer.Option(help="Makes the descriptors; the shipped one without.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Decoded footage, made where it is missing.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="The folder of an earlier run to begin with.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
+    device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="More only on cores that are idle.")] = 1,
+) -> None:
+    """Train the pattern detector on pairs that are pasted together from clips."""
+    import torch
+
+    from models.encode import FrameEncoder, default_encoder_path
+    from models.training.spd import read_spd_recipe, train_spd
+
+    torch.set_num_threads(threads)
+    trainer = train_spd(
+        read_spd_recipe(recipe),
+        data,
+        out,
+        encoder=FrameEncoder(encoder or default_encoder_path()),
+        pictures=pictures,
+        start=start,
+        minutes=minutes,
+        resume=resume,
+        device=device,
+    )
+    stdout.print(f"{out}/checkpoint.pt is at step {trainer.step}")
+
+
+@train_app.command("joint")
+def joint(
+    data: Annotated[Path, typer.Option(help="Folder with clips/*.mp4 and, if any, photos/*.tar.")],
+    key_frames: Annotated[Path, typer.Option(help="The folder of a key-frame run.")] = Path(
+        "runs/keyframes"
+    ),
+    detector: Annotated[Path, typer.Option(help="The folder of a detector's run.")] = Path(
+        "runs/spd"
+    ),
+    out: Annotated[Path, typer.Option(help="Both networks' checkpoints go here.")] = Path(
+        "runs/joint"
+    ),
+    recipe: Annotated[Path, typer.Option(help="What to train and how (TOML).")] = Path(
+        "configs/training/joint.toml"
+    ),
+    encoder: Annotated[
+        Path | None, typer.Option(help="Makes the descriptors; the shipped one without.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Decoded footage, made where it is missing.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
+    threads: Annotated[int, typer.Option(help="More only on cores that are idle.")] = 1,
+) -> None:
+    """Train key-frame extractor and pattern detector together, from a run of each."""
+    import torch
+
+    from models.encode import FrameEncoder, default_encoder_path
+    from models.training.joint import read_joint_recipe, train_joint
+
+    torch.set_num_threads(threads)
+    trainer = train_joint(
+        read_joint_recipe(recipe),
+        data,
+        out,
+        key_frames=key_frames,
+        detector=detector,
+        encoder=FrameEncoder(encoder or default_encoder_path()),
+        pictures=pictures,
+        minutes=minutes,
+        resume=resume,
+    )
+    stdout.print(f"{out}/keyframes and {out}/spd are at step {trainer.step}")
