@@ -1,0 +1,290 @@
+"""Everything that needs an NVIDIA GPU, in one call: parity with the CPU, speed, start times, Faiss.
+
+`python -m benchmarks.gpu --json FILE`, with the extra `gpu` installed. Exit status: 0 when all was
+run and agrees with the CPU, 1 when something differs or can't run, 2 when there is no GPU.
+"""
+
+import argparse
+import ctypes
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from rich.console import Console
+
+from models.encode import WEIGHTS
+from models.errors import ModelError
+from models.runtime import Provider, Span, open_session
+from models.runtime.session import describe_inputs
+
+NO_GPU = 2
+LEAST_ROWS = 2
+SIDES = Span(16, 64, 128)
+# Both compute with ten bits of mantissa (CUDA's TF32, TensorRT's half), the latter in more places.
+PARITY: dict[Provider, float] = {"cpu": 1e-6, "cuda": 1e-2, "tensorrt": 3e-2}
+LEAST_SECONDS = 1.0
+NEIGHBOURS = 10
+
+Arrays = list[NDArray[np.float32]]
+
+
+@dataclass
+class NetworkRow:
+    """One network on one provider.
+
+    Attributes:
+        open_seconds: from the file to the first answer; TensorRT builds its engines in it.
+        open_again_seconds: the same with the engines in the cache.
+        difference: from the CPU, the largest of any output, relative where above 1.
+        rows_per_second: by rows in a batch.
+        error: why it did not run.
+    """
+
+    network: str
+    provider: Provider
+    open_seconds: float = 0.0
+    open_again_seconds: float = 0.0
+    difference: float = 0.0
+    rows_per_second: dict[int, float] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ran and agrees with the CPU."""
+        return not self.error and self.difference <= PARITY[self.provider]
+
+
+@dataclass
+class FaissRow:
+    """Exact search on the GPU against the same on the CPU.
+
+    Attributes:
+        same_scores: share of the scores that are equal.
+        cpu_queries_per_second: on all cores.
+        gpu_queries_per_second: with the copies to and from the device.
+        error: why it did not run.
+    """
+
+    rows: int
+    dimension: int
+    same_scores: float = 0.0
+    cpu_queries_per_second: float = 0.0
+    gpu_queries_per_second: float = 0.0
+    error: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Products of codes are whole numbers, so every score must be the same."""
+        return not self.error and self.same_scores == 1.0
+
+
+def gpu_names() -> list[str]:
+    """The GPUs that the driver shows.
+
+    Raises:
+        OSError: there is no driver, or it does not start; the text names it.
+    """
+    driver = ctypes.CDLL("libcuda.so.1")
+    if (status := driver.cuInit(0)) != 0:
+        raise OSError(f"libcuda.so.1 is there, but cuInit fails with CUDA error {status}")
+    count = ctypes.c_int()
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    names = []
+    for at in range(count.value):
+        device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
+        driver.cuDeviceGet(ctypes.byref(device), at)
+        driver.cuDeviceGetName(name, len(name), device)
+        names.append(name.value.decode())
+    if not names:
+        raise OSError("the driver shows no GPU")
+    return names
+
+
+def spans_of(path: Path, most_rows: int) -> dict[str, Span]:
+    """What TensorRT is told of the free dimensions: the first is the batch, others are sides."""
+    return {
+        str(side): Span(LEAST_ROWS, most_rows, most_rows) if at == 0 else SIDES
+        for _, shape in describe_inputs(path)
+        for at, side in enumerate(shape)
+        if not isinstance(side, int)
+    }
+
+
+def feed(session: onnxruntime.InferenceSession, rows: int) -> dict[str, NDArray[Any]]:
+    """Random inputs; bytes come in squares of eight, since pictures are no noise.
+
+    Args:
+        session: whose inputs.
+        rows: the first dimension.
+    """
+    random = np.random.default_rng(rows)
+    inputs: dict[str, NDArray[Any]] = {}
+    for value in session.get_inputs():
+        rest = [side if isinstance(side, int) else SIDES.usual for side in value.shape[1:]]
+        if value.type == "tensor(uint8)":
+            coarse = random.integers(0, 256, (rows, rest[0] // 8, rest[1] // 8, rest[2]))
+            inputs[value.name] = coarse.repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
+        else:
+            inputs[value.name] = random.random((rows, *rest), np.float32)
+    return inputs
+
+
+def largest_difference(found: Arrays, wanted: Arrays) -> float:
+    """The largest difference of any value, relative where the wanted one is above 1.
+
+    Infinite when shapes differ or a value is no number.
+    """
+    worst = 0.0
+    for ours, theirs in zip(found, wanted, strict=True):
+        if ours.shape != theirs.shape or not np.isfinite(ours).all():
+            return float("inf")
+        scale = np.maximum(np.abs(theirs), 1)
+        worst = max(worst, float((np.abs(ours - theirs) / scale).max(initial=0)))
+    return worst
+
+
+def per_second(work: Callable[[], object], rows: int) -> float:
+    """Rows a second of something that does `rows` at a time, after one unmeasured round."""
+    work()
+    start, done = time.perf_counter(), 0
+    while (passed := time.perf_counter() - start) < LEAST_SECONDS:
+        work()
+        done += rows
+    return done / passed
+
+
+def measure_network(
+    path: Path, provider: Provider, batches: list[int], engine_cache: Path, threads: int = 1
+) -> NetworkRow:
+    """Run a network on a provider, and on the CPU for comparison."""
+    row = NetworkRow(path.stem, provider)
+    reference = open_session(path, threads=threads)
+    spans = spans_of(path, max(batches))
+
+    def opened() -> tuple[onnxruntime.InferenceSession, float]:
+        start = time.perf_counter()
+        session = open_session(
+            path, provider=provider, threads=threads, spans=spans, engine_cache=engine_cache
+        )
+        session.run(None, feed(session, max(batches)))
+        return session, time.perf_counter() - start
+
+    try:
+        session, row.open_seconds = opened()
+        del session
+        session, row.open_again_seconds = opened()
+        for rows in batches:
+            inputs = feed(session, rows)
+            found, wanted = session.run(None, inputs), reference.run(None, inputs)
+            row.difference = max(row.difference, largest_difference(found, wanted))
+            row.rows_per_second[rows] = per_second(partial(session.run, None, inputs), rows)
+    except (ModelError, RuntimeError) as error:  # ONNX Runtime's own derive from RuntimeError
+        row.error = str(error)
+    return row
+
+
+def whole_rows(count: int, dimension: int, seed: int) -> NDArray[np.float32]:
+    """Unit rows as int8 codes, (count, dimension) float32 whole numbers from -127 to 127."""
+    rows = np.random.default_rng(seed).standard_normal((count, dimension), np.float32)
+    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.rint(unit * 127).astype(np.float32)
+
+
+def measure_faiss(
+    rows: int, dimension: int, queries: int, to_gpu: Callable[[Any], Any] | None = None
+) -> FaissRow:
+    """Search the same codes with Faiss on both.
+
+    Args:
+        rows: of the library.
+        dimension: of the codes.
+        queries: in one call.
+        to_gpu: moves an index there; Faiss's first GPU when left out.
+    """
+    row = FaissRow(rows, dimension)
+    on_cpu = faiss.IndexFlatIP(dimension)
+    on_cpu.add(whole_rows(rows, dimension, seed=1))
+    asked = whole_rows(queries, dimension, seed=2)
+    try:
+        on_gpu = (to_gpu or _to_first_gpu)(on_cpu)
+        found, wanted = on_gpu.search(asked, NEIGHBOURS)[0], on_cpu.search(asked, NEIGHBOURS)[0]
+        row.same_scores = float((found == wanted).mean())
+        row.cpu_queries_per_second = per_second(lambda: on_cpu.search(asked, NEIGHBOURS), queries)
+        row.gpu_queries_per_second = per_second(lambda: on_gpu.search(asked, NEIGHBOURS), queries)
+    except RuntimeError as error:
+        row.error = str(error)
+    return row
+
+
+def _to_first_gpu(index: Any) -> Any:
+    if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0:
+        raise RuntimeError(
+            f"this Faiss ({faiss.__version__}) has no GPU: install faiss-gpu, not faiss-cpu"
+        )
+    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+
+
+def main() -> int:
+    """Read the arguments, measure, print, and say by the exit status whether all is well."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", type=Path, default=WEIGHTS, help="a folder of *.onnx")
+    parser.add_argument("--batches", type=int, nargs="+", default=[2, 8, 32, 128])
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the Faiss library")
+    parser.add_argument("--threads", type=int, default=4, help="of the CPU that it is compared to")
+    parser.add_argument("--engines", type=Path, help="a folder that keeps the engines")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    console = Console(soft_wrap=True, highlight=False)
+    if min(arguments.batches) < LEAST_ROWS:
+        parser.error(f"--batches {arguments.batches}: expected {LEAST_ROWS} or more")
+    try:
+        names = gpu_names()
+    except OSError as error:
+        console.print(f"no GPU: {error}. Nothing was measured: this is no pass.")
+        return NO_GPU
+    paths = sorted(arguments.networks.glob("*.onnx"))
+    if not paths:
+        parser.error(f"--networks {arguments.networks}: no *.onnx there")
+    console.print(f"{', '.join(names)}; ONNX Runtime {onnxruntime.__version__}")
+    providers: tuple[Provider, ...] = ("cuda", "tensorrt")
+    with tempfile.TemporaryDirectory() as scratch:
+        networks = [
+            measure_network(
+                path,
+                provider,
+                arguments.batches,
+                arguments.engines or Path(scratch),
+                arguments.threads,
+            )
+            for path in paths
+            for provider in providers
+        ]
+    searched = measure_faiss(arguments.rows, 128, 256)
+    measured: list[NetworkRow | FaissRow] = [*networks, searched]
+    for row in measured:
+        console.print("ok    " if row.passed else "FAILED", asdict(row))
+    if arguments.json:
+        report = {
+            "gpus": names,
+            "onnxruntime": onnxruntime.__version__,
+            "faiss": faiss.__version__,
+            "parity_bounds": PARITY,
+            "networks": [{**asdict(row), "passed": row.passed} for row in networks],
+            "faiss_flat": {**asdict(searched), "passed": searched.passed},
+        }
+        arguments.json.write_text(json.dumps(report, indent=2))
+    return 0 if all(row.passed for row in measured) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
