@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,44 @@ class FrameDescription:
 
     def __len__(self) -> int:
         return len(self.descriptors)
+
+
+class Encoder(Protocol):
+    """What turns frames into descriptors, wherever its weights come from. Thread-safe.
+
+    Attributes:
+        model_version: names the weights; travels in every fingerprint and alert.
+        input_size: S, pixels.
+        dimension: D.
+    """
+
+    model_version: str
+    input_size: int
+    dimension: int
+
+    def encode(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Descriptors alone: (N, S, S, 3) uint8 RGB to (N, D) float32 unit rows."""
+        ...
+
+    def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
+        """Descriptors and score offsets of (N, S, S, 3) uint8 RGB, N from 0 on.
+
+        Raises:
+            ValueError: another shape or type.
+        """
+        ...
+
+
+def check_frames(frames: NDArray[np.uint8], size: int) -> None:
+    """Refuse what isn't (N, size, size, 3) uint8.
+
+    Raises:
+        ValueError: says what it is.
+    """
+    if frames.dtype != np.uint8 or frames.shape[1:] != (size, size, 3):
+        raise ValueError(
+            f"{frames.shape = }, {frames.dtype = }, expected (N, {size}, {size}, 3) uint8"
+        )
 
 
 class FrameEncoder:
@@ -104,11 +143,7 @@ class FrameEncoder:
         Raises:
             ValueError: another shape or type.
         """
-        size = self.input_size
-        if frames.dtype != np.uint8 or frames.shape[1:] != (size, size, 3):
-            raise ValueError(
-                f"{frames.shape = }, {frames.dtype = }, expected (N, {size}, {size}, 3) uint8"
-            )
+        check_frames(frames, self.input_size)
         descriptors = np.zeros((len(frames), self.dimension), np.float32)
         score_offsets = np.zeros(len(frames), np.float32)
         for at in range(0, len(frames), self._batch):

@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from models.keyframes.settings import KeyFrameSettings
+from models.outside_encoder import OutsideSettings
 from models.runtime import Provider
 from stream.broker.settings import KafkaSettings
 from stream.decode.settings import DecodeSettings
@@ -28,11 +29,20 @@ CONFIG_VARIABLE = "SAMESOURCE_CONFIG"
 
 
 class EncoderSettings(BaseModel):
-    """The frame encoder: an ONNX file and what runs it. An empty path is the shipped encoder."""
+    """The frame encoder: a file and what runs it.
+
+    Attributes:
+        path: the shipped encoder when left out.
+        outside: what the file expects, if `samesource export encoder` didn't write it.
+        provider: what runs it.
+        threads: of one operator, on the CPU.
+        batch: frames in one run.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: Path | None = None
+    outside: OutsideSettings | None = None
     provider: Provider = "cpu"
     threads: int = Field(default=1, ge=1)
     batch: int = Field(default=32, ge=1)
