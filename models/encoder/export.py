@@ -1,10 +1,10 @@
-"""Writes a trained encoder as ONNX, whitened, and checks it against torch.
+"""Writes a trained encoder as ONNX, whitened and with score offsets, and checks it against torch.
 
-`python -m models.encoder.export --run DIR --data DIR` writes `models/weights/encoder.onnx`.
+`samesource export encoder --help` says how.
 """
 
-import argparse
 import hashlib
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -13,121 +13,130 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from models.encode import FrameEncoder, default_encoder_path
+from models.encode import FrameEncoder
 from models.encoder.network import FrameNetwork
 from models.encoder.onnx_file import store_half, to_onnx
+from models.encoder.score_offsets import ScoredNetwork
+from models.encoder.whitening import fold_whitening
 from models.errors import ModelError
-from models.frames import prepare
-from models.training.encoder import EncoderTrainer, is_held_out, read_recipe
+from models.training.background import BETAS, NEIGHBOURS, background_pictures, choose_offsets
+from models.training.encoder import EncoderRecipe, EncoderTrainer, is_held_out
 from models.training.pictures import load_clips, load_photos
-from models.training.validate import make_task, retrieval
+from models.training.validate import DISTRACTORS, Retrieval, make_task, rank, retrieval
 
 PARITY_BOUND = 2e-3
-SMALLEST_VARIANCE = 1e-6  # of the largest: directions with less are noise
 
 
-def fold_whitening(network: FrameNetwork, frames: NDArray[np.uint8], strength: float = 0.5) -> None:
-    """Fold PCA whitening of the descriptors into the head.
-
-    Jégou and Chum, "Negative evidences and co-occurrences in image retrieval", ECCV 2012: centre,
-    rotate, divide by a power of the standard deviation.
-
-    Args:
-        network: changed in place.
-        frames: (N, S, S, 3) uint8, what the statistics are taken of; N well above D.
-        strength: 0 only centres, 1 whitens fully.
-    """
-    network.eval()
-    with torch.inference_mode():
-        parts = [
-            network.head(
-                network.upper(network.lower(torch.from_numpy(frames[at : at + 128]), 0), 0)
-            )
-            for at in range(0, len(frames), 128)
-        ]
-    rows = torch.cat(parts).to(torch.float64)  # (N, D)
-    scale = rows.norm(dim=1).mean()
-    rows = rows / scale
-    values, vectors = torch.linalg.eigh(torch.cov(rows.T))
-    values = values.clamp(min=SMALLEST_VARIANCE * float(values[-1]))
-    turn = (vectors / values.pow(strength / 2)).T  # (D, D)
-    head = network.head
-    with torch.no_grad():
-        head.bias.copy_(turn @ (head.bias.double() / scale - rows.mean(dim=0)))
-        head.weight.copy_(turn @ (head.weight.double() / scale))
-
-
-def export(network: FrameNetwork, path: Path, sample: NDArray[np.uint8]) -> float:
+def export(network: FrameNetwork | ScoredNetwork, path: Path, sample: NDArray[np.uint8]) -> float:
     """Write ONNX, its weights stored as float16, and compare it with torch.
 
     Args:
-        network: in the state to be shipped.
+        network: in the state to be shipped, with or without score offsets.
         path: the file to write.
         sample: (N, S, S, 3) uint8 frames to compare on.
 
     Returns:
-        The largest absolute difference of a descriptor's value.
+        The largest absolute difference of a descriptor's value or of a score offset.
 
     Raises:
         ModelError: the difference is above the bound.
     """
     network.eval()
-    model = to_onnx(network, "descriptors", sample[:2])
+    scored = network if isinstance(network, ScoredNetwork) else None
+    config = network.network.config if isinstance(network, ScoredNetwork) else network.config
+    outputs = ["descriptors"] if scored is None else ["descriptors", "score_offsets"]
+    model = to_onnx(network, outputs, sample[:2])
     store_half(model)
+    properties = {"input_size": str(config.input_size), "dimension": str(config.dimension)}
+    if scored is not None:
+        properties["score_neighbours"] = str(scored.neighbours)
+        properties["score_beta"] = str(scored.beta)
+        properties["score_background"] = str(len(scored.background))
     weights = b"".join(t.raw_data for t in model.graph.initializer)
+    named = hashlib.sha256(weights + repr(sorted(properties.items())).encode())
+    properties["model_version"] = f"encoder-{named.hexdigest()[:8]}"
     del model.metadata_props[:]
-    onnx.helper.set_model_props(
-        model,
-        {
-            "model_version": f"encoder-{hashlib.sha256(weights).hexdigest()[:8]}",
-            "input_size": str(network.config.input_size),
-            "dimension": str(network.config.dimension),
-        },
-    )
+    onnx.helper.set_model_props(model, properties)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(path))
     with torch.inference_mode():
-        wanted = network(torch.from_numpy(sample)).numpy()
-    difference = float(np.abs(FrameEncoder(path).encode(sample) - wanted).max())
+        found = network(torch.from_numpy(sample))
+    wanted = [found] if scored is None else list(found)
+    made = FrameEncoder(path).describe(sample)
+    difference = max(
+        float(np.abs(ours - theirs.numpy()).max())
+        for ours, theirs in zip((made.descriptors, made.score_offsets), wanted, strict=False)
+    )
     if difference > PARITY_BOUND:
         raise ModelError(f"ONNX differs from torch by {difference:.2g}, more than {PARITY_BOUND}")
     return difference
 
 
-def main() -> None:
-    """Read the arguments, export the run's checkpoint, print what it is worth."""
-    parser = argparse.ArgumentParser(description="Export a trained encoder.")
-    parser.add_argument("--run", type=Path, help="the training folder; ImageNet's trunk without")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=default_encoder_path())
-    parser.add_argument("--recipe", type=Path, default=Path("configs/training/encoder.toml"))
-    parser.add_argument("--whitening", type=float, default=0.5)
-    arguments = parser.parse_args()
-    console = Console()
-    recipe = read_recipe(arguments.recipe)
-    trainer = EncoderTrainer(recipe, arguments.run or Path("runs/export"))
-    if arguments.run:
+def export_run(
+    data: Path,
+    out: Path,
+    *,
+    recipe: EncoderRecipe,
+    run: Path | None,
+    start: Path | None,
+    whitening: float,
+    neighbours: int | None,
+    beta: float | None,
+    console: Console,
+) -> float:
+    """Export a run's checkpoint, or an exported encoder again, and measure it on held-out clips.
+
+    Args:
+        data: folder with `clips/` and `photos/`.
+        out: the file to write.
+        recipe: what the run was trained with.
+        run: the training folder; without it and `start`, the trunk as ImageNet made it.
+        start: an exported encoder.
+        whitening: strength of what is folded into the head; 0 leaves the head as it is.
+        neighbours: k of the score offsets; None tries some on held-out clips.
+        beta: weight of the score offsets; None tries some; 0 writes a file without.
+        console: the figures go here.
+
+    Returns:
+        The largest difference of the file's outputs from torch's.
+
+    Raises:
+        ModelError: the file strays from torch.
+    """
+    trainer = EncoderTrainer(recipe, run or out.parent, start=start)
+    if run is not None:
         trainer.resume()
-    size = recipe.network.input_size
-    clips, photos = load_clips(arguments.data), load_photos(arguments.data)
-    task = make_task(
-        [clip for clip in clips if is_held_out(clip.name)],
-        photos[:800],
-        size=size,
-        query_every=1,
-        looks=3,
-    )
-    console.print("trained", retrieval(task, trainer.encode))
+        console.print(f"{run} is at step {trainer.step}")
+    network, size = trainer.network, recipe.network.input_size
+    clips, photos = load_clips(data), load_photos(data)
+    held = [clip for clip in clips if is_held_out(clip.name)]
     learned = [clip for clip in clips if not is_held_out(clip.name)]
-    frames = [picture for clip in learned for picture in clip.pictures][::3]
-    frames += [photo.pictures[0] for photo in photos[800:4000:2]]
-    fold_whitening(
-        trainer.network, np.stack([prepare(f, size) for f in frames]), arguments.whitening
-    )
-    console.print("whitened", retrieval(task, trainer.encode))
-    difference = export(trainer.network, arguments.out, task.queries[:64])
-    console.print(f"{arguments.out}: largest difference to torch {difference:.2g}")
+    task = make_task(held, photos[:DISTRACTORS] or learned, size=size, query_every=1, looks=3)
+    pictures = background_pictures(learned, photos[DISTRACTORS:], size=size)
+    if whitening > 0:
+        console.print("trained " + _shown(retrieval(task, trainer.encode)))
+        fold_whitening(network, pictures, whitening)
+    console.print(f"whitening {whitening} " + _shown(retrieval(task, trainer.encode)))
+    if beta == 0:
+        difference = export(network, out, task.queries[:64])
+    else:
+        background = trainer.encode(pictures)
+        chosen = choose_offsets(
+            task,
+            trainer.encode,
+            background,
+            neighbours=NEIGHBOURS if neighbours is None else (neighbours,),
+            betas=BETAS if beta is None else (beta,),
+            console=console,
+        )
+        difference = export(ScoredNetwork(network, background, *chosen), out, task.queries[:64])
+    encoder = FrameEncoder(out)
+    figures = rank(task, encoder.describe(task.library), encoder.describe(task.queries))
+    console.print(f"{out} {encoder.model_version} " + _shown(figures))
+    console.print(f"largest difference to torch {difference:.2g}")
+    return difference
 
 
-if __name__ == "__main__":
-    main()
+def _shown(figures: Retrieval) -> str:
+    names = ("recall@1", "µAP", "recall@p90", "wrong 99 %", "right 50 %")
+    return ", ".join(f"{n} {v:.4f}" for n, v in zip(names, astuple(figures), strict=True))

@@ -28,7 +28,7 @@ class FrozenLower:
     def __init__(self, network: FrameNetwork, stages: int, *, threads: int = 2) -> None:
         size = network.config.input_size
         example = np.zeros((2, size, size, 3), np.uint8)
-        model = to_onnx(_Lower(network, stages).eval(), "map", example)
+        model = to_onnx(_Lower(network, stages).eval(), ["map"], example)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(

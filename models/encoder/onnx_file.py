@@ -10,19 +10,19 @@ OPSET = 18
 SMALLEST_HALVED = 1024
 
 
-def to_onnx(module: nn.Module, output: str, example: NDArray[np.uint8]) -> onnx.ModelProto:
+def to_onnx(module: nn.Module, outputs: list[str], example: NDArray[np.uint8]) -> onnx.ModelProto:
     """Trace a module of frames, with any number of them.
 
     Args:
         module: takes (N, S, S, 3) uint8; in evaluation mode.
-        output: the output's name; the input is `frames`.
+        outputs: the outputs' names; the input is `frames`.
         example: (2, S, S, 3) uint8 or more.
     """
     program = torch.onnx.export(
         module,
         (torch.from_numpy(example),),
         input_names=["frames"],
-        output_names=[output],
+        output_names=outputs,
         dynamic_shapes=({0: torch.export.Dim("n", min=1, max=1 << 16)},),
         opset_version=OPSET,
         dynamo=True,

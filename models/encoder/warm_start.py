@@ -36,7 +36,9 @@ def load_exported(network: FrameNetwork, path: Path) -> None:
     if not path.is_file():
         raise ModelFileError(f"no encoder at {path}: name an exported ONNX file")
     weights = {
-        tensor.name.removesuffix(".half"): np.asarray(onnx.numpy_helper.to_array(tensor))
+        tensor.name.removeprefix("network.").removesuffix(".half"): np.asarray(
+            onnx.numpy_helper.to_array(tensor)
+        )
         for tensor in onnx.load(str(path)).graph.initializer
     }
     state = network.state_dict()

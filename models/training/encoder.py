@@ -29,7 +29,7 @@ from models.losses.info_nce import info_nce
 from models.training.curve import draw_curve
 from models.training.pairs import PairBatches, PairConfig
 from models.training.pictures import Source, load_clips, load_photos
-from models.training.validate import RetrievalTask, make_task, retrieval
+from models.training.validate import DISTRACTORS, RetrievalTask, make_task, retrieval
 
 HELD_OUT_ONE_IN = 10
 
@@ -146,10 +146,10 @@ class EncoderTrainer:
         train = [clip for clip in clips if not is_held_out(clip.name)]
         held = [clip for clip in clips if is_held_out(clip.name)]
         size = recipe.network.input_size
-        task = make_task(held, photos[:800] or train, size=size) if held else None
+        task = make_task(held, photos[:DISTRACTORS] or train, size=size) if held else None
         batches = PairBatches(
             train,
-            photos[800:],
+            photos[DISTRACTORS:],
             recipe.pairs,
             size=size,
             seed=recipe.seed,

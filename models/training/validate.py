@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.encode import FrameDescription
 from models.frames import prepare
 from models.training.edits import edited
 from models.training.pictures import Source
 
+DISTRACTORS = 800  # photos kept from training, so that they may stand in the library
+NEVER = -2.0  # below every similarity, also one less score offsets
 Encode = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
@@ -100,22 +103,38 @@ def make_task(
 
 
 def retrieval(task: RetrievalTask, encode: Encode, within: int = 4) -> Retrieval:
-    """Measure an encoder.
-
-    Library frames of the query's own clip that are further off than `within` are left out: a still
-    shot shows the same for longer, and there they are neither right nor wrong.
+    """Measure an encoder without score offsets.
 
     Args:
         task: what to find in what.
         encode: (N, S, S, 3) uint8 to (N, D) float32 unit rows.
         within: how far in time a right answer may be, in half seconds.
     """
-    library, queries = encode(task.library), encode(task.queries)
-    similarity = queries @ library.T  # (Q, N)
+    rows = [encode(frames) for frames in (task.library, task.queries)]
+    library, queries = (FrameDescription(r, np.zeros(len(r), np.float32)) for r in rows)
+    return rank(task, library, queries, within)
+
+
+def rank(
+    task: RetrievalTask, library: FrameDescription, queries: FrameDescription, within: int = 4
+) -> Retrieval:
+    """Measure descriptions of the task's pictures.
+
+    Library frames of the query's own clip that are further off than `within` are left out: a still
+    shot shows the same for longer, and there they are neither right nor wrong.
+
+    Args:
+        task: what to find in what.
+        library: what an encoder says of the task's library.
+        queries: what it says of the task's queries.
+        within: how far in time a right answer may be, in half seconds.
+    """
+    similarity = queries.descriptors @ library.descriptors.T  # (Q, N)
+    similarity -= (queries.score_offsets[:, None] + library.score_offsets[None, :]) / 2
     same = task.query_clip[:, None] == task.library_clip[None, :]
     near = np.abs(task.query_index[:, None] - task.library_index[None, :]) <= within
     right = same & near
-    similarity = np.where(same & ~near, -1.0, similarity)
+    similarity = np.where(same & ~near, NEVER, similarity)
     nearest = similarity.argmax(axis=1)
     rows = np.arange(len(queries))
     hit, score = right[rows, nearest], similarity[rows, nearest]
@@ -126,6 +145,6 @@ def retrieval(task: RetrievalTask, encode: Encode, within: int = 4) -> Retrieval
         recall_at_1=float(hit.mean()),
         average_precision=float((precision * hit[order]).sum() / len(hit)),
         recall_at_p90=float(hit[order][: good[-1] + 1].sum() / len(hit)) if len(good) else 0.0,
-        negative_99=float(np.quantile(np.where(same, -1.0, similarity).max(axis=1), 0.99)),
-        positive_50=float(np.median(np.where(right, similarity, -1.0).max(axis=1))),
+        negative_99=float(np.quantile(np.where(same, NEVER, similarity).max(axis=1), 0.99)),
+        positive_50=float(np.median(np.where(right, similarity, NEVER).max(axis=1))),
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
-from stream.cli import broker, demo, evaluate, outcomes, submit, topics, worker
+from stream.cli import broker, demo, evaluate, export, outcomes, submit, topics, train, worker
 from stream.cli.config import config_app
 from stream.cli.console import stderr
 
@@ -33,6 +33,8 @@ app.add_typer(topics.topics_app, name="topics")
 app.add_typer(broker.broker_app, name="broker")
 app.add_typer(config_app, name="config")
 app.add_typer(evaluate.evaluate_app, name="evaluate")
+app.add_typer(train.train_app, name="train")
+app.add_typer(export.export_app, name="export")
 app.command("demo")(demo.demo)
 app.command("submit")(submit.submit)
 app.command("alerts")(outcomes.alerts)

