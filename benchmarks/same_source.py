@@ -1,0 +1,150 @@
+"""One run, one table: what is found, and what it costs, for every choice of frames and aligner.
+
+    python -m benchmarks.same_source SET [--json FILE] [--plots FOLDER] [--rows TEXT]
+        [--spd-weights NAME=PATH]...
+
+Decodes each video once and describes each frame once; every row then goes through the library's
+own steps. Least scores are those that `benchmarks/least_scores.py` chose on other sets.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from benchmarks.decode_costs import DecodeCosts, decode_costs
+from benchmarks.least_scores import CHOSEN, read_least_scores, weights_of
+from benchmarks.library_run import align_set, search_set
+from benchmarks.same_source_figures import Figures, Target, figures_of, targets_of
+from benchmarks.same_source_plots import write_plots
+from benchmarks.same_source_rows import KeyFrames, Row, rows_of
+from benchmarks.same_source_tables import (
+    cost_table,
+    edit_table,
+    machine,
+    main_table,
+    target_table,
+)
+from benchmarks.set_frames import SetFrames, read_set_frames
+from models.errors import ModelError
+from stream.errors import SettingsError
+from stream.settings import Settings, load_settings
+
+
+def run(
+    frames: SetFrames,
+    settings: Settings,
+    wanted: str,
+    weights: dict[str, Path],
+    least_scores: dict[str, float],
+    console: Console,
+) -> tuple[list[Figures], DecodeCosts]:
+    """All rows whose name holds the wanted text."""
+    key_frames = KeyFrames(settings.key_frames)
+    rows = [row for row in rows_of(frames, key_frames, weights) if wanted in row.name]
+    if not rows:
+        raise SettingsError(f"--rows {wanted!r} is in no row's name")
+    decoding = decode_costs(frames.videos, settings, frames.videos[0].frames.shape[1])
+    searched: dict[str, Any] = {}
+    found = []
+    for row in rows:
+        name = row.sampling.name
+        if name not in searched:
+            searched[name] = search_set(
+                frames, row.sampling.choose, settings.library, row.sampling.descriptor
+            )
+        aligner = row.make()
+        warm = searched[name].candidates[:1]
+        for candidate in warm:  # the first call of a network or of numpy's is slow
+            aligner.align(candidate.similarity)
+        found.append(
+            figures_of(
+                row, frames, searched[name], align_set(searched[name], aligner),
+                least_score=_least_score(row, least_scores, settings),
+                decoding=decoding,
+                select_cpu_seconds=_select_seconds(row, key_frames),
+            )
+        )  # fmt: skip
+        console.print(f"{row.name}: F1 {100 * found[-1].f1:.1f}")
+    return found, decoding
+
+
+def _least_score(row: Row, least_scores: dict[str, float], settings: Settings) -> float:
+    return least_scores.get(row.name, settings.library.least_score)
+
+
+def _select_seconds(row: Row, key_frames: KeyFrames) -> float:
+    if not row.sampling.dense_decoding:
+        return 0.0
+    density = row.sampling.name.removeprefix("key frames").strip(", /h")
+    chosen = float(density) if density else key_frames.settings.frames_per_hour
+    return key_frames.cpu_seconds.get(chosen, 0.0)
+
+
+def report_of(
+    frames: SetFrames,
+    figures: list[Figures],
+    targets: list[Target],
+    decoding: DecodeCosts,
+    wall_seconds: float,
+) -> dict[str, Any]:
+    """All figures as plain values."""
+    return {
+        "machine": machine(),
+        "model_version": frames.model_version,
+        "video_hours": frames.video_hours,
+        "videos": len(frames.videos),
+        "unanswered": frames.unanswered,
+        "wall_seconds": wall_seconds,
+        "decode_cpu_seconds_per_hour": {
+            "candidates": decoding.candidates,
+            "one_a_second": decoding.one_a_second,
+            "everything": decoding.everything,
+        },
+        "encode_frame_seconds": frames.encode_frame_seconds,
+        "rows": [one.to_json() for one in figures],
+        "targets": [
+            {"name": one.name, "value": one.value, "target": one.target, "further": one.further,
+             "unit": one.unit, "reached": one.reached}
+            for one in targets
+        ],
+    }  # fmt: skip
+
+
+def main(
+    dataset: Annotated[Path, typer.Argument(help="references/, queries/, pairs.csv, labels.json")],
+    json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write the curves into this folder.")] = None,
+    rows: Annotated[str, typer.Option(help="Only rows with this in their name.")] = "",
+    spd_weights: Annotated[list[str] | None, typer.Option(help="NAME=PATH of a detector.")] = None,
+    least_scores: Annotated[Path, typer.Option(help="Of `benchmarks.least_scores`.")] = CHOSEN,
+    kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
+) -> None:
+    """Measure every choice of frames and aligner on a labelled set."""
+    console, settings, before = Console(), load_settings(), time.perf_counter()
+    try:
+        weights, chosen = weights_of(spd_weights or []), read_least_scores(least_scores)
+        frames = read_set_frames(dataset, settings, kept, console)
+        figures, decoding = run(frames, settings, rows, weights, chosen, console)
+    except (ModelError, SettingsError) as error:
+        console.print(f"error: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+    dimension = frames.videos[0].codes.shape[1]
+    targets = targets_of(figures, decoding, dimension)
+    wall = time.perf_counter() - before
+    edits = edit_table(figures)
+    title = f"{dataset.name}, {frames.model_version}, {frames.video_hours:.2f} video-hours"
+    console.print(main_table(figures, title), cost_table(figures), *([edits] if edits else []))
+    console.print(target_table(targets), f"{wall:.0f} seconds in all")
+    if json is not None:
+        report = report_of(frames, figures, targets, decoding, wall)
+        json.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    if plots is not None:
+        console.print(*write_plots(figures, plots))
+
+
+if __name__ == "__main__":
+    typer.run(main)

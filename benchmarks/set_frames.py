@@ -1,0 +1,246 @@
+"""A labelled set, decoded once and every candidate frame described once, kept between runs.
+
+Serves `same_source` and `tune_aligners`, which look at one set through many choices of frames.
+Uses the service's decoder and encoder; what is chosen, stored and searched is the caller's.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from models.encode import FrameEncoder, default_encoder_path
+from models.frames import is_blank
+from models.select import CandidateFrames
+from stream.copy_set import CopySet, read_copy_set
+from stream.decode.decoder import Decoder
+from stream.describe import FrameDescriber
+from stream.errors import RejectedError
+from stream.events import Role
+from stream.packed import quantise
+from stream.settings import Settings
+
+PDQ_BITS = 256
+
+
+@dataclass(frozen=True)
+class VideoFrames:
+    """One video's candidate frames and what each encoder says of them.
+
+    Attributes:
+        role: `reference`, or `upload` for a query.
+        frames: (N, S, S, 3) uint8 RGB, prepared; mapped from disk.
+        seconds: (N,) float32, ascending; repeats are among them.
+        duration_seconds: length of the video.
+        cut_seconds: (C,) float32, where shots begin.
+        blank: (N,) which frames show nothing.
+        codes: (N, D) int8, unit descriptors times 127.
+        offsets: (N,) int8, score offsets times 127.
+        hashes: (N, 256) int8, PDQ bits as -1 and 1; zero columns where it isn't installed.
+        qualities: (N,) int64, of the hashes, 0 to 100.
+        decode_cpu_seconds: of the decoder's child, for these frames.
+    """
+
+    video_id: str
+    role: Role
+    path: Path
+    frames: NDArray[np.uint8]
+    seconds: NDArray[np.float32]
+    duration_seconds: float
+    cut_seconds: NDArray[np.float32]
+    blank: NDArray[np.bool_]
+    codes: NDArray[np.int8]
+    offsets: NDArray[np.int8]
+    hashes: NDArray[np.int8]
+    qualities: NDArray[np.int64]
+    decode_cpu_seconds: float
+
+    def candidates(self) -> CandidateFrames:
+        """As a key-frame selector takes them."""
+        return CandidateFrames(
+            self.frames,
+            self.seconds,
+            self.duration_seconds,
+            cut_seconds=self.cut_seconds,
+            descriptors=self.codes.astype(np.float32) / 127,
+        )
+
+
+@dataclass(frozen=True)
+class SetFrames:
+    """All videos of a set.
+
+    Attributes:
+        videos: references first, each half in order of the id.
+        unanswered: why there are no frames, by video id.
+        model_version: of the encoder.
+        encode_frame_seconds: CPU seconds of this process for one frame, measured when the frames
+            were described.
+        hash_frame_seconds: as `encode_frame_seconds`, of a PDQ hash.
+    """
+
+    copies: CopySet
+    videos: list[VideoFrames]
+    unanswered: dict[str, str]
+    model_version: str
+    encode_frame_seconds: float
+    hash_frame_seconds: float
+
+    @property
+    def video_hours(self) -> float:
+        """Length of all videos."""
+        return sum(video.duration_seconds for video in self.videos) / 3600
+
+
+def read_set_frames(folder: Path, settings: Settings, kept: Path, console: Console) -> SetFrames:
+    """Decode and describe every video of a set.
+
+    Args:
+        folder: as `stream.copy_set` reads it.
+        settings: of the service.
+        kept: where frames and descriptors lie between runs; made anew when the file, the
+            decoder's settings or the encoder has changed.
+        console: for the progress bar.
+
+    Raises:
+        SettingsError: the set is incomplete.
+        ModelFileError: the encoder can't be used.
+    """
+    copies = read_copy_set(folder)
+    encoder = FrameEncoder(
+        settings.encoder.path or default_encoder_path(),
+        provider=settings.encoder.provider,
+        threads=settings.encoder.threads,
+        batch=settings.encoder.batch,
+    )
+    # Exact repeats stay: a uniform row stores them, and a selector leaves them out by itself.
+    decode = settings.decode.model_copy(update={"repeat_gap_seconds": 0.0})
+    describer = _Describer(encoder, settings.encoder.batch)
+    videos, unanswered = [], {}
+    with Decoder(decode, encoder.input_size) as decoder:
+        for video_id, path, role in track(
+            list(_files(copies)), "frames", console=console, transient=True
+        ):
+            place = kept / _name(path, encoder.input_size, decode.model_dump_json())
+            try:
+                decoded = _decoded(decoder, path, place)
+            except RejectedError as error:
+                unanswered[video_id] = f"{error.code}: {error}"
+                continue
+            videos.append(describer.describe(video_id, role, path, place, decoded))
+    return SetFrames(
+        copies,
+        videos,
+        unanswered,
+        encoder.model_version,
+        describer.seconds_each("encoder"),
+        describer.seconds_each("pdq"),
+    )
+
+
+def _files(copies: CopySet) -> Iterator[tuple[str, Path, Role]]:
+    for video_id, path in copies.references.items():
+        yield video_id, path, "reference"
+    for video_id, path in copies.queries.items():
+        yield video_id, path, "upload"
+
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+def _decoded(decoder: Decoder, path: Path, place: Path) -> Arrays:
+    """What the decoder gives, from disk where it lies there."""
+    file, frames = place.with_suffix(".npz"), place.with_suffix(".npy")
+    if not (file.exists() and frames.exists()):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with decoder.decode(path) as video:
+            np.save(frames, video.frames)
+            np.savez(
+                file,
+                seconds=video.seconds,
+                duration_seconds=np.float64(video.duration_seconds),
+                cut_seconds=video.cut_seconds,
+                blank=np.array([is_blank(frame) for frame in video.frames]),
+                decode_cpu_seconds=np.float64(video.decode_cpu_seconds),
+            )
+    return {**np.load(file), "frames": np.load(frames, mmap_mode="r")}
+
+
+class _Describer:
+    """Descriptors and hashes of all frames, and what one costs."""
+
+    def __init__(self, encoder: FrameEncoder, batch: int) -> None:
+        self._encoder, self._describer = encoder, FrameDescriber(encoder, batch)
+        self._costs: dict[str, list[float]] = {"encoder": [], "pdq": []}
+
+    def describe(
+        self, video_id: str, role: Role, path: Path, place: Path, decoded: Arrays
+    ) -> VideoFrames:
+        """Add what the encoder and PDQ say of the frames."""
+        frames = np.asarray(decoded.pop("frames"), np.uint8)
+        file = place.with_name(f"{place.name}-{self._encoder.model_version}.npz")
+        ours = self._kept(file, "encoder", len(frames), lambda: self._encoded(frames))
+        theirs = self._kept(
+            place.with_name(f"{place.name}-pdq.npz"), "pdq", len(frames), lambda: _hashed(frames)
+        )
+        return VideoFrames(
+            video_id=video_id,
+            role=role,
+            path=path,
+            frames=frames,
+            seconds=np.asarray(decoded["seconds"], np.float32),
+            duration_seconds=float(decoded["duration_seconds"]),
+            cut_seconds=np.asarray(decoded["cut_seconds"], np.float32),
+            blank=np.asarray(decoded["blank"], np.bool_),
+            codes=np.asarray(ours["codes"], np.int8),
+            offsets=np.asarray(ours["offsets"], np.int8),
+            hashes=np.asarray(theirs["hashes"], np.int8),
+            qualities=np.asarray(theirs["qualities"], np.int64),
+            decode_cpu_seconds=float(decoded["decode_cpu_seconds"]),
+        )
+
+    def seconds_each(self, kind: str) -> float:
+        """CPU seconds of one frame: the median video, so that a busy moment doesn't count."""
+        return float(np.median(self._costs[kind])) if self._costs[kind] else 0.0
+
+    def _encoded(self, frames: NDArray[np.uint8]) -> Arrays:
+        made = self._describer.describe(frames, np.arange(len(frames)))
+        return {"codes": quantise(made.descriptors), "offsets": quantise(made.score_offsets)}
+
+    def _kept(self, file: Path, kind: str, frames: int, make: Callable[[], Arrays]) -> Arrays:
+        if not file.exists():
+            before = time.process_time()
+            arrays = make()
+            spent = np.float64((time.process_time() - before) / frames)
+            np.savez(file, **{**arrays, "frame_seconds": spent})
+        found: Arrays = dict(np.load(file))
+        self._costs[kind].append(float(found["frame_seconds"]))
+        return found
+
+
+def _hashed(frames: NDArray[np.uint8]) -> Arrays:
+    """PDQ hashes of the prepared frames: borders are cut, which helps it."""
+    try:
+        import pdqhash
+    except ImportError:
+        empty = np.empty((len(frames), 0), np.int8)
+        return {"hashes": empty, "qualities": np.zeros(len(frames), np.int64)}
+    found = [pdqhash.compute(np.ascontiguousarray(frame)) for frame in frames]
+    bits = np.array([bits for bits, _ in found]).reshape(len(frames), PDQ_BITS)
+    return {
+        "hashes": (2 * bits - 1).astype(np.int8),
+        "qualities": np.array([quality for _, quality in found], np.int64),
+    }
+
+
+def _name(path: Path, size: int, decode: str) -> str:
+    """A file name that changes with whatever the frames depend on."""
+    stat = path.stat()
+    parts = (str(path.resolve()), str(stat.st_size), str(stat.st_mtime_ns), str(size), decode)
+    return f"{path.stem}-{hashlib.blake2b(chr(10).join(parts).encode(), digest_size=8).hexdigest()}"

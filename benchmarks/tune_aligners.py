@@ -1,0 +1,298 @@
+"""Chooses the settings of the aligners on labelled sets that nobody is judged by.
+
+    python -m benchmarks.tune_aligners SET... [--aligner NAME]... [--trials 40] [--json FILE]
+
+Random settings, then one step at a time from the best of them, by the VCSL F1 over the candidates
+and the labelled pairs, at the best least score. Make the sets with `benchmarks/made_copies.py`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.frame_choices import Choice, Descriptor, even
+from benchmarks.library_run import Aligned, Searched, align_set, right_boxes, search_set
+from benchmarks.set_frames import SetFrames, VideoFrames, read_set_frames
+from models.align import Aligner
+from models.aligners.dynamic_programming import (
+    DynamicProgrammingAligner,
+    DynamicProgrammingSettings,
+)
+from models.aligners.dynamic_time_warping import (
+    DynamicTimeWarpingAligner,
+    DynamicTimeWarpingSettings,
+)
+from models.aligners.hough_voting import HoughVotingAligner, HoughVotingSettings
+from models.aligners.temporal_network import TemporalNetworkAligner, TemporalNetworkSettings
+from models.metrics import ScoredBox, score_pairs
+from stream.settings import load_settings
+
+LEAST_SCORES = tuple(twentieth / 20 for twentieth in range(1, 20))
+RIGHT_OVERLAP = 0.3
+PLAIN = (0.0, 0.0, 1.0)  # the score's logit is then the similarity
+NEWTON_STEPS = 20
+RIDGE = 0.05
+
+Values = dict[str, Any]
+Grid = dict[str, Sequence[Any]]
+ONE_PACE, PACES = (1.0,), (1.0, 0.5, 0.75, 1.25, 1.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is tried of one aligner; `sure` is fitted, not tried."""
+
+    make: Callable[[Values], Aligner]
+    grid: Grid
+    fitted: bool = True
+
+
+SIMILARITIES = tuple(twentieth / 20 for twentieth in range(2, 15))
+BACKGROUNDS = (0.0, 0.25, 0.5, 0.75)
+SPACES = {
+    "hough_voting": Space(
+        lambda values: HoughVotingAligner(HoughVotingSettings(**values)),
+        {
+            "background": BACKGROUNDS,
+            "least": SIMILARITIES,
+            "top": (3, 5, 10, 20),
+            "bin_seconds": (1.0, 1.5, 2.0, 3.0, 4.0),
+            "paces": (ONE_PACE, PACES),
+            "pace_doubt": (0.0, 0.1, 0.2),
+            "gap_seconds": (2.0, 4.0, 6.0, 9.0),
+            "votes": (0.5, 1.0, 1.5, 2.0, 3.0),
+            "similarity": SIMILARITIES,
+        },
+    ),
+    "dynamic_programming": Space(
+        lambda values: DynamicProgrammingAligner(DynamicProgrammingSettings(**values)),
+        {
+            "cell_seconds": (0.5, 1.0),
+            "background": BACKGROUNDS,
+            "floor": SIMILARITIES,
+            "gap_seconds": (1.0, 2.0, 4.0, 6.0, 9.0),
+            "straight_seconds": (2.0, 3.0, 5.0, 10.0),
+            "similarity": SIMILARITIES,
+            "shortest_seconds": (1.5, 2.0, 3.0, 5.0),
+        },
+    ),
+    "dynamic_time_warping": Space(
+        lambda values: DynamicTimeWarpingAligner(DynamicTimeWarpingSettings(**values)),
+        {
+            "cell_seconds": (0.5, 1.0),
+            "background": BACKGROUNDS,
+            "least": SIMILARITIES,
+            "discontinuity_seconds": (1.0, 2.0, 3.0, 4.0, 6.0, 9.0),
+            "similarity": SIMILARITIES,
+            "shortest_seconds": (1.5, 2.0, 3.0, 5.0),
+        },
+    ),
+    "temporal_network": Space(
+        lambda values: TemporalNetworkAligner(TemporalNetworkSettings(**values)),
+        {
+            "background": (0.0, 0.15, 0.26, 0.4),
+            "floor": (0.15, 0.2, 0.26, 0.32, 0.4, 0.5),
+            "step_seconds": (4.0, 7.0, 10.0),
+            "gap_cost": (0.05, 0.118, 0.2, 0.3),
+            "slack_seconds": (0.25, 0.5, 0.75),
+            "total": (0.5, 0.76, 1.0, 1.5, 2.0),
+            "evidence": (0.25, 0.3, 0.37, 0.45, 0.55, 0.65),
+            "shortest_seconds": (1.5, 2.0, 3.0),
+        },
+        fitted=False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One set with one choice of frames."""
+
+    name: str
+    frames: SetFrames
+    searched: Searched
+
+    @property
+    def pairs(self) -> list[str]:
+        """The candidates and the labelled pairs: all others can't go wrong."""
+        seen = {one.pair for one in self.searched.candidates if one.known}
+        return sorted(seen | self.frames.copies.labels.keys())
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings and how well they do.
+
+    Attributes:
+        f1: mean over the runs, at `least_score`.
+        by_run: at `least_score`.
+    """
+
+    values: Values
+    f1: float
+    least_score: float
+    by_run: dict[str, float]
+    cpu_seconds: float
+
+
+def choices_of(descriptor: Descriptor) -> dict[str, Callable[[VideoFrames], Choice]]:
+    """What is stored and searched, by name: dense libraries and sparse ones alike."""
+
+    def both(video: VideoFrames) -> Choice:
+        return Choice(even(video, 1.0), even(video, 1.0))
+
+    def sparse(video: VideoFrames) -> Choice:
+        return Choice(even(video, 4.0), even(video, 1.0))
+
+    return {"every 1 s": both} if descriptor == "pdq" else {"every 1 s": both, "every 4 s": sparse}
+
+
+def fit(features: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, ...]:
+    """Weights of a logistic regression, by Newton's method, with a slight pull towards 0.
+
+    Args:
+        features: (N, F), the first one 1.
+        right: (N,).
+    """
+    weights = np.zeros(features.shape[1])
+    ridge = RIDGE * np.diag([0.0, *[1.0] * (features.shape[1] - 1)])
+    for _ in range(NEWTON_STEPS):
+        sure = 1 / (1 + np.exp(-np.clip(features @ weights, -30, 30)))
+        slope = features.T @ (right - sure) - ridge @ weights
+        curve = (features * (sure * (1 - sure))[:, None]).T @ features + ridge
+        weights = weights + np.linalg.solve(curve + 1e-6 * np.eye(len(weights)), slope)
+        weights = weights.clip(-50, 50)
+    return tuple(round(float(weight), 2) for weight in weights)
+
+
+def features_of(boxes: Sequence[ScoredBox]) -> NDArray[np.float64]:
+    """What `confidence` looks at, (N, 3), of boxes whose score is that of `PLAIN`."""
+    rows = []
+    for one in boxes:
+        start, reference_start, end, reference_end = one.box
+        shorter = max(min(end - start, reference_end - reference_start), 1e-3)
+        rows.append((1.0, math.log(shorter), math.log(one.score / (1 - one.score))))
+    return np.array(rows).reshape(-1, 3)
+
+
+def attempt(space: Space, values: Values, runs: Sequence[Run]) -> Trial:
+    """Align all runs, fit the score, take the best least score."""
+    tried = {**values, "sure": PLAIN} if space.fitted else values
+    aligner = space.make(tried)
+    aligned = [align_set(run.searched, aligner, known_only=True) for run in runs]
+    if space.fitted:
+        sure, aligned = _with_fitted_score(aligned, runs)
+        values = {**values, "sure": sure}
+    found = [
+        [
+            score_pairs(one.at(least), run.frames.copies.labels, run.pairs).f1
+            for least in LEAST_SCORES
+        ]
+        for one, run in zip(aligned, runs, strict=True)
+    ]
+    mean = np.mean(found, axis=0)
+    best = int(mean.argmax())
+    by_run = {run.name: scores[best] for run, scores in zip(runs, found, strict=True)}
+    cpu = sum(one.cpu_seconds for one in aligned)
+    return Trial(values, float(mean[best]), LEAST_SCORES[best], by_run, cpu)
+
+
+def _with_fitted_score(
+    aligned: Sequence[Aligned], runs: Sequence[Run]
+) -> tuple[tuple[float, ...], list[Aligned]]:
+    features = [features_of(one.boxes) for one in aligned]
+    right = [
+        right_boxes(one.boxes, run.frames, RIGHT_OVERLAP)
+        for one, run in zip(aligned, runs, strict=True)
+    ]
+    sure = fit(np.concatenate(features), np.concatenate(right))
+    scored = []
+    for one, rows in zip(aligned, features, strict=True):
+        scores = 1 / (1 + np.exp(-np.clip(rows @ np.array(sure), -50, 50)))
+        boxes = [
+            ScoredBox(box.pair, box.box, float(score))
+            for box, score in zip(one.boxes, scores, strict=True)
+        ]
+        scored.append(Aligned(boxes, one.pairs, one.cpu_seconds))
+    return sure, scored
+
+
+def search(space: Space, runs: Sequence[Run], trials: int, random: Random) -> Trial:
+    """Random settings, then single steps along the grid from the best, until none is better."""
+    best: Trial | None = None
+    for _ in range(trials):
+        drawn = {name: random.choice(values) for name, values in space.grid.items()}
+        best = _better(best, attempt(space, drawn, runs))
+    assert best is not None
+    improved = True
+    while improved:
+        improved = False
+        names = list(space.grid)
+        random.shuffle(names)
+        for name in names:
+            values = space.grid[name]
+            place = values.index(best.values[name])
+            for step in (-1, 1):
+                if 0 <= place + step < len(values):
+                    drawn = {key: best.values[key] for key in space.grid}
+                    found = attempt(space, {**drawn, name: values[place + step]}, runs)
+                    if found.f1 > best.f1 + 1e-4:
+                        best, improved = found, True
+                        break
+    return best
+
+
+def _better(best: Trial | None, found: Trial) -> Trial:
+    return found if best is None or found.f1 > best.f1 else best
+
+
+def main(
+    sets: Annotated[list[Path], typer.Argument(help="Labelled sets of training footage.")],
+    aligner: Annotated[list[str] | None, typer.Option(help="By default all.")] = None,
+    descriptor: Annotated[str, typer.Option(help="encoder or pdq.")] = "encoder",
+    trials: Annotated[int, typer.Option(min=1, help="Random settings of each.")] = 40,
+    seed: Annotated[int, typer.Option()] = 1,
+    kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
+    json: Annotated[Path | None, typer.Option(help="Write the settings here.")] = None,
+) -> None:
+    """Choose the aligners' settings."""
+    console, settings = Console(), load_settings()
+    kind: Descriptor = "pdq" if descriptor == "pdq" else "encoder"
+    runs = []
+    for folder in sets:
+        frames = read_set_frames(folder, settings, kept, console)
+        for name, choose in choices_of(kind).items():
+            searched = search_set(frames, choose, settings.library, kind)
+            runs.append(Run(f"{folder.name}, {name}", frames, searched))
+            console.print(f"{runs[-1].name}: {len(runs[-1].pairs)} pairs")
+    table = Table("aligner", "F1", "least score", *(run.name for run in runs), "CPU s")
+    report = {}
+    for name in aligner or list(SPACES):
+        before = time.process_time()
+        best = search(SPACES[name], runs, trials, Random(seed))
+        by_run = (f"{best.by_run[run.name]:.3f}" for run in runs)
+        spent = time.process_time() - before
+        table.add_row(name, f"{best.f1:.3f}", f"{best.least_score:.2f}", *by_run, f"{spent:.0f}")
+        console.print(name, best.values, f"F1 {best.f1:.4f} at {best.least_score}")
+        report[name] = {
+            "settings": best.values, "f1": best.f1, "least_score": best.least_score,
+            "by_run": best.by_run, "descriptor": kind,
+        }  # fmt: skip
+        if json is not None:
+            json.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
