@@ -239,6 +239,8 @@ def _decode(stream: VideoStream, packet: object, counts: _Counts) -> list[VideoF
     except av.error.FFmpegError:
         counts.broken += 1
         return []
+    for frame in frames:
+        frame.time_base = stream.time_base  # frames that a flush brings out have none
     counts.frames += len(frames)
     return frames
 
