@@ -1,0 +1,166 @@
+"""Opens a network on the provider that was asked for, or says what is missing."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import onnxruntime
+
+from models.errors import ModelFileError, ProviderError
+from models.runtime.providers import (
+    PROVIDERS,
+    Input,
+    Options,
+    Provider,
+    Span,
+    cuda_options,
+    tensorrt_options,
+)
+
+# Arithmetic on shapes stays on the CPU by ONNX Runtime's own choice; these are the work itself.
+WORK = {
+    "Attention",
+    "BatchNormalization",
+    "Conv",
+    "ConvTranspose",
+    "Einsum",
+    "FusedConv",
+    "FusedGemm",
+    "FusedMatMul",
+    "Gemm",
+    "GlobalAveragePool",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "MatMul",
+    "QLinearConv",
+    "QLinearMatMul",
+    "Resize",
+    "Softmax",
+}
+RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
+
+
+def open_session(
+    path: Path,
+    *,
+    provider: Provider = "cpu",
+    threads: int = 1,
+    spans: Mapping[str, Span] | None = None,
+    engine_cache: Path | None = None,
+) -> onnxruntime.InferenceSession:
+    """Load a network.
+
+    TensorRT leaves nodes that it can't run to CUDA. Neither leaves the network's work to the CPU.
+
+    Args:
+        path: an ONNX file.
+        provider: what runs it.
+        threads: of one operator, on the CPU.
+        spans: of the free dimensions, by name; TensorRT needs all of them.
+        engine_cache: where TensorRT keeps engines and timings; it builds anew when left out.
+
+    Raises:
+        ModelFileError: no such file, or not a readable network.
+        ProviderError: the provider's libraries or its device are missing; the text names it.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"no network at {path}: name an ONNX file")
+    if provider not in PROVIDERS:
+        raise ProviderError(f"{provider = }, expected one of {', '.join(PROVIDERS)}")
+    available = onnxruntime.get_available_providers()
+    if PROVIDERS[provider] not in available:
+        raise ProviderError(
+            f"{provider} was asked for, but this onnxruntime has only {', '.join(available)}: "
+            "install the extra `gpu` on a machine with an NVIDIA GPU, or ask for cpu"
+        )
+    if provider != "cpu":  # finds the CUDA and cuDNN that pip installed
+        onnxruntime.preload_dlls()
+    session = _open(path, _told(path, provider, spans or {}, engine_cache), provider, threads)
+    session.disable_fallback()
+    _check_what_runs(session, path, provider)
+    return session
+
+
+def describe_inputs(path: Path) -> list[Input]:
+    """The inputs of a network, by the file alone.
+
+    Raises:
+        ModelFileError: not a readable network.
+    """
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=[PROVIDERS["cpu"]], enable_fallback=0
+        )
+    except Exception as error:
+        raise ModelFileError(f"{path} can't be loaded: {error}") from error
+    return [Input(value.name, tuple(value.shape)) for value in session.get_inputs()]
+
+
+def work_on_cpu(assigned: Iterable[tuple[str, str]]) -> list[str]:
+    """The operators that do the network's work and are left to the CPU, sorted.
+
+    Args:
+        assigned: of each node the provider and the operator.
+    """
+    return sorted({kind for name, kind in assigned if name == PROVIDERS["cpu"] and kind in WORK})
+
+
+def _told(
+    path: Path, provider: Provider, spans: Mapping[str, Span], engine_cache: Path | None
+) -> list[tuple[str, Options]]:
+    """The providers to try for each node, in order, with their options."""
+    if provider == "cpu":
+        return [(PROVIDERS["cpu"], {})]
+    cuda = (PROVIDERS["cuda"], cuda_options())
+    if provider == "cuda":
+        return [cuda]
+    options = tensorrt_options(path, describe_inputs(path), spans, engine_cache)
+    if engine_cache is not None:
+        Path(options["trt_engine_cache_path"]).mkdir(parents=True, exist_ok=True)
+    return [(PROVIDERS["tensorrt"], options), cuda]
+
+
+def _open(
+    path: Path, told: list[tuple[str, Options]], provider: Provider, threads: int
+) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if provider != "cpu":
+        options.add_session_config_entry(RECORD_ASSIGNMENT, "1")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=told, enable_fallback=0)
+    except Exception as error:
+        if provider != "cpu":
+            describe_inputs(path)  # a damaged file is no fault of the provider's
+            raise ProviderError(f"{provider} can't run {path} here: {error}") from error
+        raise ModelFileError(f"{path} can't be loaded: {error}") from error
+
+
+def _check_what_runs(session: onnxruntime.InferenceSession, path: Path, provider: Provider) -> None:
+    """Compare what runs with what was asked for.
+
+    Raises:
+        ProviderError: another provider runs, or the CPU got part of the network's work.
+    """
+    wanted, running = PROVIDERS[provider], session.get_providers()[0]
+    if running != wanted:
+        raise ProviderError(
+            f"{provider} was asked for, but {running} runs: the libraries or the device of "
+            f"{wanted} are missing"
+        )
+    if provider == "cpu":
+        return
+    left = work_on_cpu(
+        (part.ep_name, node.op_type)
+        for part in session.get_provider_graph_assignment_info()
+        for node in part.get_nodes()
+    )
+    if left:
+        raise ProviderError(
+            f"{provider} was asked for, but {', '.join(left)} of {path} would run on the CPU: "
+            "export the network without them, or ask for cpu"
+        )
