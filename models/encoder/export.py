@@ -14,15 +14,23 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from models.encode import FrameEncoder
-from models.encoder.network import FrameNetwork
+from models.encoder.frozen import frozen_features
+from models.encoder.network import FrameNetwork, load_imagenet_trunk
 from models.encoder.onnx_file import store_half, to_onnx
 from models.encoder.score_offsets import ScoredNetwork
+from models.encoder.warm_start import load_exported
 from models.encoder.whitening import fold_whitening
 from models.errors import ModelError
-from models.training.background import BETAS, NEIGHBOURS, background_pictures, choose_offsets
-from models.training.encoder import EncoderRecipe, EncoderTrainer, is_held_out
+from models.training.background import (
+    BETAS,
+    NEIGHBOURS,
+    background_pictures,
+    best_offsets,
+    offset_figures,
+)
+from models.training.encoder import EncoderRecipe, is_held_out
 from models.training.pictures import load_clips, load_photos
-from models.training.validate import DISTRACTORS, Retrieval, make_task, rank, retrieval
+from models.training.validate import DISTRACTORS, Retrieval, make_task, rank, without_offsets
 
 PARITY_BOUND = 2e-3
 
@@ -90,7 +98,7 @@ def export_run(
         data: folder with `clips/` and `photos/`.
         out: the file to write.
         recipe: what the run was trained with.
-        run: the training folder; without it and `start`, the trunk as ImageNet made it.
+        run: the training folder; without it and `start`, the trunk is as ImageNet made it.
         start: an exported encoder.
         whitening: strength of what is folded into the head; 0 leaves the head as it is.
         neighbours: k of the score offsets; None tries some on held-out clips.
@@ -103,38 +111,56 @@ def export_run(
     Raises:
         ModelError: the file strays from torch.
     """
-    trainer = EncoderTrainer(recipe, run or out.parent, start=start)
-    if run is not None:
-        trainer.resume()
-        console.print(f"{run} is at step {trainer.step}")
-    network, size = trainer.network, recipe.network.input_size
+    network = _trained(recipe, run, start)
+    size = recipe.network.input_size
     clips, photos = load_clips(data), load_photos(data)
     held = [clip for clip in clips if is_held_out(clip.name)]
     learned = [clip for clip in clips if not is_held_out(clip.name)]
     task = make_task(held, photos[:DISTRACTORS] or learned, size=size, query_every=1, looks=3)
     pictures = background_pictures(learned, photos[DISTRACTORS:], size=size)
+    library, queries, background = (
+        frozen_features(network, frames) for frames in (task.library, task.queries, pictures)
+    )
     if whitening > 0:
-        console.print("trained " + _shown(retrieval(task, trainer.encode)))
-        fold_whitening(network, pictures, whitening)
-    console.print(f"whitening {whitening} " + _shown(retrieval(task, trainer.encode)))
+        fold_whitening(network.head, background, whitening)
+    rows = [_described(network, features) for features in (library, queries)]
+    console.print(f"without score offsets {_shown(rank(task, *map(without_offsets, rows)))}")
+    sample = task.queries[:64]
     if beta == 0:
-        difference = export(network, out, task.queries[:64])
+        difference = export(network, out, sample)
     else:
-        background = trainer.encode(pictures)
-        chosen = choose_offsets(
+        against = _described(network, background)
+        tried = offset_figures(
             task,
-            trainer.encode,
-            background,
+            *rows,
+            against,
             neighbours=NEIGHBOURS if neighbours is None else (neighbours,),
             betas=BETAS if beta is None else (beta,),
-            console=console,
         )
-        difference = export(ScoredNetwork(network, background, *chosen), out, task.queries[:64])
-    encoder = FrameEncoder(out)
-    figures = rank(task, encoder.describe(task.library), encoder.describe(task.queries))
-    console.print(f"{out} {encoder.model_version} " + _shown(figures))
-    console.print(f"largest difference to torch {difference:.2g}")
+        for (k, weight), figures in tried.items():
+            console.print(f"k {k} beta {weight} {_shown(figures)}")
+        difference = export(ScoredNetwork(network, against, *best_offsets(tried)), out, sample)
+    version = FrameEncoder(out).model_version
+    console.print(f"{out} is {version}; largest difference to torch {difference:.2g}")
     return difference
+
+
+def _trained(recipe: EncoderRecipe, run: Path | None, start: Path | None) -> FrameNetwork:
+    torch.manual_seed(recipe.seed)
+    network = FrameNetwork(recipe.network)
+    if run is not None:
+        state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
+        network.load_state_dict(state["network"])
+    elif start is not None:
+        load_exported(network, start)
+    elif recipe.imagenet:
+        load_imagenet_trunk(network)
+    return network.eval()
+
+
+def _described(network: FrameNetwork, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        return np.asarray(network.describe(torch.from_numpy(features)).numpy())
 
 
 def _shown(figures: Retrieval) -> str:

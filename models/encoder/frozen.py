@@ -1,4 +1,4 @@
-"""The part of the encoder that training leaves as it is, run by ONNX Runtime.
+"""Parts of the encoder that don't learn, run by ONNX Runtime; serves training and the export.
 
 On a CPU torch takes four times as long for these layers; on a GPU torch runs them itself.
 """
@@ -13,12 +13,16 @@ from models.encoder.network import FrameNetwork
 from models.encoder.onnx_file import to_onnx
 
 
-class _Lower(nn.Module):
-    def __init__(self, network: FrameNetwork, stages: int) -> None:
+class _Part(nn.Module):
+    """Frames up to a stage, or up to the pooled features."""
+
+    def __init__(self, network: FrameNetwork, stages: int | None) -> None:
         super().__init__()
         self.network, self.stages = network, stages
 
     def forward(self, frames: Tensor) -> Tensor:
+        if self.stages is None:
+            return self.network.upper(self.network.lower(frames, 0), 0)
         return self.network.lower(frames, self.stages)
 
 
@@ -26,19 +30,32 @@ class FrozenLower:
     """`network.lower(frames, stages)` as it was at construction."""
 
     def __init__(self, network: FrameNetwork, stages: int, *, threads: int = 2) -> None:
-        size = network.config.input_size
-        example = np.zeros((2, size, size, 3), np.uint8)
-        model = to_onnx(_Lower(network, stages).eval(), ["map"], example)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = _session(_Part(network, stages), network.config.input_size, threads)
 
     def __call__(self, frames: NDArray[np.uint8]) -> Tensor:
         """(N, S, S, 3) uint8 to (N, C, H, W) float32."""
-        parts = [
-            torch.from_numpy(self._session.run(None, {"frames": frames[at : at + 64]})[0])
-            for at in range(0, len(frames), 64)
-        ]
-        return torch.cat(parts).contiguous(memory_format=torch.channels_last)
+        parts = _run(self._session, frames)
+        return torch.from_numpy(parts).contiguous(memory_format=torch.channels_last)
+
+
+def frozen_features(
+    network: FrameNetwork, frames: NDArray[np.uint8], *, threads: int = 1
+) -> NDArray[np.float32]:
+    """Pooled features before the head: (N, S, S, 3) uint8 to (N, F) float32."""
+    session = _session(_Part(network, None), network.config.input_size, threads)
+    return _run(session, frames)
+
+
+def _session(part: nn.Module, size: int, threads: int) -> onnxruntime.InferenceSession:
+    model = to_onnx(part.eval(), ["map"], np.zeros((2, size, size, 3), np.uint8))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _run(session: onnxruntime.InferenceSession, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.concatenate(
+        [session.run(None, {"frames": frames[at : at + 64]})[0] for at in range(0, len(frames), 64)]
+    )

@@ -5,13 +5,12 @@ from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from models.encode import FrameDescription
 from models.encoder.score_offsets import background_nearest, mean_nearest
 from models.frames import prepare
 from models.training.pictures import Source
-from models.training.validate import Encode, RetrievalTask, rank
+from models.training.validate import Retrieval, RetrievalTask, rank
 
 BACKGROUND = 3000
 NEIGHBOURS = (1, 3, 10, 30)
@@ -41,42 +40,38 @@ def background_pictures(
     return np.stack([prepare(picture, size) for picture in chosen])
 
 
-def choose_offsets(
+def offset_figures(
     task: RetrievalTask,
-    encode: Encode,
+    library: NDArray[np.float32],
+    queries: NDArray[np.float32],
     background: NDArray[np.float32],
     *,
     neighbours: Iterable[int],
     betas: Iterable[float],
-    console: Console,
-) -> tuple[int, float]:
-    """Try every k and beta on a task; the best by µAP and recall at 90 % precision together.
+) -> dict[tuple[int, float], Retrieval]:
+    """What every k and beta of the score offsets is worth.
 
     Args:
         task: of clips that neither training nor the background has seen.
-        encode: makes descriptors.
+        library: (N, D) float32, unit rows of the task's library.
+        queries: (Q, D) float32, unit rows of the task's queries.
         background: (B, D) float32, unit rows.
         neighbours: values of k.
         betas: values of beta.
-        console: the figures go here.
-
-    Returns:
-        k and beta.
     """
-    library, queries = encode(task.library), encode(task.queries)
-    worth: dict[tuple[int, float], float] = {}
+    found = {}
     for k in neighbours:
         average = background_nearest(background, k).mean()
         sides = [mean_nearest(rows, background, k) - average for rows in (library, queries)]
         for beta in betas:
-            found = rank(
+            found[k, beta] = rank(
                 task,
                 FrameDescription(library, beta * sides[0]),
                 FrameDescription(queries, beta * sides[1]),
             )
-            worth[k, beta] = found.average_precision + found.recall_at_p90
-            console.print(
-                f"k {k} beta {beta}: recall@1 {found.recall_at_1:.4f}, "
-                f"µAP {found.average_precision:.4f}, recall@p90 {found.recall_at_p90:.4f}"
-            )
-    return max(worth, key=lambda chosen: worth[chosen])
+    return found
+
+
+def best_offsets(figures: dict[tuple[int, float], Retrieval]) -> tuple[int, float]:
+    """The k and beta that are best by µAP and recall at 90 % precision together."""
+    return max(figures, key=lambda k: figures[k].average_precision + figures[k].recall_at_p90)

@@ -110,9 +110,13 @@ def retrieval(task: RetrievalTask, encode: Encode, within: int = 4) -> Retrieval
         encode: (N, S, S, 3) uint8 to (N, D) float32 unit rows.
         within: how far in time a right answer may be, in half seconds.
     """
-    rows = [encode(frames) for frames in (task.library, task.queries)]
-    library, queries = (FrameDescription(r, np.zeros(len(r), np.float32)) for r in rows)
+    library, queries = (without_offsets(encode(f)) for f in (task.library, task.queries))
     return rank(task, library, queries, within)
+
+
+def without_offsets(rows: NDArray[np.float32]) -> FrameDescription:
+    """(N, D) float32 unit rows as an encoder without score offsets describes frames."""
+    return FrameDescription(rows, np.zeros(len(rows), np.float32))
 
 
 def rank(

@@ -13,6 +13,7 @@ from PIL import Image
 
 from models.encode import FrameEncoder, default_encoder_path
 from models.encoder.export import PARITY_BOUND, export
+from models.encoder.frozen import frozen_features
 from models.encoder.network import (
     EncoderConfig,
     FrameNetwork,
@@ -131,7 +132,7 @@ def head_rows(encoder: FrameNetwork, pictures: NDArray[np.uint8]) -> NDArray[np.
 
 def test_full_whitening_leaves_no_mean_and_no_correlation() -> None:
     encoder, pictures = network(EncoderConfig(32, 4, 3, 1)), frames(200)
-    fold_whitening(encoder, pictures, strength=1.0)
+    fold_whitening(encoder.head, frozen_features(encoder, pictures), strength=1.0)
     rows = head_rows(encoder, pictures)
     assert np.abs(rows.mean(axis=0)).max() < 0.02
     assert np.abs(np.cov(rows.T) - np.eye(4)).max() < 0.05
@@ -140,7 +141,7 @@ def test_full_whitening_leaves_no_mean_and_no_correlation() -> None:
 def test_whitening_of_no_strength_only_centres_and_turns() -> None:
     encoder, pictures = network(), frames(100)
     before = head_rows(encoder, pictures)
-    fold_whitening(encoder, pictures, strength=0.0)
+    fold_whitening(encoder.head, frozen_features(encoder, pictures), strength=0.0)
     after = head_rows(encoder, pictures)
     before -= before.mean(axis=0)
     gram, wanted = after @ after.T, before @ before.T
