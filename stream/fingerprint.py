@@ -14,9 +14,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import FrameEncoder, default_encoder_path
+from models.encode import FrameDescription
 from models.keyframes import make_selector
 from models.keyframes.even import EvenSelector
+from models.keyframes.settings import KeyFrameSettings
+from models.keyframes.stored import StoredFrames, stored_frames
+from models.outside_encoder import open_encoder
 from models.select import CandidateFrames
 from stream.decode.decoder import DecodedVideo, Decoder
 from stream.describe import FrameDescriber
@@ -41,24 +44,6 @@ class Fingerprinted:
     decode_cpu_seconds: float
 
 
-@dataclass(frozen=True)
-class _ChosenFrames:
-    """Indices of candidate frames: `key` are stored, `encoded` search; both ascending."""
-
-    key: NDArray[np.intp]
-    encoded: NDArray[np.intp]
-
-    @property
-    def key_rows(self) -> NDArray[np.intp]:
-        """Where the key frames are among the encoded ones."""
-        return np.searchsorted(self.encoded, self.key)
-
-    @property
-    def denser(self) -> bool:
-        """Whether more frames search than are stored."""
-        return len(self.encoded) > len(self.key)
-
-
 class Fingerprinter:
     """Turns uploads into fingerprints. Thread-safe: several uploads at a time.
 
@@ -68,8 +53,9 @@ class Fingerprinter:
     def __init__(self, settings: Settings) -> None:
         encoder = settings.encoder
         self._settings = settings
-        self._encoder = FrameEncoder(
-            encoder.path or default_encoder_path(),
+        self._encoder = open_encoder(
+            encoder.path,
+            encoder.outside,
             provider=encoder.provider,
             threads=encoder.threads,
             batch=encoder.batch,
@@ -78,7 +64,7 @@ class Fingerprinter:
         key_frames = settings.key_frames
         self._selector = make_selector(key_frames)
         self._query = EvenSelector(
-            key_frames.model_copy(update={"every_seconds": key_frames.query_every_seconds})
+            key_frames.model_copy(update={"every_seconds": _searching_every(key_frames)})
         )
         self._decoder = Decoder(settings.decode, self._encoder.input_size)
 
@@ -107,13 +93,18 @@ class Fingerprinter:
         """
         stages = {} if stages is None else stages
         with self._decoded(upload.uri, stages) as video:
+            candidates = CandidateFrames(
+                video.frames, video.seconds, video.duration_seconds, cut_seconds=video.cut_seconds
+            )
             with timed(stages, "select"):
-                frames = self._select(video)
+                encoded = self._searching(candidates)
             with timed(stages, "encode"):
-                described = self._describer.describe(video.frames, frames.encoded)
+                described = self._describer.describe(video.frames, encoded)
+            with timed(stages, "select"):
+                stored = self._stored(candidates, encoded, described)
             seconds, cuts = video.seconds, video.cut_seconds
             duration, cpu = video.duration_seconds, video.decode_cpu_seconds
-        codes, offsets = quantise(described.descriptors), quantise(described.score_offsets)
+        denser = len(encoded) > len(stored.key)
         event = VideoFingerprinted(
             video_id=upload.video_id,
             content_version=upload.content_version,
@@ -123,18 +114,18 @@ class Fingerprinter:
             model_version=self.model_version,
             key_frames_version=self.key_frames_version,
             duration_seconds=duration,
-            dimension=codes.shape[1],
-            key_frame_seconds=pack_times(seconds[frames.key]),
-            descriptors=pack_codes(codes[frames.key_rows]),
-            score_offsets=pack_codes(offsets[frames.key_rows]),
+            dimension=described.descriptors.shape[1],
+            key_frame_seconds=pack_times(seconds[stored.key]),
+            descriptors=pack_codes(quantise(stored.description.descriptors)),
+            score_offsets=pack_codes(quantise(stored.description.score_offsets)),
             cut_seconds=pack_times(cuts),
-            query_frame_seconds=pack_times(seconds[frames.encoded]) if frames.denser else None,
-            query_descriptors=pack_codes(codes) if frames.denser else None,
-            query_score_offsets=pack_codes(offsets) if frames.denser else None,
+            query_frame_seconds=pack_times(seconds[encoded]) if denser else None,
+            query_descriptors=pack_codes(quantise(described.descriptors)) if denser else None,
+            query_score_offsets=pack_codes(quantise(described.score_offsets)) if denser else None,
             stage_seconds=stages,
         )
-        key_descriptors = described.descriptors[frames.key_rows]
-        return Fingerprinted(event, self._embedding(upload, key_descriptors, duration), cpu)
+        embedding = self._embedding(upload, stored.description.descriptors, duration)
+        return Fingerprinted(event, embedding, cpu)
 
     @contextmanager
     def _decoded(self, uri: str, stages: dict[str, float]) -> Iterator[DecodedVideo]:
@@ -146,19 +137,27 @@ class Fingerprinter:
             with decoded as video:
                 yield video
 
-    def _select(self, video: DecodedVideo) -> "_ChosenFrames":
-        """Key frames, and the denser frames that search with them.
+    def _searching(self, candidates: CandidateFrames) -> NDArray[np.intp]:
+        """Indices of the frames that are encoded and search; key frames are chosen among them.
 
         Raises:
             NoVideoError: every frame is blank.
         """
-        candidates = CandidateFrames(
-            video.frames, video.seconds, video.duration_seconds, cut_seconds=video.cut_seconds
+        encoded = self._query.select(candidates)
+        if len(encoded) == 0:
+            raise NoVideoError(f"all {len(candidates)} sampled frames are blank")
+        return encoded
+
+    def _stored(
+        self, candidates: CandidateFrames, encoded: NDArray[np.intp], described: FrameDescription
+    ) -> StoredFrames:
+        return stored_frames(
+            self._selector,
+            candidates,
+            encoded,
+            described,
+            pooled=self._settings.key_frames.pooled,
         )
-        key = self._selector.select(candidates)
-        if len(key) == 0:
-            raise NoVideoError(f"all {len(video.frames)} sampled frames are blank")
-        return _ChosenFrames(key, np.union1d(key, self._query.select(candidates)))
 
     def _embedding(
         self, upload: VideoUploaded, descriptors: NDArray[np.float32], duration_seconds: float
@@ -188,3 +187,10 @@ class Fingerprinter:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _searching_every(settings: KeyFrameSettings) -> float:
+    """Seconds between the frames that search: all that `even` stores are among them."""
+    if settings.selector == "even":
+        return min(settings.every_seconds, settings.query_every_seconds)
+    return settings.query_every_seconds

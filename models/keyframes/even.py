@@ -16,7 +16,8 @@ from models.select import CandidateFrames
 class EvenSelector:
     """Keeps the candidate nearest to each even time, without blanks and repeats.
 
-    A repeat is left out while less than `max_gap_seconds` have passed since the last kept frame.
+    Where frames are encoded already, only those are chosen among. A repeat is left out while less
+    than `max_gap_seconds` have passed since the last kept frame.
     """
 
     def __init__(self, settings: KeyFrameSettings) -> None:
@@ -25,8 +26,9 @@ class EvenSelector:
     def select(self, candidates: CandidateFrames) -> NDArray[np.intp]:
         """Indices of the key frames; see `KeyFrameSelector.select`."""
         frames, seconds = candidates.frames, candidates.seconds
+        among = np.arange(len(seconds)) if candidates.descriptors is None else candidates.described
         kept: list[int] = []
-        for index in self._even(seconds):
+        for index in among[self._even(seconds[among])].tolist():
             if is_blank(frames[index]):
                 continue
             if (

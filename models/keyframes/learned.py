@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from models.frames import is_blank
 from models.keyframes.scorer import FrameScorer, default_scorer_path
 from models.keyframes.settings import KeyFrameSettings
+from models.keyframes.shots import shot_numbers
 from models.keyframes.spans import span_costs
 from models.keyframes.thumbnails import thumbnails
 from models.select import CandidateFrames
-
-SHORTEST_SHOT_SECONDS = 1.0
 
 
 class LearnedSelector:
@@ -36,41 +35,31 @@ class LearnedSelector:
         self._scorer = FrameScorer(settings.path or default_scorer_path())
 
     @property
-    def model_version(self) -> str:
+    def version(self) -> str:
         """The network that scores."""
         return self._scorer.model_version
 
     def select(self, candidates: CandidateFrames) -> NDArray[np.intp]:
-        """Indices of the key frames; see `KeyFrameSelector.select`."""
-        shown = np.array([not is_blank(frame) for frame in candidates.frames], bool)
-        if not shown.any():
-            return np.empty(0, np.intp)
-        scores = self._scorer.score(thumbnails(candidates.frames))
-        rows = scores.looks if candidates.descriptors is None else candidates.descriptors
+        """Indices of the key frames; see `KeyFrameSelector.select`.
+
+        Where frames are encoded already, only those are chosen among, by their descriptors; else
+        all, by the looks that the network forecasts them from.
+        """
+        rows = candidates.descriptors
+        all_of_them = np.arange(len(candidates)) if rows is None else candidates.described
+        shown = np.array([not is_blank(candidates.frames[at]) for at in all_of_them], bool)
+        among: NDArray[np.intp] = all_of_them[shown]
+        if len(among) == 0:
+            return among
+        scores = self._scorer.score(thumbnails(candidates.frames[at] for at in among))
+        seconds = candidates.seconds[among]
         costs = span_costs(
-            rows[shown],
-            shot_numbers(candidates.seconds, candidates.cut_seconds)[shown],
-            candidates.seconds[shown],
-            scores.quality[shown],
+            scores.looks if rows is None else rows[shown],
+            shot_numbers(seconds, candidates.cut_seconds),
+            seconds,
+            scores.quality,
             longest_seconds=self._settings.max_gap_seconds,
         )
         budget = round(candidates.duration_seconds * self._settings.frames_per_hour / 3600)
-        return np.flatnonzero(shown)[costs.at_most(max(budget, 1))]
-
-
-def shot_numbers(
-    seconds: NDArray[np.float32], cut_seconds: NDArray[np.float32]
-) -> NDArray[np.intp]:
-    """The shot that each frame is of, (N,) ascending.
-
-    A cut less than `SHORTEST_SHOT_SECONDS` after the one before (or the start) begins no shot.
-
-    Args:
-        seconds: (N,) ascending.
-        cut_seconds: (C,) ascending.
-    """
-    kept: list[float] = []
-    for cut in cut_seconds.tolist():
-        if cut - (kept[-1] if kept else 0.0) >= SHORTEST_SHOT_SECONDS:
-            kept.append(cut)
-    return np.searchsorted(np.array(kept, np.float64), seconds, side="right")
+        chosen: NDArray[np.intp] = among[costs.at_most(max(budget, 1))]
+        return chosen

@@ -16,6 +16,8 @@ class KeyFrameSettings(BaseModel):
             are more of them.
         every_seconds: distance of the frames that `even` stores.
         max_gap_seconds: a still picture is stored again after so long.
+        pooled: whether the mean descriptor of the frames that a key frame stands for is stored,
+            instead of its own.
         query_every_seconds: distance of the frames that search the library and are not stored.
     """
 
@@ -26,4 +28,5 @@ class KeyFrameSettings(BaseModel):
     frames_per_hour: float = Field(default=720.0, gt=0)
     every_seconds: float = Field(default=1.0, gt=0)
     max_gap_seconds: float = Field(default=10.0, gt=0)
+    pooled: bool = True
     query_every_seconds: float = Field(default=1.0, gt=0)

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from models.detector.grid import CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_axis
 from models.detector.network import ALIGN
 from models.encode import FrameEncoder
-from models.keyframes.learned import shot_numbers
+from models.keyframes.shots import shot_numbers
 from models.keyframes.soft import soft_select
 from models.losses.kept_similarity import kept_similarity
 from models.similarity import FrameDescriptors

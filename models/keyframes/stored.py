@@ -1,0 +1,53 @@
+"""From encoded frames to what a library stores: the key frames, and one descriptor for each.
+
+Serves fingerprinting and the benchmarks, which measure the same choice.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.encode import FrameDescription
+from models.keyframes.pooling import owners_of, pool_description
+from models.select import CandidateFrames, KeyFrameSelector
+
+
+@dataclass(frozen=True)
+class StoredFrames:
+    """The key frames of one video.
+
+    Attributes:
+        key: (K,) ascending indices among the candidates.
+        description: of the key frames, K rows.
+    """
+
+    key: NDArray[np.intp]
+    description: FrameDescription
+
+
+def stored_frames(
+    selector: KeyFrameSelector,
+    candidates: CandidateFrames,
+    encoded: NDArray[np.intp],
+    described: FrameDescription,
+    *,
+    pooled: bool,
+) -> StoredFrames:
+    """Choose key frames among those that are encoded, to search with, anyway.
+
+    Args:
+        selector: what chooses.
+        candidates: all frames that were decoded.
+        encoded: (M,) ascending indices of the frames that are encoded.
+        described: M rows, of those.
+        pooled: whether a key frame's descriptor is the mean over what it stands for.
+    """
+    rows = replace(candidates, described=encoded, descriptors=described.descriptors)
+    key = selector.select(rows)
+    places = np.searchsorted(encoded, key)
+    if not pooled or len(key) == 0:
+        own = FrameDescription(described.descriptors[places], described.score_offsets[places])
+        return StoredFrames(key, own)
+    owners = owners_of(candidates.seconds[encoded], candidates.cut_seconds, places)
+    return StoredFrames(key, pool_description(described, owners, len(key)))
