@@ -7,17 +7,18 @@ every library shard, as on the log.
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from models.aligners import make_aligner
 from models.errors import ModelError
-from models.metrics import CopyScore, score_pairs
+from models.keyframes import SELECTORS
+from models.metrics import score_pairs
+from stream.copies_report import CopiesReport, Sampling
 from stream.copy_set import CopySet, pair_name, read_copy_set
 from stream.errors import RejectedError, SettingsError
 from stream.events import Match, Role, VideoFingerprinted, VideoUploaded
@@ -26,55 +27,10 @@ from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore
 from stream.settings import Settings
 
-Sampling = Literal["keyframes", "uniform"]
 FINGERPRINT_STAGES = ("fetch", "select", "encode")
 LIBRARY_STAGES = ("search", "align")
 UNIFORM_FRAMES_PER_SECOND = 1.0
 NO_GAP_SECONDS = 1e-6
-
-
-@dataclass(frozen=True)
-class CopiesReport:
-    """What one run found and what it cost.
-
-    Attributes:
-        score: by the VCSL protocol, over the pairs of `pairs.csv`.
-        library_bytes_per_video_hour: of the shards' snapshots on disk.
-        key_frames_per_video_hour: stored frames.
-        cpu_seconds_per_video_hour: by stage, and their `total`.
-        boxes: predicted boxes by `query-reference`, [query_start, reference_start, query_end,
-            reference_end] in seconds; pairs without a prediction are left out.
-        unanswered: why, by video id; their pairs count as not predicted.
-        video_hours: of all videos that were fingerprinted.
-    """
-
-    score: CopyScore
-    library_bytes_per_video_hour: float
-    key_frames_per_video_hour: float
-    cpu_seconds_per_video_hour: dict[str, float]
-    boxes: dict[str, list[list[float]]]
-    unanswered: dict[str, str]
-    video_hours: float
-    aligner: str
-    sampling: Sampling
-    model_version: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures as plain values, the score's own keys on top."""
-        fields = asdict(self)
-        return {**fields.pop("score"), **fields}
-
-    def table(self) -> Table:
-        """The figures for a terminal."""
-        table = Table("figure", "value", title=f"{self.aligner}, {self.sampling}")
-        for name, value in asdict(self.score).items():
-            table.add_row(name.replace("_", " "), f"{value:.4f}")
-        table.add_row("library bytes per video-hour", f"{self.library_bytes_per_video_hour:,.0f}")
-        table.add_row("key frames per video-hour", f"{self.key_frames_per_video_hour:,.0f}")
-        for stage, seconds in self.cpu_seconds_per_video_hour.items():
-            table.add_row(f"CPU seconds per video-hour, {stage}", f"{seconds:.2f}")
-        table.add_row("unanswered videos", str(len(self.unanswered)))
-        return table
 
 
 @dataclass
@@ -82,15 +38,26 @@ class _Costs:
     """CPU seconds by stage, and how much video they bought."""
 
     cpu_seconds: dict[str, float] = field(default_factory=dict)
+    upload_cpu_seconds: dict[str, float] = field(default_factory=dict)
     video_seconds: float = 0.0
     key_frames: int = 0
+    query_frames: int = 0
+    uploads: int = 0
 
-    def spend(self, cpu_seconds: float, wall_seconds: dict[str, float], *stages: str) -> None:
+    def spend(
+        self,
+        cpu_seconds: float,
+        wall_seconds: dict[str, float],
+        *stages: str,
+        upload: bool = False,
+    ) -> None:
         """Share out this process's CPU by the stages' wall-clock: they run on one thread."""
         total = sum(wall_seconds.get(stage, 0.0) for stage in stages)
         for stage in stages:
-            share = wall_seconds.get(stage, 0.0) / total if total else 0.0
-            self.cpu_seconds[stage] = self.cpu_seconds.get(stage, 0.0) + share * cpu_seconds
+            spent = cpu_seconds * wall_seconds.get(stage, 0.0) / total if total else 0.0
+            self.cpu_seconds[stage] = self.cpu_seconds.get(stage, 0.0) + spent
+            if upload:
+                self.upload_cpu_seconds[stage] = self.upload_cpu_seconds.get(stage, 0.0) + spent
 
     def per_video_hour(self, amount: float) -> float:
         """An amount for one hour of video."""
@@ -101,12 +68,19 @@ class _Costs:
         rates = {stage: self.per_video_hour(spent) for stage, spent in self.cpu_seconds.items()}
         return {**rates, "total": sum(rates.values())}
 
+    def per_upload(self) -> dict[str, float]:
+        """CPU seconds of one upload in the library, by stage, and in all."""
+        uploads = max(1, self.uploads)
+        rates = {stage: spent / uploads for stage, spent in self.upload_cpu_seconds.items()}
+        return {**rates, "total": sum(rates.values())}
+
 
 def evaluate_copies(
     dataset: Path,
     settings: Settings,
     *,
     aligner: str | None = None,
+    selector: str | None = None,
     sampling: Sampling = "keyframes",
     console: Console,
 ) -> CopiesReport:
@@ -116,7 +90,9 @@ def evaluate_copies(
         dataset: a folder as `stream.copy_set` reads it.
         settings: of the service; files of the set may be read whatever `fetch.roots` says.
         aligner: instead of the one in the settings.
-        sampling: `keyframes` as the settings choose them, or `uniform`: every second one frame.
+        selector: of the key frames, instead of the one in the settings.
+        sampling: `keyframes` as the settings choose them, or `uniform`: one frame a second is
+            stored and searches, whatever the selector.
         console: for the progress bar and the table.
 
     Returns:
@@ -126,13 +102,13 @@ def evaluate_copies(
         SettingsError: the set is incomplete, or the settings name a model that can't be used.
     """
     copies = read_copy_set(dataset)
-    settings = _for_evaluation(settings, dataset, aligner, sampling)
+    settings = _for_evaluation(settings, dataset, aligner, selector, sampling)
     try:
         run = _Run(settings)
         with Fingerprinter(settings) as fingerprinter:
             for video_id, path, role in _with_progress(copies, console):
                 run.take(fingerprinter, video_id, path, role)
-            report = run.report(copies, sampling, fingerprinter.model_version)
+            report = run.report(copies, sampling, settings, fingerprinter)
     except ModelError as error:
         raise SettingsError(str(error)) from error
     console.print(report.table())
@@ -151,6 +127,7 @@ class _Run:
             for shard in range(settings.library.shards)
         ]
         self._offset = 0
+        self._aligner_version = settings.library.aligner
         self._costs = _Costs()
         self._boxes: dict[str, list[list[float]]] = {}
         self._unanswered: dict[str, str] = {}
@@ -172,6 +149,8 @@ class _Run:
         costs.spend(spent, made.event.stage_seconds, *FINGERPRINT_STAGES)
         costs.video_seconds += made.event.duration_seconds
         costs.key_frames += len(made.event.times())
+        costs.query_frames += len(made.event.query_times())
+        costs.uploads += role == "upload"
         self._append(made.event)
 
     def _append(self, event: VideoFingerprinted) -> None:
@@ -179,12 +158,16 @@ class _Run:
             before = time.process_time()
             answer = shard.apply(event, self._offset)
             spent = time.process_time() - before
-            self._costs.spend(spent, answer.stage_seconds, *LIBRARY_STAGES)
+            upload = event.role == "upload"
+            self._costs.spend(spent, answer.stage_seconds, *LIBRARY_STAGES, upload=upload)
+            self._aligner_version = answer.aligner_version or self._library.aligner
             for match in answer.matches:
                 self._boxes[pair_name(event.video_id, match.reference_id)] = _boxes_of(match)
         self._offset += 1
 
-    def report(self, copies: CopySet, sampling: Sampling, model_version: str) -> CopiesReport:
+    def report(
+        self, copies: CopySet, sampling: Sampling, settings: Settings, made_by: Fingerprinter
+    ) -> CopiesReport:
         """Score the pairs that count."""
         pairs = [pair_name(*pair) for pair in copies.pairs]
         costs = self._costs
@@ -192,13 +175,18 @@ class _Run:
             score=score_pairs(self._boxes, copies.labels, pairs),
             library_bytes_per_video_hour=costs.per_video_hour(self._library_bytes()),
             key_frames_per_video_hour=costs.per_video_hour(costs.key_frames),
+            query_frames_per_video_hour=costs.per_video_hour(costs.query_frames),
             cpu_seconds_per_video_hour=costs.table(),
+            cpu_seconds_per_upload=costs.per_upload(),
             boxes={pair: self._boxes[pair] for pair in pairs if pair in self._boxes},
             unanswered=self._unanswered,
             video_hours=costs.video_seconds / 3600,
             aligner=self._library.aligner,
+            selector=settings.key_frames.selector,
             sampling=sampling,
-            model_version=model_version,
+            model_version=made_by.model_version,
+            aligner_version=self._aligner_version,
+            key_frames_version=made_by.key_frames_version,
         )
 
     def _library_bytes(self) -> int:
@@ -217,24 +205,32 @@ class _Run:
 
 
 def _for_evaluation(
-    settings: Settings, dataset: Path, aligner: str | None, sampling: Sampling
+    settings: Settings,
+    dataset: Path,
+    aligner: str | None,
+    selector: str | None,
+    sampling: Sampling,
 ) -> Settings:
     changed: dict[str, Any] = {
         "fetch": settings.fetch.model_copy(update={"roots": (dataset.resolve(),)})
     }
     if aligner is not None:
         changed["library"] = settings.library.model_copy(update={"aligner": aligner})
+    key_frames: dict[str, Any] = {} if selector is None else {"selector": selector}
     if sampling == "uniform":
         changed["decode"] = settings.decode.model_copy(
             update={"frames_per_second": UNIFORM_FRAMES_PER_SECOND, "repeat_gap_seconds": 0.0}
         )
-        changed["key_frames"] = settings.key_frames.model_copy(
-            update={
-                "selector": "even",
-                "every_seconds": 1 / UNIFORM_FRAMES_PER_SECOND,
-                "max_gap_seconds": NO_GAP_SECONDS,
-            }
-        )
+        key_frames = {
+            "selector": "even",
+            "every_seconds": 1 / UNIFORM_FRAMES_PER_SECOND,
+            "query_every_seconds": 1 / UNIFORM_FRAMES_PER_SECOND,
+            "max_gap_seconds": NO_GAP_SECONDS,
+        }
+    elif selector is not None and selector not in SELECTORS:
+        known = ", ".join(sorted(SELECTORS))
+        raise SettingsError(f"no key-frame selector {selector!r}; there are: {known}")
+    changed["key_frames"] = settings.key_frames.model_copy(update=key_frames)
     return settings.model_copy(update=changed)
 
 

@@ -20,6 +20,9 @@ def copies(
     context: typer.Context,
     dataset: Annotated[Path, typer.Argument(help="references/, queries/, pairs.csv, labels.json")],
     aligner: Annotated[str | None, typer.Option(help="Instead of the one in the settings.")] = None,
+    selector: Annotated[
+        str | None, typer.Option(help="Of the key frames, instead of the one in the settings.")
+    ] = None,
     sampling: Annotated[
         Literal["keyframes", "uniform"],
         typer.Option(help="Chosen key frames, or one frame a second without any choice."),
@@ -32,7 +35,12 @@ def copies(
     from stream.evaluate import evaluate_copies
 
     report = evaluate_copies(
-        dataset, context.obj, aligner=aligner, sampling=sampling, console=stdout
+        dataset,
+        context.obj,
+        aligner=aligner,
+        selector=selector,
+        sampling=sampling,
+        console=stdout,
     )
     if json is not None:
         json.write_bytes(orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2))

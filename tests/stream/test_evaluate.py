@@ -14,9 +14,10 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 
 from models.encode import default_encoder_path
+from stream.copies_report import CopiesReport, Sampling
 from stream.copy_set import read_copy_set
 from stream.errors import SettingsError
-from stream.evaluate import CopiesReport, Sampling, evaluate_copies
+from stream.evaluate import evaluate_copies
 from stream.settings import Settings
 
 SIZE = (160, 120)
@@ -133,7 +134,10 @@ def test_the_json_holds_the_figures_that_were_promised(made: Path) -> None:
     }  # fmt: skip
     assert stages["encode"] > 0 and stages["decode"] > 0
     assert stages["total"] == pytest.approx(sum(stages.values()) / 2)
-    codes = fields["key_frames_per_video_hour"] * 128
+    assert fields["query_frames_per_video_hour"] >= fields["key_frames_per_video_hour"] > 0
+    assert fields["cpu_seconds_per_upload"].keys() == {"search", "align", "total"}
+    assert fields["aligner_version"] == "temporal_network"
+    codes = fields["key_frames_per_video_hour"] * 128 * Settings().library.code_bits / 8
     assert codes < fields["library_bytes_per_video_hour"] < 3 * codes + 3600 / 76 * 4096
     assert fields["boxes"] == report.boxes
     assert fields["video_hours"] == pytest.approx(74 / 3600, rel=0.05)

@@ -1,0 +1,65 @@
+"""What `samesource evaluate copies` reports: figures, boxes and costs, as JSON and as a table."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from rich.table import Table
+
+from models.metrics import CopyScore
+
+Sampling = Literal["keyframes", "uniform"]
+
+
+@dataclass(frozen=True)
+class CopiesReport:
+    """What one run found and what it cost.
+
+    Attributes:
+        score: by the VCSL protocol, over the pairs of `pairs.csv`.
+        library_bytes_per_video_hour: of the shards' snapshots on disk.
+        key_frames_per_video_hour: stored frames.
+        cpu_seconds_per_video_hour: by stage, and their `total`.
+        cpu_seconds_per_upload: of the library's stages, queries alone, and their `total`.
+        query_frames_per_video_hour: frames that search, stored ones included.
+        boxes: predicted boxes by `query-reference`, [query_start, reference_start, query_end,
+            reference_end] in seconds; pairs without a prediction are left out.
+        unanswered: why, by video id; their pairs count as not predicted.
+        video_hours: of all videos that were fingerprinted.
+    """
+
+    score: CopyScore
+    library_bytes_per_video_hour: float
+    key_frames_per_video_hour: float
+    query_frames_per_video_hour: float
+    cpu_seconds_per_video_hour: dict[str, float]
+    cpu_seconds_per_upload: dict[str, float]
+    boxes: dict[str, list[list[float]]]
+    unanswered: dict[str, str]
+    video_hours: float
+    aligner: str
+    selector: str
+    sampling: Sampling
+    model_version: str
+    aligner_version: str
+    key_frames_version: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as plain values, the score's own keys on top."""
+        fields = asdict(self)
+        return {**fields.pop("score"), **fields}
+
+    def table(self) -> Table:
+        """The figures for a terminal."""
+        title = f"{self.key_frames_version}, {self.aligner_version}, {self.sampling}"
+        table = Table("figure", "value", title=title)
+        for name, value in asdict(self.score).items():
+            table.add_row(name.replace("_", " "), f"{value:.4f}")
+        table.add_row("library bytes per video-hour", f"{self.library_bytes_per_video_hour:,.0f}")
+        table.add_row("key frames per video-hour", f"{self.key_frames_per_video_hour:,.0f}")
+        table.add_row("query frames per video-hour", f"{self.query_frames_per_video_hour:,.0f}")
+        for stage, seconds in self.cpu_seconds_per_video_hour.items():
+            table.add_row(f"CPU seconds per video-hour, {stage}", f"{seconds:.2f}")
+        for stage, seconds in self.cpu_seconds_per_upload.items():
+            table.add_row(f"CPU milliseconds per upload, {stage}", f"{1000 * seconds:.2f}")
+        table.add_row("unanswered videos", str(len(self.unanswered)))
+        return table
