@@ -1,70 +1,113 @@
 """Which candidate frames a row of a benchmark stores and searches, as events of the library log."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.set_frames import VideoFrames
+from models.encode import FrameDescription
+from models.keyframes.even import EvenSelector
+from models.keyframes.settings import KeyFrameSettings
+from models.keyframes.stored import stored_frames
+from models.select import KeyFrameSelector
 from stream.events import VideoFingerprinted
-from stream.packed import pack_codes, pack_times
+from stream.packed import CODE_SCALE, pack_codes, pack_times, quantise
 
 LEAST_PDQ_QUALITY = 50
 # Bits as -1 and 1 over the square root of 256 are a unit row: its product is 1 - hamming / 128.
 PDQ_CODE = 8
-
-Descriptor = Literal["encoder", "pdq"]
+NO_GAP_SECONDS = 1e-6
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Indices of one video's candidate frames, ascending.
+    """What is stored and searched of one video; indices among its candidates ascend.
 
     Attributes:
-        stored: (K,) that the library keeps.
-        searching: (Q,) that are compared with it.
+        stored: (K,) indices of the frames that the library keeps.
+        codes: (K, D) int8, what it keeps of them.
+        offsets: (K,) int8.
+        searching: (Q,) indices of the frames that are compared with it.
+        searching_codes: (Q, D) int8.
+        searching_offsets: (Q,) int8.
     """
 
     stored: NDArray[np.intp]
+    codes: NDArray[np.int8]
+    offsets: NDArray[np.int8]
     searching: NDArray[np.intp]
+    searching_codes: NDArray[np.int8]
+    searching_offsets: NDArray[np.int8]
 
     @property
-    def described(self) -> NDArray[np.intp]:
-        """Those that the encoder has to see."""
-        return np.union1d(self.stored, self.searching)
+    def described(self) -> int:
+        """How many frames the encoder has to see."""
+        return len(np.union1d(self.stored, self.searching))
+
+
+def choose(
+    video: VideoFrames, selector: KeyFrameSelector, query: KeyFrameSelector, *, pooled: bool
+) -> Choice:
+    """Choose as the fingerprint step does: key frames among those that search.
+
+    Args:
+        video: its candidates.
+        selector: of the key frames.
+        query: of the frames that search.
+        pooled: whether a key frame's descriptor is the mean over what it stands for.
+    """
+    candidates = video.candidates()
+    encoded = query.select(candidates)
+    described = FrameDescription(
+        video.codes[encoded].astype(np.float32) / CODE_SCALE,
+        video.offsets[encoded].astype(np.float32) / CODE_SCALE,
+    )
+    kept = stored_frames(selector, candidates, encoded, described, pooled=pooled)
+    return Choice(
+        kept.key,
+        quantise(kept.description.descriptors),
+        quantise(kept.description.score_offsets),
+        encoded,
+        video.codes[encoded],
+        video.offsets[encoded],
+    )
+
+
+def even_selector(every_seconds: float, *, repeats: bool = True) -> EvenSelector:
+    """The service's even choice.
+
+    Args:
+        every_seconds: distance of the frames.
+        repeats: whether exact repeats of a still picture are chosen like other frames.
+    """
+    settings = KeyFrameSettings(selector="even", every_seconds=every_seconds)
+    gap = NO_GAP_SECONDS if repeats else settings.max_gap_seconds
+    return EvenSelector(settings.model_copy(update={"max_gap_seconds": gap}))
+
+
+def choose_hashes(video: VideoFrames, every_seconds: float) -> Choice:
+    """PDQ hashes of even frames; those of low quality are left out."""
+    chosen = even(video, every_seconds)
+    chosen = chosen[video.qualities[chosen] >= LEAST_PDQ_QUALITY]
+    codes = (PDQ_CODE * video.hashes[chosen]).astype(np.int8)
+    none = np.zeros(len(chosen), np.int8)
+    return Choice(chosen, codes, none, chosen, codes, none)
 
 
 def even(video: VideoFrames, every_seconds: float) -> NDArray[np.intp]:
-    """The candidate nearest to each multiple of `every_seconds`; blank ones are left out.
-
-    The rule of `EvenSelector`, but exact repeats are stored like other frames.
-    """
+    """The candidate nearest to each multiple of `every_seconds`; blank ones are left out."""
     wanted = np.arange(0.0, video.duration_seconds, every_seconds)
     middles = (video.seconds[1:] + video.seconds[:-1]) / 2
     nearest = np.unique(np.searchsorted(middles, wanted, side="right"))
     return nearest[~video.blank[nearest]]
 
 
-def event_of(
-    video: VideoFrames, choice: Choice, descriptor: Descriptor, model_version: str
-) -> VideoFingerprinted:
-    """The video as the library log carries it.
-
-    Args:
-        video: its frames.
-        choice: which of them.
-        descriptor: `encoder`, or `pdq`: hashes of low quality are left out.
-        model_version: of the encoder.
-    """
-    stored, searching = choice.stored, choice.searching
-    codes, offsets = video.codes, video.offsets
-    if descriptor == "pdq":
-        codes, offsets = PDQ_CODE * video.hashes, np.zeros(len(video.seconds), np.int8)
-        good = video.qualities >= LEAST_PDQ_QUALITY
-        stored, searching = stored[good[stored]], searching[good[searching]]
-        model_version = "pdq"
-    denser = not np.array_equal(stored, searching)
+def event_of(video: VideoFrames, choice: Choice, model_version: str) -> VideoFingerprinted:
+    """The video as the library log carries it."""
+    same = np.array_equal(choice.stored, choice.searching)
+    denser = not (same and np.array_equal(choice.codes, choice.searching_codes))
+    times, codes = video.seconds[choice.searching], choice.searching_codes
     return VideoFingerprinted(
         video_id=video.video_id,
         content_version=1,
@@ -73,12 +116,12 @@ def event_of(
         request_id=f"benchmark-{video.video_id}",
         model_version=model_version,
         duration_seconds=video.duration_seconds,
-        dimension=codes.shape[1],
-        key_frame_seconds=pack_times(video.seconds[stored]),
-        descriptors=pack_codes(codes[stored]),
-        score_offsets=pack_codes(offsets[stored]),
+        dimension=choice.codes.shape[1],
+        key_frame_seconds=pack_times(video.seconds[choice.stored]),
+        descriptors=pack_codes(choice.codes),
+        score_offsets=pack_codes(choice.offsets),
         cut_seconds=pack_times(video.cut_seconds),
-        query_frame_seconds=pack_times(video.seconds[searching]) if denser else None,
-        query_descriptors=pack_codes(codes[searching]) if denser else None,
-        query_score_offsets=pack_codes(offsets[searching]) if denser else None,
+        query_frame_seconds=pack_times(times) if denser else None,
+        query_descriptors=pack_codes(codes) if denser else None,
+        query_score_offsets=pack_codes(choice.searching_offsets) if denser else None,
     )

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.library_run import align_set
-from benchmarks.same_source_rows import KeyFrames, rows_of, search_each
+from benchmarks.same_source_rows import KeyFrames, rows_of, search_row
 from benchmarks.set_frames import read_set_frames
 from models.metrics import score_pairs
 from stream.errors import SettingsError
@@ -70,9 +70,13 @@ def main(
     for folder in sets:
         frames = read_set_frames(folder, settings, kept, console)
         rows = rows_of(frames, key_frames, weights_of(spd_weights or []))
-        searched = search_each(frames, rows, settings.library)
+        samplings = {row.sampling.name: row.sampling for row in rows}
+        made = {
+            name: search_row(frames, sampling, settings.library)
+            for name, sampling in samplings.items()
+        }
         for row in rows:
-            found = searched[row.sampling.name]
+            found = made[row.sampling.name]
             aligned = align_set(found, row.make(), known_only=True)
             labels = frames.copies.labels
             pairs = sorted({one.pair for one in found.candidates if one.known} | labels.keys())

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.frame_choices import Choice, Descriptor, event_of
+from benchmarks.frame_choices import Choice, event_of
 from benchmarks.set_frames import SetFrames, VideoFrames
 from models.align import Aligner, Segment
 from models.metrics import ScoredBox
@@ -101,7 +101,6 @@ def search_set(
     frames: SetFrames,
     choose: Choose,
     library: LibrarySettings,
-    descriptor: Descriptor = "encoder",
 ) -> Searched:
     """References onto the log, then the queries, each searched before it is added.
 
@@ -109,10 +108,8 @@ def search_set(
         frames: of the set.
         choose: which frames of a video are stored and search.
         library: candidate thresholds and codes; one shard is run.
-        descriptor: which descriptors of the frames.
     """
-    bits = 8 if descriptor == "pdq" else library.code_bits
-    library = library.model_copy(update={"shards": 1, "least_score": 0.0, "code_bits": bits})
+    library = library.model_copy(update={"shards": 1, "least_score": 0.0})
     recorder = _Recorder()
     shard = LibraryShard(library, 0, recorder)
     known = {video.video_id for video in frames.videos if video.role == "reference"}
@@ -121,9 +118,9 @@ def search_set(
     stored = described = queries = 0
     for offset, video in enumerate(frames.videos):
         choice = choose(video)
-        event = event_of(video, choice, descriptor, frames.model_version)
+        event = event_of(video, choice, frames.model_version)
         stored += len(event.times())
-        described += len(choice.described)
+        described += choice.described
         if video.role == "reference":
             shard.absorb(event, offset)
             continue

@@ -160,9 +160,13 @@ def _copied_span(folder: Path, source: Video, rest: list[Path], random: Random) 
 
 
 def make(video: Video, path: Path) -> None:
-    """Write a video."""
+    """Write a video, whole or not at all; one that is there already stays as it is."""
+    if path.exists():
+        return
+    unfinished = path.with_name(f".{path.name}")
     pictures = chain.from_iterable(_pictures(part, video.size) for part in video.parts)
-    write_video(path, pictures, quality=video.quality)
+    write_video(unfinished, pictures, quality=video.quality)
+    unfinished.rename(path)
 
 
 def _pictures(part: Part, size: tuple[int, int]) -> Iterator[Image.Image]:
@@ -193,6 +197,8 @@ def write_set(
     clips: Path, out: Path, counts: tuple[int, int], seed: int, scenes: list[set[str]]
 ) -> None:
     """Make the videos and write `pairs.csv`, `labels.json`, `edits.json`.
+
+    A run that was stopped goes on where it was.
 
     Args:
         clips: a folder of mp4 files.

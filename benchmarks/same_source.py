@@ -17,10 +17,10 @@ from rich.console import Console
 
 from benchmarks.decode_costs import DecodeCosts, decode_costs
 from benchmarks.least_scores import CHOSEN, read_least_scores, weights_of
-from benchmarks.library_run import align_set, search_set
+from benchmarks.library_run import Searched, align_set
 from benchmarks.same_source_figures import Figures, Target, figures_of, targets_of
 from benchmarks.same_source_plots import write_plots
-from benchmarks.same_source_rows import KeyFrames, Row, rows_of
+from benchmarks.same_source_rows import KeyFrames, Row, rows_of, search_row
 from benchmarks.same_source_tables import (
     cost_table,
     edit_table,
@@ -48,14 +48,12 @@ def run(
     if not rows:
         raise SettingsError(f"--rows {wanted!r} is in no row's name")
     decoding = decode_costs(frames.videos, settings, frames.videos[0].frames.shape[1])
-    searched: dict[str, Any] = {}
+    searched: dict[str, Searched] = {}
     found = []
     for row in rows:
         name = row.sampling.name
         if name not in searched:
-            searched[name] = search_set(
-                frames, row.sampling.choose, settings.library, row.sampling.descriptor
-            )
+            searched[name] = search_row(frames, row.sampling, settings.library)
         aligner = row.make()
         warm = searched[name].candidates[:1]
         for candidate in warm:  # the first call of a network or of numpy's is slow
@@ -65,7 +63,7 @@ def run(
                 row, frames, searched[name], align_set(searched[name], aligner),
                 least_score=_least_score(row, least_scores, settings),
                 decoding=decoding,
-                select_cpu_seconds=_select_seconds(row, key_frames),
+                select_cpu_seconds=key_frames.cpu_seconds.get(row.sampling.density, 0.0),
             )
         )  # fmt: skip
         console.print(f"{row.name}: F1 {100 * found[-1].f1:.1f}")
@@ -74,14 +72,6 @@ def run(
 
 def _least_score(row: Row, least_scores: dict[str, float], settings: Settings) -> float:
     return least_scores.get(row.name, settings.library.least_score)
-
-
-def _select_seconds(row: Row, key_frames: KeyFrames) -> float:
-    if not row.sampling.dense_decoding:
-        return 0.0
-    density = row.sampling.name.removeprefix("key frames").strip(", /h")
-    chosen = float(density) if density else key_frames.settings.frames_per_hour
-    return key_frames.cpu_seconds.get(chosen, 0.0)
 
 
 def report_of(

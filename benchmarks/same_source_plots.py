@@ -13,7 +13,12 @@ COSTS: dict[str, tuple[str, Callable[[Figures], float]]] = {
         lambda one: one.cpu_seconds_per_hour["total"],
     ),
 }
-COLOURS = {"uniform": "tab:gray", "key frames": "tab:blue", "PDQ": "tab:red"}
+COLOURS = {
+    "uniform": "tab:gray",
+    "uniform, pooled": "tab:olive",
+    "key frames": "tab:blue",
+    "PDQ": "tab:red",
+}
 
 
 def write_plots(figures: Sequence[Figures], folder: Path) -> list[Path]:

@@ -1,27 +1,28 @@
 """The rows of `same_source`: which frames are stored and searched, and what boxes the copies."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmarks.frame_choices import Choice, Descriptor, even
+from benchmarks.frame_choices import Choice, choose, choose_hashes, even, even_selector
 from benchmarks.library_run import Choose, Searched, search_set
 from benchmarks.set_frames import SetFrames, VideoFrames
 from models.align import Aligner
 from models.aligners import ALIGNERS, make_aligner
 from models.aligners.temporal_network import TemporalNetworkAligner, TemporalNetworkSettings
-from models.keyframes import SELECTORS, make_selector
+from models.keyframes import make_selector
 from models.keyframes.settings import KeyFrameSettings
+from models.select import KeyFrameSelector
 from stream.library.settings import LibrarySettings
 
 UNIFORM_SECONDS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 FRAMES_PER_HOUR = (300.0, 540.0, 800.0, 1080.0, 1800.0)
 BASELINES = ("hough_voting", "temporal_network", "dynamic_programming", "dynamic_time_warping")
 DETECTOR = "pattern_detector"
+DENSE = "uniform every 1 s"
+SAME_COUNT = "uniform at the key frames' count"
+PDQ = "PDQ, uniform every 1 s"
 # Chosen by `tune_aligners --descriptor pdq` on sets made of training clips.
 PDQ_TEMPORAL_NETWORK = TemporalNetworkSettings()
 
@@ -32,17 +33,23 @@ class Sampling:
 
     Attributes:
         name: for the table.
-        group: `uniform` or `key frames`; the curves' legend.
+        group: `uniform`, `uniform, pooled`, `key frames` or `PDQ`; the curves' legend.
         choose: of one video.
         dense_decoding: whether it needs the candidate rate of the settings; one frame a second
             is enough if not.
+        density: key frames per hour.
     """
 
     name: str
     group: str
     choose: Choose
     dense_decoding: bool = False
-    descriptor: Descriptor = "encoder"
+    density: float = 0.0
+
+    @property
+    def hashes(self) -> bool:
+        """Whether it stores PDQ hashes, which have no 4-bit codes."""
+        return self.group == "PDQ"
 
 
 @dataclass(frozen=True)
@@ -69,53 +76,58 @@ class KeyFrames:
 
     Attributes:
         settings: of the service.
-        cpu_seconds: by density, for all videos that were asked about.
+        cpu_seconds: by density, of the last set that was asked about.
     """
 
     settings: KeyFrameSettings
     cpu_seconds: dict[float, float] = field(default_factory=dict)
-    _chosen: dict[tuple[str, float], NDArray[np.intp]] = field(default_factory=dict)
+    _chosen: dict[tuple[str, float], Choice] = field(default_factory=dict)
+    _selectors: dict[float, KeyFrameSelector] = field(default_factory=dict)
 
-    def of(self, video: VideoFrames, settings: KeyFrameSettings) -> NDArray[np.intp]:
-        """Indices of the key frames, ascending."""
-        key = (str(video.path), settings.frames_per_hour)
+    def of(self, video: VideoFrames, density: float) -> Choice:
+        """What is stored and searched of a video, at so many key frames per hour."""
+        key = (str(video.path), density)
         if key not in self._chosen:
-            selector = make_selector(settings)
+            changed = self.settings.model_copy(update={"frames_per_hour": density})
+            if density not in self._selectors:
+                self._selectors[density] = make_selector(changed)
+            query = even_selector(changed.query_every_seconds, repeats=False)
             before = time.process_time()
-            self._chosen[key] = selector.select(video.candidates())
-            spent = time.process_time() - before
-            self.cpu_seconds[settings.frames_per_hour] = (
-                self.cpu_seconds.get(settings.frames_per_hour, 0.0) + spent
+            self._chosen[key] = choose(
+                video, self._selectors[density], query, pooled=changed.pooled
             )
+            spent = time.process_time() - before
+            self.cpu_seconds[density] = self.cpu_seconds.get(density, 0.0) + spent
         return self._chosen[key]
 
-    def sampling(self, frames_per_hour: float | None = None) -> Sampling:
+    def sampling(self, density: float | None = None) -> Sampling:
         """Key frames stored, the settings' query frames searched."""
-        settings = self.settings
-        if frames_per_hour is not None:
-            settings = settings.model_copy(update={"frames_per_hour": frames_per_hour})
-
-        def choose(video: VideoFrames) -> Choice:
-            stored = self.of(video, settings)
-            return Choice(stored, np.union1d(stored, even(video, settings.query_every_seconds)))
-
-        name = "key frames" if frames_per_hour is None else f"key frames, {frames_per_hour:g}/h"
-        return Sampling(name, "key frames", choose, dense_decoding=True)
+        chosen = self.settings.frames_per_hour if density is None else density
+        name = "key frames" if density is None else f"key frames, {density:g}/h"
+        return Sampling(name, "key frames", lambda video: self.of(video, chosen), True, chosen)
 
     def count(self, frames: SetFrames) -> int:
         """Key frames of a set, at the density of the settings."""
-        return sum(len(self.of(video, self.settings)) for video in frames.videos)
+        density = self.settings.frames_per_hour
+        return sum(len(self.of(video, density).stored) for video in frames.videos)
 
 
-def uniform(every_seconds: float, query_every_seconds: float, name: str | None = None) -> Sampling:
+def uniform(
+    every_seconds: float, query_every_seconds: float, name: str, *, pooled: bool = False
+) -> Sampling:
     """One frame stored every so many seconds; as many searched, or more."""
+    stored = even_selector(every_seconds)
+    query = even_selector(min(every_seconds, query_every_seconds))
 
-    def choose(video: VideoFrames) -> Choice:
-        stored = even(video, every_seconds)
-        searching = even(video, min(every_seconds, query_every_seconds))
-        return Choice(stored, np.union1d(stored, searching))
+    def chosen(video: VideoFrames) -> Choice:
+        return choose(video, stored, query, pooled=pooled)
 
-    return Sampling(name or f"uniform every {every_seconds:g} s", "uniform", choose)
+    return Sampling(name, "uniform, pooled" if pooled else "uniform", chosen)
+
+
+def pdq_sampling() -> Sampling:
+    """Hashes of one frame a second, stored and searched."""
+    return Sampling(PDQ, "PDQ", lambda video: choose_hashes(video, 1.0))
 
 
 def spacing_for(frames: SetFrames, count: int) -> float:
@@ -140,23 +152,29 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
     detectors = detectors_of(weights)
     first = next(iter(detectors), "temporal_network")
     best = detectors.get(first, lambda: make_aligner(first))
-    dense, keyed = uniform(1.0, 1.0), key_frames.sampling()
     query = key_frames.settings.query_every_seconds
-    same = uniform(
-        spacing_for(frames, key_frames.count(frames)), query, "uniform at the key frames' count"
-    )
-    pdq = Sampling("PDQ, uniform every 1 s", "PDQ", dense.choose, descriptor="pdq")
+    dense, keyed = uniform(1.0, 1.0, DENSE), key_frames.sampling()
+    spacing = spacing_for(frames, key_frames.count(frames))
+    same = uniform(spacing, query, SAME_COUNT)
+    pooled = uniform(spacing, query, f"{SAME_COUNT}, pooled", pooled=True)
     rows = [
-        _row(pdq, "temporal_network", lambda: TemporalNetworkAligner(PDQ_TEMPORAL_NETWORK)),
+        _row(
+            pdq_sampling(), "temporal_network", lambda: TemporalNetworkAligner(PDQ_TEMPORAL_NETWORK)
+        ),
         *(_row(dense, name, ALIGNERS[name]) for name in BASELINES),
         *(_row(dense, name, make) for name, make in detectors.items()),
         _row(same, first, best),
+        _row(pooled, first, best),
         *(_row(keyed, name, ALIGNERS[name]) for name in BASELINES),
         *(_row(keyed, name, make) for name, make in detectors.items()),
     ]
-    curve = [uniform(every, query, f"uniform every {every:g} s, searched every {query:g} s")
-             for every in UNIFORM_SECONDS]  # fmt: skip
-    if key_frames.settings.selector == "learned":
+    curve = [
+        uniform(every, query, f"uniform every {every:g} s, searched every {query:g} s{end}",
+                pooled=bool(end))
+        for end in ("", ", pooled")
+        for every in UNIFORM_SECONDS
+    ]  # fmt: skip
+    if key_frames.settings.selector != "even":
         curve += [key_frames.sampling(count) for count in FRAMES_PER_HOUR]
     return rows + [_row(sampling, first, best, curve=True) for sampling in curve]
 
@@ -179,23 +197,14 @@ def detectors_of(weights: dict[str, Path]) -> dict[str, Callable[[], Aligner]]:
     return {f"{DETECTOR} ({name})": from_file(path) for name, path in weights.items()}
 
 
-def search_each(
-    frames: SetFrames, rows: Sequence[Row], library: LibrarySettings
-) -> dict[str, Searched]:
-    """Each sampling of the rows once through the library's search, by its name."""
-    samplings = {row.sampling.name: row.sampling for row in rows}
-    return {
-        name: search_set(frames, sampling.choose, library, sampling.descriptor)
-        for name, sampling in samplings.items()
-    }
+def search_row(frames: SetFrames, sampling: Sampling, library: LibrarySettings) -> Searched:
+    """A sampling through the library's search."""
+    if sampling.hashes:
+        library = library.model_copy(update={"code_bits": 8})
+    return search_set(frames, sampling.choose, library)
 
 
 def _row(
     sampling: Sampling, aligner: str, make: Callable[[], Aligner], *, curve: bool = False
 ) -> Row:
     return Row(f"{sampling.name}; {aligner}", sampling, aligner, make, curve)
-
-
-def known_selectors() -> tuple[str, ...]:
-    """For the command's help."""
-    return tuple(sorted(SELECTORS))

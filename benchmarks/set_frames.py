@@ -62,13 +62,9 @@ class VideoFrames:
     decode_cpu_seconds: float
 
     def candidates(self) -> CandidateFrames:
-        """As a key-frame selector takes them."""
+        """As a key-frame selector takes them; nothing is encoded yet."""
         return CandidateFrames(
-            self.frames,
-            self.seconds,
-            self.duration_seconds,
-            cut_seconds=self.cut_seconds,
-            descriptors=self.codes.astype(np.float32) / 127,
+            self.frames, self.seconds, self.duration_seconds, cut_seconds=self.cut_seconds
         )
 
 

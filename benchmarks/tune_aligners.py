@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.frame_choices import Choice, Descriptor, even
-from benchmarks.library_run import Aligned, Searched, align_set, right_boxes, search_set
-from benchmarks.set_frames import SetFrames, VideoFrames, read_set_frames
+from benchmarks.library_run import Aligned, Searched, align_set, right_boxes
+from benchmarks.same_source_rows import Sampling, pdq_sampling, search_row, uniform
+from benchmarks.set_frames import SetFrames, read_set_frames
 from models.align import Aligner
 from models.aligners.dynamic_programming import (
     DynamicProgrammingAligner,
@@ -146,16 +146,14 @@ class Trial:
     cpu_seconds: float
 
 
-def choices_of(descriptor: Descriptor) -> dict[str, Callable[[VideoFrames], Choice]]:
-    """What is stored and searched, by name: dense libraries and sparse ones alike."""
-
-    def both(video: VideoFrames) -> Choice:
-        return Choice(even(video, 1.0), even(video, 1.0))
-
-    def sparse(video: VideoFrames) -> Choice:
-        return Choice(even(video, 4.0), even(video, 1.0))
-
-    return {"every 1 s": both} if descriptor == "pdq" else {"every 1 s": both, "every 4 s": sparse}
+def samplings_of(descriptor: str) -> list[Sampling]:
+    """What is stored and searched: dense libraries and sparse ones alike."""
+    if descriptor == "pdq":
+        return [pdq_sampling()]
+    return [
+        uniform(1.0, 1.0, "every 1 s"),
+        uniform(4.0, 1.0, "every 4 s, pooled", pooled=True),
+    ]
 
 
 def fit(features: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, ...]:
@@ -268,13 +266,12 @@ def main(
 ) -> None:
     """Choose the aligners' settings."""
     console, settings = Console(), load_settings()
-    kind: Descriptor = "pdq" if descriptor == "pdq" else "encoder"
     runs = []
     for folder in sets:
         frames = read_set_frames(folder, settings, kept, console)
-        for name, choose in choices_of(kind).items():
-            searched = search_set(frames, choose, settings.library, kind)
-            runs.append(Run(f"{folder.name}, {name}", frames, searched))
+        for sampling in samplings_of(descriptor):
+            searched = search_row(frames, sampling, settings.library)
+            runs.append(Run(f"{folder.name}, {sampling.name}", frames, searched))
             console.print(f"{runs[-1].name}: {len(runs[-1].pairs)} pairs")
     table = Table("aligner", "F1", "least score", *(run.name for run in runs), "CPU s")
     report = {}
@@ -287,7 +284,7 @@ def main(
         console.print(name, best.values, f"F1 {best.f1:.4f} at {best.least_score}")
         report[name] = {
             "settings": best.values, "f1": best.f1, "least_score": best.least_score,
-            "by_run": best.by_run, "descriptor": kind,
+            "by_run": best.by_run, "descriptor": descriptor,
         }  # fmt: skip
         if json is not None:
             json.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))

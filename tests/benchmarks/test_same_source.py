@@ -7,12 +7,21 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.decode_costs import DecodeCosts
-from benchmarks.frame_choices import Choice, even, event_of
+from benchmarks.frame_choices import choose, choose_hashes, even, even_selector, event_of
 from benchmarks.least_scores import read_least_scores, weights_of
-from benchmarks.library_run import align_set, search_set
+from benchmarks.library_run import align_set
 from benchmarks.same_source_figures import Figures, figures_of, recall_by_edit, targets_of
 from benchmarks.same_source_plots import write_plots
-from benchmarks.same_source_rows import KeyFrames, Row, rows_of, spacing_for, uniform
+from benchmarks.same_source_rows import (
+    DENSE,
+    SAME_COUNT,
+    KeyFrames,
+    Row,
+    rows_of,
+    search_row,
+    spacing_for,
+    uniform,
+)
 from benchmarks.same_source_tables import cost_table, machine, main_table, target_table
 from benchmarks.set_frames import SetFrames, VideoFrames
 from models.aligners import ALIGNERS
@@ -103,27 +112,38 @@ def test_a_set_stores_about_as_many_even_frames_as_asked(frames: SetFrames) -> N
 
 def test_an_event_carries_what_is_stored_and_what_searches(frames: SetFrames) -> None:
     one = frames.videos[2]
-    event = event_of(one, Choice(np.array([0, 4]), np.array([0, 2, 4])), "encoder", "made")
-    assert event.times().tolist() == [0.0, 2.0]
-    assert event.query_times().tolist() == [0.0, 1.0, 2.0]
-    np.testing.assert_array_equal(event.query_codes(), one.codes[[0, 2, 4]])
+    chosen = choose(one, even_selector(2.0), even_selector(1.0), pooled=False)
+    event = event_of(one, chosen, "made")
+    assert event.times()[:3].tolist() == [0.0, 2.0, 4.0]
+    assert event.query_times()[:3].tolist() == [0.0, 1.0, 2.0]
+    np.testing.assert_array_equal(event.query_codes()[:3], one.codes[[0, 2, 4]])
+    np.testing.assert_array_equal(event.codes()[:2], one.codes[[0, 4]])
+
+
+def test_a_pooled_descriptor_is_between_those_of_its_frames(frames: SetFrames) -> None:
+    one = frames.videos[2]
+    own = choose(one, even_selector(4.0), even_selector(1.0), pooled=False)
+    pooled = choose(one, even_selector(4.0), even_selector(1.0), pooled=True)
+    np.testing.assert_array_equal(own.stored, pooled.stored)
+    beside = one.codes[pooled.stored[1] + 2].astype(int)
+    assert pooled.codes[1] @ beside > own.codes[1].astype(int) @ beside
 
 
 def test_hashes_of_low_quality_are_left_out(frames: SetFrames) -> None:
     one = frames.videos[2]
     one.qualities[2] = 10
-    event = event_of(one, Choice(np.arange(4), np.arange(4)), "pdq", "made")
-    assert (event.dimension, event.times().tolist()) == (256, [0.0, 0.5, 1.5])
+    event = event_of(one, choose_hashes(one, 0.5), "made")
+    assert (event.dimension, event.times()[:3].tolist()) == (256, [0.0, 0.5, 1.5])
     one.qualities[2] = 100
 
 
 def row_of(every: float, aligner: str = "temporal_network") -> Row:
-    sampling = uniform(every, 1.0)
+    sampling = uniform(every, 1.0, f"uniform every {every:g} s")
     return Row(f"{sampling.name}; {aligner}", sampling, aligner, ALIGNERS[aligner])
 
 
 def run(frames: SetFrames, row: Row, least_score: float = 0.5) -> Figures:
-    searched = search_set(frames, row.sampling.choose, LibrarySettings(), row.sampling.descriptor)
+    searched = search_row(frames, row.sampling, LibrarySettings())
     return figures_of(
         row, frames, searched, align_set(searched, row.make()),
         least_score=least_score, decoding=DECODING, select_cpu_seconds=0.0,
@@ -191,8 +211,8 @@ def made_figures(row: str, group: str, aligner: str, f1: float, frames: float = 
 def test_targets_compare_key_frames_with_the_rows_that_they_name() -> None:
     rows = [
         made_figures("PDQ, uniform every 1 s", "PDQ", "temporal_network", 0.5),
-        made_figures("uniform every 1 s", "uniform", "pattern_detector", 0.80),
-        made_figures("uniform at the key frames' count", "uniform", "pattern_detector", 0.75),
+        made_figures(DENSE, "uniform", "pattern_detector", 0.80),
+        made_figures(SAME_COUNT, "uniform", "pattern_detector", 0.75),
         made_figures("key frames", "key frames", "temporal_network", 0.72, 720),
         made_figures("key frames", "key frames", "pattern_detector (joint)", 0.84, 720),
     ]
