@@ -23,9 +23,9 @@ class KeyFrameSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    selector: Literal["even"] = "even"
+    selector: Literal["learned", "even"] = "learned"
     path: Path | None = None
-    frames_per_hour: float = Field(default=720.0, gt=0)
+    frames_per_hour: float = Field(default=900.0, gt=0)
     every_seconds: float = Field(default=1.0, gt=0)
     max_gap_seconds: float = Field(default=10.0, gt=0)
     pooled: bool = True
