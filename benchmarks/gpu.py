@@ -25,7 +25,6 @@ from rich.console import Console
 from models.encode import WEIGHTS
 from models.errors import ModelError
 from models.runtime import Provider, Span, open_session
-from models.runtime.session import describe_inputs
 
 NO_GPU = 2
 LEAST_ROWS = 2
@@ -110,16 +109,6 @@ def gpu_names() -> list[str]:
     return names
 
 
-def spans_of(path: Path, most_rows: int) -> dict[str, Span]:
-    """What TensorRT is told of the free dimensions: the first is the batch, others are sides."""
-    return {
-        str(side): Span(LEAST_ROWS, most_rows, most_rows) if at == 0 else SIDES
-        for _, shape in describe_inputs(path)
-        for at, side in enumerate(shape)
-        if not isinstance(side, int)
-    }
-
-
 def feed(session: onnxruntime.InferenceSession, rows: int) -> dict[str, NDArray[Any]]:
     """Random inputs; bytes come in squares of eight, since pictures are no noise.
 
@@ -169,12 +158,17 @@ def measure_network(
     """Run a network on a provider, and on the CPU for comparison."""
     row = NetworkRow(path.stem, provider)
     reference = open_session(path, threads=threads)
-    spans = spans_of(path, max(batches))
+    most = max(batches)
 
     def opened() -> tuple[onnxruntime.InferenceSession, float]:
         start = time.perf_counter()
         session = open_session(
-            path, provider=provider, threads=threads, spans=spans, engine_cache=engine_cache
+            path,
+            provider=provider,
+            threads=threads,
+            rows=Span(LEAST_ROWS, most, most),
+            sides=SIDES,
+            engine_cache=engine_cache,
         )
         session.run(None, feed(session, max(batches)))
         return session, time.perf_counter() - start

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelFileError
-from models.runtime import Provider, open_session
+from models.runtime import Network, Provider
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -95,36 +95,48 @@ class FrameEncoder:
     """
 
     def __init__(
-        self, path: Path, *, provider: Provider = "cpu", threads: int = 1, batch: int = 32
+        self,
+        path: Path,
+        *,
+        provider: Provider = "cpu",
+        threads: int = 1,
+        batch: int = 32,
+        engine_cache: Path | None = None,
     ) -> None:
         """Load the file.
+
+        Args:
+            path: what `samesource export encoder` wrote.
+            provider: what runs it.
+            threads: of one operator, on the CPU.
+            batch: frames in one run.
+            engine_cache: where TensorRT keeps what it builds.
 
         Raises:
             ModelFileError: missing, unreadable, or not what its metadata says.
             ProviderError: the provider can't run here.
         """
-        self._session = open_session(path, provider=provider, threads=threads)
-        self._batch = batch
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        missing = {"model_version", "input_size", "dimension"} - metadata.keys()
-        if missing:
-            raise ModelFileError(
-                f"{path} lacks the metadata {', '.join(sorted(missing))}: export it again"
-            )
-        self.model_version = str(metadata["model_version"])
+        self._network = Network(
+            path,
+            metadata=("input_size", "dimension"),
+            provider=provider,
+            threads=threads,
+            batch=batch,
+            engine_cache=engine_cache,
+        )
+        self.model_version = self._network.model_version
         try:
-            self.input_size = int(metadata["input_size"])
-            self.dimension = int(metadata["dimension"])
+            self.input_size = int(self._network.metadata["input_size"])
+            self.dimension = int(self._network.metadata["dimension"])
         except ValueError as error:
             raise ModelFileError(f"{path} has metadata that is no number: {error}") from error
-        there = {value.name for value in self._session.get_outputs()}
+        there = self._network.outputs
         if "descriptors" not in there:
             raise ModelFileError(
                 f"{path} gives {', '.join(sorted(there))}, expected `descriptors`: export it again"
             )
-        self._outputs = [name for name in ("descriptors", "score_offsets") if name in there]
-        inputs = [(value.name, value.shape[1:]) for value in self._session.get_inputs()]
-        if inputs != [("frames", [self.input_size, self.input_size, 3])]:
+        inputs = [(name, shape[1:]) for name, shape in self._network.inputs.items()]
+        if inputs != [("frames", (self.input_size, self.input_size, 3))]:
             raise ModelFileError(
                 f"{path} takes {inputs}, expected `frames` of (N, {self.input_size}, "
                 f"{self.input_size}, 3): export it again"
@@ -144,12 +156,8 @@ class FrameEncoder:
             ValueError: another shape or type.
         """
         check_frames(frames, self.input_size)
-        descriptors = np.zeros((len(frames), self.dimension), np.float32)
-        score_offsets = np.zeros(len(frames), np.float32)
-        for at in range(0, len(frames), self._batch):
-            part = slice(at, at + self._batch)
-            found = self._session.run(self._outputs, {"frames": np.ascontiguousarray(frames[part])})
-            descriptors[part] = found[0]
-            if len(found) > 1:
-                score_offsets[part] = found[1]
-        return FrameDescription(descriptors, score_offsets)
+        none = np.zeros(len(frames), np.float32)
+        if not len(frames):
+            return FrameDescription(np.zeros((0, self.dimension), np.float32), none)
+        found = dict(zip(self._network.outputs, self._network.run({"frames": frames}), strict=True))
+        return FrameDescription(found["descriptors"], found.get("score_offsets", none))

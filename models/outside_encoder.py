@@ -20,7 +20,7 @@ from models.encode import (
     default_encoder_path,
 )
 from models.errors import ModelError, ModelFileError, ProviderError
-from models.runtime import Provider, open_session
+from models.runtime import Provider, Span, open_session
 
 # (N, 3, S, S) float32 to (N, D), and to (N,) score offsets where the file has them.
 Run = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32] | None]]
@@ -70,6 +70,7 @@ class OutsideEncoder:
         provider: Provider = "cpu",
         threads: int = 1,
         batch: int = 32,
+        engine_cache: Path | None = None,
     ) -> None:
         """Load the file and try it on a picture.
 
@@ -90,7 +91,7 @@ class OutsideEncoder:
             raise ModelFileError(f"encoder.outside.std = {settings.std}: expected numbers above 0")
         self._batch = batch
         if settings.format == "onnx":
-            self._run = _onnx(path, settings, provider, threads)
+            self._run = _onnx(path, settings, provider, threads, batch, engine_cache)
         else:
             self._run = _torchscript(path, provider, threads)
         fed = settings.model_dump_json().encode()
@@ -154,6 +155,7 @@ def open_encoder(
     provider: Provider = "cpu",
     threads: int = 1,
     batch: int = 32,
+    engine_cache: Path | None = None,
 ) -> Encoder:
     """The encoder that settings name.
 
@@ -163,6 +165,7 @@ def open_encoder(
         provider: what runs it.
         threads: of one operator, on the CPU.
         batch: frames in one run.
+        engine_cache: where TensorRT keeps what it builds.
 
     Raises:
         ModelFileError: missing, unreadable, or not what was said of it.
@@ -171,11 +174,22 @@ def open_encoder(
     """
     if outside is None:
         return FrameEncoder(
-            path or default_encoder_path(), provider=provider, threads=threads, batch=batch
+            path or default_encoder_path(),
+            provider=provider,
+            threads=threads,
+            batch=batch,
+            engine_cache=engine_cache,
         )
     if path is None:
         raise ModelFileError("encoder.outside is set, but encoder.path isn't: name the file")
-    return OutsideEncoder(path, outside, provider=provider, threads=threads, batch=batch)
+    return OutsideEncoder(
+        path,
+        outside,
+        provider=provider,
+        threads=threads,
+        batch=batch,
+        engine_cache=engine_cache,
+    )
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -185,8 +199,23 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(usable, rows / np.where(usable, norms, 1), 0).astype(np.float32)
 
 
-def _onnx(path: Path, settings: OutsideSettings, provider: Provider, threads: int) -> Run:
-    session = open_session(path, provider=provider, threads=threads)
+def _onnx(
+    path: Path,
+    settings: OutsideSettings,
+    provider: Provider,
+    threads: int,
+    batch: int,
+    engine_cache: Path | None,
+) -> Run:
+    side = settings.input_size
+    session = open_session(
+        path,
+        provider=provider,
+        threads=threads,
+        rows=Span(1, batch, batch),
+        sides=Span(side, side, side),
+        engine_cache=engine_cache,
+    )
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type not in FLOATS or len(inputs[0].shape) != 4:
         found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)

@@ -59,6 +59,7 @@ class Fingerprinter:
             provider=encoder.provider,
             threads=encoder.threads,
             batch=encoder.batch,
+            engine_cache=encoder.engine_cache,
         )
         self._describer = FrameDescriber(self._encoder, encoder.batch)
         key_frames = settings.key_frames

@@ -37,6 +37,8 @@ class EncoderSettings(BaseModel):
         provider: what runs it.
         threads: of one operator, on the CPU.
         batch: frames in one run.
+        engine_cache: a folder where TensorRT keeps what it builds, so that a worker starts in
+            seconds; it builds at every start when left out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +48,7 @@ class EncoderSettings(BaseModel):
     provider: Provider = "cpu"
     threads: int = Field(default=1, ge=1)
     batch: int = Field(default=32, ge=1)
+    engine_cache: Path | None = None
 
 
 class WorkerSettings(BaseModel):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.errors import ModelFileError
 from models.runtime.in_flight import BatchRunner
 from models.runtime.providers import Provider, Span
-from models.runtime.session import describe_inputs, open_session
+from models.runtime.session import open_session
 
 Array = NDArray[Any]
 
@@ -35,7 +35,8 @@ class Network:
         provider: Provider = "cpu",
         threads: int = 1,
         batch: int | None = 32,
-        spans: Mapping[str, Span] | None = None,
+        rows: Span | None = None,
+        sides: Span | None = None,
         engine_cache: Path | None = None,
     ) -> None:
         """Load the file.
@@ -47,8 +48,8 @@ class Network:
             threads: of one operator, on the CPU.
             batch: rows are independent and run so many at a time; `None` where a row's result
                 depends on the others, which then all run at once.
-            spans: sizes of the free dimensions by name, for TensorRT; that of the rows is known
-                where they are batched.
+            rows: how many run at once, for TensorRT; known where they are batched.
+            sides: sizes of every other free dimension, for TensorRT.
             engine_cache: where TensorRT keeps engines and timings.
 
         Raises:
@@ -59,12 +60,15 @@ class Network:
         if batch is not None and batch < 1:
             raise ValueError(f"{batch = }, expected at least 1, or None for all rows at once")
         self.path, self.provider = path, provider
-        known = dict(spans or {})
-        if batch is not None and provider == "tensorrt" and path.is_file():
-            rows = {shape[0] for _, shape in describe_inputs(path) if shape}
-            known |= {row: Span(1, batch, batch) for row in rows if isinstance(row, str)}
+        if batch is not None:
+            rows = Span(1, batch, batch)
         session = open_session(
-            path, provider=provider, threads=threads, spans=known, engine_cache=engine_cache
+            path,
+            provider=provider,
+            threads=threads,
+            rows=rows,
+            sides=sides,
+            engine_cache=engine_cache,
         )
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         missing = {"model_version", *metadata} - self.metadata.keys()

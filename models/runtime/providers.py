@@ -1,7 +1,7 @@
 """Execution providers and what they are told; serves `models.runtime.session`."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -33,6 +33,27 @@ class Input(NamedTuple):
 
     name: str
     shape: tuple[int | str | None, ...]
+
+
+def spans_of(
+    inputs: Iterable[Input], rows: Span | None = None, sides: Span | None = None
+) -> dict[str, Span]:
+    """Spans of free dimensions by their place, since exporters give them names of their own.
+
+    Args:
+        inputs: of the network.
+        rows: of the first dimension of every input.
+        sides: of every other one.
+
+    Returns:
+        By name; those of which nothing was said are left out.
+    """
+    return {
+        str(side): span
+        for _, shape in inputs
+        for place, side in enumerate(shape)
+        if not isinstance(side, int) and (span := sides if place else rows) is not None
+    }
 
 
 def profile_shapes(inputs: list[Input], spans: Mapping[str, Span]) -> dict[str, Span]:

@@ -1,6 +1,6 @@
 """Opens a network on the provider that was asked for, or says what is missing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import onnxruntime
@@ -13,6 +13,7 @@ from models.runtime.providers import (
     Provider,
     Span,
     cuda_options,
+    spans_of,
     tensorrt_options,
 )
 
@@ -44,7 +45,8 @@ def open_session(
     *,
     provider: Provider = "cpu",
     threads: int = 1,
-    spans: Mapping[str, Span] | None = None,
+    rows: Span | None = None,
+    sides: Span | None = None,
     engine_cache: Path | None = None,
 ) -> onnxruntime.InferenceSession:
     """Load a network.
@@ -55,7 +57,8 @@ def open_session(
         path: an ONNX file.
         provider: what runs it.
         threads: of one operator, on the CPU.
-        spans: of the free dimensions, by name; TensorRT needs all of them.
+        rows: what the first dimension of the inputs may be, where it is free; TensorRT must know.
+        sides: the same for every other free dimension.
         engine_cache: where TensorRT keeps engines and timings; it builds anew when left out.
 
     Raises:
@@ -74,7 +77,8 @@ def open_session(
         )
     if provider != "cpu":  # finds the CUDA and cuDNN that pip installed
         onnxruntime.preload_dlls()
-    session = _open(path, _told(path, provider, spans or {}, engine_cache), provider, threads)
+    told = _told(path, provider, rows, sides, engine_cache)
+    session = _open(path, told, provider, threads)
     session.disable_fallback()
     _check_what_runs(session, path, provider)
     return session
@@ -108,7 +112,11 @@ def work_on_cpu(assigned: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _told(
-    path: Path, provider: Provider, spans: Mapping[str, Span], engine_cache: Path | None
+    path: Path,
+    provider: Provider,
+    rows: Span | None,
+    sides: Span | None,
+    engine_cache: Path | None,
 ) -> list[tuple[str, Options]]:
     """The providers to try for each node, in order, with their options."""
     if provider == "cpu":
@@ -116,7 +124,8 @@ def _told(
     cuda = (PROVIDERS["cuda"], cuda_options())
     if provider == "cuda":
         return [cuda]
-    options = tensorrt_options(path, describe_inputs(path), spans, engine_cache)
+    inputs = describe_inputs(path)
+    options = tensorrt_options(path, inputs, spans_of(inputs, rows, sides), engine_cache)
     if engine_cache is not None:
         Path(options["trt_engine_cache_path"]).mkdir(parents=True, exist_ok=True)
     return [(PROVIDERS["tensorrt"], options), cuda]

@@ -11,7 +11,6 @@ import onnx
 import pytest
 
 from benchmarks import gpu
-from models.runtime import Span
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,10 +85,6 @@ def test_a_difference_above_the_bound_fails() -> None:
     assert gpu.largest_difference([ones * np.nan], [ones]) == float("inf")
     assert not gpu.NetworkRow("encoder", "tensorrt", difference=0.04).passed
     assert gpu.NetworkRow("encoder", "tensorrt", difference=0.02).passed
-
-
-def test_every_free_dimension_gets_a_span(brightness: Path) -> None:
-    assert gpu.spans_of(brightness, 32) == {"n": Span(2, 32, 32)}
 
 
 def test_faiss_is_compared_score_by_score(monkeypatch: pytest.MonkeyPatch) -> None:

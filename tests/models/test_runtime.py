@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from models.errors import ModelError, ModelFileError, ProviderError
-from models.runtime import PROVIDERS, Network, Span, open_session
+from models.runtime import PROVIDERS, Network, Span, open_session, spans_of
 from models.runtime.in_flight import BatchRunner
 from models.runtime.providers import Input, tensorrt_options
 from models.runtime.session import work_on_cpu
@@ -106,7 +106,7 @@ def test_tensorrt_is_tried_before_cuda_and_never_the_cpu(
 ) -> None:
     seen = AsIfOnTheGpu(monkeypatch, running="TensorrtExecutionProvider")
     open_session(
-        doubling, provider="tensorrt", spans={"n": Span(1, 8, 32)}, engine_cache=tmp_path / "cache"
+        doubling, provider="tensorrt", rows=Span(1, 8, 32), engine_cache=tmp_path / "cache"
     )
     (first, options), (second, _) = seen.told
     assert (first, second) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
@@ -160,6 +160,13 @@ def test_every_error_of_the_models_has_one_root() -> None:
     assert issubclass(ProviderError, ModelError)
 
 
+def test_spans_go_by_place_whatever_an_exporter_calls_the_dimension() -> None:
+    inputs = [Input("picture", ("s77", 6, "16*h", "16*w"))]
+    rows, sides = Span(1, 1, 4), Span(16, 64, 128)
+    assert spans_of(inputs, rows, sides) == {"s77": rows, "16*h": sides, "16*w": sides}
+    assert spans_of(inputs, rows) == {"s77": rows}
+
+
 def test_a_network_gives_the_same_whatever_the_batch(doubling: Path) -> None:
     rows = np.arange(7, dtype=np.float32)
     for batch in (1, 3, 7, 32, None):
@@ -182,7 +189,10 @@ def test_batches_in_flight_give_what_one_at_a_time_gives(tmp_path: Path) -> None
 
 
 def test_an_error_of_a_batch_in_flight_is_raised(doubling: Path) -> None:
-    wrong = [{"x": np.zeros(2, np.float32)}, {"x": np.zeros(2, np.float64)}]
+    wrong: list[dict[str, Any]] = [
+        {"x": np.zeros(2, np.float32)},
+        {"x": np.zeros(2, np.float64)},
+    ]
     with pytest.raises(RuntimeError, match="data type"):
         BatchRunner(open_session(doubling), "cpu", lanes=2).run_all(wrong)
 
