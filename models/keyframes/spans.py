@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 NEVER = 1e9
-BISECTIONS = 24
+BISECTIONS = 14
 OFF_CENTRE = 1e-3  # a frame off the middle of its span; decides between equal ones
 
 
@@ -52,7 +52,7 @@ class SpanCosts:
 
     def at_most(self, count: int) -> NDArray[np.intp]:
         """The frames of the cheapest cut into no more than `count` spans, or into the fewest."""
-        low, high = 0.0, float(self.costs.shape[1])
+        low, high = 0.0, 2.0 * len(self.costs) + 1  # a frame costs 2 at most: more buys nothing
         if len(found := self.cheapest(low)) <= count:
             return found
         if len(fewest := self.cheapest(high)) >= count:

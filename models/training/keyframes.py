@@ -247,6 +247,19 @@ class KeyFrameTrainer:
         self.step, self.curve = state["step"], state["curve"]
 
 
+def trained_network(run: Path) -> KeyFrameNetwork:
+    """The network of a run's checkpoint.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    shape = state["recipe"]["network"]
+    network = KeyFrameNetwork(KeyFrameConfig(**{**shape, "widths": tuple(shape["widths"])}))
+    network.load_state_dict(state["network"])
+    return network
+
+
 def train_keyframes(
     recipe: KeyFrameRecipe,
     data: Path,
@@ -254,6 +267,7 @@ def train_keyframes(
     *,
     encoder: FrameEncoder,
     pictures: Path | None = None,
+    start: Path | None = None,
     minutes: float | None = None,
     resume: bool = False,
 ) -> KeyFrameTrainer:
@@ -265,6 +279,7 @@ def train_keyframes(
         out: checkpoints and the curve go here.
         encoder: its descriptors are the targets.
         pictures: decoded footage, made where it is missing; `out/pictures` if None.
+        start: the folder of an earlier run whose network this one begins with.
         minutes: stop after so long; the recipe's last step if None.
         resume: go on from the checkpoint in `out`.
 
@@ -272,9 +287,11 @@ def train_keyframes(
         The trainer in its last state, saved.
 
     Raises:
-        FileNotFoundError: no clips, or nothing to resume from.
+        FileNotFoundError: no clips, or nothing to start or resume from.
     """
     trainer = KeyFrameTrainer(recipe, out)
+    if start is not None:
+        trainer.network.load_state_dict(trained_network(start).state_dict())
     if resume:
         trainer.resume()
     pictures = pictures or out / "pictures"

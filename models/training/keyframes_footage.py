@@ -50,6 +50,18 @@ def load_seen(pictures: Path, encoder: FrameEncoder) -> list[SeenFootage]:
     return [SeenFootage(footage, _small(pictures, footage.name)) for footage in pool]
 
 
+def first_thumbnails(pictures: Path) -> NDArray[np.uint8]:
+    """The unedited thumbnails of one clip, (N, 32, 32, 3) uint8, to compare an export on.
+
+    Raises:
+        FileNotFoundError: nothing is built there.
+    """
+    names = sorted(path.stem for path in pictures.glob("*.json"))
+    if not names:
+        raise FileNotFoundError(f"no footage in {pictures}: name the pictures of the training")
+    return _small(pictures, names[0])[0]
+
+
 def _small(pictures: Path, name: str) -> NDArray[np.uint8]:
     place = pictures / "thumbnails" / f"{name}.npy"
     if not place.exists():

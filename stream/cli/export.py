@@ -76,3 +76,20 @@ def spd(
     for name, value in figures.items():
         stdout.print(f"{name.replace('_', ' ')}: {value:.4g}")
     stdout.print(f"wrote {out}")
+
+
+@export_app.command("keyframes")
+def keyframes(
+    pictures: Annotated[Path, typer.Option(help="Decoded footage of the training.")],
+    run: Annotated[Path, typer.Option(help="The training folder.")] = Path("runs/keyframes"),
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path(
+        "runs/keyframes/keyframes.onnx"
+    ),
+) -> None:
+    """Export the key-frame network and compare the file with torch."""
+    from models.keyframes.export import export_keyframes
+    from models.training.keyframes import trained_network
+    from models.training.keyframes_footage import first_thumbnails
+
+    difference = export_keyframes(trained_network(run), out, first_thumbnails(pictures))
+    stdout.print(f"wrote {out}; it differs from torch by at most {difference:.2g}")

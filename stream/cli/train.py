@@ -99,6 +99,48 @@ def spd(
     stdout.print(f"{out}/checkpoint.pt is at step {trainer.step}")
 
 
+@train_app.command("keyframes")
+def keyframes(
+    data: Annotated[Path, typer.Option(help="Folder with clips/*.mp4 and, if any, photos/*.tar.")],
+    out: Annotated[Path, typer.Option(help="Checkpoints and the curve go here.")] = Path(
+        "runs/keyframes"
+    ),
+    recipe: Annotated[Path, typer.Option(help="What to train and how (TOML).")] = Path(
+        "configs/training/keyframes.toml"
+    ),
+    encoder: Annotated[
+        Path | None, typer.Option(help="Its descriptors are the targets; the shipped one without.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Decoded footage, made where it is missing.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="The folder of an earlier run to begin with.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
+    threads: Annotated[int, typer.Option(help="More only on cores that are idle.")] = 1,
+) -> None:
+    """Train the key-frame network, without labels, for an encoder."""
+    import torch
+
+    from models.encode import FrameEncoder, default_encoder_path
+    from models.training.keyframes import read_keyframe_recipe, train_keyframes
+
+    torch.set_num_threads(threads)
+    trainer = train_keyframes(
+        read_keyframe_recipe(recipe),
+        data,
+        out,
+        encoder=FrameEncoder(encoder or default_encoder_path()),
+        pictures=pictures,
+        start=start,
+        minutes=minutes,
+        resume=resume,
+    )
+    stdout.print(f"{out}/checkpoint.pt is at step {trainer.step}")
+
+
 @train_app.command("joint")
 def joint(
     data: Annotated[Path, typer.Option(help="Folder with clips/*.mp4 and, if any, photos/*.tar.")],
