@@ -7,12 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.align import Segment
+from models.similarity import SimilarityMatrix
 from stream.agents.library import library_step
 from stream.errors import UnsupportedError
 from stream.events import VideoCompared, VideoFingerprinted
 from stream.library.candidates import vote
 from stream.library.index import FrameIndex, Hits, cosines
+from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, shard_of
+from stream.packed import pack_codes, pack_times
 from stream.source import Source
 from tests.stream.library_log import DIMENSION, content, fingerprint, look, shard
 
@@ -231,3 +235,86 @@ def test_a_log_message_without_a_value_takes_the_video_of_its_key_down() -> None
     takedown = Source("video.fingerprinted", 0, 1, 0, None, b"a")
     assert library_step(library, takedown, answered=False) == []
     assert library.apply(fingerprint("b", look(1)), 2).matches == []
+
+
+def denser(event: VideoFingerprinted, every: int, offset: int = 0) -> VideoFingerprinted:
+    """The same video of which only each `every`-th frame is stored; all search."""
+    return event.model_copy(
+        update={
+            "query_frame_seconds": event.key_frame_seconds,
+            "query_descriptors": event.descriptors,
+            "query_score_offsets": pack_codes(np.full(len(event.times()), offset, np.int8)),
+            "key_frame_seconds": pack_times(event.times()[::every]),
+            "descriptors": pack_codes(event.codes()[::every]),
+            "score_offsets": pack_codes(np.full(len(event.times()[::every]), offset, np.int8)),
+        }
+    )
+
+
+@pytest.mark.parametrize("search_frames", ["query", "key"])
+def test_a_sparse_library_is_found_by_a_denser_query(search_frames: str) -> None:
+    library = shard(search_frames=search_frames)
+    still = np.repeat(look(1, 10), 3, axis=0)  # every picture stands for three seconds
+    copy = np.concatenate((look(2, 6), still[6:24], look(3, 6)))
+    first, second = denser(fingerprint("a", still), 3), denser(fingerprint("b", copy), 3)
+    _, answer = read(library, first, second)
+    assert len(library.state.index) == 10 + 10
+    (match,) = answer.matches
+    (segment,) = match.segments
+    assert segment.video_start_seconds == pytest.approx(6, abs=2)
+    assert segment.reference_start_seconds == pytest.approx(6, abs=2)
+    assert segment.video_end_seconds == pytest.approx(24, abs=2)
+
+
+class Seen:
+    """An aligner that finds nothing and keeps what it was shown."""
+
+    version = "seen-1"
+
+    def __init__(self) -> None:
+        self.matrices: list[SimilarityMatrix] = []
+
+    def align(self, similarity: SimilarityMatrix) -> list[Segment]:
+        """Nothing is copied."""
+        self.matrices.append(similarity)
+        return []
+
+
+def test_the_aligner_sees_query_frames_against_key_frames_with_offsets_and_cuts() -> None:
+    aligner = Seen()
+    library = LibraryShard(LibrarySettings(code_bits=8, candidate_similarity=-1), 0, aligner)
+    a = denser(fingerprint("a", A, cut_seconds=pack_times(np.array([4], np.float32))), 2, 10)
+    b = denser(fingerprint("b", B_WITH_A, cut_seconds=pack_times(np.array([10, 25], "f4"))), 3, 20)
+    _, answer = read(library, a, b)
+    (matrix,) = aligner.matrices
+    expected = cosines(b.query_codes(), a.codes()) - (20 + 10) / 254
+    np.testing.assert_allclose(matrix.values, np.clip(expected, -1, 1), atol=1e-6)
+    np.testing.assert_array_equal(matrix.query_seconds, b.query_times())
+    np.testing.assert_array_equal(matrix.reference_seconds, a.times())
+    assert matrix.query_cuts_seconds.tolist() == [10, 25]
+    assert matrix.reference_cuts_seconds.tolist() == [4]
+    assert answer.aligner_version == "seen-1"
+
+
+def test_frames_that_resemble_everything_find_fewer_candidates() -> None:
+    known, common = fingerprint("a", A), fingerprint("b", A + 1.2 * look(9))
+    first, second = shard(candidate_similarity=0.6), shard(candidate_similarity=0.6)
+    assert found(read(first, known, denser(common, 1))[-1]) == ["a"]
+    assert found(read(second, known, denser(common, 1, offset=60))[-1]) == []
+
+
+def test_an_offset_is_one_more_dimension_of_the_index() -> None:
+    codes = np.random.default_rng(2).integers(-20, 21, (40, DIMENSION)).astype(np.int8)
+    index = FrameIndex(DIMENSION)
+    index.add(codes)
+    offsets = np.arange(-20, 20).astype(np.int8)
+    hits = index.search(codes, offsets, 0.01, below_row=40)
+    wanted = cosines(codes, codes) - offsets[:, None].astype(np.float32) / 127
+    assert len(hits.rows) == (wanted > 0.01).sum()
+    np.testing.assert_allclose(hits.similarities, wanted[hits.queries, hits.rows], atol=1e-6)
+
+
+def test_the_versions_of_all_models_come_with_an_answer() -> None:
+    (answer,) = read(shard(), fingerprint("a", A, key_frames_version="learned-7"))
+    versions = (answer.model_version, answer.aligner_version, answer.key_frames_version)
+    assert versions == ("encoder-1", LibrarySettings().aligner, "learned-7")

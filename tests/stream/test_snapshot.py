@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stream.errors import SnapshotError
 from stream.library.snapshot import FILES, SnapshotStore
+from stream.packed import pack_codes, pack_times
 from tests.stream.library_log import content, fingerprint, look, shard
 
 LOG = [
@@ -21,7 +22,13 @@ LOG = [
     fingerprint("a", look(3), content_version="2"),
     fingerprint("c", np.concatenate((look(3)[:15], look(1)[10:]))),
     fingerprint("b", np.concatenate((look(2), look(1)[5:20]))),
-    fingerprint("d", np.concatenate((look(2)[10:], look(3)[5:15]))),
+    fingerprint(
+        "d",
+        np.concatenate((look(2)[10:], look(3)[5:15])),
+        cut_seconds=pack_times(np.array([20.04], np.float32)),
+        score_offsets=pack_codes(np.arange(-15, 15).astype(np.int8)),
+    ),
+    fingerprint("e", np.concatenate((look(2)[5:], look(3)[:15]))),
 ]
 
 
@@ -132,7 +139,7 @@ def test_a_write_that_was_interrupted_is_never_seen_and_cleared_away(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "other", [{"log_id": "another/log"}, {"shards": 2}, {"shard": 1, "shards": 2}]
+    "other", [{"log_id": "another/log"}, {"code_bits": 8}, {"shards": 2}, {"shard": 1, "shards": 2}]
 )
 def test_a_snapshot_of_another_log_or_share_is_passed_over(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, other: dict[str, object]
