@@ -12,7 +12,7 @@ from models.frames import prepare
 from models.training.pictures import Source
 from models.training.validate import Retrieval, RetrievalTask, rank
 
-BACKGROUND = 3000
+BACKGROUND = 1500
 NEIGHBOURS = (1, 3, 10, 30)
 BETAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 
