@@ -258,7 +258,7 @@ def _torchscript(path: Path, provider: Provider, threads: int) -> Run:
         raise ProviderError(f"cuda was asked for, but this torch ({torch.__version__}) sees no GPU")
     torch.set_num_threads(threads)
     try:
-        module = torch.jit.load(str(path), map_location=provider).eval()
+        module = torch.jit.load(str(path), map_location=provider).eval()  # type: ignore[no-untyped-call]
     except Exception as error:
         raise ModelFileError(f"{path} can't be loaded as TorchScript: {error}") from error
 

@@ -123,8 +123,9 @@ def export_run(
     )
     if whitening > 0:
         fold_whitening(network.head, background, whitening)
-    rows = [_described(network, features) for features in (library, queries)]
-    console.print(f"without score offsets {_shown(rank(task, *map(without_offsets, rows)))}")
+    stored, asked = (_described(network, features) for features in (library, queries))
+    plain = rank(task, without_offsets(stored), without_offsets(asked))
+    console.print(f"without score offsets {_shown(plain)}")
     sample = task.queries[:64]
     if beta == 0:
         difference = export(network, out, sample)
@@ -132,7 +133,8 @@ def export_run(
         against = _described(network, background)
         tried = offset_figures(
             task,
-            *rows,
+            stored,
+            asked,
             against,
             neighbours=NEIGHBOURS if neighbours is None else (neighbours,),
             betas=BETAS if beta is None else (beta,),

@@ -63,7 +63,7 @@ def mean_nearest(
     """
     similarity = rows @ background.T  # (N, B)
     top: NDArray[np.float32] = np.partition(similarity, -neighbours, axis=1)[:, -neighbours:]
-    return top.mean(axis=1, dtype=np.float32)
+    return np.asarray(top.mean(axis=1), np.float32)
 
 
 def background_nearest(background: NDArray[np.float32], neighbours: int) -> NDArray[np.float32]:
@@ -71,4 +71,4 @@ def background_nearest(background: NDArray[np.float32], neighbours: int) -> NDAr
     similarity = background @ background.T  # (B, B)
     np.fill_diagonal(similarity, -1.0)
     top: NDArray[np.float32] = np.partition(similarity, -neighbours, axis=1)[:, -neighbours:]
-    return top.mean(axis=1, dtype=np.float32)
+    return np.asarray(top.mean(axis=1), np.float32)
