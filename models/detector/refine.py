@@ -24,6 +24,8 @@ LOOK_SECONDS = 4.0
 CUT_BONUS_SECONDS = 0.7
 FAR_COST = 0.08
 SHORTEST_SECONDS = 1.0
+SHIFT_COST = 0.01
+MOST_CUT_SHIFTS = 60
 SHIFTS = np.arange(-SHIFT_SECONDS, SHIFT_SECONDS + 1e-9, 0.2)
 
 
@@ -81,37 +83,51 @@ class Refiner:
     def _line(self, segment: Segment) -> Line:
         """The line of the box, moved to where it fits best."""
         first = _line_of(segment)
-        inside = self._inside(segment)
         lines = [first]
-        even = -1.0 if segment.reversed else 1.0
         if abs(np.log2(abs(first.pace))) < EVEN_OCTAVES:
-            lines = [replace(first, pace=even), first]
+            lines = [replace(first, pace=float(np.sign(first.pace))), first]
+        inside, cuts = self._inside(segment), self._cuts_inside(segment)
         best, best_fit = first, -np.inf
         for number, line in enumerate(lines):
-            for shift in self._shifts(line, segment):
-                moved = line.shifted(shift)
-                fit = self._fit(moved, inside, segment) - 0.01 * abs(shift)
-                fit -= EVEN_LOSS * number
-                if fit > best_fit:
-                    best, best_fit = moved, fit
+            shifts = self._shifts(line, cuts)
+            fits = self._fits(line, shifts, inside, cuts) - SHIFT_COST * np.abs(shifts)
+            most = int(fits.argmax())
+            if fits[most] - EVEN_LOSS * number > best_fit:
+                best, best_fit = line.shifted(shifts[most]), fits[most] - EVEN_LOSS * number
         return best
 
-    def _shifts(self, line: Line, segment: Segment) -> Floats:
+    def _shifts(self, line: Line, cuts: Floats) -> Floats:
         """Shifts worth trying: an even few, and those that bring two cuts together."""
-        cuts = self._cuts_inside(segment)
         off = (self._reference_cuts[None, :] - line.at(cuts)[:, None]).ravel()
-        return np.concatenate([SHIFTS, off[np.abs(off) <= SHIFT_SECONDS][:60]])
+        return np.concatenate([SHIFTS, off[np.abs(off) <= SHIFT_SECONDS][:MOST_CUT_SHIFTS]])
 
-    def _fit(self, line: Line, inside: NDArray[np.intp], segment: Segment) -> float:
-        """Mean similarity along a line, and how many of the query's cuts are the reference's."""
-        values = self._along(line, inside)
-        fit = float(values.mean()) if len(values) else 0.0
-        cuts = self._cuts_inside(segment)
+    def _fits(self, line: Line, shifts: Floats, inside: NDArray[np.intp], cuts: Floats) -> Floats:
+        """Of each shift: mean similarity, and how many of the query's cuts are the reference's.
+
+        Args:
+            line: to be shifted.
+            shifts: (S,) seconds in the reference.
+            inside: (n,) frames of the span.
+            cuts: (c,) seconds, cuts of the query inside the span.
+
+        Returns:
+            (S,) float64.
+        """
+        at = line.at(self._query[inside])[None, :] + shifts[:, None]  # (S, n)
+        fits = np.zeros(len(shifts))
+        if len(inside):
+            values = self._matrix.values[inside[None, :], self._shown(at.ravel()).reshape(at.shape)]
+            end = self._matrix.reference_duration_seconds
+            fits = np.where((at < -0.5) | (at > end + 0.5), 0.0, values).mean(axis=1)
         if len(cuts) and len(self._reference_cuts):
-            off = np.abs(self._reference_cuts[None, :] - line.at(cuts)[:, None]).min(axis=1)
+            places = line.at(cuts)[None, :] + shifts[:, None]  # (S, c)
+            after = np.searchsorted(self._reference_cuts, places)
+            last = len(self._reference_cuts) - 1
+            near = [np.clip(after - back, 0, last) for back in (0, 1)]
+            off = np.minimum(*(np.abs(self._reference_cuts[one] - places) for one in near))
             met = np.exp(-((off / CUT_SIGMA_SECONDS) ** 2) / 2)
-            fit += CUT_WEIGHT * float(met.sum()) / (len(cuts) + 1)
-        return fit
+            fits = fits + CUT_WEIGHT * met.sum(axis=1) / (len(cuts) + 1)
+        return fits
 
     def _cuts_inside(self, segment: Segment) -> Floats:
         start, end = segment.query_start_seconds + 0.8, segment.query_end_seconds - 0.8

@@ -9,6 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from models.encode import FrameDescription
+from models.keyframes.pooling import owners_of, pool_description
+from models.keyframes.shots import shot_numbers
+from models.keyframes.spans import span_costs
 from models.similarity import FrameDescriptors, SimilarityMatrix
 from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
 from models.training.timelines import Piece, Timeline, sliced
@@ -61,6 +65,9 @@ class PairRecipe:
         other_speed_share: of the spans; between half and double.
         gaps_seconds: distances of stored frames on the reference's side.
         per_shot_share: references that hold a frame of every shot besides.
+        pooled_share: references whose stored descriptors are means over what they stand for.
+        span_share: of those, the ones whose frames are chosen by content, not by time.
+        frames_per_hour: least and most of what is chosen by content.
         query_steps_seconds: distances of the query's frames.
         most_noise: length of the noise that is added to a copied span's unit descriptors.
         most_mixed: weight of a foreign descriptor in a span that something lies over.
@@ -73,6 +80,9 @@ class PairRecipe:
     other_speed_share: float = 0.3
     gaps_seconds: tuple[float, ...] = (1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
     per_shot_share: float = 0.7
+    pooled_share: float = 0.6
+    span_share: float = 0.6
+    frames_per_hour: tuple[float, float] = (400.0, 1500.0)
     query_steps_seconds: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5)
     most_noise: float = 0.8
     most_mixed: float = 0.45
@@ -96,10 +106,9 @@ class PairMaker:
         """Make pair `index`."""
         random = np.random.default_rng((self._seed, index))
         plan = self.plan(random)
-        stored = self._stored_seconds(random, plan.reference)
         return PastedPair(
             similarity=SimilarityMatrix.of(
-                self.queried(random, plan.query), self.sampled(random, plan.reference, stored)
+                self.queried(random, plan.query), self._stored(random, plan.reference)
             ),
             boxes=plan.boxes,
             reversed=plan.reversed,
@@ -236,6 +245,43 @@ class PairMaker:
             extra = random.uniform(0, seconds, int(seconds / 5) + 1)
             times = np.unique(np.concatenate([times, extra]))
         return times.astype(np.float32)
+
+    def _stored(self, random: Random, reference: Timeline) -> FrameDescriptors:
+        """What a library holds of a video: single frames, or means over what they stand for."""
+        recipe = self._recipe
+        times = self._stored_seconds(random, reference)
+        if random.random() >= recipe.pooled_share:
+            return self.sampled(random, reference, times)
+        dense = np.arange(random.uniform(0, 0.5), reference.seconds, 1.0).astype(np.float32)
+        encoded = self.sampled(random, reference, dense)
+        if random.random() < recipe.span_share:
+            keys = self._medoids(random, encoded)
+        else:
+            keys = np.unique(np.abs(dense[None, :] - times[:, None]).argmin(axis=1))
+        offsets = encoded.score_offsets
+        described = FrameDescription(
+            encoded.descriptors, np.zeros(len(dense), np.float32) if offsets is None else offsets
+        )
+        owners = owners_of(dense, encoded.cut_seconds, keys)
+        kept = pool_description(described, owners, len(keys))
+        return replace(
+            encoded,
+            seconds=dense[keys],
+            descriptors=kept.descriptors,
+            score_offsets=kept.score_offsets,
+        )
+
+    def _medoids(self, random: Random, encoded: FrameDescriptors) -> NDArray[np.intp]:
+        """Key frames as the learned selector chooses them, at some density."""
+        costs = span_costs(
+            encoded.descriptors,
+            shot_numbers(encoded.seconds, encoded.cut_seconds),
+            encoded.seconds,
+            np.clip(random.normal(0.85, 0.06, len(encoded)), 0, 1).astype(np.float32),
+            longest_seconds=10.0,
+        )
+        budget = encoded.duration_seconds * random.uniform(*self._recipe.frames_per_hour) / 3600
+        return costs.at_most(max(round(budget), 1))
 
     def _stored_seconds(self, random: Random, timeline: Timeline) -> NDArray[np.float32]:
         """Times of stored frames: even, with jitter, often with one of each shot besides."""
