@@ -59,7 +59,8 @@ def first_thumbnails(pictures: Path) -> NDArray[np.uint8]:
     names = sorted(path.stem for path in pictures.glob("*.json"))
     if not names:
         raise FileNotFoundError(f"no footage in {pictures}: name the pictures of the training")
-    return _small(pictures, names[0])[0]
+    first: NDArray[np.uint8] = _small(pictures, names[0])[0]
+    return first
 
 
 def _small(pictures: Path, name: str) -> NDArray[np.uint8]:
