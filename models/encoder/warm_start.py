@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from models.encoder.network import FrameNetwork
 from models.errors import ModelFileError
+
+Array = NDArray[np.generic]
 
 NORMS = {
     "stem": "stem_norm",
@@ -49,13 +52,16 @@ def load_exported(network: FrameNetwork, path: Path) -> None:
         bias = weights.get(f"{conv}.weight_bias")
         if bias is not None:
             _fold(state, _norm_after(conv), bias, path)
-    missing = [name for name in state if name.endswith("conv.weight") and name not in weights]
-    if missing or "head.weight" not in weights:
-        raise ModelFileError(f"{path} lacks {(missing or ['head.weight'])[0]}: export it again")
+    missing = [name for name, value in state.items() if value.ndim > 1 and name not in weights]
+    if missing:
+        raise ModelFileError(
+            f"{path} lacks {missing[0]}: the recipe's network has another shape, or the file is "
+            "of another kind"
+        )
     network.load_state_dict(state)
 
 
-def _put(state: dict[str, torch.Tensor], name: str, value: np.ndarray, path: Path) -> None:  # type: ignore[type-arg]
+def _put(state: dict[str, torch.Tensor], name: str, value: Array, path: Path) -> None:
     if tuple(state[name].shape) != value.shape:
         raise ModelFileError(
             f"{path}: {name} is {value.shape}, expected {tuple(state[name].shape)}: "
@@ -71,7 +77,7 @@ def _norm_after(conv: str) -> str:
     raise KeyError(conv)
 
 
-def _fold(state: dict[str, torch.Tensor], norm: str, bias: np.ndarray, path: Path) -> None:  # type: ignore[type-arg]
+def _fold(state: dict[str, torch.Tensor], norm: str, bias: Array, path: Path) -> None:
     _put(state, f"{norm}.bias", bias, path)
     state[f"{norm}.weight"] = torch.ones_like(state[f"{norm}.weight"])
     state[f"{norm}.running_mean"] = torch.zeros_like(state[f"{norm}.running_mean"])
