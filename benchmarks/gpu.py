@@ -25,16 +25,17 @@ from rich.console import Console
 from models.encode import WEIGHTS
 from models.errors import ModelError
 from models.runtime import Provider, Span, open_session
+from models.runtime.engines import HALF_BOUND, largest_difference
+from models.runtime.in_flight import BatchRunner
 
 NO_GPU = 2
 LEAST_ROWS = 2
 SIDES = Span(16, 64, 128)
 # Both compute with ten bits of mantissa (CUDA's TF32, TensorRT's half), the latter in more places.
-PARITY: dict[Provider, float] = {"cpu": 1e-6, "cuda": 1e-2, "tensorrt": 3e-2}
+PARITY: dict[Provider, float] = {"cpu": 1e-6, "cuda": 1e-2, "tensorrt": HALF_BOUND}
 LEAST_SECONDS = 1.0
 NEIGHBOURS = 10
-
-Arrays = list[NDArray[np.float32]]
+IN_FLIGHT = 8
 
 
 @dataclass
@@ -46,6 +47,7 @@ class NetworkRow:
         open_again_seconds: the same with the engines in the cache.
         difference: from the CPU, the largest of any output, relative where above 1.
         rows_per_second: by rows in a batch.
+        in_flight_per_second: of the largest batch, copies of one overlapping with work on another.
         error: why it did not run.
     """
 
@@ -55,6 +57,7 @@ class NetworkRow:
     open_again_seconds: float = 0.0
     difference: float = 0.0
     rows_per_second: dict[int, float] = field(default_factory=dict)
+    in_flight_per_second: float = 0.0
     error: str = ""
 
     @property
@@ -128,20 +131,6 @@ def feed(session: onnxruntime.InferenceSession, rows: int) -> dict[str, NDArray[
     return inputs
 
 
-def largest_difference(found: Arrays, wanted: Arrays) -> float:
-    """The largest difference of any value, relative where the wanted one is above 1.
-
-    Infinite when shapes differ or a value is no number.
-    """
-    worst = 0.0
-    for ours, theirs in zip(found, wanted, strict=True):
-        if ours.shape != theirs.shape or not np.isfinite(ours).all():
-            return float("inf")
-        scale = np.maximum(np.abs(theirs), 1)
-        worst = max(worst, float((np.abs(ours - theirs) / scale).max(initial=0)))
-    return worst
-
-
 def per_second(work: Callable[[], object], rows: int) -> float:
     """Rows a second of something that does `rows` at a time, after one unmeasured round."""
     work()
@@ -182,6 +171,11 @@ def measure_network(
             found, wanted = session.run(None, inputs), reference.run(None, inputs)
             row.difference = max(row.difference, largest_difference(found, wanted))
             row.rows_per_second[rows] = per_second(partial(session.run, None, inputs), rows)
+        several = [feed(session, most)] * IN_FLIGHT
+        runner, wanted = BatchRunner(session, provider), reference.run(None, several[0])
+        for found in runner.run_all(several):
+            row.difference = max(row.difference, largest_difference(found, wanted))
+        row.in_flight_per_second = per_second(partial(runner.run_all, several), IN_FLIGHT * most)
     except (ModelError, RuntimeError) as error:  # ONNX Runtime's own derive from RuntimeError
         row.error = str(error)
     return row

@@ -11,11 +11,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.align import Segment
-from models.detector.boxes import find_segments, with_score
+from models.detector.boxes import ALIGN, TILE, find_segments, with_score
 from models.detector.refine import Refiner
 from models.encode import WEIGHTS
 from models.errors import ModelFileError
-from models.runtime import Provider, open_session
+from models.runtime import Provider, Span, open_session
 from models.similarity import SimilarityMatrix
 
 Array = np.ndarray
@@ -26,6 +26,7 @@ class PatternDetectorSettings(BaseModel):
 
     Attributes:
         path: an ONNX file; the shipped one when left out.
+        engine_cache: a folder where TensorRT keeps what it builds.
         refine: whether edges are refined on the matrix.
         least_score: boxes below are not even refined.
         shortest_seconds: of both sides of a box.
@@ -36,6 +37,7 @@ class PatternDetectorSettings(BaseModel):
     path: Path | None = None
     provider: Provider = "cpu"
     threads: int = Field(default=1, ge=1)
+    engine_cache: Path | None = None
     refine: bool = True
     least_score: float = Field(default=0.05, ge=0, le=1)
     shortest_seconds: float = Field(default=1.5, ge=0)
@@ -67,6 +69,9 @@ class PatternDetector:
             self.settings.path or default_detector_path(),
             provider=self.settings.provider,
             threads=self.settings.threads,
+            rows=Span(1, 1, 8),
+            sides=Span(ALIGN, TILE, TILE),
+            engine_cache=self.settings.engine_cache,
         )
         metadata = self._session.get_modelmeta().custom_metadata_map
         missing = {"model_version", "calibration"} - metadata.keys()

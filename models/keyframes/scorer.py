@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.errors import ModelFileError
 from models.keyframes.thumbnails import THUMBNAIL
-from models.runtime import open_session
+from models.runtime import Provider, Span, open_session
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 CHUNK = 256
@@ -44,13 +44,34 @@ class FrameScorer:
         model_version: names the weights.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        provider: Provider = "cpu",
+        threads: int = 1,
+        engine_cache: Path | None = None,
+    ) -> None:
         """Load the file.
+
+        Args:
+            path: what `samesource export keyframes` wrote.
+            provider: what runs it.
+            threads: of one operator, on the CPU.
+            engine_cache: where TensorRT keeps what it builds.
 
         Raises:
             ModelFileError: missing, unreadable, or not such a network.
+            ProviderError: the provider can't run here.
         """
-        self._session = open_session(path, threads=threads)
+        most = CHUNK + 2 * CONTEXT
+        self._session = open_session(
+            path,
+            provider=provider,
+            threads=threads,
+            rows=Span(2, most, most),
+            engine_cache=engine_cache,
+        )
         metadata = self._session.get_modelmeta().custom_metadata_map
         inputs = [(value.name, value.shape[1:]) for value in self._session.get_inputs()]
         outputs = [value.name for value in self._session.get_outputs()]

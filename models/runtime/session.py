@@ -6,6 +6,7 @@ from pathlib import Path
 import onnxruntime
 
 from models.errors import ModelFileError, ProviderError
+from models.runtime.libraries import load_tensorrt
 from models.runtime.providers import (
     PROVIDERS,
     Input,
@@ -77,6 +78,8 @@ def open_session(
         )
     if provider != "cpu":  # finds the CUDA and cuDNN that pip installed
         onnxruntime.preload_dlls()
+    if provider == "tensorrt":
+        load_tensorrt()
     told = _told(path, provider, rows, sides, engine_cache)
     session = _open(path, told, provider, threads)
     session.disable_fallback()

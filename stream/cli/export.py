@@ -1,20 +1,46 @@
 """`samesource export`: writes trained networks as the files that the service runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from stream.cli.console import stdout
+from stream.errors import SettingsError
 
 export_app = typer.Typer(
-    help="Export trained networks as ONNX. Needs the extra `train`.", no_args_is_help=True
+    help="Export trained networks as ONNX. Needs the extra `train`.", invoke_without_command=True
 )
 
 
 @export_app.callback()
-def _group() -> None:
-    """Keeps each network a subcommand."""
+def _group(
+    context: typer.Context,
+    runtime: Annotated[
+        Literal["tensorrt"] | None,
+        typer.Option(help="Build its engines for the encoder that the settings name."),
+    ] = None,
+) -> None:
+    """Export trained networks as ONNX, or build a runtime's engines ahead.
+
+    `--runtime tensorrt` goes without a network's name; engines are kept in `encoder.engine_cache`.
+    """
+    if runtime is None:
+        if context.invoked_subcommand is None:
+            stdout.print(context.get_help())
+        return
+    if context.invoked_subcommand is not None:
+        raise SettingsError(
+            f"--runtime {runtime} goes without {context.invoked_subcommand}: export first, set "
+            "encoder.path to the file, then run samesource export --runtime tensorrt"
+        )
+    from stream.engines import build_encoder
+
+    built = build_encoder(context.obj.encoder)
+    stdout.print(
+        f"encoder: engines built in {built.build_seconds:.1f} s, a start takes "
+        f"{built.start_seconds:.1f} s, largest difference to the CPU {built.difference:.2g}"
+    )
 
 
 @export_app.command("encoder")

@@ -11,6 +11,7 @@ import pytest
 from models.errors import ModelError, ModelFileError, ProviderError
 from models.runtime import PROVIDERS, Network, Span, open_session, spans_of
 from models.runtime.in_flight import BatchRunner
+from models.runtime.libraries import load_tensorrt
 from models.runtime.providers import Input, tensorrt_options
 from models.runtime.session import work_on_cpu
 
@@ -75,6 +76,7 @@ class AsIfOnTheGpu:
 
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*PROVIDERS.values()])
         monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
+        monkeypatch.setattr("models.runtime.session.load_tensorrt", lambda: None)
         monkeypatch.setattr(onnxruntime, "InferenceSession", session)
 
 
@@ -84,6 +86,12 @@ def test_a_provider_that_is_listed_but_does_not_start_is_an_error(
     AsIfOnTheGpu(monkeypatch, running=None)
     with pytest.raises(ProviderError, match="CPUExecutionProvider runs"):
         open_session(doubling, provider="cuda")
+
+
+def test_a_missing_library_of_tensorrt_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.runtime.libraries.LIBRARIES", ("libnvinfer.so.none",))
+    with pytest.raises(ProviderError, match=r"libnvinfer\.so\.none can't be loaded.*tensorrt-cu12"):
+        load_tensorrt()
 
 
 def test_work_that_a_gpu_leaves_to_the_cpu_is_an_error(
