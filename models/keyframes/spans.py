@@ -59,7 +59,10 @@ class SpanCosts:
             return fewest
         for _ in range(BISECTIONS):
             price = (low + high) / 2
-            if len(self.cheapest(price)) > count:
+            found = self.cheapest(price)
+            if len(found) == count:
+                return found
+            if len(found) > count:
                 low = price
             else:
                 high = price

@@ -18,8 +18,12 @@ def thumbnails(frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     Returns:
         (N, 32, 32, 3) uint8.
     """
-    side = (THUMBNAIL, THUMBNAIL)
-    pictures = [Image.fromarray(frame).resize(side, Image.Resampling.BOX) for frame in frames]
-    return np.array([np.asarray(picture) for picture in pictures], np.uint8).reshape(
-        -1, THUMBNAIL, THUMBNAIL, 3
-    )
+    pictures = [_shrunk(Image.fromarray(frame)) for frame in frames]
+    return np.array(pictures, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+
+
+def _shrunk(picture: Image.Image) -> NDArray[np.uint8]:
+    whole, rest = divmod(picture.width, THUMBNAIL)
+    if rest == 0 and picture.width == picture.height:
+        return np.asarray(picture.reduce(whole))  # the same means, in half the time
+    return np.asarray(picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
