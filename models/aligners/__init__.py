@@ -9,6 +9,7 @@ from models.align import Aligner
 from models.aligners.dynamic_programming import DynamicProgrammingAligner
 from models.aligners.dynamic_time_warping import DynamicTimeWarpingAligner
 from models.aligners.hough_voting import HoughVotingAligner
+from models.aligners.pattern_detector import PatternDetector
 from models.aligners.temporal_network import TemporalNetworkAligner
 from models.errors import ModelError
 
@@ -16,6 +17,7 @@ ALIGNERS: dict[str, Callable[[], Aligner]] = {
     "dynamic_programming": DynamicProgrammingAligner,
     "dynamic_time_warping": DynamicTimeWarpingAligner,
     "hough_voting": HoughVotingAligner,
+    "pattern_detector": PatternDetector,
     "temporal_network": TemporalNetworkAligner,
 }
 

@@ -39,7 +39,7 @@ class PatternDetectorSettings(BaseModel):
     threads: int = Field(default=1, ge=1)
     engine_cache: Path | None = None
     refine: bool = True
-    least_score: float = Field(default=0.05, ge=0, le=1)
+    least_score: float = Field(default=0.12, ge=0, le=1)
     shortest_seconds: float = Field(default=1.5, ge=0)
 
 
