@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
-from stream.cli import broker, demo, evaluate, export, outcomes, submit, topics, train, worker
+from stream.cli import (
+    broker,
+    demo,
+    evaluate,
+    export,
+    outcomes,
+    resubmit,
+    submit,
+    topics,
+    train,
+    worker,
+)
 from stream.cli.config import config_app
 from stream.cli.console import stderr
 
@@ -37,6 +48,7 @@ app.add_typer(train.train_app, name="train")
 app.add_typer(export.export_app, name="export")
 app.command("demo")(demo.demo)
 app.command("submit")(submit.submit)
+app.command("resubmit")(resubmit.resubmit)
 app.command("alerts")(outcomes.alerts)
 app.command("rejected")(outcomes.rejected)
 

@@ -5,6 +5,8 @@ is large for the footage around it, and that stays: motion and noise make many s
 flash goes back to what was before.
 """
 
+import functools
+
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -22,6 +24,7 @@ LEAST_JUMP = 0.3
 LEAST_RATIO = 3.0
 STAYS_SHARE = 0.6
 WINDOW = 12
+LEAST_GAP_SECONDS = 1e-3
 
 
 class CutFinder:
@@ -54,7 +57,7 @@ class CutFinder:
         """Time of the first frame seen of each new shot, ascending."""
         if len(self._jumps) < 2:
             return []
-        found = find_cuts(np.stack(self._jumps))
+        found = find_cuts(np.stack(self._jumps), np.array(self._seconds))
         return [self._seconds[index] for index in found]
 
     def _luma(self, frame: VideoFrame) -> NDArray[np.uint8]:
@@ -79,14 +82,18 @@ def block_means(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
     Args:
         luma: (H, W) uint8, both sides at least 64.
     """
-    side = BLOCKS * SAMPLES
-    height, width = luma.shape
-    down, right = height // side, width // side
-    top, left = (height - side * down) // 2, (width - side * right) // 2
-    sampled = luma[top : top + side * down : down, left : left + side * right : right]
+    rows, columns = (_centres(side) for side in luma.shape)
+    sampled = luma[rows[:, None], columns]  # (64, 64)
     sums = sampled.reshape(BLOCKS, SAMPLES, BLOCKS, SAMPLES).sum(axis=(1, 3), dtype=np.uint16)
     means: NDArray[np.float32] = sums.reshape(-1) / np.float32(SAMPLES**2)
     return means
+
+
+@functools.cache
+def _centres(side: int) -> NDArray[np.intp]:
+    """64 evenly spaced places on a side."""
+    count = BLOCKS * SAMPLES
+    return (np.arange(count) * 2 + 1) * side // (2 * count)
 
 
 def jumps(blocks: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -110,31 +117,46 @@ def jumps(blocks: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[n
     return distance
 
 
-def find_cuts(distances: NDArray[np.float32]) -> list[int]:
+def find_cuts(distances: NDArray[np.float32], seconds: NDArray[np.float64]) -> list[int]:
     """Which frames begin a shot.
+
+    Frames that are skipped leave gaps, over which motion adds up: a jump is compared with what
+    the footage around it would have done in the same time.
 
     Args:
         distances: (N, L) float32; [n, l] is the jump from frame n - 1 - l to frame n.
+        seconds: (N,) float64, ascending.
 
     Returns:
         Frame numbers, ascending, the first frame left out.
     """
-    step = distances[:, 0].copy()
+    step = distances[:, 0].astype(np.float64)
     step[0] = 0.0
+    gaps = np.maximum(np.diff(seconds, prepend=seconds[0]), LEAST_GAP_SECONDS)
     found = []
     for index in np.flatnonzero(step >= LEAST_JUMP).tolist():
-        near = step[max(1, index - WINDOW) : index + WINDOW + 1]
-        usual = (np.sort(near)[: -1 if len(near) > 1 else None]).mean() if len(near) > 1 else 0.0
-        stays = [
-            distances[index + later, later]
-            for later in range(1, LOOK_BACK)
-            if index + later < len(distances)
-        ]
+        around = np.arange(max(1, index - WINDOW), min(len(step), index + WINDOW + 1))
+        others = around[around != index]
         largest = step[max(0, index - 2) : index + 3].max()
         if (
-            step[index] >= LEAST_RATIO * usual
-            and step[index] == largest
-            and min(stays, default=1.0) >= STAYS_SHARE * LEAST_JUMP
+            step[index] == largest
+            and step[index] >= LEAST_RATIO * _usual(step[others], gaps[others]) * gaps[index]
+            and _stays(distances, index)
         ):
             found.append(index)
     return found
+
+
+def _usual(step: NDArray[np.float64], gaps: NDArray[np.float64]) -> float:
+    """Jump per second, without the largest one: another cut may be near."""
+    if len(step) < 2:
+        return 0.0
+    rest = np.argsort(step, kind="stable")[:-1]
+    return float(step[rest].sum() / gaps[rest].sum())
+
+
+def _stays(distances: NDArray[np.float32], index: int) -> bool:
+    """Whether the next frames are far from the last one of the shot before, too."""
+    later = range(1, min(LOOK_BACK, len(distances) - index))
+    least = STAYS_SHARE * LEAST_JUMP
+    return all(distances[index + ahead, ahead] >= least for ahead in later)
