@@ -4,13 +4,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encode import Encoder, FrameDescription
+from stream.shared_batches import SharedBatches
 
 
 class FrameDescriber:
     """Describes frames that lie on disk, a batch in memory at a time. Thread-safe."""
 
-    def __init__(self, encoder: Encoder, batch: int) -> None:
-        self._encoder, self._batch = encoder, batch
+    def __init__(self, encoder: Encoder, batch: int, *, shared: bool = False) -> None:
+        """Make one per encoder.
+
+        Args:
+            encoder: describes frames.
+            batch: frames in one run.
+            shared: whether the frames of uploads that are at work at a time fill one batch.
+        """
+        self._batch = batch
+        self._encoder = SharedBatches(encoder, batch) if shared else encoder
 
     def describe(self, frames: NDArray[np.uint8], chosen: NDArray[np.intp]) -> FrameDescription:
         """Describe some of the frames.

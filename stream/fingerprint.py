@@ -61,7 +61,9 @@ class Fingerprinter:
             batch=encoder.batch,
             engine_cache=encoder.engine_cache,
         )
-        self._describer = FrameDescriber(self._encoder, encoder.batch)
+        self._describer = FrameDescriber(
+            self._encoder, encoder.batch, shared=encoder.provider != "cpu"
+        )
         key_frames = settings.key_frames
         self._selector = make_selector(key_frames)
         self._query = EvenSelector(
