@@ -30,9 +30,14 @@ class LearnedSelector:
 
         Raises:
             ModelFileError: the file is missing, unreadable, or no key-frame network.
+            ProviderError: the provider can't run here.
         """
         self._settings = settings
-        self._scorer = FrameScorer(settings.path or default_scorer_path())
+        self._scorer = FrameScorer(
+            settings.path or default_scorer_path(),
+            provider=settings.provider,
+            engine_cache=settings.engine_cache,
+        )
 
     @property
     def version(self) -> str:

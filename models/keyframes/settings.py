@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.runtime import Provider
+
 
 class KeyFrameSettings(BaseModel):
     """Which candidate frames become key frames.
@@ -12,6 +14,8 @@ class KeyFrameSettings(BaseModel):
     Attributes:
         selector: a name in `models.keyframes.SELECTORS`.
         path: the network of `learned`, an ONNX file; empty is the shipped one.
+        provider: what runs it.
+        engine_cache: a folder where TensorRT keeps what it builds.
         frames_per_hour: what `learned` stores of an hour of video; shots are kept even if there
             are more of them.
         every_seconds: distance of the frames that `even` stores.
@@ -25,6 +29,8 @@ class KeyFrameSettings(BaseModel):
 
     selector: Literal["learned", "even"] = "learned"
     path: Path | None = None
+    provider: Provider = "cpu"
+    engine_cache: Path | None = None
     frames_per_hour: float = Field(default=900.0, gt=0)
     every_seconds: float = Field(default=1.0, gt=0)
     max_gap_seconds: float = Field(default=10.0, gt=0)

@@ -126,9 +126,10 @@ class LibraryWorker:
         )
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._thread, self._snapshots.load_latest)
-        self._shard = LibraryShard(
-            library, self._number, make_aligner(library.aligner), found.state if found else None
+        aligner = make_aligner(
+            library.aligner, provider=library.provider, engine_cache=library.engine_cache
         )
+        self._shard = LibraryShard(library, self._number, aligner, found.state if found else None)
         begin = (await self._consumer.beginning_offsets([self._log]))[self._log]
         end = (await self._consumer.end_offsets([self._log]))[self._log]
         position = found.next_offset if found else begin

@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.runtime import Provider
+
 
 class LibrarySettings(BaseModel):
     """One shard reads the whole log and keeps the videos that hash to it.
@@ -22,6 +24,8 @@ class LibrarySettings(BaseModel):
         candidates: most videos that are aligned for one upload, those with most votes.
         least_score: segments that an aligner is less sure of are dropped.
         aligner: a name in `models.aligners.ALIGNERS`.
+        provider: what runs the aligner's network.
+        engine_cache: a folder where TensorRT keeps what it builds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,5 +39,7 @@ class LibrarySettings(BaseModel):
     candidate_similarity: float = Field(default=0.4, ge=-1, le=1)
     candidate_hits: int = Field(default=2, ge=1)
     candidates: int = Field(default=100, ge=1)
-    least_score: float = Field(default=0.5, ge=0, le=1)
-    aligner: str = "temporal_network"
+    least_score: float = Field(default=0.8, ge=0, le=1)
+    aligner: str = "pattern_detector"
+    provider: Provider = "cpu"
+    engine_cache: Path | None = None

@@ -8,7 +8,10 @@ import onnx
 import onnxruntime
 import pytest
 
+from models.aligners import make_aligner
 from models.errors import ModelError, ModelFileError, ProviderError
+from models.keyframes import make_selector
+from models.keyframes.settings import KeyFrameSettings
 from models.runtime import PROVIDERS, Network, Span, open_session, spans_of
 from models.runtime.in_flight import BatchRunner
 from models.runtime.libraries import load_tensorrt
@@ -228,3 +231,14 @@ def test_inputs_that_do_not_fit_are_named(tmp_path: Path) -> None:
 def test_a_file_without_its_metadata_is_an_error(doubling: Path) -> None:
     with pytest.raises(ModelFileError, match="lacks the metadata calibration, dimension"):
         Network(doubling, metadata=("dimension", "calibration"))
+
+
+def test_aligners_and_selectors_run_where_they_are_told_to() -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("CUDA is here")
+    with pytest.raises(ProviderError, match="cuda was asked for"):
+        make_aligner("pattern_detector", provider="cuda")
+    with pytest.raises(ProviderError, match="cuda was asked for"):
+        make_selector(KeyFrameSettings(selector="learned", provider="cuda"))
+    with pytest.raises(ProviderError, match="hough_voting has no network"):
+        make_aligner("hough_voting", provider="cuda")
