@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.frame_choices import Choice, choose, choose_hashes, even, even_selector
 from benchmarks.library_run import Choose, Searched, search_set
 from benchmarks.set_frames import SetFrames, VideoFrames
@@ -23,6 +25,8 @@ DETECTOR = "pattern_detector"
 DENSE = "uniform every 1 s"
 SAME_COUNT = "uniform at the key frames' count"
 PDQ = "PDQ, uniform every 1 s"
+# Hashes that differ in 96 of 256 bits: few copies are lost, and the aligner sees to the rest.
+PDQ_CANDIDATE_SIMILARITY = 0.25
 # Chosen by `tune_aligners --descriptor pdq` on sets made of training clips.
 PDQ_TEMPORAL_NETWORK = TemporalNetworkSettings()
 
@@ -113,11 +117,25 @@ class KeyFrames:
 
 
 def uniform(
-    every_seconds: float, query_every_seconds: float, name: str, *, pooled: bool = False
+    every_seconds: float,
+    query_every_seconds: float,
+    name: str,
+    *,
+    pooled: bool = False,
+    repeats: bool = True,
 ) -> Sampling:
-    """One frame stored every so many seconds; as many searched, or more."""
+    """One frame stored every so many seconds; as many searched, or more.
+
+    Args:
+        every_seconds: of those that are stored.
+        query_every_seconds: of those that search.
+        name: for the table.
+        pooled: whether mean descriptors are stored.
+        repeats: whether exact repeats of a still picture are among the frames. The service
+            leaves them out, so rows that are held against its key frames do so too.
+    """
     stored = even_selector(every_seconds)
-    query = even_selector(min(every_seconds, query_every_seconds))
+    query = even_selector(min(every_seconds, query_every_seconds), repeats=repeats)
 
     def chosen(video: VideoFrames) -> Choice:
         return choose(video, stored, query, pooled=pooled)
@@ -130,12 +148,13 @@ def pdq_sampling() -> Sampling:
     return Sampling(PDQ, "PDQ", lambda video: choose_hashes(video, 1.0))
 
 
-def spacing_for(frames: SetFrames, count: int) -> float:
-    """The even distance, in seconds, at which a set stores about `count` frames."""
-    low, high = 0.5, 60.0
+def spacing_for(frames: SetFrames, count: int, query_every_seconds: float) -> float:
+    """The even distance, in seconds, at which a set stores about `count` of its query frames."""
+    seconds = [video.seconds[even(video, query_every_seconds)] for video in frames.videos]
+    low, high = query_every_seconds, 60.0
     for _ in range(24):
         middle = (low * high) ** 0.5
-        stored = sum(len(even(video, middle)) for video in frames.videos)
+        stored = sum(len(np.unique(np.rint(one / middle))) for one in seconds)
         low, high = (middle, high) if stored > count else (low, middle)
     return (low * high) ** 0.5
 
@@ -154,9 +173,9 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
     best = detectors.get(first, lambda: make_aligner(first))
     query = key_frames.settings.query_every_seconds
     dense, keyed = uniform(1.0, 1.0, DENSE), key_frames.sampling()
-    spacing = spacing_for(frames, key_frames.count(frames))
-    same = uniform(spacing, query, SAME_COUNT)
-    pooled = uniform(spacing, query, f"{SAME_COUNT}, pooled", pooled=True)
+    spacing = spacing_for(frames, key_frames.count(frames), query)
+    same = uniform(spacing, query, SAME_COUNT, repeats=False)
+    pooled = uniform(spacing, query, f"{SAME_COUNT}, pooled", pooled=True, repeats=False)
     rows = [
         _row(
             pdq_sampling(), "temporal_network", lambda: TemporalNetworkAligner(PDQ_TEMPORAL_NETWORK)
@@ -170,7 +189,7 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
     ]
     curve = [
         uniform(every, query, f"uniform every {every:g} s, searched every {query:g} s{end}",
-                pooled=bool(end))
+                pooled=bool(end), repeats=False)
         for end in ("", ", pooled")
         for every in UNIFORM_SECONDS
     ]  # fmt: skip
@@ -200,7 +219,8 @@ def detectors_of(weights: dict[str, Path]) -> dict[str, Callable[[], Aligner]]:
 def search_row(frames: SetFrames, sampling: Sampling, library: LibrarySettings) -> Searched:
     """A sampling through the library's search."""
     if sampling.hashes:
-        library = library.model_copy(update={"code_bits": 8})
+        changed = {"code_bits": 8, "candidate_similarity": PDQ_CANDIDATE_SIMILARITY}
+        library = library.model_copy(update=changed)
     return search_set(frames, sampling.choose, library)
 
 

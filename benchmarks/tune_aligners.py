@@ -1,6 +1,6 @@
 """Chooses the settings of the aligners on labelled sets that nobody is judged by.
 
-    python -m benchmarks.tune_aligners SET... [--aligner NAME]... [--trials 40] [--json FILE]
+    python -m benchmarks.tune_aligners SET... [--aligner NAME]... [--trials 20] [--json FILE]
 
 Random settings, then one step at a time from the best of them, by the VCSL F1 over the candidates
 and the labelled pairs, at the best least score. Make the sets with `benchmarks/made_copies.py`.
@@ -8,8 +8,8 @@ and the labelled pairs, at the best least score. Make the sets with `benchmarks/
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 import typer
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
@@ -54,8 +55,23 @@ class Space:
     """What is tried of one aligner; `sure` is fitted, not tried."""
 
     make: Callable[[Values], Aligner]
+    defaults: BaseModel
     grid: Grid
     fitted: bool = True
+
+    @property
+    def start(self) -> Values:
+        """The point of the grid that is nearest to the defaults."""
+        return {
+            name: min(values, key=lambda value: _distance(value, getattr(self.defaults, name)))
+            for name, values in self.grid.items()
+        }
+
+
+def _distance(value: Any, wanted: Any) -> float:
+    if isinstance(value, tuple):
+        return float(value != wanted)
+    return abs(float(value) - float(wanted))
 
 
 SIMILARITIES = tuple(twentieth / 20 for twentieth in range(2, 15))
@@ -63,6 +79,7 @@ BACKGROUNDS = (0.0, 0.25, 0.5, 0.75)
 SPACES = {
     "hough_voting": Space(
         lambda values: HoughVotingAligner(HoughVotingSettings(**values)),
+        HoughVotingSettings(),
         {
             "background": BACKGROUNDS,
             "least": SIMILARITIES,
@@ -77,6 +94,7 @@ SPACES = {
     ),
     "dynamic_programming": Space(
         lambda values: DynamicProgrammingAligner(DynamicProgrammingSettings(**values)),
+        DynamicProgrammingSettings(),
         {
             "cell_seconds": (0.5, 1.0),
             "background": BACKGROUNDS,
@@ -89,6 +107,7 @@ SPACES = {
     ),
     "dynamic_time_warping": Space(
         lambda values: DynamicTimeWarpingAligner(DynamicTimeWarpingSettings(**values)),
+        DynamicTimeWarpingSettings(),
         {
             "cell_seconds": (0.5, 1.0),
             "background": BACKGROUNDS,
@@ -100,6 +119,7 @@ SPACES = {
     ),
     "temporal_network": Space(
         lambda values: TemporalNetworkAligner(TemporalNetworkSettings(**values)),
+        TemporalNetworkSettings(),
         {
             "background": (0.0, 0.15, 0.26, 0.4),
             "floor": (0.15, 0.2, 0.26, 0.32, 0.4, 0.5),
@@ -154,6 +174,14 @@ def samplings_of(descriptor: str) -> list[Sampling]:
         uniform(1.0, 1.0, "every 1 s"),
         uniform(4.0, 1.0, "every 4 s, pooled", pooled=True),
     ]
+
+
+def thinned(searched: Searched, labelled: Collection[str], most: int, random: Random) -> Searched:
+    """With the candidates that are labelled and `most` of the references' others."""
+    known = [one for one in searched.candidates if one.known]
+    right = [one for one in known if one.pair in labelled]
+    others = [one for one in known if one.pair not in labelled]
+    return replace(searched, candidates=right + random.sample(others, min(most, len(others))))
 
 
 def fit(features: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, ...]:
@@ -226,15 +254,23 @@ def _with_fitted_score(
     return sure, scored
 
 
-def search(space: Space, runs: Sequence[Run], trials: int, random: Random) -> Trial:
-    """Random settings, then single steps along the grid from the best, until none is better."""
-    best: Trial | None = None
+def search(space: Space, runs: Sequence[Run], trials: int, steps: int, random: Random) -> Trial:
+    """The defaults, random settings, then single steps along the grid from the best.
+
+    Args:
+        space: what is tried.
+        runs: on what.
+        trials: random settings.
+        steps: at most so many, fewer where none is better.
+        random: what is drawn.
+    """
+    best = attempt(space, space.start, runs)
     for _ in range(trials):
         drawn = {name: random.choice(values) for name, values in space.grid.items()}
-        best = _better(best, attempt(space, drawn, runs))
-    assert best is not None
+        found = attempt(space, drawn, runs)
+        best = found if found.f1 > best.f1 else best
     improved = True
-    while improved:
+    while improved and steps > 0:
         improved = False
         names = list(space.grid)
         random.shuffle(names)
@@ -242,7 +278,8 @@ def search(space: Space, runs: Sequence[Run], trials: int, random: Random) -> Tr
             values = space.grid[name]
             place = values.index(best.values[name])
             for step in (-1, 1):
-                if 0 <= place + step < len(values):
+                if 0 <= place + step < len(values) and steps > 0:
+                    steps -= 1
                     drawn = {key: best.values[key] for key in space.grid}
                     found = attempt(space, {**drawn, name: values[place + step]}, runs)
                     if found.f1 > best.f1 + 1e-4:
@@ -251,15 +288,13 @@ def search(space: Space, runs: Sequence[Run], trials: int, random: Random) -> Tr
     return best
 
 
-def _better(best: Trial | None, found: Trial) -> Trial:
-    return found if best is None or found.f1 > best.f1 else best
-
-
 def main(
     sets: Annotated[list[Path], typer.Argument(help="Labelled sets of training footage.")],
     aligner: Annotated[list[str] | None, typer.Option(help="By default all.")] = None,
     descriptor: Annotated[str, typer.Option(help="encoder or pdq.")] = "encoder",
-    trials: Annotated[int, typer.Option(min=1, help="Random settings of each.")] = 40,
+    trials: Annotated[int, typer.Option(help="Random settings of each.")] = 20,
+    steps: Annotated[int, typer.Option(help="At most, from the best of them.")] = 40,
+    unlabelled: Annotated[int, typer.Option(help="Candidates of a run that copy nothing.")] = 80,
     seed: Annotated[int, typer.Option()] = 1,
     kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
     json: Annotated[Path | None, typer.Option(help="Write the settings here.")] = None,
@@ -270,14 +305,15 @@ def main(
     for folder in sets:
         frames = read_set_frames(folder, settings, kept, console)
         for sampling in samplings_of(descriptor):
-            searched = search_row(frames, sampling, settings.library)
+            whole = search_row(frames, sampling, settings.library)
+            searched = thinned(whole, frames.copies.labels.keys(), unlabelled, Random(seed))
             runs.append(Run(f"{folder.name}, {sampling.name}", frames, searched))
             console.print(f"{runs[-1].name}: {len(runs[-1].pairs)} pairs")
     table = Table("aligner", "F1", "least score", *(run.name for run in runs), "CPU s")
     report = {}
     for name in aligner or list(SPACES):
         before = time.process_time()
-        best = search(SPACES[name], runs, trials, Random(seed))
+        best = search(SPACES[name], runs, trials, steps, Random(seed))
         by_run = (f"{best.by_run[run.name]:.3f}" for run in runs)
         spent = time.process_time() - before
         table.add_row(name, f"{best.f1:.3f}", f"{best.least_score:.2f}", *by_run, f"{spent:.0f}")

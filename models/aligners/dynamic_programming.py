@@ -34,16 +34,16 @@ class DynamicProgrammingSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cell_seconds: float = Field(default=1.0, gt=0)
+    cell_seconds: float = Field(default=0.5, gt=0)
     most_cells: int = Field(default=1000, ge=1)
     background: float = Field(default=0.25, ge=0, le=1)
     floor: float = Field(default=0.3, ge=-1, le=1)
     gap_seconds: float = Field(default=4.0, ge=0)
-    straight_seconds: float = Field(default=5.0, ge=0)
+    straight_seconds: float = Field(default=10.0, ge=0)
     similarity: float = Field(default=0.4, ge=-1, le=1)
     shortest_seconds: float = Field(default=2.0, ge=0)
     segments: int = Field(default=8, ge=1)
-    sure: Sure = (-6.0, 1.5, 8.0)
+    sure: Sure = (-6.31, 4.22, 2.45)
 
 
 class DynamicProgrammingAligner:

@@ -41,18 +41,18 @@ class HoughVotingSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    background: float = Field(default=0.25, ge=0, le=1)
-    least: float = Field(default=0.4, ge=-1, le=1)
-    top: int = Field(default=10, ge=1)
-    bin_seconds: float = Field(default=2.0, gt=0)
+    background: float = Field(default=0.5, ge=0, le=1)
+    least: float = Field(default=0.25, ge=-1, le=1)
+    top: int = Field(default=5, ge=1)
+    bin_seconds: float = Field(default=1.0, gt=0)
     paces: tuple[float, ...] = (1.0, 0.5, 0.75, 1.25, 1.5, 2.0)
-    pace_doubt: float = Field(default=0.1, ge=0, lt=1)
+    pace_doubt: float = Field(default=0.0, ge=0, lt=1)
     gap_seconds: float = Field(default=4.0, ge=0)
-    votes: float = Field(default=2.0, gt=0)
-    similarity: float = Field(default=0.4, ge=-1, le=1)
+    votes: float = Field(default=0.5, gt=0)
+    similarity: float = Field(default=0.35, ge=-1, le=1)
     shortest_seconds: float = Field(default=2.0, ge=0)
     segments: int = Field(default=8, ge=1)
-    sure: Sure = (-6.0, 1.5, 8.0)
+    sure: Sure = (-10.79, 3.61, 8.52)
 
 
 @dataclass(frozen=True)
