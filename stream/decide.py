@@ -1,7 +1,7 @@
 """The decide step: joins the shards' answers about one request into alerts and one decision."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import orjson
@@ -26,21 +26,26 @@ class Join(BaseModel):
 
     `decided_at` set means that the decision is out: later answers of the same request repeat
     what was already said and are dropped.
+
+    Attributes:
+        answers: by `shard/shards`: while the number of shards changes, those of the old and of the
+            new shards may come, and only answers of one number make up the whole library.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    answers: dict[int, VideoCompared] = Field(default_factory=dict)
+    answers: dict[str, VideoCompared] = Field(default_factory=dict)
     decided_at: datetime | None = None
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> "Join":
         """Read a table value; an absent one is a request not heard of."""
-        return cls() if data is None else cls.model_validate(orjson.loads(data))
+        join = cls() if data is None else cls.model_validate(orjson.loads(data))
+        return cls(answers=_by_shard(join.answers.values()), decided_at=join.decided_at)
 
     def to_bytes(self) -> bytes:
         """The table value."""
-        return orjson.dumps(self.model_dump(exclude_none=True), option=orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(self.model_dump(exclude_none=True))
 
 
 def on_compared(join: Join, answer: VideoCompared) -> tuple[Join, list[Event]]:
@@ -52,15 +57,24 @@ def on_compared(join: Join, answer: VideoCompared) -> tuple[Join, list[Event]]:
     Returns:
         The new state and the events to publish before the state is stored.
     """
-    if join.decided_at is not None or answer.shard in join.answers:
+    if join.decided_at is not None or _shard_name(answer) in join.answers:
         return join, []
-    answers = {**join.answers, answer.shard: answer}
-    if len(answers) < answer.shards:
+    answers = {**join.answers, _shard_name(answer): answer}
+    whole = [part for part in answers.values() if part.shards == answer.shards]
+    if len(whole) < answer.shards:
         return Join(answers=answers), []
-    ordered = [answers[shard] for shard in sorted(answers)]
+    ordered = sorted(whole, key=lambda part: part.shard)
     alerts = [alert_of(part, match) for part in ordered for match in part.matches]
     decision = _decision(ordered, alerts)
     return Join(decided_at=decision.decided_at), [*alerts, decision]
+
+
+def _shard_name(answer: VideoCompared) -> str:
+    return f"{answer.shard}/{answer.shards}"
+
+
+def _by_shard(answers: Iterable[VideoCompared]) -> dict[str, VideoCompared]:
+    return {_shard_name(answer): answer for answer in answers}
 
 
 def on_rejected(join: Join, letter: VideoRejected) -> tuple[Join, list[Event]]:

@@ -139,6 +139,15 @@ class VideoFingerprinted(Event):
     A writer may leave out all `query_…` fields: the key frames search then.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "dependentRequired": {
+                "query_frame_seconds": ["query_descriptors"],
+                "query_descriptors": ["query_frame_seconds"],
+                "query_score_offsets": ["query_frame_seconds"],
+            }
+        }
+    )
     topic = "video.fingerprinted"
 
     video_id: Identifier

@@ -128,6 +128,22 @@ def create_topics(kafka: KafkaSettings) -> None:
         cluster.create(missing)
 
 
+def require_topics(kafka: KafkaSettings) -> None:
+    """Refuse a cluster that lacks topics of the contract: workers would wait for ever.
+
+    Raises:
+        BrokerError: names them; or the cluster can't be reached within 10 s.
+    """
+    there = _Cluster(kafka).partitions()
+    wanted = (kafka.topic(topic.name) for topic in load_topics())
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        raise BrokerError(
+            f"no topic {', '.join(missing)}: make the topics with `samesource topics create`, "
+            f"or correct kafka.topic_prefix = {kafka.topic_prefix!r}"
+        )
+
+
 def check_topics(kafka: KafkaSettings) -> list[str]:
     """How the cluster's topics differ from the contract, as sentences; empty when they fit.
 

@@ -11,6 +11,7 @@ from prometheus_client import start_http_server
 
 from stream.errors import BrokerError
 from stream.settings import Settings
+from stream.topics import require_topics
 
 Role = Literal["fingerprint", "library", "decide"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -66,8 +67,9 @@ async def running_workers(
         A future that fails when a worker fails; the block should end then.
 
     Raises:
-        BrokerError: the cluster doesn't answer.
+        BrokerError: the cluster doesn't answer, or lacks topics of the contract.
     """
+    await asyncio.to_thread(require_topics, settings.kafka)
     workers = make_workers(settings, roles, shards)
     try:
         try:

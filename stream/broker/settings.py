@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
+RETRY_BACKOFF_MILLISECONDS = 500  # aiokafka's own 100 fills the logs while a broker is away
+
 
 class KafkaSettings(BaseModel):
     """The cluster, its security, and how topics are named.
@@ -65,6 +67,7 @@ class KafkaSettings(BaseModel):
             "bootstrap_servers": self.bootstrap_servers,
             "security_protocol": self.security_protocol,
             "ssl_context": self.ssl_context(),
+            "retry_backoff_ms": RETRY_BACKOFF_MILLISECONDS,
         }
         if self.uses_sasl:
             options |= {

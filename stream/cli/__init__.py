@@ -2,6 +2,7 @@
 
 import sys
 
+from models.errors import ModelError
 from stream.cli.app import app
 from stream.errors import SamesourceError
 
@@ -10,7 +11,7 @@ def main() -> None:
     """Run the command; an expected error is one line and exit code 1."""
     try:
         app()
-    except SamesourceError as error:
+    except (SamesourceError, ModelError) as error:
         from rich.text import Text
 
         from stream.cli.console import stderr

@@ -124,18 +124,19 @@ class FrameIndex:
         return levels
 
 
-def cosines(
-    queries: NDArray[np.int8], references: NDArray[np.int8] | NDArray[np.float32]
-) -> NDArray[np.float32]:
+Codes = NDArray[np.int8] | NDArray[np.float32]
+
+
+def cosines(queries: Codes, references: Codes) -> NDArray[np.float32]:
     """The exact similarity of two lists of codes, the same on every machine.
 
     Args:
-        queries: (Nq, D) int8, unit descriptors times 127.
-        references: (Nr, D) whole numbers, the same.
+        queries: (Nq, D) whole numbers, unit descriptors times 127.
+        references: (Nr, D), the same.
 
     Returns:
         (Nq, Nr) float32 in [-1, 1].
     """
-    products = queries.astype(np.float32) @ references.astype(np.float32, copy=False).T
+    products = queries.astype(np.float32, copy=False) @ references.astype(np.float32, copy=False).T
     similarities: NDArray[np.float32] = np.clip(products / np.float32(CODE_SCALE**2), -1, 1)
     return similarities

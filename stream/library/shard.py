@@ -8,61 +8,27 @@ by the shard that holds the earlier.
 import hashlib
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.align import Aligner, Segment
-from models.similarity import SimilarityMatrix
 from stream.errors import UnsupportedError
 from stream.events import (
     ContentVersion,
     Match,
     MatchedSegment,
-    Role,
     VideoCompared,
     VideoFingerprinted,
 )
 from stream.library.candidates import vote
 from stream.library.codes import whole_milliseconds
-from stream.library.index import FrameIndex, Hits, cosines
+from stream.library.entry import Entry
+from stream.library.index import FrameIndex, Hits
+from stream.library.matrix import QueryFrames, searching_frames, similarity_of
 from stream.library.settings import LibrarySettings
-from stream.packed import CODE_SCALE
 from stream.times import timed
 
 VersionKey = tuple[str, ContentVersion]
-
-
-@dataclass
-class Entry:
-    """One version of one video in the shard.
-
-    Attributes:
-        offset: log offset at which it was added.
-        start: first row in the index.
-        seconds: (count,) float32, times of its key frames, whole milliseconds.
-        offset_codes: (count,) int8, their score offsets times 127.
-        cut_seconds: (C,) float32, where its shots begin, whole milliseconds.
-        replaced_at: log offset of the version that took its place, if there is one; its own where
-            the video was removed.
-    """
-
-    video_id: str
-    content_version: ContentVersion
-    owner_id: str
-    role: Role
-    offset: int
-    start: int
-    seconds: NDArray[np.float32]
-    offset_codes: NDArray[np.int8]
-    cut_seconds: NDArray[np.float32]
-    duration_seconds: float
-    replaced_at: int | None = None
-
-    def existed_before(self, offset: int) -> bool:
-        """Whether a search at that place of the log could find it."""
-        return self.offset < offset and (self.replaced_at is None or self.replaced_at >= offset)
 
 
 @dataclass
@@ -205,7 +171,8 @@ class LibraryShard:
         with timed(stages, "search"):
             candidates = self._candidates(event, as_of)
         with timed(stages, "align"):
-            found = [self._match(event, entry) for entry in candidates]
+            query = QueryFrames.of(event)
+            found = [self._match(query, entry) for entry in candidates]
         return sorted(
             (match for match in found if match is not None),
             key=lambda match: (-match.score, match.reference_id),
@@ -234,8 +201,8 @@ class LibraryShard:
         )
         return [entries[candidate.entry] for candidate in voted]
 
-    def _match(self, event: VideoFingerprinted, entry: Entry) -> Match | None:
-        similarity = similarity_of(event, entry, self.state.index)
+    def _match(self, query: QueryFrames, entry: Entry) -> Match | None:
+        similarity = similarity_of(query, entry, self.state.index)
         found = self._aligner.align(similarity)
         sure = [segment for segment in found if segment.score >= self._settings.least_score]
         segments = [_matched(segment) for segment in sure]
@@ -248,33 +215,6 @@ class LibraryShard:
             score=max(segment.score for segment in segments),
             segments=segments,
         )
-
-
-def searching_frames(
-    event: VideoFingerprinted, which: Literal["query", "key"]
-) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Codes and score-offset codes of the frames that look for candidates: (Q, D) and (Q,) int8."""
-    if which == "key":
-        return event.codes(), event.offset_codes()
-    return event.query_codes(), event.query_offset_codes()
-
-
-def similarity_of(event: VideoFingerprinted, entry: Entry, index: FrameIndex) -> SimilarityMatrix:
-    """The exact matrix of an upload's query frames and an entry's key frames."""
-    values = cosines(event.query_codes(), index.rows(entry.start, len(entry.seconds)))
-    queries, references = event.query_offset_codes(), entry.offset_codes
-    if queries.any() or references.any():
-        both = queries.astype(np.float32)[:, None] + references.astype(np.float32)[None, :]
-        values = np.clip(values - both / np.float32(2 * CODE_SCALE), -1, 1)
-    return SimilarityMatrix(
-        values=values,
-        query_seconds=event.query_times(),
-        reference_seconds=entry.seconds,
-        query_duration_seconds=event.duration_seconds,
-        reference_duration_seconds=entry.duration_seconds,
-        query_cuts_seconds=event.cuts(),
-        reference_cuts_seconds=entry.cut_seconds,
-    )
 
 
 def shard_of(video_id: str, shards: int) -> int:

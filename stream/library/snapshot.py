@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
 from stream.library.codes import pack_nibbles, pack_times, unpack_nibbles, unpack_times
+from stream.library.entry import Entry
 from stream.library.index import FrameIndex
-from stream.library.shard import Entry, ShardState
+from stream.library.shard import ShardState
 
 log = logging.getLogger(__name__)
 

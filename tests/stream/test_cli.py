@@ -166,3 +166,14 @@ def test_missing_topics_are_named_with_the_cure(command: Command) -> None:
     one_line(read.err, "no topic other.alert.raised", "samesource topics create")
     assert checked.code == 1
     assert "✗ other.video.uploaded is missing: run `samesource topics create`" in checked.out
+
+
+def test_a_worker_without_its_encoder_names_the_file_in_one_line(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMESOURCE_KAFKA__BROKER", "embedded")
+    monkeypatch.setenv("SAMESOURCE_ENCODER__PATH", "nowhere.onnx")
+    done = command("worker", "fingerprint")
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    one_line(done.err.splitlines()[-1], "nowhere.onnx")

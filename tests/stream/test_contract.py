@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -76,6 +76,7 @@ def is_read(topic: str, fields: dict[str, Any]) -> bool:
     return True
 
 
+@settings(deadline=None)
 @given(
     # Left out: the class also takes a number for a time, and `true` for the number 1.
     name=st.sampled_from(

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +82,22 @@ def test_one_decision_comes_when_all_shards_answered_in_any_order_and_repetition
 
 def test_a_missing_shard_delays_the_decision_and_is_never_clear() -> None:
     assert run([answer(0), answer(0), answer(0)]) == []
+
+
+def test_answers_of_different_numbers_of_shards_are_never_joined() -> None:
+    assert run([answer(0, shards=2), answer(1, shards=3), answer(2, shards=3)]) == []
+    old = [answer(0, match("a"), shards=3), answer(2, shards=3), answer(1, shards=3)]
+    new = [answer(0, match("b")), answer(1, match("c"))]
+    *alerts, decision = run([*old[:2], *new, old[2]])
+    assert [event.reference_id for event in alerts if isinstance(event, AlertRaised)] == ["b", "c"]
+    assert isinstance(decision, VideoDecided) and len(decision.alert_ids) == len(alerts) == 2
+
+
+def test_a_join_that_an_earlier_release_wrote_goes_on() -> None:
+    earlier = {"answers": {"0": answer(0, match("a")).model_dump()}}
+    join, events = on_compared(Join.from_bytes(orjson.dumps(earlier)), answer(1))
+    assert [type(event) for event in events] == [AlertRaised, VideoDecided]
+    assert join.decided_at is not None
 
 
 def test_nothing_found_by_any_shard_is_clear_with_the_slowest_shards_time() -> None:

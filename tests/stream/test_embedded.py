@@ -8,11 +8,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from stream.agents.run import ROLES, running_workers
 from stream.broker.embedded import EmbeddedBroker, embedded_kafka
 from stream.broker.settings import KafkaSettings
 from stream.client import Reader, send
 from stream.errors import BrokerError
-from stream.topics import load_topics
+from stream.settings import load_settings
+from stream.topics import load_topics, require_topics
 
 MIB = 2**20
 
@@ -123,3 +125,16 @@ def test_it_says_nothing_on_the_terminal() -> None:
     code = "from stream.broker.embedded import EmbeddedBroker\nwith EmbeddedBroker(): pass"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")
+
+
+async def test_workers_on_a_cluster_without_the_topics_end_with_their_names() -> None:
+    some = [topic for topic in load_topics() if topic.name != "video.compared"]
+    with EmbeddedBroker(topics=some) as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        with pytest.raises(BrokerError, match=r"no topic video\.compared: .*topics create"):
+            require_topics(kafka)
+        settings = load_settings(kafka=kafka.model_dump())
+        for role in ROLES:
+            with pytest.raises(BrokerError, match=r"no topic video\.compared"):
+                async with running_workers(settings, [role]):
+                    pass

@@ -131,6 +131,7 @@ async def test_aiokafka_is_given_the_security_settings() -> None:
     assert options == {
         "bootstrap_servers": "127.0.0.1:1",
         "security_protocol": "SASL_SSL",
+        "retry_backoff_ms": 500,
         "sasl_mechanism": "SCRAM-SHA-256",
         "sasl_plain_username": "ann",
         "sasl_plain_password": "hunter2",

@@ -1,0 +1,69 @@
+"""From an upload's query frames and a library video's key frames to their similarity matrix."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.similarity import SimilarityMatrix
+from stream.events import VideoFingerprinted
+from stream.library.entry import Entry
+from stream.library.index import FrameIndex, cosines
+from stream.packed import CODE_SCALE
+
+
+@dataclass(frozen=True)
+class QueryFrames:
+    """The frames of an upload that search, unpacked once for all candidates.
+
+    Attributes:
+        codes: (Q, D) float32 whole numbers: unit descriptors times 127.
+        offset_codes: (Q,) float32 whole numbers: score offsets times 127.
+        seconds: (Q,) float32, ascending.
+        cut_seconds: (C,) float32, ascending.
+    """
+
+    codes: NDArray[np.float32]
+    offset_codes: NDArray[np.float32]
+    seconds: NDArray[np.float32]
+    cut_seconds: NDArray[np.float32]
+    duration_seconds: float
+
+    @classmethod
+    def of(cls, event: VideoFingerprinted) -> "QueryFrames":
+        """Unpack an event's."""
+        return cls(
+            event.query_codes().astype(np.float32),
+            event.query_offset_codes().astype(np.float32),
+            event.query_times(),
+            event.cuts(),
+            event.duration_seconds,
+        )
+
+
+def similarity_of(query: QueryFrames, entry: Entry, index: FrameIndex) -> SimilarityMatrix:
+    """The exact matrix of an upload's query frames and an entry's key frames."""
+    values = cosines(query.codes, index.rows(entry.start, len(entry.seconds)))
+    ours, theirs = query.offset_codes, entry.offset_codes.astype(np.float32)
+    if ours.any() or theirs.any():
+        both = ours[:, None] + theirs[None, :]  # (Q, R)
+        values = np.clip(values - both / np.float32(2 * CODE_SCALE), -1, 1)
+    return SimilarityMatrix(
+        values=values,
+        query_seconds=query.seconds,
+        reference_seconds=entry.seconds,
+        query_duration_seconds=query.duration_seconds,
+        reference_duration_seconds=entry.duration_seconds,
+        query_cuts_seconds=query.cut_seconds,
+        reference_cuts_seconds=entry.cut_seconds,
+    )
+
+
+def searching_frames(
+    event: VideoFingerprinted, which: Literal["query", "key"]
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Codes and score-offset codes of the frames that look for candidates: (Q, D) and (Q,) int8."""
+    if which == "key":
+        return event.codes(), event.offset_codes()
+    return event.query_codes(), event.query_offset_codes()
