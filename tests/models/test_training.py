@@ -130,6 +130,20 @@ def test_a_still_shot_is_no_negative_of_itself() -> None:
     assert len(set(groups.tolist())) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "trunk", "size"),
+    [
+        ("encoder-lite0", "lite0", 128),
+        ("encoder-lite0-shallow", "lite0", 144),
+        ("encoder-lite1", "lite1", 104),
+        ("encoder-lite2", "lite2", 96),
+    ],
+)
+def test_the_compared_encoders_have_recipes(name: str, trunk: str, size: int) -> None:
+    network = read_recipe(Path(f"configs/training/{name}.toml")).network
+    assert (network.trunk, network.input_size, network.dimension) == (trunk, size, 128)
+
+
 def test_the_recipe_file_is_read_and_unknown_keys_are_refused(tmp_path: Path) -> None:
     assert read_recipe(Path("configs/training/encoder.toml")).network.input_size == 128
     path = tmp_path / "recipe.toml"
