@@ -1,7 +1,7 @@
 """One run, one table: what is found, and what it costs, for every choice of frames and aligner.
 
     python -m benchmarks.same_source SET [--json FILE] [--plots FOLDER] [--rows TEXT]
-        [--spd-weights NAME=PATH]...
+        [--no-curves] [--spd-weights NAME=PATH]...
 
 Decodes each video once and describes each frame once; every row then goes through the library's
 own steps. Least scores are those that `benchmarks/least_scores.py` chose on other sets.
@@ -38,13 +38,15 @@ def run(
     frames: SetFrames,
     settings: Settings,
     wanted: str,
+    curves: bool,
     weights: dict[str, Path],
     least_scores: dict[str, float],
     console: Console,
 ) -> tuple[list[Figures], DecodeCosts]:
-    """All rows whose name holds the wanted text."""
+    """All rows whose name holds the wanted text, those of the curves if asked for."""
     key_frames = KeyFrames(settings.key_frames)
     rows = [row for row in rows_of(frames, key_frames, weights) if wanted in row.name]
+    rows = [row for row in rows if curves or not row.curve]
     if not rows:
         raise SettingsError(f"--rows {wanted!r} is in no row's name")
     decoding = decode_costs(frames.videos, settings, frames.videos[0].frames.shape[1])
@@ -109,6 +111,7 @@ def main(
     json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Write the curves into this folder.")] = None,
     rows: Annotated[str, typer.Option(help="Only rows with this in their name.")] = "",
+    curves: Annotated[bool, typer.Option(help="Also other densities, for the curves.")] = True,
     spd_weights: Annotated[list[str] | None, typer.Option(help="NAME=PATH of a detector.")] = None,
     least_scores: Annotated[Path, typer.Option(help="Of `benchmarks.least_scores`.")] = CHOSEN,
     kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
@@ -118,7 +121,7 @@ def main(
     try:
         weights, chosen = weights_of(spd_weights or []), read_least_scores(least_scores)
         frames = read_set_frames(dataset, settings, kept, console)
-        figures, decoding = run(frames, settings, rows, weights, chosen, console)
+        figures, decoding = run(frames, settings, rows, curves, weights, chosen, console)
     except (ModelError, SettingsError) as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(2) from error

@@ -37,13 +37,13 @@ class DynamicTimeWarpingSettings(BaseModel):
 
     cell_seconds: float = Field(default=1.0, gt=0)
     most_cells: int = Field(default=1000, ge=1)
-    background: float = Field(default=0.25, ge=0, le=1)
-    least: float = Field(default=0.3, ge=-1, le=1)
-    discontinuity_seconds: float = Field(default=4.0, ge=0)
-    similarity: float = Field(default=0.4, ge=-1, le=1)
-    shortest_seconds: float = Field(default=2.0, ge=0)
+    background: float = Field(default=0.75, ge=0, le=1)
+    least: float = Field(default=0.25, ge=-1, le=1)
+    discontinuity_seconds: float = Field(default=9.0, ge=0)
+    similarity: float = Field(default=0.1, ge=-1, le=1)
+    shortest_seconds: float = Field(default=1.5, ge=0)
     warps: int = Field(default=4, ge=1)
-    sure: Sure = (-6.0, 1.5, 8.0)
+    sure: Sure = (-6.35, 2.92, 4.04)
 
 
 class DynamicTimeWarpingAligner:
