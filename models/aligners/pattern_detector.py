@@ -4,10 +4,10 @@ After SSAN (Jiang et al., ACM MM 2021), which reads the similarity matrix as a p
 YOLO-like detector. Forward and reversed copies, at half to double speed, several per pair.
 """
 
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.align import Segment
@@ -18,7 +18,10 @@ from models.errors import ModelFileError
 from models.runtime import Provider, Span, open_session
 from models.similarity import SimilarityMatrix
 
-Array = np.ndarray
+Array = NDArray[np.float64]
+Pictures = NDArray[np.float32]
+
+EXPLAINED_SHARE = 0.5
 
 
 class PatternDetectorSettings(BaseModel):
@@ -54,7 +57,7 @@ class PatternDetector:
     The file's contract: input `picture` (N, 6, H, W) float32 as `models.detector.grid` lays it,
     outputs `what` (N, 2, H/2, W/2), scores and directions in [0, 1], and `distances` (N, 4, H/2,
     W/2) in cells; metadata `model_version` and `calibration`, weights of the logistic regression
-    that makes a probability of a score (see `_Calibration`).
+    that makes a probability of `features`.
     """
 
     def __init__(self, settings: PatternDetectorSettings | None = None) -> None:
@@ -91,12 +94,13 @@ class PatternDetector:
         refiner = Refiner(similarity)
         spans = [refiner.refine(span) if self.settings.refine else span for span in found]
         scored = [with_score(span, self._probability(span, refiner)) for span in spans]
-        return sorted(
-            (span for span in _apart(scored) if _shortest(span) >= self.settings.shortest_seconds),
-            key=lambda span: -span.score,
-        )
+        return [
+            span
+            for span in one_place_each(scored)
+            if _shortest(span) >= self.settings.shortest_seconds
+        ]
 
-    def _run(self, pictures: Array) -> tuple[Array, Array]:
+    def _run(self, pictures: Pictures) -> tuple[Pictures, Pictures]:
         what, distances = self._session.run(None, {"picture": pictures})
         return what, distances
 
@@ -105,23 +109,14 @@ class PatternDetector:
         sure = float(self._calibration @ features(span, refiner))
         return float(1 / (1 + np.exp(-sure)))
 
-    @cached_property
-    def name(self) -> str:
-        """What the settings call it."""
-        return "pattern_detector"
-
 
 def features(span: Segment, refiner: Refiner) -> Array:
-    """What a span's probability is computed from, (5,) float64.
+    """What a span's probability is computed from, (3,) float64.
 
-    1, the logit of the network's score, mean similarity along the span, how far that stands out,
-    and the logarithm of its shorter side in seconds.
+    1, the logit of the network's score, and mean similarity along the span.
     """
     score = min(max(span.score, 1e-4), 1 - 1e-4)
-    along, stands_out = refiner.path_similarity(span)
-    return np.array(
-        [1.0, np.log(score / (1 - score)), along, stands_out, np.log(max(_shortest(span), 0.1))]
-    )
+    return np.array([1.0, np.log(score / (1 - score)), refiner.path_similarity(span)])
 
 
 def _shortest(span: Segment) -> float:
@@ -131,25 +126,21 @@ def _shortest(span: Segment) -> float:
     )
 
 
-def _apart(spans: list[Segment]) -> list[Segment]:
-    """Without spans that refining has laid onto a better one."""
+def one_place_each(spans: list[Segment]) -> list[Segment]:
+    """Spans, best first, without those whose moments of the query a better one explains.
+
+    What resembles the copied shot elsewhere in the reference is boxed as well, less surely.
+    """
     kept: list[Segment] = []
     for span in sorted(spans, key=lambda span: -span.score):
-        if all(_shared(span, other) < 0.5 for other in kept):
+        if all(_explained(span, other) < EXPLAINED_SHARE for other in kept):
             kept.append(span)
     return kept
 
 
-def _shared(span: Segment, other: Segment) -> float:
-    """Share of a span's box that lies in another's."""
-    query = min(span.query_end_seconds, other.query_end_seconds) - max(
-        span.query_start_seconds, other.query_start_seconds
-    )
-    reference = min(span.reference_end_seconds, other.reference_end_seconds) - max(
-        span.reference_start_seconds, other.reference_start_seconds
-    )
-    area = max(query, 0.0) * max(reference, 0.0)
-    own = (span.query_end_seconds - span.query_start_seconds) * (
-        span.reference_end_seconds - span.reference_start_seconds
-    )
-    return area / max(own, 1e-9)
+def _explained(span: Segment, other: Segment) -> float:
+    """Share of a span's time in the query that another covers."""
+    start = max(span.query_start_seconds, other.query_start_seconds)
+    end = min(span.query_end_seconds, other.query_end_seconds)
+    own = span.query_end_seconds - span.query_start_seconds
+    return max(end - start, 0.0) / max(own, 1e-9)

@@ -1,6 +1,7 @@
 """From what the network says about a picture to boxes of copied spans; numpy only.
 
-Long videos are cut into overlapping tiles; boxes that continue each other across tiles become one.
+Long videos are cut into overlapping tiles, of which the likeliest are read; boxes that continue
+each other across tiles become one.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.align import Segment
-from models.detector.grid import CELL_SECONDS, lay_out
+from models.detector.grid import CELL_SECONDS, Axis, lay_axes, picture_of
 from models.similarity import SimilarityMatrix
 
 Array = NDArray[np.float32]
@@ -20,6 +21,8 @@ Run = Callable[[Array], tuple[Array, Array]]
 
 TILE = 128
 OVERLAP = 64
+MOST_TILES = 300
+MATCH_SIMILARITY = 0.3
 ALIGN = 16
 STRIDE = 2
 LEAST_SCORE = 0.05
@@ -65,11 +68,14 @@ def find_segments(
     """
     if min(similarity.values.shape) == 0:
         return []
-    picture = lay_out(similarity)
+    query, reference = lay_axes(similarity)
+    shape = (len(query), len(reference))
     found = [
-        merged(candidates(scores, distances, least_score), origin, picture.shape[1:])
-        for origin, scores, distances in _tiles(picture, run)
+        merged(candidates(scores, distances, least_score), origin, shape)
+        for origin, scores, distances in _tiles(similarity.values, query, reference, run)
     ]
+    if not found:
+        return []
     boxes = Boxes(
         np.concatenate([one.edges for one in found]),
         np.concatenate([one.scores for one in found]),
@@ -80,17 +86,37 @@ def find_segments(
     return segments_of(boxes, similarity)
 
 
-def _tiles(picture: Array, run: Run) -> Iterator[tuple[tuple[int, int], Array, Array]]:
+def _tiles(
+    values: Array, query: Axis, reference: Axis, run: Run
+) -> Iterator[tuple[tuple[int, int], Array, Array]]:
     """What the network says of each tile, and where the tile begins, in cells."""
-    height, width = picture.shape[1:]
-    for top in _starts(height):
-        for left in _starts(width):
-            part = picture[:, top : top + TILE, left : left + TILE]
-            shape = [-(-side // ALIGN) * ALIGN for side in part.shape[1:]]
-            full = np.zeros((1, len(picture), *shape), np.float32)
-            full[0, :, : part.shape[1], : part.shape[2]] = part
-            what, distances = run(full)
-            yield (top, left), what[0], distances[0]
+    for top, left in _worth_reading(values, query, reference):
+        part = picture_of(values, query.part(top, TILE), reference.part(left, TILE))
+        shape = [-(-side // ALIGN) * ALIGN for side in part.shape[1:]]
+        full = np.zeros((1, len(part), *shape), np.float32)
+        full[0, :, : part.shape[1], : part.shape[2]] = part
+        what, distances = run(full)
+        yield (top, left), what[0], distances[0]
+
+
+def _worth_reading(values: Array, query: Axis, reference: Axis) -> list[tuple[int, int]]:
+    """Where tiles begin; of many, the `MOST_TILES` with the most cells' best matches."""
+    tops, lefts = _starts(len(query)), _starts(len(reference))
+    every = [(top, left) for top in tops for left in lefts]
+    if len(every) <= MOST_TILES:
+        return every
+    best = values.argmax(axis=1)  # (Nq,) the frame that each frame resembles most
+    cells = np.searchsorted(reference.frames, best[query.frames])  # (H,) where that is shown
+    rows = np.arange(len(query))
+    matched = values.max(axis=1)[query.frames] > MATCH_SIMILARITY
+    counts = [
+        int((inside & (cells >= left) & (cells < left + TILE)).sum())
+        for top in tops
+        for inside in [matched & (rows >= top) & (rows < top + TILE)]
+        for left in lefts
+    ]
+    order = np.argsort(-np.array(counts), kind="stable")[:MOST_TILES]
+    return [every[number] for number in sorted(order.tolist()) if counts[number]]
 
 
 def _starts(length: int) -> list[int]:
@@ -248,7 +274,7 @@ def segments_of(boxes: Boxes, similarity: SimilarityMatrix) -> list[Segment]:
         )
         if q1 > q0 and r1 > r0
     ]
-    return sorted(found, key=lambda segment: -segment.score)
+    return sorted(found, key=lambda segment: -segment.score)[:MOST_BOXES]
 
 
 def with_score(segment: Segment, score: float) -> Segment:

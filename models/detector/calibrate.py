@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.align import Segment
-from models.aligners.pattern_detector import features
+from models.aligners.pattern_detector import features, one_place_each
 from models.detector.boxes import Run, find_segments
 from models.detector.refine import Refiner
 from models.training.pasted_pairs import PastedPair
 
+LEAST_SCORE = 0.12
 RIGHT_OVERLAP = 0.3
 RIDGE = 1e-2
 STEPS = 50
@@ -37,7 +38,7 @@ def is_right(segment: Segment, boxes: NDArray[np.float32]) -> bool:
 
 
 def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
-    """Weights of `models.aligners.pattern_detector.features`, (5,) float64.
+    """Weights of `models.aligners.pattern_detector.features`, (3,) float64.
 
     Args:
         run: the network, as `models.detector.boxes` takes it.
@@ -50,8 +51,8 @@ def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
     right: list[bool] = []
     for pair in pairs:
         refiner = Refiner(pair.similarity)
-        for found in find_segments(pair.similarity, run):
-            span = refiner.refine(found)
+        found = [refiner.refine(span) for span in find_segments(pair.similarity, run, LEAST_SCORE)]
+        for span in one_place_each(found):
             rows.append(features(span, refiner))
             right.append(is_right(span, pair.boxes))
     if len(set(right)) < 2:

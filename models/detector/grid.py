@@ -35,6 +35,11 @@ class Axis:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def part(self, start: int, length: int) -> "Axis":
+        """Some of the cells, from `start` on."""
+        inside = slice(start, start + length)
+        return Axis(self.frames[inside], self.distance[inside], self.cuts[inside])
+
 
 def lay_axis(seconds: Array, cut_seconds: Array, duration_seconds: float) -> Axis:
     """Cells of `CELL_SECONDS` from 0 to the end of a video.
@@ -84,20 +89,32 @@ def picture_of(values: Array, query: Axis, reference: Axis) -> Array:
     return picture
 
 
-def lay_out(similarity: SimilarityMatrix) -> Array:
-    """The picture of a pair, (6, H, W) float32; a matrix without frames is no picture.
+def lay_axes(similarity: SimilarityMatrix) -> tuple[Axis, Axis]:
+    """The axes of a pair's query and reference.
 
     Raises:
         ValueError: a side has no frames.
     """
     if min(similarity.values.shape) == 0:
         raise ValueError(f"{similarity.values.shape = }, expected frames on both sides")
-    query = lay_axis(
-        similarity.query_seconds, similarity.query_cuts_seconds, similarity.query_duration_seconds
+    return (
+        lay_axis(
+            similarity.query_seconds,
+            similarity.query_cuts_seconds,
+            similarity.query_duration_seconds,
+        ),
+        lay_axis(
+            similarity.reference_seconds,
+            similarity.reference_cuts_seconds,
+            similarity.reference_duration_seconds,
+        ),
     )
-    reference = lay_axis(
-        similarity.reference_seconds,
-        similarity.reference_cuts_seconds,
-        similarity.reference_duration_seconds,
-    )
-    return picture_of(similarity.values, query, reference)
+
+
+def lay_out(similarity: SimilarityMatrix) -> Array:
+    """The whole picture of a pair, (6, H, W) float32.
+
+    Raises:
+        ValueError: a side has no frames.
+    """
+    return picture_of(similarity.values, *lay_axes(similarity))

@@ -26,6 +26,8 @@ FAR_COST = 0.08
 SHORTEST_SECONDS = 1.0
 SHIFT_COST = 0.01
 MOST_CUT_SHIFTS = 60
+TURNS = (0.0, -0.12, 0.12, -0.3, 0.3)
+MOST_WALKS = 8
 SHIFTS = np.arange(-SHIFT_SECONDS, SHIFT_SECONDS + 1e-9, 0.2)
 
 
@@ -68,32 +70,30 @@ class Refiner:
         A span that would vanish is left as it is.
         """
         line = self._line(segment)
-        start = self._end(segment, line, segment.query_start_seconds, 1.0)
-        end = self._end(segment, line, segment.query_end_seconds, -1.0)
+        start = self._walked(segment, line, segment.query_start_seconds, 1.0)
+        end = self._walked(segment, line, segment.query_end_seconds, -1.0)
         return self._boxed(segment, line, start, end) or segment
 
-    def path_similarity(self, segment: Segment) -> tuple[float, float]:
-        """Mean similarity along a span's line, and how far it stands out from its rows' medians."""
-        inside = self._inside(segment)
-        values = self._along(_line_of(segment), inside)
-        if len(values) == 0:
-            return 0.0, 0.0
-        return float(values.mean()), float((values - self._usual[inside]).mean())
+    def path_similarity(self, segment: Segment) -> float:
+        """Mean similarity along a span's line; 0 where no frame of the query lies in it."""
+        values = self._along(_line_of(segment), self._inside(segment))
+        return float(values.mean()) if len(values) else 0.0
 
     def _line(self, segment: Segment) -> Line:
         """The line of the box, moved to where it fits best."""
         first = _line_of(segment)
-        lines = [first]
+        lines = [replace(first, pace=first.pace * 2.0**turn) for turn in TURNS]
         if abs(np.log2(abs(first.pace))) < EVEN_OCTAVES:
-            lines = [replace(first, pace=float(np.sign(first.pace))), first]
+            lines.insert(0, replace(first, pace=float(np.sign(first.pace))))
         inside, cuts = self._inside(segment), self._cuts_inside(segment)
         best, best_fit = first, -np.inf
         for number, line in enumerate(lines):
             shifts = self._shifts(line, cuts)
             fits = self._fits(line, shifts, inside, cuts) - SHIFT_COST * np.abs(shifts)
             most = int(fits.argmax())
-            if fits[most] - EVEN_LOSS * number > best_fit:
-                best, best_fit = line.shifted(shifts[most]), fits[most] - EVEN_LOSS * number
+            fit = fits[most] - (EVEN_LOSS if number else 0.0)
+            if fit > best_fit:
+                best, best_fit = line.shifted(shifts[most]), fit
         return best
 
     def _shifts(self, line: Line, cuts: Floats) -> Floats:
@@ -152,6 +152,15 @@ class Refiner:
         shot = np.searchsorted(self._reference_cuts, at, side="right")
         own_after, own_before = self._shots[after] == shot, self._shots[before] == shot
         return np.where(np.where(own_after == own_before, near, own_after), after, before)
+
+    def _walked(self, segment: Segment, line: Line, predicted: float, inward: float) -> float:
+        """An end, looked for again from where it was found, until it stays."""
+        for _ in range(MOST_WALKS):
+            found = self._end(segment, line, predicted, inward)
+            if abs(found - predicted) < LOOK_SECONDS / 2:
+                return found
+            predicted = found
+        return predicted
 
     def _end(self, segment: Segment, line: Line, predicted: float, inward: float) -> float:
         """Where the span begins (`inward` 1) or ends (-1), in query seconds."""

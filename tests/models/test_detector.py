@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.align import Segment
 from models.detector.assignment import assign
 from models.detector.boxes import TILE, find_segments
-from models.detector.grid import CHANNELS, lay_axis, lay_out
+from models.detector.grid import CHANNELS, Axis, lay_axis, lay_out
 from models.detector.network import DetectorConfig, PatternNetwork, place_centres
 from models.detector.refine import Refiner
 from models.similarity import FrameDescriptors, SimilarityMatrix
@@ -154,16 +154,31 @@ def test_a_span_across_tiles_is_one_box(monkeypatch: pytest.MonkeyPatch) -> None
     height, width = 3 * TILE, 4 * TILE
     truth = [[30.0, 60.0, 360.0, 390.0], [10.0, 400.0, 40.0, 430.0]]
 
-    def marked(similarity: SimilarityMatrix) -> Array:
-        picture = np.zeros((CHANNELS, height, width), np.float32)
-        picture[0], picture[2] = np.arange(width)[None, :], np.arange(height)[:, None]
+    def marked(values: Array, query: Axis, reference: Axis) -> Array:
+        picture = np.zeros((CHANNELS, len(query), len(reference)), np.float32)
+        picture[0], picture[2] = reference.frames[None, :], query.frames[:, None]
         return picture
 
-    monkeypatch.setattr("models.detector.boxes.lay_out", marked)
+    monkeypatch.setattr("models.detector.boxes.picture_of", marked)
     found = find_segments(matrix(np.zeros((height, width), np.float32)), Oracle(truth))
     got = sorted(box(segment) for segment in found)
     assert len(got) == 2
     np.testing.assert_allclose(got, sorted(truth), atol=0.5)
+
+
+def test_of_hours_only_the_tiles_with_matches_are_read() -> None:
+    size, read = 3000, []
+    values = np.zeros((size, size), np.float32)
+    values[np.arange(1000, 1400), np.arange(2000, 2400)] = 0.9
+
+    def run(pictures: Array) -> tuple[Array, Array]:
+        read.append(float(pictures[0, 0].max()))
+        shape = (pictures.shape[2] // 2, pictures.shape[3] // 2)
+        return np.zeros((1, 2, *shape), np.float32), np.ones((1, 4, *shape), np.float32)
+
+    assert find_segments(matrix(values), run) == []
+    assert 5 <= len(read) <= 60
+    assert np.mean(read) > 0.5
 
 
 def copied(start: float, at: float, length: float, step: float = 1.0) -> FrameDescriptors:

@@ -202,7 +202,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     path = tmp_path_factory.mktemp("spd") / "spd.onnx"
     sample = np.random.default_rng(1).uniform(-1, 1, (2, CHANNELS, 32, 48)).astype(np.float32)
-    weights = np.array([0.0, 1.0, 0.0, 0.0, 0.0])
+    weights = np.array([0.0, 1.0, 0.0])
     difference = export_detector(
         PatternNetwork(SMALL).eval(), path, weights, sample, encoder_version="encoder-test"
     )
