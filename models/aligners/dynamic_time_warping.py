@@ -40,10 +40,10 @@ class DynamicTimeWarpingSettings(BaseModel):
     background: float = Field(default=0.75, ge=0, le=1)
     least: float = Field(default=0.25, ge=-1, le=1)
     discontinuity_seconds: float = Field(default=9.0, ge=0)
-    similarity: float = Field(default=0.1, ge=-1, le=1)
+    similarity: float = Field(default=0.25, ge=-1, le=1)
     shortest_seconds: float = Field(default=1.5, ge=0)
     warps: int = Field(default=4, ge=1)
-    sure: Sure = (-6.35, 2.92, 4.04)
+    sure: Sure = (-6.19, 2.84, 4.18)
 
 
 class DynamicTimeWarpingAligner:
