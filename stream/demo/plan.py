@@ -67,7 +67,7 @@ PLAN = Plan(  # a kind of scene is in one video only, unless its seeds have noth
                           Drawn("newspaper", 2, 4))),
         Clip("u03-subtitles", (Copied("r02", 1, 14, "subtitle"), Drawn("tiles", 1, 7))),
         Clip("u04-two-sources", (Drawn("plasma", 1, 4), Copied("r03", 2, 13, "grey"),
-                                 Drawn("plasma", 3, 5), Copied("r04", 0.5, 7, "border"))),
+                                 Drawn("plasma", 3, 5), Copied("r04", 0.5, 8, "border"))),
         Clip("u05-mirrored", (Drawn("ball", 1, 5), Copied("r05", 4, 18, "flip"),
                               Drawn("ball", 2, 4))),
         Clip("u06-own-work", (Drawn("match", 1, 8), Drawn("match", 2, 7), Drawn("match", 3, 7))),

@@ -18,9 +18,8 @@ from benchmarks.calibrate import (
 from benchmarks.fingerprinted_set import FingerprintedSet
 from stream.copy_set import CopySet
 from stream.events import Role, VideoFingerprinted
-from stream.packed import quantise
 from stream.library.settings import LibrarySettings
-from stream.packed import pack_codes, pack_times
+from stream.packed import pack_codes, pack_times, quantise
 
 DIMENSION = 64
 

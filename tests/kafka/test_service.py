@@ -16,8 +16,7 @@ from stream.client import send
 from stream.demo.clips import make_demo_videos
 from stream.demo.demo_set import DemoSet
 from stream.events import VideoFingerprinted
-from stream.packed import quantise
-from stream.packed import pack_codes, pack_times
+from stream.packed import pack_codes, pack_times, quantise
 from tests.stream.videos import make_audio, make_long_video, make_video, numbered, truncate
 
 ANSWER_SECONDS = 120.0
