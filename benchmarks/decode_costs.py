@@ -68,6 +68,6 @@ def decode_everything(path: Path, size: int) -> int:
         for frame in container.decode(stream):
             if frame.time is not None and frame.time >= due:
                 due = frame.time + 1.0
-                prepare(frame.to_ndarray(format="rgb24"), size)
+                prepare(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), size)
                 prepared += 1
     return prepared

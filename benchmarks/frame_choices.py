@@ -60,8 +60,8 @@ def choose(
     candidates = video.candidates()
     encoded = query.select(candidates)
     described = FrameDescription(
-        video.codes[encoded].astype(np.float32) / CODE_SCALE,
-        video.offsets[encoded].astype(np.float32) / CODE_SCALE,
+        video.codes[encoded].astype(np.float32) / np.float32(CODE_SCALE),
+        video.offsets[encoded].astype(np.float32) / np.float32(CODE_SCALE),
     )
     kept = stored_frames(selector, candidates, encoded, described, pooled=pooled)
     return Choice(

@@ -156,7 +156,7 @@ def spacing_for(frames: SetFrames, count: int, query_every_seconds: float) -> fl
         middle = (low * high) ** 0.5
         stored = sum(len(np.unique(np.rint(one / middle))) for one in seconds)
         low, high = (middle, high) if stored > count else (low, middle)
-    return (low * high) ** 0.5
+    return float((low * high) ** 0.5)
 
 
 def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) -> list[Row]:

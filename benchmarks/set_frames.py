@@ -214,7 +214,7 @@ class _Describer:
             before = time.process_time()
             arrays = make()
             spent = np.float64((time.process_time() - before) / frames)
-            np.savez(file, **{**arrays, "frame_seconds": spent})
+            np.savez(file, **{**arrays, "frame_seconds": spent})  # type: ignore[arg-type]
         found: Arrays = dict(np.load(file))
         self._costs[kind].append(float(found["frame_seconds"]))
         return found

@@ -124,7 +124,7 @@ def _starts(length: int) -> list[int]:
     if length <= TILE:
         return [0]
     count = -(-(length - TILE) // OVERLAP) + 1
-    return np.linspace(0, length - TILE, count).astype(int).tolist()
+    return [int(start) for start in np.linspace(0, length - TILE, count)]
 
 
 def candidates(what: Array, distances: Array, least_score: float) -> Boxes:

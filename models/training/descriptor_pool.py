@@ -53,7 +53,7 @@ class Footage:
     @property
     def seconds(self) -> float:
         """Length of the clip."""
-        return self.descriptors.shape[1] / FRAMES_PER_SECOND
+        return float(self.descriptors.shape[1] / FRAMES_PER_SECOND)
 
 
 def build_pictures(data: Path, out: Path, *, size: int, seed: int = 7) -> None:
@@ -99,7 +99,7 @@ def read_clip(path: Path) -> tuple[list[Rgb], list[float]]:
             small = frame.reformat(width=16, height=16, format="gray").to_ndarray()
             shown.append((seconds, small.astype(np.float32)))
             if seconds >= len(frames) / FRAMES_PER_SECOND:
-                frames.append(_shrunk(frame.to_ndarray(format="rgb24")))
+                frames.append(_shrunk(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)))
     return frames, cuts_of(shown)
 
 
@@ -141,8 +141,8 @@ def _slide_show(photos: list[Source], random: Random) -> tuple[list[Rgb], list[f
         cuts.append(len(frames) / FRAMES_PER_SECOND)
         for step in range(count):
             part = step / count
-            box = tuple((1 - part) * a + part * b for a, b in zip(start, end, strict=True))
-            frames.append(np.asarray(picture.resize((200, 150), box=box)))
+            a, b, c, d = ((1 - part) * x + part * y for x, y in zip(start, end, strict=True))
+            frames.append(np.asarray(picture.resize((200, 150), box=(a, b, c, d))))
     return frames, cuts[1:]
 
 

@@ -6,6 +6,7 @@ Part of the table in `models/training/edits.py`.
 from random import Random
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from models.training.overlays import Picture
@@ -134,5 +135,5 @@ def grain(picture: Picture, random: Random, _other: Picture) -> Picture:
     return faded.filter(ImageFilter.GaussianBlur(random.uniform(0, 0.8)))
 
 
-def _picture(values: np.ndarray) -> Picture:  # type: ignore[type-arg]
+def _picture(values: NDArray[np.floating]) -> Picture:
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))

@@ -261,7 +261,8 @@ def _distance(chosen: Tensor, axis: Axis) -> NDArray[np.float32]:
     """How far each cell's key frame is, in [0, 1]."""
     centres = (np.arange(len(axis), dtype=np.float32) + 0.5) * CELL_SECONDS
     far = np.abs(chosen.numpy() - centres) / FAR_SECONDS
-    return np.minimum(far, 1).astype(np.float32)
+    clipped: NDArray[np.float32] = np.minimum(far, 1).astype(np.float32)
+    return clipped
 
 
 def padded_pictures(pictures: list[Tensor]) -> Tensor:

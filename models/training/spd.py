@@ -199,7 +199,8 @@ def detection_loss(network: PatternNetwork, batch: Batch, recipe: SpdRecipe) -> 
         )
         turned = turned + (direction * share).sum()
     score = quality_focal(what[:, 0], quality) / quality.sum().clamp(min=1.0)
-    return score + (recipe.box_weight * edges + recipe.reversed_weight * turned) / spans
+    loss: Tensor = score + (recipe.box_weight * edges + recipe.reversed_weight * turned) / spans
+    return loss
 
 
 class SpdTrainer:

@@ -100,7 +100,7 @@ def test_a_window_keeps_the_part_of_a_span_that_runs_through_it() -> None:
     boxes = np.array([[0, 10, 20, 50], [0, 10, 20, 50], [30, 0, 40, 10]], np.float32)
     backwards = np.array([False, True, False])
     parts, turned = windowed(boxes, backwards, np.array([5, 5, 25, 45], np.float32))
-    np.testing.assert_allclose(parts, [[0, 15, 12.5, 40], [0, 5, 15, 35]])
+    np.testing.assert_allclose(parts, np.array([[0, 15, 12.5, 40], [0, 5, 15, 35]]))
     assert turned.tolist() == [False, True]
 
 

@@ -33,7 +33,8 @@ def wanted(pictures: NDArray[np.uint8], settings: OutsideSettings = ONNX) -> NDA
     """What the files say, value by value."""
     values = (pictures / 255 - np.array(settings.mean)) / np.array(settings.std)
     rows = np.stack([v.transpose(2, 0, 1).ravel() @ WEIGHTS for v in values])
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: NDArray[np.float64] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
 
 
 def onnx_file(

@@ -26,7 +26,8 @@ def frames(count: int, seed: int = 1) -> NDArray[np.uint8]:
 
 def unit(count: int, dimension: int = 16, seed: int = 1) -> NDArray[np.float32]:
     rows = np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    found: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return found
 
 
 def network(seed: int = 1) -> FrameNetwork:

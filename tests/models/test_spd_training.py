@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def along_the_boxes(matrix: SimilarityMatrix, boxes: NDArray[np.float32]) -> lis
 
 
 @pytest.mark.parametrize("changed", [{}, {"other_speed_share": 1.0}, {"several_share": 1.0}])
-def test_boxes_lie_where_the_reference_is_pasted(changed: dict[str, float]) -> None:
+def test_boxes_lie_where_the_reference_is_pasted(changed: dict[str, Any]) -> None:
     maker = PairMaker(POOL, replace(CLEAN, longest_seconds=60.0, **changed), 5)
     pairs = [maker.pair(index) for index in range(12)]
     means = [m for pair in pairs for m in along_the_boxes(pair.similarity, pair.boxes)]
