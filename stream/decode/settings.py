@@ -31,7 +31,7 @@ class DecodeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    frames_per_second: float = Field(default=1.0, gt=0, le=30)
+    frames_per_second: float = Field(default=2.0, gt=0, le=30)
     tolerance_seconds: float = Field(default=0.1, ge=0)
     repeat_gap_seconds: float = Field(default=5.0, ge=0)
     skip_loop_filter: Literal["default", "noref", "all"] = "noref"
