@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.align import Segment
+from models.detector.grid import CELL_SECONDS
 from models.similarity import SimilarityMatrix
 
 Floats = NDArray[np.float64]
@@ -28,6 +29,7 @@ SHIFT_COST = 0.01
 MOST_CUT_SHIFTS = 60
 TURNS = (0.0, -0.12, 0.12, -0.3, 0.3)
 MOST_WALKS = 8
+BEYOND_SECONDS = 0.5  # a line is no surer than this at the ends of the reference
 SHIFTS = np.arange(-SHIFT_SECONDS, SHIFT_SECONDS + 1e-9, 0.2)
 
 
@@ -171,7 +173,7 @@ class Refiner:
         inside = self._inside(segment)
         level = np.median(self._along(line, inside) - self._usual[inside]) if len(inside) else 0.0
         if level <= 0.05 or len(rows) == 0:
-            return predicted
+            return self._nearest_end(predicted)
         stands_out = self._along(line, rows) - self._usual[rows]
         vote = np.clip(stands_out / level - 0.5, -0.5, 0.5) * self._weights(rows)
         places, bonus = self._places(line, predicted, low, high)
@@ -179,6 +181,11 @@ class Refiner:
         score = np.where(after, vote, -vote).sum(axis=1) + bonus
         score -= FAR_COST * np.abs(places - predicted)
         return float(places[int(score.argmax())])
+
+    def _nearest_end(self, predicted: float) -> float:
+        """The video's own start or end if within a cell: the network sees no finer."""
+        ends = (0.0, self._matrix.query_duration_seconds)
+        return next((end for end in ends if abs(end - predicted) < CELL_SECONDS), predicted)
 
     def _weights(self, rows: NDArray[np.intp]) -> Floats:
         """Seconds that each query frame stands for."""
@@ -205,8 +212,8 @@ class Refiner:
 
     def _boxed(self, segment: Segment, line: Line, start: float, end: float) -> Segment | None:
         limits = np.sort(line.query_at(np.array([0.0, self._matrix.reference_duration_seconds])))
-        start = max(start, float(limits[0]), 0.0)
-        end = min(end, float(limits[1]), self._matrix.query_duration_seconds)
+        start = max(start, float(limits[0]) - BEYOND_SECONDS, 0.0)
+        end = min(end, float(limits[1]) + BEYOND_SECONDS, self._matrix.query_duration_seconds)
         if end - start < SHORTEST_SECONDS:
             return None
         span = np.sort(line.at(np.array([start, end])))

@@ -83,7 +83,7 @@ def test_a_copy_is_reported_and_a_broken_upload_is_mended_and_submitted_again(
     assert letter.startswith("broken: corrupt: ") and letter.endswith(", attempt 1)")
     make_film(tmp_path / "broken.mp4")
     assert command("rejected", "--replay").out.endswith("submitted 1 again\n")
-    eventually(command, "alerts", "broken 0.")
+    eventually(command, "alerts", "broken 0.0")
 
 
 def test_a_replay_in_vain_is_another_attempt(
