@@ -2,6 +2,7 @@
 
 ModelError
 ├── ModelFileError       a weights file is missing, damaged or not of the expected shape
+├── MissingDataError     footage or a checkpoint that training needs isn't there
 └── ProviderError        the execution provider that was asked for can't run here
 """
 
@@ -12,6 +13,10 @@ class ModelError(Exception):
 
 class ModelFileError(ModelError):
     """A weights file is missing, damaged or not of the expected shape."""
+
+
+class MissingDataError(ModelError, FileNotFoundError):
+    """Footage or a checkpoint that training needs isn't there."""
 
 
 class ProviderError(ModelError):

@@ -18,6 +18,7 @@ from PIL import Image
 from rich.progress import track
 
 from models.encode import FrameEncoder
+from models.errors import MissingDataError
 from models.frames import prepare
 from models.training.edits import edited
 from models.training.pictures import SHORT_SIDE, Source, load_photos
@@ -69,11 +70,11 @@ def build_pictures(data: Path, out: Path, *, size: int, seed: int = 7) -> None:
         seed: of the edits.
 
     Raises:
-        FileNotFoundError: no clips there.
+        MissingDataError: no clips there.
     """
     paths = sorted((data / "clips").glob("*.mp4"))
     if not paths:
-        raise FileNotFoundError(f"no clips/*.mp4 in {data}: name the data folder")
+        raise MissingDataError(f"no clips/*.mp4 in {data}: name the data folder")
     out.mkdir(parents=True, exist_ok=True)
     photos = load_photos(data)
     others = [photo.pictures[0] for photo in photos]
@@ -196,11 +197,11 @@ def load_pool(pictures: Path, encoder: FrameEncoder) -> list[Footage]:
         encoder: what describes them.
 
     Raises:
-        FileNotFoundError: nothing is built there.
+        MissingDataError: nothing is built there.
     """
     paths = sorted(path for path in pictures.glob("*.npy") if path.with_suffix(".json").exists())
     if not paths:
-        raise FileNotFoundError(f"no footage in {pictures}: build the pictures first")
+        raise MissingDataError(f"no footage in {pictures}: build the pictures first")
     kept = pictures / encoder.model_version
     kept.mkdir(exist_ok=True)
     return [_described(path, kept, encoder) for path in track(paths, "descriptors")]

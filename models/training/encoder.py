@@ -26,6 +26,7 @@ from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_tr
 from models.encoder.warm_start import freeze_norms, load_exported
 from models.losses.differential_entropy import differential_entropy
 from models.losses.info_nce import info_nce
+from models.training.checkpoint import read_checkpoint
 from models.training.curve import draw_curve
 from models.training.pairs import PairBatches, PairConfig
 from models.training.pictures import Source, load_clips, load_photos
@@ -252,9 +253,7 @@ class EncoderTrainer:
         Raises:
             FileNotFoundError: there is none.
         """
-        state = torch.load(
-            self.folder / "checkpoint.pt", map_location=self.device, weights_only=True
-        )
+        state = read_checkpoint(self.folder, self.device)
         self.network.load_state_dict(state["network"])
         self._lower = self._frozen_lower()
         self.optimiser.load_state_dict(state["optimiser"])

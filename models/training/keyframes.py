@@ -24,6 +24,7 @@ from models.keyframes.network import KeyFrameConfig, KeyFrameNetwork
 from models.keyframes.soft import soft_select
 from models.losses.kept_similarity import kept_similarity
 from models.losses.segment_classification import segment_classification
+from models.training.checkpoint import read_checkpoint
 from models.training.curve import draw_curve
 from models.training.descriptor_pool import build_pictures, part_of
 from models.training.keyframes_check import coverage_check
@@ -241,7 +242,7 @@ class KeyFrameTrainer:
         Raises:
             FileNotFoundError: there is none.
         """
-        state = torch.load(self.folder / "checkpoint.pt", weights_only=True)
+        state = read_checkpoint(self.folder)
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.curve = state["step"], state["curve"]
@@ -253,7 +254,7 @@ def trained_network(run: Path) -> KeyFrameNetwork:
     Raises:
         FileNotFoundError: there is none.
     """
-    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    state = read_checkpoint(run)
     shape = state["recipe"]["network"]
     network = KeyFrameNetwork(KeyFrameConfig(**{**shape, "widths": tuple(shape["widths"])}))
     network.load_state_dict(state["network"])

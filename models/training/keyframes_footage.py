@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.encode import FrameEncoder
+from models.errors import MissingDataError
 from models.keyframes.thumbnails import thumbnails
 from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage, load_pool
 
@@ -44,7 +45,7 @@ def load_seen(pictures: Path, encoder: FrameEncoder) -> list[SeenFootage]:
         encoder: what describes them.
 
     Raises:
-        FileNotFoundError: nothing is built there.
+        MissingDataError: nothing is built there.
     """
     pool = load_pool(pictures, encoder)
     return [SeenFootage(footage, _small(pictures, footage.name)) for footage in pool]
@@ -54,11 +55,11 @@ def first_thumbnails(pictures: Path) -> NDArray[np.uint8]:
     """The unedited thumbnails of one clip, (N, 32, 32, 3) uint8, to compare an export on.
 
     Raises:
-        FileNotFoundError: nothing is built there.
+        MissingDataError: nothing is built there.
     """
     names = sorted(path.stem for path in pictures.glob("*.json"))
     if not names:
-        raise FileNotFoundError(f"no footage in {pictures}: name the pictures of the training")
+        raise MissingDataError(f"no footage in {pictures}: name the pictures of the training")
     first: NDArray[np.uint8] = _small(pictures, names[0])[0]
     return first
 

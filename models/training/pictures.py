@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.errors import MissingDataError
+
 SHORT_SIDE = 160
 FRAME_EVERY_SECONDS = 0.5
 PHOTO_TARS = ("flickr8k-train.tar", "caltech101.tar", "imagenet-samples.tar")
@@ -31,11 +33,11 @@ def load_clips(folder: Path) -> list[Source]:
     """Every clip of `folder/clips`, two frames a second.
 
     Raises:
-        FileNotFoundError: no clips there.
+        MissingDataError: no clips there.
     """
     paths = sorted((folder / "clips").glob("*.mp4"))
     if not paths:
-        raise FileNotFoundError(f"no clips/*.mp4 in {folder}: name the data folder")
+        raise MissingDataError(f"no clips/*.mp4 in {folder}: name the data folder")
     return [Source(path.stem, _frames(path)) for path in paths]
 
 

@@ -33,6 +33,7 @@ from models.encode import FrameEncoder
 from models.losses.interval_overlap import interval_overlap
 from models.losses.quality_focal import quality_focal
 from models.metrics import score_pairs
+from models.training.checkpoint import read_checkpoint
 from models.training.curve import draw_curve
 from models.training.descriptor_pool import Footage, build_pictures, load_pool, part_of
 from models.training.pasted_pairs import PairMaker, PairRecipe, PastedPair
@@ -306,7 +307,7 @@ class SpdTrainer:
         Raises:
             FileNotFoundError: it has no checkpoint.
         """
-        state = torch.load(folder / "checkpoint.pt", map_location=self.device, weights_only=True)
+        state = read_checkpoint(folder, self.device)
         self.network.load_state_dict(state["mean"])
         self.mean.load_state_dict(state["mean"])
 
@@ -316,9 +317,7 @@ class SpdTrainer:
         Raises:
             FileNotFoundError: there is none.
         """
-        state = torch.load(
-            self.folder / "checkpoint.pt", map_location=self.device, weights_only=True
-        )
+        state = read_checkpoint(self.folder, self.device)
         self.network.load_state_dict(state["network"])
         self.mean.load_state_dict(state["mean"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -425,7 +424,7 @@ def export_spd(run: Path, path: Path, *, encoder: FrameEncoder, pictures: Path) 
         FileNotFoundError: no checkpoint or no footage.
         ModelError: ONNX differs from torch by more than the bound.
     """
-    state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
+    state = read_checkpoint(run)
     network = PatternNetwork(DetectorConfig(**_tuples(state["recipe"]["network"])))
     network.load_state_dict(state["mean"])
     network.eval()
