@@ -72,7 +72,9 @@ def spools(tmp_path: Path) -> Path:
 
 def test_a_video_that_takes_too_long_ends_and_the_next_one_is_decoded(slow: Path) -> None:
     short = slow.with_name("short.mp4")
-    with Decoder(DecodeSettings(processes=1, timeout_seconds=1), SIZE) as decoder:
+    with Decoder(
+        DecodeSettings(processes=1, timeout_seconds=1, frames_per_second=1), SIZE
+    ) as decoder:
         assert len(_numbers(decoder, short)) == 10
         with pytest.raises(VideoTimeoutError, match="decode.timeout_seconds = 1"):
             decoder.decode(slow)
@@ -81,7 +83,9 @@ def test_a_video_that_takes_too_long_ends_and_the_next_one_is_decoded(slow: Path
 
 async def test_a_child_that_is_killed_costs_one_video(slow: Path, spools: Path) -> None:
     before = _children(os.getpid())
-    with Decoder(DecodeSettings(processes=1, spool_folder=spools), SIZE) as decoder:
+    with Decoder(
+        DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1), SIZE
+    ) as decoder:
         work = asyncio.create_task(decoder.decode_async(slow))
         child = await asyncio.to_thread(_spooling_child, os.getpid(), spools, before)
         os.kill(child, signal.SIGKILL)
@@ -94,7 +98,7 @@ async def test_a_child_that_is_killed_costs_one_video(slow: Path, spools: Path) 
 def test_a_child_that_is_killed_while_it_waits_costs_nothing(slow: Path) -> None:
     before = _children(os.getpid())
     short = slow.with_name("short.mp4")
-    with Decoder(DecodeSettings(processes=1), SIZE) as decoder:
+    with Decoder(DecodeSettings(processes=1, frames_per_second=1), SIZE) as decoder:
         for _ in range(2):
             assert len(_numbers(decoder, short)) == 10
             for child in _children(os.getpid()) - before:
@@ -104,7 +108,7 @@ def test_a_child_that_is_killed_while_it_waits_costs_nothing(slow: Path) -> None
 def test_children_outlive_the_thread_that_started_them(slow: Path) -> None:
     before = _children(os.getpid())
     short = slow.with_name("short.mp4")
-    with Decoder(DecodeSettings(processes=1), SIZE) as decoder:
+    with Decoder(DecodeSettings(processes=1, frames_per_second=1), SIZE) as decoder:
         with ThreadPoolExecutor(1) as threads:
             threads.submit(_numbers, decoder, short).result()
         children = _children(os.getpid()) - before
@@ -114,7 +118,9 @@ def test_children_outlive_the_thread_that_started_them(slow: Path) -> None:
 
 async def test_cancelling_ends_the_child_and_frees_its_place(slow: Path, spools: Path) -> None:
     before = _children(os.getpid())
-    with Decoder(DecodeSettings(processes=1, spool_folder=spools), SIZE) as decoder:
+    with Decoder(
+        DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1), SIZE
+    ) as decoder:
         work = asyncio.create_task(decoder.decode_async(slow))
         child = await asyncio.to_thread(_spooling_child, os.getpid(), spools, before)
         work.cancel()
@@ -170,7 +176,9 @@ def test_children_end_with_a_parent_that_is_killed(
 def test_a_spool_has_no_name_once_it_is_read(tmp_path: Path, spools: Path) -> None:
     path = make_video(tmp_path / "video.mp4", count=30)
     with (
-        Decoder(DecodeSettings(processes=1, spool_folder=spools), SIZE) as decoder,
+        Decoder(
+            DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1), SIZE
+        ) as decoder,
         decoder.decode(path) as video,
     ):
         assert list(spools.iterdir()) == []
