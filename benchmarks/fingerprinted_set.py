@@ -16,7 +16,7 @@ from stream.events import Role, VideoFingerprinted, VideoUploaded
 from stream.fingerprint import Fingerprinter
 from stream.settings import Settings
 
-FINGERPRINT_FORMAT = "2"  # of the event: files of an older one are made anew
+FINGERPRINT_FORMAT = "3"  # of the event: files of an older one are made anew
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from models.keyframes.settings import KeyFrameSettings
 from models.keyframes.stored import stored_frames
 from models.select import KeyFrameSelector
 from stream.events import VideoFingerprinted
-from stream.packed import CODE_SCALE, pack_codes, pack_times, quantise
+from stream.packed import CODE_SCALE, pack_codes, pack_motion, pack_times, quantise
 
 LEAST_PDQ_QUALITY = 50
 # Bits as -1 and 1 over the square root of 256 are a unit row: its product is 1 - hamming / 128.
@@ -31,6 +31,7 @@ class Choice:
         searching: (Q,) indices of the frames that are compared with it.
         searching_codes: (Q, D) int8.
         searching_offsets: (Q,) int8.
+        motion: whether the video's motion goes with them.
     """
 
     stored: NDArray[np.intp]
@@ -39,6 +40,7 @@ class Choice:
     searching: NDArray[np.intp]
     searching_codes: NDArray[np.int8]
     searching_offsets: NDArray[np.int8]
+    motion: bool = True
 
     @property
     def described(self) -> int:
@@ -47,7 +49,12 @@ class Choice:
 
 
 def choose(
-    video: VideoFrames, selector: KeyFrameSelector, query: KeyFrameSelector, *, pooled: bool
+    video: VideoFrames,
+    selector: KeyFrameSelector,
+    query: KeyFrameSelector,
+    *,
+    pooled: bool,
+    motion: bool = True,
 ) -> Choice:
     """Choose as the fingerprint step does: key frames among those that search.
 
@@ -56,6 +63,7 @@ def choose(
         selector: of the key frames.
         query: of the frames that search.
         pooled: whether a key frame's descriptor is the mean over what it stands for.
+        motion: whether the video's motion goes with them.
     """
     candidates = video.candidates()
     encoded = query.select(candidates)
@@ -71,6 +79,7 @@ def choose(
         encoded,
         video.codes[encoded],
         video.offsets[encoded],
+        motion,
     )
 
 
@@ -87,12 +96,12 @@ def even_selector(every_seconds: float, *, repeats: bool = True) -> EvenSelector
 
 
 def choose_hashes(video: VideoFrames, every_seconds: float) -> Choice:
-    """PDQ hashes of even frames; those of low quality are left out."""
+    """PDQ hashes of even frames, without motion; those of low quality are left out."""
     chosen = even(video, every_seconds)
     chosen = chosen[video.qualities[chosen] >= LEAST_PDQ_QUALITY]
     codes = (PDQ_CODE * video.hashes[chosen]).astype(np.int8)
     none = np.zeros(len(chosen), np.int8)
-    return Choice(chosen, codes, none, chosen, codes, none)
+    return Choice(chosen, codes, none, chosen, codes, none, motion=False)
 
 
 def even(video: VideoFrames, every_seconds: float) -> NDArray[np.intp]:
@@ -121,6 +130,7 @@ def event_of(video: VideoFrames, choice: Choice, model_version: str) -> VideoFin
         descriptors=pack_codes(choice.codes),
         score_offsets=pack_codes(choice.offsets),
         cut_seconds=pack_times(video.cut_seconds),
+        motion=pack_motion(video.motion) if choice.motion else None,
         query_frame_seconds=pack_times(times) if denser else None,
         query_descriptors=pack_codes(codes) if denser else None,
         query_score_offsets=pack_codes(choice.searching_offsets) if denser else None,

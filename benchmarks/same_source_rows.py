@@ -23,6 +23,7 @@ FRAMES_PER_HOUR = (300.0, 540.0, 800.0, 1080.0, 1800.0)
 BASELINES = ("hough_voting", "temporal_network", "dynamic_programming", "dynamic_time_warping")
 DETECTOR = "pattern_detector"
 DENSE = "uniform every 1 s"
+NO_MOTION = f"{DENSE}, no motion"
 SAME_COUNT = "uniform at the key frames' count"
 PDQ = "PDQ, uniform every 1 s"
 # Hashes that differ in 96 of 256 bits: few copies are lost, and the aligner sees to the rest.
@@ -123,6 +124,7 @@ def uniform(
     *,
     pooled: bool = False,
     repeats: bool = True,
+    motion: bool = True,
 ) -> Sampling:
     """One frame stored every so many seconds; as many searched, or more.
 
@@ -133,12 +135,13 @@ def uniform(
         pooled: whether mean descriptors are stored.
         repeats: whether exact repeats of a still picture are among the frames. The service
             leaves them out, so rows that are held against its key frames do so too.
+        motion: whether the motion of videos is stored and compared.
     """
     stored = even_selector(every_seconds)
     query = even_selector(min(every_seconds, query_every_seconds), repeats=repeats)
 
     def chosen(video: VideoFrames) -> Choice:
-        return choose(video, stored, query, pooled=pooled)
+        return choose(video, stored, query, pooled=pooled, motion=motion)
 
     return Sampling(name, "uniform, pooled" if pooled else "uniform", chosen)
 
@@ -173,6 +176,7 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
     best = detectors.get(first, lambda: make_aligner(first))
     query = key_frames.settings.query_every_seconds
     dense, keyed = uniform(1.0, 1.0, DENSE), key_frames.sampling()
+    unmoved = uniform(1.0, 1.0, NO_MOTION, motion=False)
     spacing = spacing_for(frames, key_frames.count(frames), query)
     same = uniform(spacing, query, SAME_COUNT, repeats=False)
     pooled = uniform(spacing, query, f"{SAME_COUNT}, pooled", pooled=True, repeats=False)
@@ -182,6 +186,7 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
         ),
         *(_row(dense, name, ALIGNERS[name]) for name in BASELINES),
         *(_row(dense, name, make) for name, make in detectors.items()),
+        *(_row(unmoved, name, make) for name, make in detectors.items()),
         _row(same, first, best),
         _row(pooled, first, best),
         *(_row(keyed, name, ALIGNERS[name]) for name in BASELINES),

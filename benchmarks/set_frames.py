@@ -27,6 +27,7 @@ from stream.packed import quantise
 from stream.settings import Settings
 
 PDQ_BITS = 256
+FRAMES_FORMAT = "2"  # of what is kept: files of an older one are made anew
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class VideoFrames:
         seconds: (N,) float32, ascending; repeats are among them.
         duration_seconds: length of the video.
         cut_seconds: (C,) float32, where shots begin.
+        motion: (M,) uint8, how much moves, as `models.motion` writes it down.
         blank: (N,) which frames show nothing.
         codes: (N, D) int8, unit descriptors times 127.
         offsets: (N,) int8, score offsets times 127.
@@ -54,6 +56,7 @@ class VideoFrames:
     seconds: NDArray[np.float32]
     duration_seconds: float
     cut_seconds: NDArray[np.float32]
+    motion: NDArray[np.uint8]
     blank: NDArray[np.bool_]
     codes: NDArray[np.int8]
     offsets: NDArray[np.int8]
@@ -162,6 +165,7 @@ def _decoded(decoder: Decoder, path: Path, place: Path) -> Arrays:
                 seconds=video.seconds,
                 duration_seconds=np.float64(video.duration_seconds),
                 cut_seconds=video.cut_seconds,
+                motion=video.motion,
                 blank=np.array([is_blank(frame) for frame in video.frames]),
                 decode_cpu_seconds=np.float64(video.decode_cpu_seconds),
             )
@@ -193,6 +197,7 @@ class _Describer:
             seconds=np.asarray(decoded["seconds"], np.float32),
             duration_seconds=float(decoded["duration_seconds"]),
             cut_seconds=np.asarray(decoded["cut_seconds"], np.float32),
+            motion=np.asarray(decoded["motion"], np.uint8),
             blank=np.asarray(decoded["blank"], np.bool_),
             codes=np.asarray(ours["codes"], np.int8),
             offsets=np.asarray(ours["offsets"], np.int8),
@@ -238,5 +243,8 @@ def _hashed(frames: NDArray[np.uint8]) -> Arrays:
 def _name(path: Path, size: int, decode: str) -> str:
     """A file name that changes with whatever the frames depend on."""
     stat = path.stat()
-    parts = (str(path.resolve()), str(stat.st_size), str(stat.st_mtime_ns), str(size), decode)
+    parts = (
+        FRAMES_FORMAT, str(path.resolve()), str(stat.st_size), str(stat.st_mtime_ns), str(size),
+        decode,
+    )  # fmt: skip
     return f"{path.stem}-{hashlib.blake2b(chr(10).join(parts).encode(), digest_size=8).hexdigest()}"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def _no_cuts() -> NDArray[np.float32]:
+def _none() -> NDArray[np.float32]:
     return np.empty(0, np.float32)
 
 
@@ -21,13 +21,15 @@ class FrameDescriptors:
         score_offsets: (N,) float32, score normalisation of each frame: how much more it resembles
             a background set than the average frame does. None is none.
         cut_seconds: (C,) float32, ascending: where one shot ends and the next begins.
+        motion: (M,) float32, `models.motion` curve; empty where unknown.
     """
 
     seconds: NDArray[np.float32]
     descriptors: NDArray[np.float32]
     duration_seconds: float
     score_offsets: NDArray[np.float32] | None = None
-    cut_seconds: NDArray[np.float32] = field(default_factory=_no_cuts)
+    cut_seconds: NDArray[np.float32] = field(default_factory=_none)
+    motion: NDArray[np.float32] = field(default_factory=_none)
 
     def __post_init__(self) -> None:
         if self.seconds.ndim != 1 or self.descriptors.ndim != 2:
@@ -53,6 +55,8 @@ class SimilarityMatrix:
         reference_duration_seconds: length of the reference video.
         query_cuts_seconds: (Cq,) float32, ascending: cuts between shots of the query.
         reference_cuts_seconds: (Cr,) float32, ascending.
+        query_motion: (Mq,) float32, `models.motion` curve of the query; empty where unknown.
+        reference_motion: (Mr,) float32, of the reference.
     """
 
     values: NDArray[np.float32]
@@ -60,8 +64,10 @@ class SimilarityMatrix:
     reference_seconds: NDArray[np.float32]
     query_duration_seconds: float
     reference_duration_seconds: float
-    query_cuts_seconds: NDArray[np.float32] = field(default_factory=_no_cuts)
-    reference_cuts_seconds: NDArray[np.float32] = field(default_factory=_no_cuts)
+    query_cuts_seconds: NDArray[np.float32] = field(default_factory=_none)
+    reference_cuts_seconds: NDArray[np.float32] = field(default_factory=_none)
+    query_motion: NDArray[np.float32] = field(default_factory=_none)
+    reference_motion: NDArray[np.float32] = field(default_factory=_none)
 
     def __post_init__(self) -> None:
         expected = (len(self.query_seconds), len(self.reference_seconds))
@@ -82,4 +88,6 @@ class SimilarityMatrix:
             reference_duration_seconds=reference.duration_seconds,
             query_cuts_seconds=query.cut_seconds,
             reference_cuts_seconds=reference.cut_seconds,
+            query_motion=query.motion,
+            reference_motion=reference.motion,
         )

@@ -178,6 +178,7 @@ class _Run:
     ) -> CopiesReport:
         """Score the pairs that count."""
         pairs = [pair_name(*pair) for pair in copies.pairs]
+        known = [pair_name(q, r) for q in copies.queries for r in copies.references]
         costs = self._costs
         return CopiesReport(
             score=score_pairs(self._boxes, copies.labels, pairs),
@@ -186,7 +187,7 @@ class _Run:
             query_frames_per_video_hour=costs.per_video_hour(costs.query_frames),
             cpu_seconds_per_video_hour=costs.table(),
             cpu_seconds_per_upload=costs.per_upload(),
-            boxes={pair: self._boxes[pair] for pair in pairs if pair in self._boxes},
+            boxes={pair: self._boxes[pair] for pair in known if pair in self._boxes},
             unanswered=self._unanswered,
             video_hours=costs.video_seconds / 3600,
             aligner=self._library.aligner,

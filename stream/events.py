@@ -22,8 +22,10 @@ from pydantic import (
 from stream.errors import BadEventError, ErrorCode
 from stream.packed import (
     check_count,
+    check_motion,
     check_times,
     unpack_codes,
+    unpack_motion,
     unpack_offsets,
     unpack_times,
 )
@@ -175,6 +177,13 @@ class VideoFingerprinted(Event):
         str | None,
         Field(description="base64 of little-endian float32 (C,), ascending: where shots begin"),
     ] = None
+    motion: Annotated[
+        str | None,
+        Field(
+            description="base64 of uint8 (M,), 4 a second: how much the picture changes; see "
+            "models/motion.py for the scale"
+        ),
+    ] = None
     query_frame_seconds: Annotated[
         str | None, Field(description="As key_frame_seconds, (Q,), of the frames that search")
     ] = None
@@ -190,6 +199,7 @@ class VideoFingerprinted(Event):
     def _arrays_fit(self) -> Self:
         check_times("key_frame_seconds", self.times())
         check_times("cut_seconds", self.cuts())
+        check_motion(self.motion_codes(), self.duration_seconds)
         check_count("descriptors", self.codes(), "key_frame_seconds", self.times())
         check_count("score_offsets", self.offset_codes(), "key_frame_seconds", self.times())
         if (self.query_frame_seconds is None) != (self.query_descriptors is None):
@@ -220,6 +230,10 @@ class VideoFingerprinted(Event):
     def cuts(self) -> NDArray[np.float32]:
         """Where one shot ends and the next begins, (C,) float32, ascending seconds."""
         return unpack_times(self.cut_seconds or "")
+
+    def motion_codes(self) -> NDArray[np.uint8]:
+        """How much moves in the whole video, (M,) uint8, 4 a second; empty where unknown."""
+        return unpack_motion(self.motion or "")
 
     def query_times(self) -> NDArray[np.float32]:
         """Times of the frames that search, (Q,) float32, ascending seconds."""

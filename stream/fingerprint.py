@@ -26,7 +26,7 @@ from stream.describe import FrameDescriber
 from stream.errors import NoVideoError
 from stream.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
 from stream.fetch import fetch
-from stream.packed import pack_codes, pack_times, quantise
+from stream.packed import pack_codes, pack_motion, pack_times, quantise
 from stream.settings import Settings
 from stream.times import timed
 
@@ -105,7 +105,7 @@ class Fingerprinter:
                 described = self._describer.describe(video.frames, encoded)
             with timed(stages, "select"):
                 stored = self._stored(candidates, encoded, described)
-            seconds, cuts = video.seconds, video.cut_seconds
+            seconds, cuts, motion = video.seconds, video.cut_seconds, video.motion
             duration, cpu = video.duration_seconds, video.decode_cpu_seconds
         denser = len(encoded) > len(stored.key)
         event = VideoFingerprinted(
@@ -122,6 +122,7 @@ class Fingerprinter:
             descriptors=pack_codes(quantise(stored.description.descriptors)),
             score_offsets=pack_codes(quantise(stored.description.score_offsets)),
             cut_seconds=pack_times(cuts),
+            motion=pack_motion(motion),
             query_frame_seconds=pack_times(seconds[encoded]) if denser else None,
             query_descriptors=pack_codes(quantise(described.descriptors)) if denser else None,
             query_score_offsets=pack_codes(quantise(described.score_offsets)) if denser else None,

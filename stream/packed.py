@@ -5,7 +5,10 @@ import base64
 import numpy as np
 from numpy.typing import NDArray
 
+from models.motion import RATE
+
 CODE_SCALE = 127
+SPARE_MOTION_CODES = 4
 
 
 def quantise(values: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -26,6 +29,11 @@ def pack_times(times: NDArray[np.float32]) -> str:
 def pack_codes(codes: NDArray[np.int8]) -> str:
     """Codes, (N, D) or (N,) int8, as the contract's base64."""
     return base64.b64encode(np.ascontiguousarray(codes, dtype=np.int8).tobytes()).decode()
+
+
+def pack_motion(codes: NDArray[np.uint8]) -> str:
+    """A motion curve, (M,) uint8, as the contract's base64."""
+    return base64.b64encode(np.ascontiguousarray(codes, dtype=np.uint8).tobytes()).decode()
 
 
 def unpack_times(text: str) -> NDArray[np.float32]:
@@ -52,6 +60,11 @@ def unpack_offsets(text: str | None, count: int) -> NDArray[np.int8]:
     return np.frombuffer(base64.b64decode(text, validate=True), dtype=np.int8)
 
 
+def unpack_motion(text: str) -> NDArray[np.uint8]:
+    """A motion curve, (M,) uint8."""
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype=np.uint8)
+
+
 def check_times(name: str, times: NDArray[np.float32]) -> None:
     """Refuse times that go back.
 
@@ -72,3 +85,17 @@ def check_count(
     """
     if len(values) != len(times):
         raise ValueError(f"{len(times)} {times_name} for {len(values)} {name}")
+
+
+def check_motion(codes: NDArray[np.uint8], duration_seconds: float) -> None:
+    """Refuse a motion curve that is longer than its video.
+
+    Raises:
+        ValueError: says how many codes there may be.
+    """
+    most = np.ceil(duration_seconds * RATE) + SPARE_MOTION_CODES
+    if len(codes) > most:
+        raise ValueError(
+            f"{len(codes)} codes of motion for duration_seconds = {duration_seconds:g}, expected "
+            f"{RATE:g} a second, {most:.0f} at most"
+        )

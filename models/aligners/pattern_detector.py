@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 Pictures = NDArray[np.float32]
 
 EXPLAINED_SHARE = 0.5
+FEATURES = 5
+LONG_SECONDS = 30.0
 
 
 class PatternDetectorSettings(BaseModel):
@@ -54,7 +56,7 @@ def default_detector_path() -> Path:
 class PatternDetector:
     """Boxes copied spans with a network.
 
-    The file's contract: input `picture` (N, 6, H, W) float32 as `models.detector.grid` lays it,
+    The file's contract: input `picture` (N, 8, H, W) float32 as `models.detector.grid` lays it,
     outputs `what` (N, 2, H/2, W/2), scores and directions in [0, 1], and `distances` (N, 4, H/2,
     W/2) in cells; metadata `model_version` and `calibration`, weights of the logistic regression
     that makes a probability of `features`.
@@ -85,38 +87,56 @@ class PatternDetector:
             )
         self.version = str(metadata["model_version"])
         self._calibration = np.array(metadata["calibration"].split(), np.float64)
+        if len(self._calibration) != FEATURES:
+            raise ModelFileError(
+                f"{self.settings.path or default_detector_path()} is calibrated for "
+                f"{len(self._calibration)} features, expected {FEATURES}: export it again"
+            )
 
     def align(self, similarity: SimilarityMatrix) -> list[Segment]:
         """The copied spans, best first; empty when nothing is copied."""
-        found = find_segments(similarity, self._run, self.settings.least_score)
-        if not found:
-            return []
-        refiner = Refiner(similarity)
-        spans = [refiner.refine(span) if self.settings.refine else span for span in found]
-        scored = [with_score(span, self._probability(span, refiner)) for span in spans]
+        scored = [with_score(span, self._probability(own)) for span, own in self.spans(similarity)]
         return [
             span
             for span in one_place_each(scored)
             if _shortest(span) >= self.settings.shortest_seconds
         ]
 
+    def spans(self, similarity: SimilarityMatrix) -> list[tuple[Segment, Array]]:
+        """Every span that the network boxes, refined, with its `features`."""
+        found = find_segments(similarity, self._run, self.settings.least_score)
+        if not found:
+            return []
+        refiner = Refiner(similarity)
+        spans = [refiner.refine(span) if self.settings.refine else span for span in found]
+        return [(span, features(span, refiner)) for span in spans]
+
     def _run(self, pictures: Pictures) -> tuple[Pictures, Pictures]:
         what, distances = self._session.run(None, {"picture": pictures})
         return what, distances
 
-    def _probability(self, span: Segment, refiner: Refiner) -> float:
-        """How sure a span is, in (0, 1): a logistic regression on `features`."""
-        sure = float(self._calibration @ features(span, refiner))
-        return float(1 / (1 + np.exp(-sure)))
+    def _probability(self, own: Array) -> float:
+        """How sure a span is, in (0, 1): a logistic regression on its `features`."""
+        return float(1 / (1 + np.exp(-float(self._calibration @ own))))
 
 
 def features(span: Segment, refiner: Refiner) -> Array:
-    """What a span's probability is computed from, (3,) float64.
+    """What a span's probability is computed from, (`FEATURES`,) float64.
 
-    1, the logit of the network's score, and mean similarity along the span.
+    1, the logit of the network's score, mean similarity along the span, how alike both videos move
+    along it, and its length.
     """
     score = min(max(span.score, 1e-4), 1 - 1e-4)
-    return np.array([1.0, np.log(score / (1 - score)), refiner.path_similarity(span)])
+    seconds = span.query_end_seconds - span.query_start_seconds
+    return np.array(
+        [
+            1.0,
+            np.log(score / (1 - score)),
+            refiner.path_similarity(span),
+            refiner.motion_agreement(span),
+            min(seconds / LONG_SECONDS, 1.0),
+        ]
+    )
 
 
 def _shortest(span: Segment) -> float:

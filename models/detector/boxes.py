@@ -16,7 +16,7 @@ from models.similarity import SimilarityMatrix
 
 Array = NDArray[np.float32]
 Run = Callable[[Array], tuple[Array, Array]]
-"""(N, 6, H, W) pictures to scores and directions (N, 2, H/2, W/2) in [0, 1], and distances
+"""(N, 8, H, W) pictures to scores and directions (N, 2, H/2, W/2) in [0, 1], and distances
 (N, 4, H/2, W/2) in cells."""
 
 TILE = 128

@@ -38,7 +38,7 @@ def is_right(segment: Segment, boxes: NDArray[np.float32]) -> bool:
 
 
 def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
-    """Weights of `models.aligners.pattern_detector.features`, (3,) float64.
+    """Weights of `models.aligners.pattern_detector.features`, (F,) float64.
 
     Args:
         run: the network, as `models.detector.boxes` takes it.

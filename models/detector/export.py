@@ -57,7 +57,7 @@ def export_detector(
         network: in the state to be shipped.
         path: the file to write.
         calibration: weights of the score's logistic regression.
-        sample: (N, 6, H, W) float32 pictures to compare on, N at least 2.
+        sample: (N, 8, H, W) float32 pictures to compare on, N at least 2.
         encoder_version: whose descriptors it learned from.
 
     Returns:
@@ -84,19 +84,46 @@ def export_detector(
         del node.metadata_props[:]
         node.ClearField("doc_string")
     store_half(model)
-    weights = b"".join(tensor.raw_data for tensor in model.graph.initializer)
+    _note(model, calibration, encoder_version)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(path))
+    return _difference(torch_run(network), path, sample)
+
+
+def recalibrated(path: Path, calibration: NDArray[np.float64]) -> str:
+    """Write another calibration into a file.
+
+    Args:
+        path: an exported detector.
+        calibration: as `export_detector` takes it.
+
+    Returns:
+        The file's new version.
+    """
+    model = onnx.load(str(path))
+    known = {entry.key: entry.value for entry in model.metadata_props}
+    version = _note(model, calibration, known["encoder_version"])
+    aside = path.with_suffix(".part")
+    onnx.save(model, str(aside))
+    aside.rename(path)
+    return version
+
+
+def _note(model: onnx.ModelProto, calibration: NDArray[np.float64], encoder_version: str) -> str:
+    """Name the file by its weights and its calibration: another of either is another version."""
+    written = " ".join(f"{value:.6g}" for value in calibration)
+    parts = [tensor.raw_data for tensor in model.graph.initializer]
+    version = f"spd-{hashlib.sha256(b''.join([*parts, written.encode()])).hexdigest()[:8]}"
     del model.metadata_props[:]
     onnx.helper.set_model_props(
         model,
         {
-            "model_version": f"spd-{hashlib.sha256(weights).hexdigest()[:8]}",
-            "calibration": " ".join(f"{value:.6g}" for value in calibration),
+            "model_version": version,
+            "calibration": written,
             "encoder_version": encoder_version,
         },
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, str(path))
-    return _difference(torch_run(network), path, sample)
+    return version
 
 
 def _difference(run: Run, path: Path, sample: NDArray[np.float32]) -> float:

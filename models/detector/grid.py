@@ -1,7 +1,8 @@
 """A similarity matrix laid on an even time axis: the picture that the pattern detector reads.
 
 Serves the detector in training and in serving. Key frames lie unevenly; cells don't. A cell
-shows the frame that is nearest in time, of its own shot where the shot has one.
+shows the frame that is nearest in time, of its own shot where the shot has one. Motion has its own
+layers: how well the curves of both videos agree around a cell, played forwards and backwards.
 """
 
 from dataclasses import dataclass
@@ -9,13 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models import motion
 from models.similarity import SimilarityMatrix
 
 CELL_SECONDS = 1.0
-CHANNELS = 6
+CHANNELS = 8
 FAR_SECONDS = 4.0
 
 Array = NDArray[np.float32]
+
+NO_CURVE = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class Axis:
         frames: (L,) the frame that each cell shows.
         distance: (L,) float32 in [0, 1]: how far in time that frame is, 1 from `FAR_SECONDS` on.
         cuts: (L,) float32, 1 where a cut falls into the cell.
+        motion: (L, K) float32, the motion around the cell, as `models.motion.windows` gives it.
     """
 
     frames: NDArray[np.intp]
     distance: Array
     cuts: Array
+    motion: Array
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -38,16 +44,21 @@ class Axis:
     def part(self, start: int, length: int) -> "Axis":
         """Some of the cells, from `start` on."""
         inside = slice(start, start + length)
-        return Axis(self.frames[inside], self.distance[inside], self.cuts[inside])
+        return Axis(
+            self.frames[inside], self.distance[inside], self.cuts[inside], self.motion[inside]
+        )
 
 
-def lay_axis(seconds: Array, cut_seconds: Array, duration_seconds: float) -> Axis:
+def lay_axis(
+    seconds: Array, cut_seconds: Array, duration_seconds: float, curve: Array = NO_CURVE
+) -> Axis:
     """Cells of `CELL_SECONDS` from 0 to the end of a video.
 
     Args:
         seconds: (N,) of its frames, ascending, N ≥ 1.
         cut_seconds: (C,) ascending.
         duration_seconds: length of the video.
+        curve: (M,) its motion.
     """
     length = max(1, int(np.ceil(max(duration_seconds, float(seconds[-1])) / CELL_SECONDS - 1e-6)))
     centres = (np.arange(length, dtype=np.float32) + 0.5) * CELL_SECONDS
@@ -65,7 +76,8 @@ def lay_axis(seconds: Array, cut_seconds: Array, duration_seconds: float) -> Axi
     inside = cut_seconds[(cut_seconds >= 0) & (cut_seconds < length * CELL_SECONDS)]
     cuts[(inside / CELL_SECONDS).astype(np.intp)] = 1
     distance = np.minimum(np.abs(seconds[frames] - centres) / FAR_SECONDS, 1).astype(np.float32)
-    return Axis(frames, distance, cuts)
+    around = motion.windows(curve, centres.astype(np.float64))
+    return Axis(frames, distance, cuts, around)
 
 
 def picture_of(values: Array, query: Axis, reference: Axis) -> Array:
@@ -77,8 +89,9 @@ def picture_of(values: Array, query: Axis, reference: Axis) -> Array:
         reference: the columns' axis.
 
     Returns:
-        (6, H, W) float32: similarity; the same less half of its row's and column's medians;
-        distance of the frame on each side; cuts on each side.
+        (8, H, W) float32: similarity; the same less half of its row's and column's medians;
+        distance of the frame on each side; cuts on each side; agreement of the motion, forwards
+        and backwards.
     """
     shown = values[query.frames][:, reference.frames]  # (H, W)
     usual = (np.median(shown, axis=1, keepdims=True) + np.median(shown, axis=0, keepdims=True)) / 2
@@ -86,6 +99,8 @@ def picture_of(values: Array, query: Axis, reference: Axis) -> Array:
     picture[0], picture[1] = shown, shown - usual
     picture[2], picture[3] = query.distance[:, None], reference.distance[None, :]
     picture[4], picture[5] = query.cuts[:, None], reference.cuts[None, :]
+    picture[6] = query.motion @ reference.motion.T
+    picture[7] = query.motion @ reference.motion[:, ::-1].T
     return picture
 
 
@@ -102,17 +117,19 @@ def lay_axes(similarity: SimilarityMatrix) -> tuple[Axis, Axis]:
             similarity.query_seconds,
             similarity.query_cuts_seconds,
             similarity.query_duration_seconds,
+            similarity.query_motion,
         ),
         lay_axis(
             similarity.reference_seconds,
             similarity.reference_cuts_seconds,
             similarity.reference_duration_seconds,
+            similarity.reference_motion,
         ),
     )
 
 
 def lay_out(similarity: SimilarityMatrix) -> Array:
-    """The whole picture of a pair, (6, H, W) float32.
+    """The whole picture of a pair, (8, H, W) float32.
 
     Raises:
         ValueError: a side has no frames.

@@ -76,7 +76,7 @@ class PatternNetwork(nn.Module):
         """Score and direction, and the edges' distances, at every second cell.
 
         Args:
-            picture: (N, 6, H, W) float32, H and W multiples of `ALIGN`.
+            picture: (N, 8, H, W) float32, H and W multiples of `ALIGN`.
 
         Returns:
             (N, 2, H/2, W/2) logits of "a copy" and "reversed"; (N, 4, H/2, W/2) distances in

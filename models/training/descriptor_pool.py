@@ -6,7 +6,7 @@ are kept on disk, so that another encoder needs no second decoding.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
+from models.changes import Changes
 from models.encode import FrameEncoder
 from models.errors import MissingDataError
 from models.frames import prepare
+from models.motion import curve_of, motion_codes
 from models.training.edits import edited
 from models.training.pictures import SHORT_SIDE, Source, load_photos
 
@@ -36,6 +38,25 @@ Rgb = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A clip as it was read.
+
+    Attributes:
+        frames: at the pool's rate, short side at most `SHORT_SIDE`.
+        cut_seconds: inside the clip.
+        motion: (M,) uint8, codes of `models.motion`.
+    """
+
+    frames: list[Rgb]
+    cut_seconds: list[float]
+    motion: NDArray[np.uint8]
+
+
+def _no_motion() -> NDArray[np.float32]:
+    return np.empty(0, np.float32)
+
+
+@dataclass(frozen=True)
 class Footage:
     """One clip of the pool.
 
@@ -44,12 +65,14 @@ class Footage:
         descriptors: (V, N, D) float32, unit rows; variant 0 is not edited.
         score_offsets: (V, N) float32.
         cut_seconds: (C,) float32, cuts inside the clip.
+        motion: (M,) float32, the plain clip's curve of `models.motion`; empty if unknown.
     """
 
     name: str
     descriptors: NDArray[np.float32]
     score_offsets: NDArray[np.float32]
     cut_seconds: NDArray[np.float32]
+    motion: NDArray[np.float32] = field(default_factory=_no_motion)
 
     @property
     def seconds(self) -> float:
@@ -65,7 +88,8 @@ def build_pictures(data: Path, out: Path, *, size: int, seed: int = 7) -> None:
 
     Args:
         data: holds `clips/*.mp4` and `photos/*.tar`.
-        out: one `NAME.npy` of (V, N, S, S, 3) uint8 and one `NAME.json` a clip.
+        out: one `NAME.npy` of (V, N, S, S, 3) uint8 and one `NAME.json`, its cuts and its motion, a
+            clip.
         size: S, the encoder's input.
         seed: of the edits.
 
@@ -80,46 +104,39 @@ def build_pictures(data: Path, out: Path, *, size: int, seed: int = 7) -> None:
     others = [photo.pictures[0] for photo in photos]
     for path in track(paths, "clips"):
         if not (out / f"{path.stem}.json").exists():
-            frames, cuts = read_clip(path)
-            _keep(out, path.stem, frames, cuts, VARIANTS, others, size, seed)
+            _keep(out, path.stem, read_clip(path), VARIANTS, others, size, seed)
     for number in track(range(SLIDES if photos else 0), "slide shows"):
         name = f"slides-{number:03d}"
         if not (out / f"{name}.json").exists():
-            frames, cuts = _slide_show(photos, Random(f"{seed}-{name}"))
-            _keep(out, name, frames, cuts, SLIDE_VARIANTS, others, size, seed)
+            seen = _slide_show(photos, Random(f"{seed}-{name}"))
+            _keep(out, name, seen, SLIDE_VARIANTS, others, size, seed)
 
 
-def read_clip(path: Path) -> tuple[list[Rgb], list[float]]:
-    """Frames at the pool's rate, short side at most `SHORT_SIDE`, and the cuts of a clip."""
+def read_clip(path: Path) -> Seen:
+    """Frames, cuts and motion of a clip; every frame counts for the latter two."""
     frames: list[Rgb] = []
-    shown: list[tuple[float, NDArray[np.float32]]] = []
+    changes = Changes()
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         for frame in container.decode(stream):
             seconds = float(frame.time or 0.0)
-            small = frame.reformat(width=16, height=16, format="gray").to_ndarray()
-            shown.append((seconds, small.astype(np.float32)))
+            rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            changes.add(_luma(rgb), seconds)
             if seconds >= len(frames) / FRAMES_PER_SECOND:
-                frames.append(_shrunk(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)))
-    return frames, cuts_of(shown)
+                frames.append(_shrunk(rgb))
+    return _seen(frames, changes)
 
 
-def cuts_of(shown: list[tuple[float, NDArray[np.float32]]]) -> list[float]:
-    """Times at which the picture changes far more than around it.
+def _seen(frames: list[Rgb], changes: Changes) -> Seen:
+    cuts, seconds = changes.cuts(), changes.seconds
+    duration = len(frames) / FRAMES_PER_SECOND
+    codes = motion_codes(changes.steps, seconds, cuts, duration)
+    return Seen(frames, seconds[cuts].tolist(), codes)
 
-    Args:
-        shown: seconds and a small grey picture (16, 16) float32 of every frame, in order.
-    """
-    if len(shown) < 3:
-        return []
-    pictures = np.stack([picture for _, picture in shown])
-    change = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2))  # (N - 1,)
-    cuts = []
-    for at, value in enumerate(change.tolist()):
-        around = np.delete(change[max(0, at - 6) : at + 7], min(at, 6))
-        if value > 14 and value > 3.5 * float(around.max(initial=0.0)) + 2:
-            cuts.append(shown[at + 1][0])
-    return cuts
+
+def _luma(rgb: Rgb) -> NDArray[np.uint8]:
+    """(H, W) uint8, nearly what a codec calls luma."""
+    return np.asarray(Image.fromarray(rgb).convert("L"), np.uint8)
 
 
 def _shrunk(rgb: Rgb) -> Rgb:
@@ -131,20 +148,20 @@ def _shrunk(rgb: Rgb) -> Rgb:
     return np.asarray(picture)
 
 
-def _slide_show(photos: list[Source], random: Random) -> tuple[list[Rgb], list[float]]:
+def _slide_show(photos: list[Source], random: Random) -> Seen:
     """Photos one after the other, each with a slow pan or zoom."""
     frames: list[Rgb] = []
-    cuts: list[float] = []
+    changes = Changes()
     count = round(SLIDE_SECONDS * FRAMES_PER_SECOND)
     for photo in random.sample(photos, PHOTOS_PER_SLIDE):
         picture = Image.fromarray(photo.pictures[0])
         start, end = _window(picture, random), _window(picture, random)
-        cuts.append(len(frames) / FRAMES_PER_SECOND)
         for step in range(count):
             part = step / count
             a, b, c, d = ((1 - part) * x + part * y for x, y in zip(start, end, strict=True))
             frames.append(np.asarray(picture.resize((200, 150), box=(a, b, c, d))))
-    return frames, cuts[1:]
+            changes.add(_luma(frames[-1]), (len(frames) - 1) / FRAMES_PER_SECOND)
+    return _seen(frames, changes)
 
 
 def _window(picture: Image.Image, random: Random) -> tuple[float, float, float, float]:
@@ -158,22 +175,22 @@ def _window(picture: Image.Image, random: Random) -> tuple[float, float, float, 
 def _keep(
     out: Path,
     name: str,
-    frames: list[Rgb],
-    cuts: list[float],
+    seen: Seen,
     variants: int,
     others: list[Rgb],
     size: int,
     seed: int,
 ) -> None:
-    shape = (1 + variants, len(frames), size, size, 3)
+    shape = (1 + variants, len(seen.frames), size, size, 3)
     aside = out / f"{name}.part"
     pictures = np.lib.format.open_memmap(aside, mode="w+", dtype=np.uint8, shape=shape)
     for variant in range(1 + variants):
-        for at, square in enumerate(_variant(frames, variant, name, others, size, seed)):
+        for at, square in enumerate(_variant(seen.frames, variant, name, others, size, seed)):
             pictures[variant, at] = square
     pictures.flush()
     aside.rename(out / f"{name}.npy")
-    (out / f"{name}.json").write_bytes(orjson.dumps({"cut_seconds": cuts}))
+    notes = {"cut_seconds": seen.cut_seconds, "motion": seen.motion.tolist()}
+    (out / f"{name}.json").write_bytes(orjson.dumps(notes))
 
 
 def _variant(
@@ -222,13 +239,14 @@ def _described(path: Path, kept: Path, encoder: FrameEncoder) -> Footage:
             score_offsets=offsets.reshape(squares.shape[:2]).astype(np.float16),
         )
         aside.rename(place)
-    cuts = orjson.loads(path.with_suffix(".json").read_bytes())["cut_seconds"]
+    notes = orjson.loads(path.with_suffix(".json").read_bytes())
     with np.load(place) as arrays:
         return Footage(
             name=path.stem,
             descriptors=arrays["descriptors"].astype(np.float32),
             score_offsets=arrays["score_offsets"].astype(np.float32),
-            cut_seconds=np.array(cuts, np.float32),
+            cut_seconds=np.array(notes["cut_seconds"], np.float32),
+            motion=curve_of(np.array(notes["motion"], np.uint8)),
         )
 
 

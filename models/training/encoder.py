@@ -5,7 +5,6 @@ optimiser and step.
 """
 
 import hashlib
-import math
 import time
 import tomllib
 from dataclasses import asdict, dataclass, field
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
@@ -26,8 +24,7 @@ from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_tr
 from models.encoder.warm_start import freeze_norms, load_exported
 from models.losses.differential_entropy import differential_entropy
 from models.losses.info_nce import info_nce
-from models.training.checkpoint import read_checkpoint
-from models.training.curve import draw_curve
+from models.training.checkpoint import rate_factor, read_checkpoint, write_checkpoint
 from models.training.pairs import PairBatches, PairConfig
 from models.training.pictures import Source, load_clips, load_photos
 from models.training.validate import DISTRACTORS, RetrievalTask, make_task, retrieval
@@ -211,8 +208,7 @@ class EncoderTrainer:
 
     def _set_rates(self) -> None:
         recipe = self.recipe
-        done = self.step / max(recipe.steps, 1)
-        factor = min(1.0, (self.step + 1) / recipe.warm_up) * 0.5 * (1 + math.cos(math.pi * done))
+        factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
         for group in self.optimiser.param_groups:
             group["lr"] = group["rate"] * factor
 
@@ -241,11 +237,7 @@ class EncoderTrainer:
             "recipe": asdict(self.recipe),
             "curve": self.curve,
         }
-        aside = self.folder / "checkpoint.pt.part"
-        torch.save(state, aside)
-        aside.rename(self.folder / "checkpoint.pt")
-        (self.folder / "curve.json").write_bytes(orjson.dumps(self.curve))
-        draw_curve(self.curve, self.folder / "curve.png")
+        write_checkpoint(self.folder, state)
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint.

@@ -29,7 +29,11 @@ from models.training.descriptor_pool import build_pictures
 from models.training.keyframes import KeyFrameRecipe, KeyFrameTrainer, random_spans
 from models.training.keyframes_footage import SeenFootage, load_seen
 from models.training.pasted_pairs import PairMaker
-from models.training.spd import Batch, SpdRecipe, SpdTrainer, detection_loss, split_pool
+from models.training.spd import SpdTrainer
+from models.training.spd_batches import Batch
+from models.training.spd_export import split_pool
+from models.training.spd_loss import detection_loss
+from models.training.spd_recipe import SpdRecipe
 
 CANDIDATES_PER_SECOND = 2.0
 
@@ -71,6 +75,7 @@ class JointPair:
         small: (N, 32, 32, 3) uint8, their thumbnails.
         seconds: (N,) float32.
         cut_seconds: (C,) float32, of the reference.
+        motion: (M,) float32, of the reference.
         duration_seconds: of the reference.
         boxes: (M, 4) float32, seconds.
         reversed: (M,) bool.
@@ -83,6 +88,7 @@ class JointPair:
     small: NDArray[np.uint8]
     seconds: NDArray[np.float32]
     cut_seconds: NDArray[np.float32]
+    motion: NDArray[np.float32]
     duration_seconds: float
     boxes: NDArray[np.float32]
     reversed: NDArray[np.bool_]
@@ -128,6 +134,7 @@ class JointPairs(Dataset[list[JointPair]]):
             small=np.stack(small),
             seconds=times,
             cut_seconds=known.cut_seconds,
+            motion=known.motion,
             duration_seconds=plan.reference.seconds,
             boxes=plan.boxes,
             reversed=plan.reversed,
@@ -236,7 +243,7 @@ def picture_of_selected(pair: JointPair, weights: Tensor, spans: Tensor) -> Tens
         spans: (N,) the span of each candidate.
 
     Returns:
-        (6, H, W) float32.
+        (8, H, W) float32.
     """
     query = pair.query
     offsets = np.zeros(len(query), np.float32)
@@ -245,14 +252,15 @@ def picture_of_selected(pair: JointPair, weights: Tensor, spans: Tensor) -> Tens
     values = torch.from_numpy(query.descriptors @ pair.rows.T)  # (Nq, N)
     values = values - torch.from_numpy(offsets[:, None] + pair.offsets[None, :]) / 2
     selected = values @ weights.T  # (Nq, K)
-    rows = lay_axis(query.seconds, query.cut_seconds, query.duration_seconds)
-    columns = lay_axis(pair.seconds, pair.cut_seconds, pair.duration_seconds)
+    rows = lay_axis(query.seconds, query.cut_seconds, query.duration_seconds, query.motion)
+    columns = lay_axis(pair.seconds, pair.cut_seconds, pair.duration_seconds, pair.motion)
     own = spans[torch.from_numpy(columns.frames)]  # (W,) the key frame of each cell
     shown = selected[torch.from_numpy(rows.frames)][:, own]  # (H, W)
     usual = shown.median(dim=1, keepdim=True).values + shown.median(dim=0, keepdim=True).values
     chosen = torch.from_numpy(pair.seconds)[weights.detach().argmax(dim=1)]  # (K,)
     far = _distance(chosen[own], columns)
     sides = [rows.distance[:, None], far[None, :], rows.cuts[:, None], columns.cuts[None, :]]
+    sides += [rows.motion @ columns.motion.T, rows.motion @ columns.motion[:, ::-1].T]
     rest = [torch.from_numpy(np.asarray(side)).expand(shown.shape) for side in sides]
     return torch.stack([shown, shown - usual / 2, *rest])
 
@@ -266,7 +274,7 @@ def _distance(chosen: Tensor, axis: Axis) -> NDArray[np.float32]:
 
 
 def padded_pictures(pictures: list[Tensor]) -> Tensor:
-    """(N, 6, H, W): zeros beyond each picture's end; sides are multiples of `ALIGN`."""
+    """(N, 8, H, W): zeros beyond each picture's end; sides are multiples of `ALIGN`."""
     height = -(-max(picture.shape[1] for picture in pictures) // ALIGN) * ALIGN
     width = -(-max(picture.shape[2] for picture in pictures) // ALIGN) * ALIGN
     full = torch.zeros(len(pictures), CHANNELS, height, width)

@@ -4,7 +4,6 @@ Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpo
 optimiser and step. The encoder is frozen; its descriptors say what a good key frame is.
 """
 
-import math
 import time
 import tomllib
 from dataclasses import asdict, dataclass, field
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import torch
 from rich.console import Console
 from torch import Tensor, nn
@@ -24,8 +22,7 @@ from models.keyframes.network import KeyFrameConfig, KeyFrameNetwork
 from models.keyframes.soft import soft_select
 from models.losses.kept_similarity import kept_similarity
 from models.losses.segment_classification import segment_classification
-from models.training.checkpoint import read_checkpoint
-from models.training.curve import draw_curve
+from models.training.checkpoint import rate_factor, read_checkpoint, write_checkpoint
 from models.training.descriptor_pool import build_pictures, part_of
 from models.training.keyframes_check import coverage_check
 from models.training.keyframes_footage import SeenFootage, ViewBatches, ViewPairs, load_seen
@@ -209,8 +206,7 @@ class KeyFrameTrainer:
 
     def _set_rate(self) -> None:
         recipe = self.recipe
-        done = self.step / max(recipe.steps, 1)
-        factor = min(1.0, (self.step + 1) / recipe.warm_up) * 0.5 * (1 + math.cos(math.pi * done))
+        factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.rate * factor
 
@@ -230,11 +226,7 @@ class KeyFrameTrainer:
             "recipe": asdict(self.recipe),
             "curve": self.curve,
         }
-        aside = self.folder / "checkpoint.pt.part"
-        torch.save(state, aside)
-        aside.rename(self.folder / "checkpoint.pt")
-        (self.folder / "curve.json").write_bytes(orjson.dumps(self.curve))
-        draw_curve(self.curve, self.folder / "curve.png")
+        write_checkpoint(self.folder, state)
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint.

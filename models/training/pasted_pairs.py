@@ -13,6 +13,7 @@ from models.encode import FrameDescription
 from models.keyframes.pooling import owners_of, pool_description
 from models.keyframes.shots import shot_numbers
 from models.keyframes.spans import span_costs
+from models.motion import as_stored
 from models.similarity import FrameDescriptors, SimilarityMatrix
 from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
 from models.training.timelines import Piece, Timeline, sliced
@@ -71,6 +72,7 @@ class PairRecipe:
         query_steps_seconds: distances of the query's frames.
         most_noise: length of the noise that is added to a copied span's unit descriptors.
         most_mixed: weight of a foreign descriptor in a span that something lies over.
+        motionless_share: pairs of which one side's motion is not known.
     """
 
     longest_seconds: float = 126.0
@@ -86,6 +88,7 @@ class PairRecipe:
     query_steps_seconds: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5)
     most_noise: float = 0.8
     most_mixed: float = 0.45
+    motionless_share: float = 0.1
 
 
 class PairMaker:
@@ -106,10 +109,12 @@ class PairMaker:
         """Make pair `index`."""
         random = np.random.default_rng((self._seed, index))
         plan = self.plan(random)
+        query, reference = self.queried(random, plan.query), self._stored(random, plan.reference)
+        reference = replace(reference, motion=as_stored(reference.motion))
+        if random.random() < self._recipe.motionless_share:
+            query = replace(query, motion=query.motion[:0])
         return PastedPair(
-            similarity=SimilarityMatrix.of(
-                self.queried(random, plan.query), self._stored(random, plan.reference)
-            ),
+            similarity=SimilarityMatrix.of(query, reference),
             boxes=plan.boxes,
             reversed=plan.reversed,
         )
@@ -144,11 +149,18 @@ class PairMaker:
         return Timeline(pieces)
 
     def _stretch(self, random: Random, without: set[int], seconds: float) -> Piece:
-        """A stretch of some clip."""
-        while True:
-            clip = int(random.integers(len(self._pool)))
-            if clip not in without:
-                break
+        """A stretch of some clip.
+
+        Raises:
+            ValueError: every clip shows a scene that may not be shown.
+        """
+        left = [number for number in range(len(self._pool)) if number not in without]
+        if not left:
+            raise ValueError(
+                f"all {len(self._pool)} clips show the scenes of one video: footage of more scenes "
+                "is needed"
+            )
+        clip = left[int(random.integers(len(left)))]
         whole = self._pool[clip].seconds
         seconds = float(np.clip(seconds, min(1.5, whole), whole))
         return Piece(clip, 0, float(random.uniform(0, whole - seconds)), seconds)
@@ -310,7 +322,12 @@ class PairMaker:
         if random.random() < 0.1:
             noted = noted[:0]
         return FrameDescriptors(
-            times, rows, timeline.seconds, offsets, np.maximum(noted, 0).astype(np.float32)
+            times,
+            rows,
+            timeline.seconds,
+            offsets,
+            np.maximum(noted, 0).astype(np.float32),
+            timeline.motion(self._pool, random),
         )
 
 

@@ -7,9 +7,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from models import motion
 from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
 
 Floats = NDArray[np.float64]
+
+GAIN_OCTAVES = 0.25
+NOISY_SHARE = 0.3
+MOST_STILL_NOISE = 0.6
+BESIDE_SHARE = 0.2
+COARSE_SHARE = 0.15
+MOST_JITTER = 0.3
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,46 @@ class Timeline:
             rows[here] = _disturbed(own, piece, pool, random)
             offsets[here] = footage.score_offsets[piece.variant][frames]
         return rows, offsets
+
+    def motion(self, pool: list[Footage], random: np.random.Generator) -> NDArray[np.float32]:
+        """Its curve of `models.motion`, (M,) float32; pieces that are edited move a little else.
+
+        Where a clip's own motion isn't known, nothing moves.
+        """
+        length = max(1, int(np.ceil(self.seconds * motion.RATE - 1e-6)))
+        middles = (np.arange(length) + 0.5) / motion.RATE
+        number = np.clip(np.searchsorted(self.starts, middles, side="right") - 1, 0, None)
+        number = np.minimum(number, len(self.pieces) - 1)
+        rates = np.zeros(length)
+        for one in np.unique(number).tolist():
+            here, piece = number == one, self.pieces[one]
+            curve = pool[piece.clip].motion
+            if len(curve):
+                source = piece.source_seconds(middles[here] - self.starts[one])
+                own = motion.FLOOR * np.expm1(motion.at(curve, source)) * piece.speed
+                rates[here] = _moved(own, piece, pool, random)
+        return np.log1p(rates / motion.FLOOR).astype(np.float32)
+
+
+def _moved(rates: Floats, piece: Piece, pool: list[Footage], random: np.random.Generator) -> Floats:
+    """Change a second, (n,), as an edited copy shows it: fainter, noisy, or with more around it."""
+    if not piece.variant:
+        return rates
+    rates = rates * np.exp(random.normal(0, GAIN_OCTAVES))
+    if random.random() < NOISY_SHARE:
+        rates = rates + random.uniform(0, MOST_STILL_NOISE)
+    if random.random() < BESIDE_SHARE:
+        other = pool[int(random.integers(len(pool)))].motion
+        if len(other):
+            start = int(random.integers(len(other)))
+            beside = np.resize(np.roll(other, -start), len(rates))
+            weight = random.uniform(0, 1)
+            rates = (1 - weight / 2) * rates + weight * motion.FLOOR * np.expm1(beside)
+    if random.random() < COARSE_SHARE and len(rates) > 2:
+        rates = np.convolve(rates, np.full(3, 1 / 3), mode="same")
+    jitter = random.uniform(0, MOST_JITTER)
+    shaken: Floats = rates * np.exp(random.normal(0, jitter, len(rates)))
+    return shaken
 
 
 def sliced(timeline: Timeline, start: float, end: float) -> Iterator[Piece]:

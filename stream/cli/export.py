@@ -94,7 +94,7 @@ def spd(
 ) -> None:
     """Export the pattern detector, its scores calibrated on held-out footage, and measure it."""
     from models.encode import FrameEncoder, default_encoder_path
-    from models.training.spd import export_spd
+    from models.training.spd_export import export_spd
 
     figures = export_spd(
         run, out, encoder=FrameEncoder(encoder or default_encoder_path()), pictures=pictures

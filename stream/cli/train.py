@@ -82,7 +82,8 @@ def spd(
     import torch
 
     from models.encode import FrameEncoder, default_encoder_path
-    from models.training.spd import read_spd_recipe, train_spd
+    from models.training.spd import train_spd
+    from models.training.spd_recipe import read_spd_recipe
 
     torch.set_num_threads(threads)
     trainer = train_spd(

@@ -53,6 +53,7 @@ class Decoded:
     Attributes:
         seconds: of each spooled frame, ascending.
         cut_seconds: of the first decoded frame of each new shot, ascending.
+        motion: how much moves, a byte for each of `models.motion`'s codes.
         decoded_frames: that the codec gave; samples and what they refer to.
         broken: packets that could not be read or decoded.
         cpu_seconds: of the child, for this video.
@@ -61,6 +62,7 @@ class Decoded:
     seconds: list[float]
     duration_seconds: float
     cut_seconds: list[float]
+    motion: bytes
     decoded_frames: int
     packets: int
     broken: int
@@ -114,6 +116,7 @@ def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -
         seconds=sink.seconds,
         duration_seconds=counts.end_seconds,
         cut_seconds=sink.cuts.cut_seconds(),
+        motion=sink.cuts.motion(counts.end_seconds).tobytes(),
         decoded_frames=counts.frames,
         packets=len(table),
         broken=table.broken + counts.broken,

@@ -38,6 +38,7 @@ class DecodedVideo:
         seconds: (N,) float32, ascending; repeats are left out, so gaps differ.
         duration_seconds: from the first shown frame to the end of the last.
         cut_seconds: (C,) float32, ascending: the first decoded frame of each new shot.
+        motion: (M,) uint8, how much moves, as `models.motion` writes it down.
         decode_cpu_seconds: of the child process.
         decoded_frames: that the codec gave, of `packets` in the file.
         broken_packets: that could not be read or decoded.
@@ -49,6 +50,7 @@ class DecodedVideo:
     seconds: NDArray[np.float32]
     duration_seconds: float
     cut_seconds: NDArray[np.float32]
+    motion: NDArray[np.uint8]
     decode_cpu_seconds: float
     decoded_frames: int
     packets: int
@@ -167,6 +169,7 @@ class Decoder:
             seconds=np.array(decoded.seconds, np.float32),
             duration_seconds=decoded.duration_seconds,
             cut_seconds=np.array(decoded.cut_seconds, np.float32),
+            motion=np.frombuffer(decoded.motion, np.uint8),
             decode_cpu_seconds=decoded.cpu_seconds,
             decoded_frames=decoded.decoded_frames,
             packets=decoded.packets,

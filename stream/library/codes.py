@@ -1,4 +1,4 @@
-"""What the library keeps of descriptor codes and of times: few bits, and whole numbers.
+"""What the library keeps of descriptor codes, motion and times: few bits, and whole numbers.
 
 Sums of products of whole numbers this small are exact in float32, so that answers stay the same on
 every machine. Serves the index and the snapshots.
@@ -43,7 +43,7 @@ def pack_nibbles(levels: NDArray[np.int8]) -> NDArray[np.uint8]:
     """Two 4-bit codes in a byte.
 
     Args:
-        levels: (N, D) int8 in [-7, 7].
+        levels: (N, D) int8 in [-8, 7].
 
     Returns:
         (N, ceil(D / 2)) uint8.
@@ -60,6 +60,25 @@ def unpack_nibbles(packed: NDArray[np.uint8], dimension: int) -> NDArray[np.int8
     both = np.stack((packed & 15, packed >> 4), axis=2)  # (N, ceil(D / 2), 2)
     flat = both.reshape(len(packed), 2 * packed.shape[1])[:, :dimension]
     return flat.astype(np.int8) - np.int8(8)
+
+
+def pack_motion(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Two levels of motion in a byte.
+
+    Args:
+        levels: (M,) uint8 in [0, 16).
+
+    Returns:
+        (ceil(M / 2),) uint8.
+    """
+    packed: NDArray[np.uint8] = pack_nibbles(levels[None].astype(np.int8) - np.int8(8))[0]
+    return packed
+
+
+def unpack_motion(packed: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """The inverse of `pack_motion`, (count,) uint8."""
+    levels: NDArray[np.int8] = unpack_nibbles(packed[None], count)[0]
+    return (levels + np.int8(8)).astype(np.uint8)
 
 
 def whole_milliseconds(seconds: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ class Entry:
         seconds: (count,) float32, times of its key frames, whole milliseconds.
         offset_codes: (count,) int8, their score offsets times 127.
         cut_seconds: (C,) float32, where its shots begin, whole milliseconds.
+        motion_levels: (M,) uint8 in [0, 16), `models.motion.coarse`; empty where unknown.
         replaced_at: log offset of the version that took its place, if there is one; its own where
             the video was removed.
     """
@@ -31,6 +32,7 @@ class Entry:
     seconds: NDArray[np.float32]
     offset_codes: NDArray[np.int8]
     cut_seconds: NDArray[np.float32]
+    motion_levels: NDArray[np.uint8]
     duration_seconds: float
     replaced_at: int | None = None
 

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models.motion import coarse_curve, curve_of
 from models.similarity import SimilarityMatrix
 from stream.events import VideoFingerprinted
 from stream.library.entry import Entry
@@ -22,12 +23,14 @@ class QueryFrames:
         offset_codes: (Q,) float32 whole numbers: score offsets times 127.
         seconds: (Q,) float32, ascending.
         cut_seconds: (C,) float32, ascending.
+        motion: (M,) float32, `models.motion` curve; empty where unknown.
     """
 
     codes: NDArray[np.float32]
     offset_codes: NDArray[np.float32]
     seconds: NDArray[np.float32]
     cut_seconds: NDArray[np.float32]
+    motion: NDArray[np.float32]
     duration_seconds: float
 
     @classmethod
@@ -38,6 +41,7 @@ class QueryFrames:
             event.query_offset_codes().astype(np.float32),
             event.query_times(),
             event.cuts(),
+            curve_of(event.motion_codes()),
             event.duration_seconds,
         )
 
@@ -57,6 +61,8 @@ def similarity_of(query: QueryFrames, entry: Entry, index: FrameIndex) -> Simila
         reference_duration_seconds=entry.duration_seconds,
         query_cuts_seconds=query.cut_seconds,
         reference_cuts_seconds=entry.cut_seconds,
+        query_motion=query.motion,
+        reference_motion=coarse_curve(entry.motion_levels),
     )
 
 

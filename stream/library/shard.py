@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.align import Aligner, Segment
+from models.motion import coarse
 from stream.errors import UnsupportedError
 from stream.events import (
     ContentVersion,
@@ -139,6 +140,7 @@ class LibraryShard:
                 seconds=whole_milliseconds(event.times()),
                 offset_codes=event.offset_codes().copy(),
                 cut_seconds=whole_milliseconds(event.cuts()),
+                motion_levels=coarse(event.motion_codes()),
                 duration_seconds=event.duration_seconds,
             )
         )

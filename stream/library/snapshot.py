@@ -1,6 +1,6 @@
 """Snapshots of a shard: its state at one log offset, whole or not at all.
 
-A snapshot is a folder named by its offset: arrays of the entries' key frames and cuts,
+A snapshot is a folder named by its offset: arrays of the entries' key frames, cuts and motion,
 `entries.json.gz`, and `manifest.json` with a checksum of each and of itself. It is written aside,
 flushed and renamed; the last two are kept.
 """
@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,14 @@ import orjson
 from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
-from stream.library.codes import pack_nibbles, pack_times, unpack_nibbles, unpack_times
+from stream.library.codes import (
+    pack_motion,
+    pack_nibbles,
+    pack_times,
+    unpack_motion,
+    unpack_nibbles,
+    unpack_times,
+)
 from stream.library.entry import Entry
 from stream.library.index import FrameIndex
 from stream.library.shard import ShardState
@@ -27,9 +35,9 @@ from stream.library.shard import ShardState
 log = logging.getLogger(__name__)
 
 KEPT = 2
-FORMAT = 3
+FORMAT = 4
 BLOCK_ROWS = 65_536
-FILES = ("codes.npy", "offsets.npy", "times.npy", "entries.json.gz")
+FILES = ("codes.npy", "offsets.npy", "times.npy", "motion.npy", "entries.json.gz")
 ENTRY_FIELDS = (
     "video_id",
     "content_version",
@@ -120,7 +128,11 @@ class SnapshotStore:
         np.save(folder / "offsets.npy", np.concatenate([np.empty(0, np.int8), *offsets]))
         times = [pack_times(part) for entry in state.entries for part in _times_of(entry)]
         np.save(folder / "times.npy", np.concatenate([np.empty(0, np.uint16), *times]))
-        entries = _to_json(state) | {"times": [len(part) for part in times]}
+        levels = [entry.motion_levels for entry in state.entries]
+        whole = np.concatenate([np.empty(0, np.uint8), *levels])
+        np.save(folder / "motion.npy", pack_motion(whole))
+        lengths = {"times": _lengths(times), "motion": _lengths(levels)}
+        entries = _to_json(state) | lengths
         (folder / "entries.json.gz").write_bytes(gzip.compress(orjson.dumps(entries), mtime=0))
         manifest = {
             **self._identity,
@@ -141,8 +153,9 @@ class SnapshotStore:
             fields = orjson.loads(gzip.decompress((folder / "entries.json.gz").read_bytes()))
             codes = np.load(folder / "codes.npy", mmap_mode="r")
             offsets, times = np.load(folder / "offsets.npy"), np.load(folder / "times.npy")
+            motion = unpack_motion(np.load(folder / "motion.npy"), sum(fields["motion"]))
             index = _index_of(codes, fields["dimension"], int(manifest["code_bits"]))
-            state = _from_json(fields, index, offsets, times)
+            state = _from_json(fields, index, offsets, times, motion)
             return Snapshot(state, int(manifest["next_offset"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SnapshotError(
@@ -182,14 +195,23 @@ def _times_of(entry: Entry) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return entry.seconds, entry.cut_seconds
 
 
+def _lengths(parts: list[NDArray[Any]]) -> list[int]:
+    return [len(part) for part in parts]
+
+
+def _parts(whole: NDArray[Any], lengths: list[int]) -> Iterator[NDArray[Any]]:
+    """What was joined end to end, apart again."""
+    return iter(np.split(whole, np.cumsum(lengths)[:-1]) if lengths else ())
+
+
 def _from_json(
     fields: dict[str, Any],
     index: FrameIndex,
     offsets: NDArray[np.int8],
     times: NDArray[np.uint16],
+    motion: NDArray[np.uint8],
 ) -> ShardState:
-    lengths = fields["times"]
-    parts = iter(np.split(times, np.cumsum(lengths)[:-1]) if lengths else ())
+    parts, curves = _parts(times, fields["times"]), _parts(motion, fields["motion"])
     entries, start = [], 0
     columns = [fields["entries"][name] for name in ENTRY_FIELDS]
     for count, *values in zip(fields["counts"], *columns, strict=True):
@@ -203,6 +225,7 @@ def _from_json(
                 seconds=seconds,
                 offset_codes=offsets[start : start + count],
                 cut_seconds=cuts,
+                motion_levels=next(curves),
             )
         )
         start += count

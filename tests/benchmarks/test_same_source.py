@@ -59,6 +59,7 @@ def video(video_id: str, rows: NDArray[np.float32], role: Role) -> VideoFrames:
         seconds=(np.arange(count) / RATE).astype(np.float32),
         duration_seconds=count / RATE,
         cut_seconds=np.empty(0, np.float32),
+        motion=random.integers(0, 256, 2 * count, dtype=np.uint8),
         blank=np.zeros(count, bool),
         codes=quantise(rows),
         offsets=np.zeros(count, np.int8),
@@ -118,6 +119,17 @@ def test_an_event_carries_what_is_stored_and_what_searches(frames: SetFrames) ->
     assert event.query_times()[:3].tolist() == [0.0, 1.0, 2.0]
     np.testing.assert_array_equal(event.query_codes()[:3], one.codes[[0, 2, 4]])
     np.testing.assert_array_equal(event.codes()[:2], one.codes[[0, 4]])
+
+
+def test_a_row_without_motion_differs_in_nothing_else(frames: SetFrames) -> None:
+    one = frames.videos[2]
+    moving, unmoved = (
+        event_of(one, uniform(1.0, 1.0, "even", motion=motion).choose(one), "made")
+        for motion in (True, False)
+    )
+    np.testing.assert_array_equal(moving.motion_codes(), one.motion)
+    assert unmoved == moving.model_copy(update={"motion": None})
+    assert event_of(one, choose_hashes(one, 1.0), "made").motion is None
 
 
 def test_a_pooled_descriptor_is_between_those_of_its_frames(frames: SetFrames) -> None:

@@ -7,16 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from benchmarks.delivery import Workers, differences, replayed, running
-from benchmarks.outside_client import Answers, Platform, upload
+from benchmarks.outside_client import Answers, Platform, submit_set, upload
+from benchmarks.same_alerts import differing
 from models.encode import FrameEncoder, default_encoder_path
 from stream.broker.settings import KafkaSettings
 from stream.client import send
 from stream.demo.clips import make_demo_videos
 from stream.demo.demo_set import DemoSet
+from stream.evaluate import evaluate_copies
 from stream.events import VideoFingerprinted
 from stream.packed import pack_codes, pack_times, quantise
+from stream.settings import load_settings
 from tests.stream.videos import make_audio, make_long_video, make_video, numbered, truncate
 
 ANSWER_SECONDS = 120.0
@@ -101,6 +105,27 @@ def test_killed_workers_lose_nothing_and_say_nothing_else(
         "outcomes": [],
         "alerts": [],
     }
+
+
+def test_the_alerts_are_those_that_evaluate_finds(
+    platform: Platform, clips: DemoSet, tmp_path: Path
+) -> None:
+    dataset = tmp_path / "set"
+    for folder, paths in (("references", clips.references), ("queries", clips.uploads)):
+        (dataset / folder).mkdir(parents=True)
+        for path in paths:
+            if path.stem not in clips.broken:
+                (dataset / folder / path.name).symlink_to(path)
+    (dataset / "pairs.csv").write_text(
+        "query_id,reference_id\n" + "".join(f"{q},{r}\n" for q, r in clips.truth)
+    )
+    (dataset / "labels.json").write_text("{}")
+    submit_set(platform, dataset)
+    platform.read(3)
+    report = evaluate_copies(dataset, load_settings(), console=Console(quiet=True))
+    assert len(report.boxes) >= len(clips.truth)
+    references = {path.stem for path in clips.references}
+    assert differing(platform.answers, report, references) == []
 
 
 def without_rejected(answers: Answers) -> Answers:

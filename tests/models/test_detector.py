@@ -1,5 +1,7 @@
 """The pattern detector without its weights: the picture it reads, who answers, boxes, edges."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from models import motion
 from models.align import Segment
 from models.detector.assignment import assign
 from models.detector.boxes import TILE, find_segments
@@ -59,6 +62,30 @@ def test_the_picture_holds_similarity_contrast_distances_and_cuts() -> None:
     assert picture[1, 2, 3] == pytest.approx(0.8)
     assert np.flatnonzero(picture[4, :, 0]).tolist() == [2]
     assert np.flatnonzero(picture[5, 0]).tolist() == [3, 6]
+
+
+def wandering(count: int, seed: int = 0) -> Array:
+    """A motion curve that never repeats itself."""
+    steps = np.random.default_rng(seed).normal(0, 1, count + 4)
+    return np.convolve(steps, np.full(5, 0.6), mode="valid").astype(np.float32) + 2
+
+
+def test_cells_agree_where_both_videos_move_alike_forwards_and_backwards() -> None:
+    curve = wandering(4 * 40)
+    still = matrix(np.zeros((20, 40), np.float32))
+    pair = replace(still, query_motion=curve[4 * 12 : 4 * 32], reference_motion=curve)
+    forwards, backwards = lay_out(pair)[6:]
+    assert forwards[3:17].argmax(axis=1).tolist() == [row + 12 for row in range(3, 17)]
+    assert np.diagonal(forwards, 12)[3:17].min() > 0.5
+    turned = replace(pair, query_motion=pair.query_motion[::-1])
+    backwards = lay_out(turned)[7]
+    assert backwards[3:17].argmax(axis=1).tolist() == [31 - row for row in range(3, 17)]
+    assert not lay_out(replace(pair, query_motion=curve[:0]))[6:].any()
+
+
+def test_a_part_of_an_axis_keeps_the_motion_of_its_cells() -> None:
+    axis = lay_axis(seconds(0.5, 8.5), seconds(), 9.0, wandering(36))
+    np.testing.assert_array_equal(axis.part(3, 4).motion, axis.motion[3:7])
 
 
 def test_a_side_without_frames_is_no_picture() -> None:
@@ -218,6 +245,39 @@ def test_edges_move_to_the_cuts_and_shots_fall_on_shots(
     rough = Segment(11.37 + off[0], 27.37 + off[1], 7.2 - off[1], 23.2 - off[0], 0.9)
     found = Refiner(pair).refine(rough)
     np.testing.assert_allclose(box(found), [11.37, 7.2, 27.37, 23.2], atol=0.12)
+
+
+@pytest.mark.parametrize("pace", [1.0, -1.0, 1.2])
+def test_in_a_still_shot_the_motion_says_which_second_is_copied(pace: float) -> None:
+    curve = wandering(4 * 60)
+    times = np.arange(4 * 20) / 4 + 0.125
+    source = 25.0 + pace * (times - 10.0)
+    alike = replace(
+        matrix(np.full((20, 60), 0.7, np.float32)),
+        query_motion=motion.at(curve, source).astype(np.float32),
+        reference_motion=curve,
+    )
+    first, last = sorted((25.0 - pace * 10.0, 25.0 + pace * 10.0))
+    off = 3.1
+    rough = Segment(0.0, 20.0, first + off, last + off, 0.5, reversed=pace < 0)
+    assert Refiner(alike).motion_agreement(rough) < 0.5
+    found = Refiner(alike).refine(rough)
+    np.testing.assert_allclose(
+        [found.reference_start_seconds, found.reference_end_seconds], [first, last], atol=0.15
+    )
+    assert Refiner(alike).motion_agreement(found) > 0.9
+    unknown = replace(alike, query_motion=curve[:0])
+    assert Refiner(unknown).motion_agreement(found) == 0
+
+
+def test_what_stands_still_says_nothing_of_the_offset() -> None:
+    still = np.zeros(240, np.float32)
+    pair = replace(
+        matrix(np.full((20, 60), 0.7, np.float32)), query_motion=still[:80], reference_motion=still
+    )
+    rough = Segment(0.0, 20.0, 11.0, 31.0, 0.5)
+    assert Refiner(pair).motion_agreement(rough) == 0
+    assert Refiner(pair).refine(rough).reference_start_seconds == pytest.approx(11.0)
 
 
 def test_a_span_that_shows_nothing_similar_keeps_its_ends() -> None:

@@ -172,7 +172,7 @@ def test_every_error_of_the_models_has_one_root() -> None:
 
 
 def test_spans_go_by_place_whatever_an_exporter_calls_the_dimension() -> None:
-    inputs = [Input("picture", ("s77", 6, "16*h", "16*w"))]
+    inputs = [Input("picture", ("s77", 8, "16*h", "16*w"))]
     rows, sides = Span(1, 1, 4), Span(16, 64, 128)
     assert spans_of(inputs, rows, sides) == {"s77": rows, "16*h": sides, "16*w": sides}
     assert spans_of(inputs, rows) == {"s77": rows}

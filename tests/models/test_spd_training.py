@@ -9,10 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from models.align import Segment
 from models.aligners.pattern_detector import PatternDetector, PatternDetectorSettings
 from models.detector.calibrate import fit_logistic
 from models.detector.export import export_detector
 from models.detector.grid import CHANNELS
+from models.detector.lines import LineFinder
 from models.detector.network import DetectorConfig, PatternNetwork
 from models.errors import ModelFileError
 from models.keyframes.network import KeyFrameConfig
@@ -24,7 +26,10 @@ from models.training.joint import JointPairs, JointRecipe, JointTrainer
 from models.training.keyframes import KeyFrameRecipe, KeyFrameTrainer
 from models.training.keyframes_footage import SeenFootage
 from models.training.pasted_pairs import PairMaker, PairRecipe
-from models.training.spd import PairBatches, SpdRecipe, SpdTrainer, held_out_figures
+from models.training.spd import SpdTrainer
+from models.training.spd_batches import PairBatches
+from models.training.spd_export import held_out_figures
+from models.training.spd_recipe import SpdRecipe
 from models.training.timelines import Piece, Timeline, sliced
 
 SMALL = DetectorConfig(widths=(6, 8, 8, 8, 8), merged=8)
@@ -62,6 +67,7 @@ def footage(number: int, seconds: float = 12.0, variants: int = 2) -> Footage:
         rows.astype(np.float32),
         np.zeros(rows.shape[:2], np.float32),
         np.array([4.0, 8.0], np.float32),
+        np.cumsum(random.normal(0, 0.4, count)).astype(np.float32) % 3,
     )
 
 
@@ -98,6 +104,37 @@ def test_backward_spans_run_down_the_other_diagonal() -> None:
         turned = pair.boxes[:, [0, 3, 2, 1]]
         means += along_the_boxes(pair.similarity, turned)
     assert np.mean(means) > 0.75
+
+
+def test_what_moves_in_a_copy_moves_in_its_original() -> None:
+    spans = replace(CLEAN, longest_seconds=60.0, reversed_share=0.0, motionless_share=0.0)
+    maker = PairMaker(POOL, spans, 5)
+    agreed = []
+    for index in range(12):
+        pair = maker.pair(index)
+        finder = LineFinder(pair.similarity)
+        for q0, r0, q1, r1 in pair.boxes.tolist():
+            span = Segment(q0, q1, r0, r1, 1.0)
+            elsewhere = Segment(q0, q1, max(r0 - 5, 0), max(r1 - 5, 1), 1.0)
+            if q1 - q0 > 8:
+                agreed.append((finder.motion_agreement(span), finder.motion_agreement(elsewhere)))
+    here, there = np.array(agreed).T
+    assert len(agreed) > 5
+    assert np.median(here) > 0.6 > 0.4 > np.median(there)
+
+
+def test_at_double_speed_twice_as_much_moves() -> None:
+    even = [replace(POOL[0], motion=np.full(48, 1.5, np.float32))]
+    once = Timeline([Piece(0, 0, 0.0, 12.0)]).motion(even, np.random.default_rng(0))
+    twice = Timeline([Piece(0, 0, 0.0, 12.0, speed=2.0)]).motion(even, np.random.default_rng(0))
+    assert len(once) == 48 and len(twice) == 24
+    np.testing.assert_allclose(np.expm1(twice), 2 * np.expm1(1.5), rtol=1e-5)
+    np.testing.assert_allclose(once, 1.5, rtol=1e-5)
+
+
+def test_pairs_without_motion_are_among_them() -> None:
+    maker = PairMaker(POOL, replace(CLEAN, motionless_share=1.0), 5)
+    assert len(maker.pair(0).similarity.query_motion) == 0
 
 
 def test_a_pair_is_a_function_of_seed_and_number() -> None:
@@ -203,7 +240,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     path = tmp_path_factory.mktemp("spd") / "spd.onnx"
     sample = np.random.default_rng(1).uniform(-1, 1, (2, CHANNELS, 32, 48)).astype(np.float32)
-    weights = np.array([0.0, 1.0, 0.0])
+    weights = np.array([0.0, 1.0, 0.0, 0.0, 0.0])
     difference = export_detector(
         PatternNetwork(SMALL).eval(), path, weights, sample, encoder_version="encoder-test"
     )
@@ -228,6 +265,18 @@ def test_a_file_without_metadata_is_refused(exported: Path, tmp_path: Path) -> N
     onnx.save(model, str(tmp_path / "bare.onnx"))
     with pytest.raises(ModelFileError, match=r"lacks the metadata"):
         PatternDetector(PatternDetectorSettings(path=tmp_path / "bare.onnx"))
+
+
+def test_a_file_that_is_calibrated_for_other_features_is_refused(
+    exported: Path, tmp_path: Path
+) -> None:
+    import onnx
+
+    model = onnx.load(str(exported))
+    onnx.helper.set_model_props(model, {"model_version": "spd-old", "calibration": "0 1 0"})
+    onnx.save(model, str(tmp_path / "old.onnx"))
+    with pytest.raises(ModelFileError, match=r"3 features, expected 5: export it again"):
+        PatternDetector(PatternDetectorSettings(path=tmp_path / "old.onnx"))
 
 
 def test_the_detectors_loss_reaches_the_scores_of_the_frames(tmp_path: Path) -> None:

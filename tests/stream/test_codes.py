@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from stream.library.codes import (
     coarse,
+    pack_motion,
     pack_nibbles,
     pack_times,
     step_of,
+    unpack_motion,
     unpack_nibbles,
     unpack_times,
     whole_milliseconds,
@@ -25,11 +27,18 @@ times = arrays.arrays(np.float32, st.integers(0, 8), elements=st.floats(0, 40_00
 
 
 @given(arrays.arrays(np.int8, st.tuples(st.integers(0, 5), st.integers(1, 9)),
-                     elements=st.integers(-7, 7)))  # fmt: skip
+                     elements=st.integers(-8, 7)))  # fmt: skip
 def test_two_codes_in_a_byte_come_back(levels: NDArray[np.int8]) -> None:
     packed = pack_nibbles(levels)
     assert packed.nbytes == len(levels) * -(-levels.shape[1] // 2)
     np.testing.assert_array_equal(unpack_nibbles(packed, levels.shape[1]), levels)
+
+
+@given(arrays.arrays(np.uint8, st.integers(0, 9), elements=st.integers(0, 15)))
+def test_two_levels_of_motion_in_a_byte_come_back(levels: NDArray[np.uint8]) -> None:
+    packed = pack_motion(levels)
+    assert packed.nbytes == -(-len(levels) // 2)
+    np.testing.assert_array_equal(unpack_motion(packed, len(levels)), levels)
 
 
 @given(times)

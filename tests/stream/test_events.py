@@ -27,7 +27,7 @@ from stream.events import (
     VideoRejected,
     VideoUploaded,
 )
-from stream.packed import pack_codes, pack_times
+from stream.packed import pack_codes, pack_motion, pack_times
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 versions = st.integers(0, 2**53) | text
@@ -136,6 +136,7 @@ OPTIONAL = (
     "key_frames_version",
     "score_offsets",
     "cut_seconds",
+    "motion",
     "query_frame_seconds",
     "query_descriptors",
     "query_score_offsets",
@@ -149,7 +150,7 @@ def whole_fingerprint(**changes: Any) -> VideoFingerprinted:
 
 def fingerprint(**changes: Any) -> VideoFingerprinted:
     """As earlier writers sent it, without the optional fields."""
-    return whole_fingerprint(**dict.fromkeys(OPTIONAL), **changes)
+    return whole_fingerprint(**(dict.fromkeys(OPTIONAL) | changes))
 
 
 def test_an_older_fingerprint_searches_with_its_key_frames_and_has_no_offsets() -> None:
@@ -160,9 +161,10 @@ def test_an_older_fingerprint_searches_with_its_key_frames_and_has_no_offsets() 
     np.testing.assert_array_equal(event.query_codes(), event.codes())
     assert event.offset_codes().tolist() == event.query_offset_codes().tolist() == [0, 0]
     assert len(event.cuts()) == 0
+    assert len(event.motion_codes()) == 0
 
 
-def test_a_denser_query_offsets_and_cuts_travel_beside_what_is_stored() -> None:
+def test_a_denser_query_offsets_cuts_and_motion_travel_beside_what_is_stored() -> None:
     event = VideoFingerprinted.from_bytes(whole_fingerprint().to_bytes())
     assert event.times().tolist() == [0, 1]
     assert event.query_times().tolist() == [0, 0.5, 1, 1.5]
@@ -170,6 +172,15 @@ def test_a_denser_query_offsets_and_cuts_travel_beside_what_is_stored() -> None:
     assert event.offset_codes().tolist() == [0, 4]
     assert event.query_offset_codes().tolist() == [0, 1, 4, 3]
     assert event.cuts().tolist() == [1]
+    assert event.motion_codes().tolist() == [0, 40, 90, 120, 110, 60, 20, 0]
+
+
+@given(arrays.arrays(np.uint8, st.integers(0, 12)))
+def test_motion_survives_the_topic_bit_for_bit(codes: NDArray[np.uint8]) -> None:
+    event = fingerprint(motion=pack_motion(codes))
+    again = VideoFingerprinted.from_bytes(event.to_bytes()).motion_codes()
+    np.testing.assert_array_equal(again, codes)
+    assert again.dtype == np.uint8
 
 
 def test_a_denser_query_without_offsets_has_zeros() -> None:
@@ -181,6 +192,11 @@ def test_a_denser_query_without_offsets_has_zeros() -> None:
     [
         ({"score_offsets": "AA=="}, "2 key_frame_seconds for 1 score_offsets"),
         ({"cut_seconds": pack_times(np.array([2, 1], np.float32))}, "cut_seconds are not asc"),
+        ({"motion": "!"}, "VideoFingerprinted"),
+        (
+            {"motion": pack_motion(np.zeros(13, np.uint8))},
+            "13 codes of motion for duration_seconds = 2, expected 4 a second, 12 at most",
+        ),
         ({"query_descriptors": None}, "query_descriptors come together"),
         ({"query_frame_seconds": None}, "query_descriptors come together"),
         (
@@ -204,6 +220,8 @@ def test_a_ten_hour_fingerprint_fits_the_topic() -> None:
         dimension=dimension,
         key_frame_seconds=pack_times(np.arange(count, dtype=np.float32)),
         descriptors=pack_codes(random.integers(-127, 128, (count, dimension), dtype=np.int8)),
+        duration_seconds=float(count),
+        motion=pack_motion(random.integers(0, 256, 4 * count, dtype=np.uint8)),
     )
     assert len(event.to_bytes()) < 32 * 2**20
 

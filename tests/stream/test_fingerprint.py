@@ -102,6 +102,7 @@ def test_what_the_library_keeps_of_the_upload_travels_with_it(made: Fingerprinte
     assert (event.video_id, event.content_version) == ("v", "2")
     assert (event.owner_id, event.role, event.request_id) == ("o", "reference", "request")
     assert event.stage_seconds.keys() == {"fetch", "decode", "select", "encode"}
+    assert len(event.motion_codes()) == np.ceil(round(4 * event.duration_seconds, 6))
     assert VideoFingerprinted.from_bytes(event.to_bytes()) == event
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.align import Segment
+from models.motion import coarse, coarse_curve, curve_of
 from models.similarity import SimilarityMatrix
 from stream.agents.library import library_step
 from stream.errors import UnsupportedError
@@ -16,7 +17,7 @@ from stream.library.candidates import vote
 from stream.library.index import FrameIndex, Hits, cosines
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, shard_of
-from stream.packed import pack_codes, pack_times
+from stream.packed import pack_codes, pack_motion, pack_times
 from stream.source import Source
 from tests.stream.library_log import DIMENSION, content, fingerprint, look, shard
 
@@ -294,6 +295,24 @@ def test_the_aligner_sees_query_frames_against_key_frames_with_offsets_and_cuts(
     assert matrix.query_cuts_seconds.tolist() == [10, 25]
     assert matrix.reference_cuts_seconds.tolist() == [4]
     assert answer.aligner_version == "seen-1"
+
+
+def test_the_aligner_sees_the_querys_motion_and_levels_of_the_librarys() -> None:
+    aligner = Seen()
+    library = LibraryShard(LibrarySettings(candidate_similarity=-1), 0, aligner)
+    ours, theirs = np.arange(0, 120, dtype=np.uint8), np.arange(255, 155, -1).astype(np.uint8)
+    read(
+        library,
+        fingerprint("a", A, motion=pack_motion(theirs)),
+        fingerprint("b", B, motion=pack_motion(ours)),
+        fingerprint("c", B_WITH_A),
+    )
+    first, *unknown = aligner.matrices
+    np.testing.assert_array_equal(first.query_motion, curve_of(ours))
+    np.testing.assert_array_equal(first.reference_motion, coarse_curve(coarse(theirs)))
+    assert first.query_motion.dtype == first.reference_motion.dtype == np.float32
+    assert [len(matrix.query_motion) for matrix in unknown] == [0, 0]
+    assert {len(matrix.reference_motion) for matrix in unknown} == {120, 100}
 
 
 def test_frames_that_resemble_everything_find_fewer_candidates() -> None:

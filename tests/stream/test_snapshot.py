@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stream.errors import SnapshotError
 from stream.library.snapshot import FILES, SnapshotStore
-from stream.packed import pack_codes, pack_times
+from stream.packed import pack_codes, pack_motion, pack_times
 from tests.stream.library_log import content, fingerprint, look, shard
 
 LOG = [
@@ -20,13 +20,18 @@ LOG = [
     fingerprint("a", look(1)),
     fingerprint("none", look(1)[:0]),
     fingerprint("a", look(3), content_version="2"),
-    fingerprint("c", np.concatenate((look(3)[:15], look(1)[10:]))),
+    fingerprint(
+        "c",
+        np.concatenate((look(3)[:15], look(1)[10:])),
+        motion=pack_motion(np.arange(0, 242, 2, dtype=np.uint8)),
+    ),
     fingerprint("b", np.concatenate((look(2), look(1)[5:20]))),
     fingerprint(
         "d",
         np.concatenate((look(2)[10:], look(3)[5:15])),
         cut_seconds=pack_times(np.array([20.04], np.float32)),
         score_offsets=pack_codes(np.arange(-15, 15).astype(np.int8)),
+        motion=pack_motion(np.arange(200, 80, -1).astype(np.uint8)),
     ),
     fingerprint("e", np.concatenate((look(2)[5:], look(3)[:15]))),
 ]
@@ -69,6 +74,22 @@ def test_any_cut_of_the_log_gives_the_same_answers(
             library = shard(found.state, number=number, shards=shards)
         answers.append(content(library.apply(event, offset)))
     assert answers == expected
+
+
+def test_what_an_entry_knows_of_its_video_comes_back(tmp_path: Path) -> None:
+    library = shard()
+    for offset, event in enumerate(LOG):
+        library.absorb(event, offset)
+    snapshots = store(tmp_path)
+    snapshots.save(library.state, len(LOG))
+    found = snapshots.load_latest()
+    assert found is not None
+    for entry, kept in zip(library.state.entries, found.state.entries, strict=True):
+        for name, value in vars(entry).items():
+            np.testing.assert_array_equal(getattr(kept, name), value, err_msg=name)
+    lengths = {entry.video_id: len(entry.motion_levels) for entry in found.state.entries}
+    assert (lengths["b"], lengths["c"], lengths["d"]) == (0, 121, 120)
+    assert all(entry.motion_levels.dtype == np.uint8 for entry in found.state.entries)
 
 
 def test_nothing_saved_means_the_start_of_the_log(tmp_path: Path) -> None:

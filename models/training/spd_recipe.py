@@ -1,0 +1,58 @@
+"""What a training run of the pattern detector depends on, besides the data."""
+
+import tomllib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.detector.network import DetectorConfig
+from models.training.pasted_pairs import PairRecipe
+
+
+@dataclass(frozen=True)
+class SpdRecipe:
+    """Everything that a run depends on, besides the data.
+
+    Attributes:
+        lengths_seconds: longest side of the pictures of a batch, drawn for each batch.
+        window_share: pairs of which a window is shown, as tiles of long videos are.
+        box_weight: of the overlap term, beside the score's.
+        averaging: of the running mean of the weights, a step.
+    """
+
+    seed: int = 1
+    steps: int = 6000
+    pairs: int = 16
+    rate: float = 2e-3
+    weight_decay: float = 1e-3
+    warm_up: int = 100
+    lengths_seconds: tuple[float, ...] = (62.0, 62.0, 94.0, 126.0)
+    window_share: float = 0.25
+    box_weight: float = 2.0
+    reversed_weight: float = 0.5
+    averaging: float = 0.998
+    validate_every: int = 500
+    validation_pairs: int = 192
+    network: DetectorConfig = field(default_factory=DetectorConfig)
+    made: PairRecipe = field(default_factory=PairRecipe)
+
+
+def read_spd_recipe(path: Path) -> SpdRecipe:
+    """Read a recipe.
+
+    Raises:
+        TypeError: an unknown key.
+    """
+    raw: dict[str, Any] = tomllib.loads(path.read_text())
+    network, made = tuples(raw.pop("network", {})), tuples(raw.pop("made", {}))
+    return SpdRecipe(network=DetectorConfig(**network), made=PairRecipe(**made), **tuples(raw))
+
+
+def tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """A table of TOML or of a checkpoint with its lists as tuples."""
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+
+
+def with_length(made: PairRecipe, seconds: float) -> PairRecipe:
+    """The same pairs, of another length."""
+    return PairRecipe(**{**asdict(made), "longest_seconds": seconds})
