@@ -3,8 +3,10 @@
     python -m benchmarks.calibrate_detector SET... --file models/weights/spd.onnx
 
 The export calibrates on pairs that are pasted together from descriptors; here whole videos were
-edited, encoded and searched with the key frames of the settings, as uploads are. Make the sets of training clips with
-`benchmarks/made_copies.py`. Writes the weights into the file, which gets another version.
+edited, encoded and searched with the key frames of the settings, as uploads are. Make the sets
+of training clips with `benchmarks/made_copies.py`. Spans that are too unsure to be refined in the
+service count too: the network has seen these clips and is surer of them than of others. Writes the
+weights into the file, which gets another version.
 """
 
 from pathlib import Path
@@ -19,7 +21,7 @@ from benchmarks.library_run import Searched
 from benchmarks.same_source_rows import KeyFrames, search_row
 from benchmarks.set_frames import SetFrames, read_set_frames
 from models.aligners.pattern_detector import PatternDetector, PatternDetectorSettings
-from models.detector.calibrate import fit_logistic, is_right
+from models.detector.calibrate import LEAST_SCORE, fit_logistic, is_right
 from models.detector.export import recalibrated
 from models.errors import ModelError
 from stream.errors import SettingsError
@@ -53,7 +55,7 @@ def main(
     """Fit the logistic regression of the scores, and write it into the file."""
     console, settings = Console(), load_settings()
     try:
-        detector = PatternDetector(PatternDetectorSettings(path=file))
+        detector = PatternDetector(PatternDetectorSettings(path=file, least_score=LEAST_SCORE))
         rows: list[Floats] = []
         right: list[bool] = []
         for folder in sets:

@@ -33,7 +33,7 @@ class PatternDetectorSettings(BaseModel):
         path: an ONNX file; the shipped one when left out.
         engine_cache: a folder where TensorRT keeps what it builds.
         refine: whether edges are refined on the matrix.
-        least_score: boxes below are not even refined.
+        least_score: of the network; boxes below are not even refined.
         shortest_seconds: of both sides of a box.
     """
 
@@ -44,7 +44,7 @@ class PatternDetectorSettings(BaseModel):
     threads: int = Field(default=1, ge=1)
     engine_cache: Path | None = None
     refine: bool = True
-    least_score: float = Field(default=0.12, ge=0, le=1)
+    least_score: float = Field(default=0.3, ge=0, le=1)
     shortest_seconds: float = Field(default=1.5, ge=0)
 
 

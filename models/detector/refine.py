@@ -5,7 +5,7 @@ its ends go to where similarity along the line ends, to the cut that is there if
 pastes a span into a video makes a cut.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,26 @@ CUT_BONUS_SECONDS = 0.7
 FAR_COST = 0.08
 SHORTEST_SECONDS = 1.0
 MOST_WALKS = 8
+LEAST_LEVEL = 0.05
+REACH_SECONDS = LOOK_SECONDS * (MOST_WALKS + 1)
 BEYOND_SECONDS = 0.5  # a line is no surer than this at the ends of the reference
+
+
+@dataclass(frozen=True)
+class _Near:
+    """The query's frames on and around a span.
+
+    Attributes:
+        seconds: (n,) ascending.
+        excess: (n,) similarity along the span's line, less what is usual for the frame.
+        weights: (n,) seconds that each stands for.
+        level: the median excess inside the span.
+    """
+
+    seconds: Floats
+    excess: Floats
+    weights: Floats
+    level: float
 
 
 class Refiner:
@@ -34,6 +53,8 @@ class Refiner:
         self._query = similarity.query_seconds.astype(np.float64)
         self._query_cuts = similarity.query_cuts_seconds.astype(np.float64)
         self._usual = np.median(similarity.values, axis=1)  # (Nq,)
+        self._middles = (self._query[1:] + self._query[:-1]) / 2
+        self._weights = _weights(self._query)
 
     def refine(self, segment: Segment) -> Segment:
         """The span with its line and its ends where the matrix and the cuts put them.
@@ -41,8 +62,9 @@ class Refiner:
         A span that would vanish is left as it is.
         """
         line = self._lines.find(segment)
-        start = self._walked(segment, line, segment.query_start_seconds, 1.0)
-        end = self._walked(segment, line, segment.query_end_seconds, -1.0)
+        near = self._stands_out(segment, line)
+        start = self._walked(segment, line, near, 1.0)
+        end = self._walked(segment, line, near, -1.0)
         return self._boxed(segment, line, start, end) or segment
 
     def path_similarity(self, segment: Segment) -> float:
@@ -61,29 +83,45 @@ class Refiner:
         outside = (at < -0.5) | (at > self._matrix.reference_duration_seconds + 0.5)
         return np.where(outside, 0.0, values)
 
-    def _walked(self, segment: Segment, line: Line, predicted: float, inward: float) -> float:
+    def _stands_out(self, segment: Segment, line: Line) -> _Near:
+        """By how much each frame on and around the line is more similar than it usually is."""
+        first, last = np.searchsorted(
+            self._query,
+            (
+                segment.query_start_seconds - REACH_SECONDS,
+                segment.query_end_seconds + REACH_SECONDS,
+            ),
+        ).tolist()
+        rows = np.arange(first, last)
+        times = self._query[rows]
+        excess = self._along(line, rows) - self._usual[rows]
+        inside = (times >= segment.query_start_seconds) & (times <= segment.query_end_seconds)
+        level = float(np.median(excess[inside])) if inside.any() else 0.0
+        return _Near(times, excess, self._weights[rows], level)
+
+    def _walked(self, segment: Segment, line: Line, near: _Near, inward: float) -> float:
         """An end, looked for again from where it was found, until it stays."""
+        predicted = segment.query_start_seconds if inward > 0 else segment.query_end_seconds
         for _ in range(MOST_WALKS):
-            found = self._end(segment, line, predicted, inward)
+            found = self._end(segment, line, near, predicted, inward)
             if abs(found - predicted) < LOOK_SECONDS / 2:
                 return found
             predicted = found
         return predicted
 
-    def _end(self, segment: Segment, line: Line, predicted: float, inward: float) -> float:
+    def _end(
+        self, segment: Segment, line: Line, near: _Near, predicted: float, inward: float
+    ) -> float:
         """Where the span begins (`inward` 1) or ends (-1), in query seconds."""
         half = (segment.query_end_seconds - segment.query_start_seconds) / 2
         look = (predicted - inward * LOOK_SECONDS, predicted + inward * min(LOOK_SECONDS, half))
         low, high = min(look), max(look)
-        rows = np.flatnonzero((self._query >= low) & (self._query <= high))
-        inside = self._lines.inside(segment)
-        level = np.median(self._along(line, inside) - self._usual[inside]) if len(inside) else 0.0
-        if level <= 0.05 or len(rows) == 0:
+        seen = (near.seconds >= low) & (near.seconds <= high)
+        if near.level <= LEAST_LEVEL or not seen.any():
             return self._nearest_end(predicted)
-        stands_out = self._along(line, rows) - self._usual[rows]
-        vote = np.clip(stands_out / level - 0.5, -0.5, 0.5) * self._weights(rows)
+        vote = np.clip(near.excess[seen] / near.level - 0.5, -0.5, 0.5) * near.weights[seen]
         places, bonus = self._places(line, predicted, low, high)
-        after = (self._query[rows][None, :] - places[:, None]) * inward >= 0
+        after = (near.seconds[seen][None, :] - places[:, None]) * inward >= 0
         score = np.where(after, vote, -vote).sum(axis=1) + bonus
         score -= FAR_COST * np.abs(places - predicted)
         return float(places[int(score.argmax())])
@@ -93,25 +131,16 @@ class Refiner:
         ends = (0.0, self._matrix.query_duration_seconds)
         return next((end for end in ends if abs(end - predicted) < CELL_SECONDS), predicted)
 
-    def _weights(self, rows: NDArray[np.intp]) -> Floats:
-        """Seconds that each query frame stands for."""
-        times = self._query
-        if len(times) < 2:
-            return np.ones(len(rows))
-        gaps = np.minimum(np.diff(times), 2.0)
-        both = (np.append(gaps[:1], gaps) + np.append(gaps, gaps[-1:])) / 2
-        weights: Floats = both[rows]
-        return weights
-
     def _places(
         self, line: Line, predicted: float, low: float, high: float
     ) -> tuple[Floats, Floats]:
         """Where an end may be, and what speaks for it beforehand."""
         matrix = self._matrix
-        hard = [*self._query_cuts.tolist(), 0.0, matrix.query_duration_seconds]
+        first, last = np.searchsorted(self._query_cuts, (low, high)).tolist()
+        hard = [*self._query_cuts[first : last + 1].tolist(), 0.0, matrix.query_duration_seconds]
         hard += line.query_at(np.array([0.0, matrix.reference_duration_seconds])).tolist()
-        middles = (self._query[1:] + self._query[:-1]) / 2
-        soft = np.append(middles[(middles > low) & (middles < high)], predicted)
+        first, last = np.searchsorted(self._middles, (low, high)).tolist()
+        soft = np.append(self._middles[first:last], predicted)
         strong = np.array([place for place in hard if low <= place <= high], np.float64)
         places = np.concatenate([strong, soft])
         return places, np.where(np.arange(len(places)) < len(strong), CUT_BONUS_SECONDS, 0.0)
@@ -134,3 +163,12 @@ class Refiner:
             reference_start_seconds=first,
             reference_end_seconds=last,
         )
+
+
+def _weights(seconds: Floats) -> Floats:
+    """Seconds that each frame stands for, (N,): at most two."""
+    if len(seconds) < 2:
+        return np.ones(len(seconds))
+    gaps = np.minimum(np.diff(seconds), 2.0)
+    weights: Floats = (np.append(gaps[:1], gaps) + np.append(gaps, gaps[-1:])) / 2
+    return weights
