@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ BASELINES = ("hough_voting", "temporal_network", "dynamic_programming", "dynamic
 DETECTOR = "pattern_detector"
 DENSE = "uniform every 1 s"
 NO_MOTION = f"{DENSE}, no motion"
+KEY_FRAMES = "key frames"
 SAME_COUNT = "uniform at the key frames' count"
 PDQ = "PDQ, uniform every 1 s"
 # Hashes that differ in 96 of 256 bits: few copies are lost, and the aligner sees to the rest.
@@ -105,11 +106,16 @@ class KeyFrames:
             self.cpu_seconds[density] = self.cpu_seconds.get(density, 0.0) + spent
         return self._chosen[key]
 
-    def sampling(self, density: float | None = None) -> Sampling:
-        """Key frames stored, the settings' query frames searched."""
+    def sampling(self, density: float | None = None, *, motion: bool = True) -> Sampling:
+        """Key frames stored, the settings' query frames searched; with the motion or without."""
         chosen = self.settings.frames_per_hour if density is None else density
-        name = "key frames" if density is None else f"key frames, {density:g}/h"
-        return Sampling(name, "key frames", lambda video: self.of(video, chosen), True, chosen)
+        name = KEY_FRAMES if density is None else f"{KEY_FRAMES}, {density:g}/h"
+
+        def frames_of(video: VideoFrames) -> Choice:
+            return replace(self.of(video, chosen), motion=motion)
+
+        name = name if motion else f"{name}, no motion"
+        return Sampling(name, "key frames", frames_of, True, chosen)
 
     def count(self, frames: SetFrames) -> int:
         """Key frames of a set, at the density of the settings."""
@@ -177,6 +183,7 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
     query = key_frames.settings.query_every_seconds
     dense, keyed = uniform(1.0, 1.0, DENSE), key_frames.sampling()
     unmoved = uniform(1.0, 1.0, NO_MOTION, motion=False)
+    keyed_unmoved = key_frames.sampling(motion=False)
     spacing = spacing_for(frames, key_frames.count(frames), query)
     same = uniform(spacing, query, SAME_COUNT, repeats=False)
     pooled = uniform(spacing, query, f"{SAME_COUNT}, pooled", pooled=True, repeats=False)
@@ -184,12 +191,13 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
         _row(
             pdq_sampling(), "temporal_network", lambda: TemporalNetworkAligner(PDQ_TEMPORAL_NETWORK)
         ),
-        *(_row(dense, name, ALIGNERS[name]) for name in BASELINES),
-        *(_row(dense, name, make) for name, make in detectors.items()),
+        *(_row(unmoved, name, ALIGNERS[name]) for name in BASELINES),
         *(_row(unmoved, name, make) for name, make in detectors.items()),
+        *(_row(dense, name, make) for name, make in detectors.items()),
         _row(same, first, best),
         _row(pooled, first, best),
-        *(_row(keyed, name, ALIGNERS[name]) for name in BASELINES),
+        *(_row(keyed_unmoved, name, ALIGNERS[name]) for name in BASELINES),
+        _row(keyed_unmoved, first, best),
         *(_row(keyed, name, make) for name, make in detectors.items()),
     ]
     curve = [

@@ -14,6 +14,7 @@ from benchmarks.same_source_figures import Figures, figures_of, recall_by_edit, 
 from benchmarks.same_source_plots import write_plots
 from benchmarks.same_source_rows import (
     DENSE,
+    NO_MOTION,
     SAME_COUNT,
     KeyFrames,
     Row,
@@ -224,6 +225,7 @@ def test_targets_compare_key_frames_with_the_rows_that_they_name() -> None:
     rows = [
         made_figures("PDQ, uniform every 1 s", "PDQ", "temporal_network", 0.5),
         made_figures(DENSE, "uniform", "pattern_detector", 0.80),
+        made_figures(NO_MOTION, "uniform", "pattern_detector", 0.78),
         made_figures(SAME_COUNT, "uniform", "pattern_detector", 0.75),
         made_figures("key frames", "key frames", "temporal_network", 0.72, 720),
         made_figures("key frames", "key frames", "pattern_detector (joint)", 0.84, 720),
@@ -232,6 +234,7 @@ def test_targets_compare_key_frames_with_the_rows_that_they_name() -> None:
     assert targets["F1, key frames and pattern detector"].reached is False
     over = targets["F1 over uniform 1 s, same detector"]
     assert over.value == pytest.approx(4.0) and over.reached is True
+    assert targets["F1 over uniform 1 s, no motion"].value == pytest.approx(6.0)
     assert targets["F1 over uniform at the same count"].value == pytest.approx(9.0)
     assert targets["F1 over the best baseline aligner"].value == pytest.approx(12.0)
     assert targets["stored frames saved"].value == pytest.approx(80.0)

@@ -1,6 +1,6 @@
 """`samesource train spd` as docs/models.md says it: videos in, a detector better than chance out.
 
-With `SAMESOURCE_TEST_FOOTAGE=DIR`, a folder with clips/*.mp4, it learns from a tenth of them for
+With `TRAINING_FOOTAGE=DIR`, a folder with clips/*.mp4, it learns from a tenth of them for
 ten minutes; without, from clips that it draws, for a shorter while.
 """
 
@@ -20,7 +20,7 @@ from stream.demo.clips import make_clip
 from stream.demo.plan import Clip, Drawn
 from stream.demo.scenes import SCENES
 
-FOOTAGE = os.environ.get("SAMESOURCE_TEST_FOOTAGE")
+FOOTAGE = os.environ.get("TRAINING_FOOTAGE")
 MINUTES = 10.0 if FOOTAGE else 1.0
 SHARE = 10
 HELD = 8
