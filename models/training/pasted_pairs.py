@@ -122,7 +122,8 @@ class PairMaker:
     def plan(self, random: Random) -> PairPlan:
         """Draw what plays in both videos of a pair."""
         seconds = random.uniform(20, self._recipe.longest_seconds)
-        reference = self._timeline(random, seconds, set())
+        left = self._twins[int(random.integers(len(self._pool)))]  # a scene for the query alone
+        reference = self._timeline(random, seconds, left)
         met = {number for piece in reference.pieces for number in self._twins[piece.clip]}
         query, boxes, backward = self._query(random, reference, met)
         return PairPlan(

@@ -150,6 +150,17 @@ def test_too_little_footage_is_refused() -> None:
         PairMaker(POOL[:3], PairRecipe(), 1)
 
 
+def test_a_few_clips_are_enough_for_pairs_of_any_length() -> None:
+    maker = PairMaker(POOL[:4], replace(CLEAN, longest_seconds=120.0), 1)
+    assert all(maker.pair(index).similarity.values.size for index in range(20))
+
+
+def test_clips_of_a_single_scene_are_refused() -> None:
+    twins = [replace(POOL[0], name=f"twin{number}") for number in range(4)]
+    with pytest.raises(ValueError, match="footage of more scenes"):
+        PairMaker(twins, CLEAN, 1).pair(0)
+
+
 def test_clips_of_one_scene_never_meet() -> None:
     twin = replace(POOL[0], name="twin")
     maker = PairMaker([*POOL[:6], twin], replace(CLEAN, clear_share=1.0), 2)
