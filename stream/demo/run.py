@@ -37,7 +37,7 @@ OUTCOME_TOPICS = (
     "video.rejected",
 )
 SHARDS = 2
-MADE_LEAST_SCORE = 0.955
+MADE_LEAST_SCORE = 0.8
 """Scenes drawn by one hand resemble each other more than filmed ones: only sure finds count."""
 PROBE_SECONDS = 3.0
 SPARE_SECONDS = 60.0

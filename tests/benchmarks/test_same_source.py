@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.decode_costs import DecodeCosts
 from benchmarks.frame_choices import choose, choose_hashes, even, even_selector, event_of
-from benchmarks.least_scores import read_least_scores, weights_of
+from benchmarks.least_scores import read_least_scores, surest, weights_of
 from benchmarks.library_run import align_set
 from benchmarks.same_source_figures import Figures, figures_of, recall_by_edit, targets_of
 from benchmarks.same_source_plots import write_plots
@@ -255,6 +255,11 @@ def test_the_curves_are_written(frames: SetFrames, tmp_path: Path) -> None:
     written = write_plots(curve, tmp_path / "plots")
     assert len(written) == 3
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+
+
+def test_of_least_scores_as_good_the_highest_is_taken() -> None:
+    assert surest(np.array([0.70, 0.80, 0.795, 0.791, 0.78])) == 3
+    assert surest(np.array([0.5, 0.4, 0.3])) == 0
 
 
 def test_a_missing_file_of_least_scores_names_the_cure(tmp_path: Path) -> None:
