@@ -17,6 +17,8 @@ FLOOR_DEVIATION = 6.0
 MEAN_WEIGHT = 0.25
 LEAST_JUMP = 0.3
 LEAST_RATIO = 3.0
+FAINT_JUMP = 0.2
+FAINT_RATIO = 20.0  # a jump that is small for a cut counts where next to nothing moves
 STAYS_SHARE = 0.6
 WINDOW = 12
 LEAST_GAP_SECONDS = 1e-3
@@ -124,13 +126,14 @@ def find_cuts(distances: NDArray[np.float32], seconds: NDArray[np.float64]) -> l
     step[0] = 0.0
     gaps = np.maximum(np.diff(seconds, prepend=seconds[0]), LEAST_GAP_SECONDS)
     found = []
-    for index in np.flatnonzero(step >= LEAST_JUMP).tolist():
+    for index in np.flatnonzero(step >= FAINT_JUMP).tolist():
         around = np.arange(max(1, index - WINDOW), min(len(step), index + WINDOW + 1))
         others = around[around != index]
         largest = step[max(0, index - 2) : index + 3].max()
+        ratio = LEAST_RATIO if step[index] >= LEAST_JUMP else FAINT_RATIO
         if (
             step[index] == largest
-            and step[index] >= LEAST_RATIO * _usual(step[others], gaps[others]) * gaps[index]
+            and step[index] >= ratio * _usual(step[others], gaps[others]) * gaps[index]
             and _stays(distances, index)
         ):
             found.append(index)
@@ -148,5 +151,5 @@ def _usual(step: NDArray[np.float64], gaps: NDArray[np.float64]) -> float:
 def _stays(distances: NDArray[np.float32], index: int) -> bool:
     """Whether the next frames are far from the last one of the shot before, too."""
     later = range(1, min(LOOK_BACK, len(distances) - index))
-    least = STAYS_SHARE * LEAST_JUMP
+    least = STAYS_SHARE * min(LEAST_JUMP, float(distances[index, 0]))
     return all(distances[index + ahead, ahead] >= least for ahead in later)
