@@ -149,7 +149,14 @@ def _usual(step: NDArray[np.float64], gaps: NDArray[np.float64]) -> float:
 
 
 def _stays(distances: NDArray[np.float32], index: int) -> bool:
-    """Whether the next frames are far from the last one of the shot before, too."""
-    later = range(1, min(LOOK_BACK, len(distances) - index))
+    """Whether both shots hold.
+
+    The next frames are far from the last one of the shot before, and this frame is far from the
+    last few of that shot: it is no return from a flash.
+    """
     least = STAYS_SHARE * min(LEAST_JUMP, float(distances[index, 0]))
-    return all(distances[index + ahead, ahead] >= least for ahead in later)
+    later = range(1, min(LOOK_BACK, len(distances) - index))
+    earlier = range(1, min(LOOK_BACK, index))
+    return all(distances[index + ahead, ahead] >= least for ahead in later) and all(
+        distances[index, back] >= least for back in earlier
+    )
