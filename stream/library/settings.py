@@ -39,7 +39,7 @@ class LibrarySettings(BaseModel):
     candidate_similarity: float = Field(default=0.4, ge=-1, le=1)
     candidate_hits: int = Field(default=2, ge=1)
     candidates: int = Field(default=100, ge=1)
-    least_score: float = Field(default=0.6, ge=0, le=1)
+    least_score: float = Field(default=0.65, ge=0, le=1)
     aligner: str = "pattern_detector"
     provider: Provider = "cpu"
     engine_cache: Path | None = None
