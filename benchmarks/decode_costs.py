@@ -1,6 +1,7 @@
-"""CPU of decoding a set in other ways than the one that its frames were decoded in.
+"""CPU of decoding a set in several ways, one after the other in one run.
 
-Serves `same_source`: what one frame a second costs by the service's decoder, and by decoding all.
+Serves `same_source`: what the candidate frames and one frame a second cost by the service's
+decoder, and one a second by decoding all.
 """
 
 import time
@@ -14,6 +15,7 @@ import numpy as np
 from benchmarks.set_frames import VideoFrames
 from models.frames import prepare
 from stream.decode.decoder import Decoder
+from stream.decode.settings import DecodeSettings
 from stream.settings import Settings
 
 EVERY = 4  # videos: a sample is enough, and the whole run is short
@@ -44,19 +46,26 @@ def decode_costs(videos: Sequence[VideoFrames], settings: Settings, size: int) -
     """
     sample = videos[::EVERY]
     hours = sum(video.duration_seconds for video in sample) / 3600
-    one = settings.decode.model_copy(update={"frames_per_second": 1.0, "repeat_gap_seconds": 0.0})
-    sparse = 0.0
-    with Decoder(one, size) as decoder:
-        for video in sample:
-            with decoder.decode(video.path) as decoded:
-                sparse += decoded.decode_cpu_seconds
+    whole_rate = settings.decode.model_copy(update={"repeat_gap_seconds": 0.0})
+    dense, sparse = (
+        _service_seconds(sample, decode, size)
+        for decode in (whole_rate, whole_rate.model_copy(update={"frames_per_second": 1.0}))
+    )
     before = time.process_time()
     for video in sample:
         decode_everything(video.path, size)
     whole = time.process_time() - before
-    known = sum(video.decode_cpu_seconds for video in videos)
-    all_hours = sum(video.duration_seconds for video in videos) / 3600
-    return DecodeCosts(known / all_hours, sparse / hours, whole / hours)
+    return DecodeCosts(dense / hours, sparse / hours, whole / hours)
+
+
+def _service_seconds(videos: Sequence[VideoFrames], settings: DecodeSettings, size: int) -> float:
+    """CPU seconds of the service's decoder, for all of them."""
+    spent = 0.0
+    with Decoder(settings, size) as decoder:
+        for video in videos:
+            with decoder.decode(video.path) as decoded:
+                spent += decoded.decode_cpu_seconds
+    return spent
 
 
 def decode_everything(path: Path, size: int) -> int:
