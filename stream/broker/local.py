@@ -172,8 +172,7 @@ class LocalKafka:
     def _format_storage(self, java: str, jars: Path) -> None:
         if (self.folder / "data" / "meta.properties").is_file():
             return
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "--cluster-id", cluster_id, "--config", str(self._properties_file)]
+        arguments = ["format", "--cluster-id", cluster_id(), "--config", str(self._properties_file)]
         done = subprocess.run(
             [java, *JVM_OPTIONS, "-cp", f"{jars}/*", "kafka.tools.StorageTool", *arguments],
             capture_output=True,
@@ -282,3 +281,10 @@ def _answers(port: int) -> bool:
     with socket.socket() as client:
         client.settimeout(1.0)
         return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def cluster_id() -> str:
+    """A new id of a cluster: 16 random bytes, URL-safe base64, never taken for an option."""
+    while (made := urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return made

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream.broker import local
-from stream.broker.local import LocalKafka
+from stream.broker.local import LocalKafka, cluster_id
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
 from stream.topics import create_topics
@@ -100,7 +101,7 @@ def test_what_was_acknowledged_is_there_after_a_restart(own_kafka: LocalKafka, e
 
 def test_it_outlives_the_process_that_started_it(own_kafka: LocalKafka) -> None:
     code = (
-        "import sys; from pathlib import Path; from stream.broker.local import LocalKafka; "
+        "import sys; from pathlib import Path; from stream.broker.local import LocalKafka, cluster_id; "
         "LocalKafka(Path(sys.argv[1])).start()"
     )
     subprocess.run([sys.executable, "-c", code, str(own_kafka.folder)], check=True, timeout=120)
@@ -148,3 +149,9 @@ def test_the_jars_are_fetched_once(local_kafka: LocalKafka) -> None:
     before = jars.stat().st_mtime_ns
     assert local.fetch_jars() == jars and jars.stat().st_mtime_ns == before
     assert list(jars.glob("kafka_2.13-4.*.jar"))
+
+
+def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = iter([uuid.UUID(bytes=b"\xfb" + bytes(15)), uuid.UUID(bytes=b"\x04" + bytes(15))])
+    monkeypatch.setattr("stream.broker.local.uuid.uuid4", lambda: next(made))
+    assert cluster_id() == "BA" + 20 * "A"
