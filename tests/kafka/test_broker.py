@@ -101,7 +101,7 @@ def test_what_was_acknowledged_is_there_after_a_restart(own_kafka: LocalKafka, e
 
 def test_it_outlives_the_process_that_started_it(own_kafka: LocalKafka) -> None:
     code = (
-        "import sys; from pathlib import Path; from stream.broker.local import LocalKafka, cluster_id; "
+        "import sys; from pathlib import Path; from stream.broker.local import LocalKafka; "
         "LocalKafka(Path(sys.argv[1])).start()"
     )
     subprocess.run([sys.executable, "-c", code, str(own_kafka.folder)], check=True, timeout=120)
