@@ -32,7 +32,7 @@ EVEN_LOSS = 0.02
 SHIFT_COST = 0.01
 MOST_CUT_SHIFTS = 60
 TURNS = (0.0, -0.12, 0.12, -0.3, 0.3)
-BEYOND_SECONDS = 0.5
+BEYOND_SECONDS = 0.5  # a line is no surer than this at the ends of the reference
 SHIFTS = np.arange(-SHIFT_SECONDS, SHIFT_SECONDS + 1e-9, STEP_SECONDS)
 
 
@@ -76,7 +76,7 @@ class _Table:
     Attributes:
         start: seconds at which the stretch begins.
         frames: (G,) the frame that stands for that moment.
-        inside: (G,) 0 before the video's start and after its end, else 1.
+        inside: (G,) 0 more than `BEYOND_SECONDS` before the video's start or after its end, else 1.
         near_cut: (G,) 1 on a cut, falling off around it.
         curve: (G,) motion; empty when unknown.
     """

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.align import Segment
 from models.detector.grid import CELL_SECONDS
-from models.detector.lines import Line, LineFinder, line_of
+from models.detector.lines import BEYOND_SECONDS, Line, LineFinder, line_of
 from models.similarity import SimilarityMatrix
 
 Floats = NDArray[np.float64]
@@ -24,7 +24,6 @@ SHORTEST_SECONDS = 1.0
 MOST_WALKS = 8
 LEAST_LEVEL = 0.05
 REACH_SECONDS = LOOK_SECONDS * (MOST_WALKS + 1)
-BEYOND_SECONDS = 0.5  # a line is no surer than this at the ends of the reference
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,8 @@ class Refiner:
         """Similarity of query frames with what the reference shows on a line; 0 beyond its ends."""
         at = line.at(self._query[rows])
         values = self._matrix.values[rows, self._lines.shown(at)].astype(np.float64)
-        outside = (at < -0.5) | (at > self._matrix.reference_duration_seconds + 0.5)
+        end = self._matrix.reference_duration_seconds
+        outside = (at < -BEYOND_SECONDS) | (at > end + BEYOND_SECONDS)
         return np.where(outside, 0.0, values)
 
     def _stands_out(self, segment: Segment, line: Line) -> _Near:
