@@ -12,7 +12,7 @@ from models.keyframes.settings import KeyFrameSettings
 from models.keyframes.stored import stored_frames
 from models.select import KeyFrameSelector
 from stream.events import VideoFingerprinted
-from stream.packed import CODE_SCALE, pack_codes, pack_motion, pack_times, quantise
+from stream.packed import pack_codes, pack_motion, pack_times, quantise
 
 LEAST_PDQ_QUALITY = 50
 # Bits as -1 and 1 over the square root of 256 are a unit row: its product is 1 - hamming / 128.
@@ -54,6 +54,7 @@ def choose(
     query: KeyFrameSelector,
     *,
     pooled: bool,
+    repeats: bool = True,
     motion: bool = True,
 ) -> Choice:
     """Choose as the fingerprint step does: key frames among those that search.
@@ -63,22 +64,23 @@ def choose(
         selector: of the key frames.
         query: of the frames that search.
         pooled: whether a key frame's descriptor is the mean over what it stands for.
+        repeats: whether repeats of a still picture are candidates; to the service they aren't.
         motion: whether the video's motion goes with them.
     """
-    candidates = video.candidates()
+    among = np.arange(len(video.seconds)) if repeats else video.unrepeated
+    candidates = video.candidates(among)
     encoded = query.select(candidates)
     described = FrameDescription(
-        video.codes[encoded].astype(np.float32) / np.float32(CODE_SCALE),
-        video.offsets[encoded].astype(np.float32) / np.float32(CODE_SCALE),
+        video.descriptors[among[encoded]], video.score_offsets[among[encoded]]
     )
     kept = stored_frames(selector, candidates, encoded, described, pooled=pooled)
     return Choice(
-        kept.key,
+        among[kept.key],
         quantise(kept.description.descriptors),
         quantise(kept.description.score_offsets),
-        encoded,
-        video.codes[encoded],
-        video.offsets[encoded],
+        among[encoded],
+        quantise(described.descriptors),
+        quantise(described.score_offsets),
         motion,
     )
 

@@ -19,7 +19,6 @@ from rich.console import Console
 from benchmarks.frame_choices import even
 from benchmarks.set_frames import SetFrames, VideoFrames, read_set_frames
 from stream.errors import SettingsError
-from stream.packed import CODE_SCALE
 from stream.settings import load_settings
 
 NEAR_SECONDS = 2.0
@@ -86,9 +85,8 @@ def search(frames: SetFrames, *, offsets: bool) -> Answers:
 def _described(video: VideoFrames, offsets: bool) -> tuple[Array, Array, Array]:
     chosen = even(video, 1.0)
     chosen = chosen[~video.blank[chosen]]
-    lift = video.offsets[chosen].astype(np.float32) / np.float32(CODE_SCALE)
-    rows = video.codes[chosen].astype(np.float32) / np.float32(CODE_SCALE)
-    return rows, lift if offsets else 0 * lift, video.seconds[chosen]
+    lift = video.score_offsets[chosen]
+    return video.descriptors[chosen], lift if offsets else 0 * lift, video.seconds[chosen]
 
 
 def _spans_of(video_id: str, frames: SetFrames) -> list[tuple[str, list[float]]]:

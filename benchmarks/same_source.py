@@ -125,7 +125,7 @@ def main(
     except (ModelError, SettingsError) as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(2) from error
-    dimension = frames.videos[0].codes.shape[1]
+    dimension = frames.videos[0].descriptors.shape[1]
     targets = targets_of(figures, decoding, dimension)
     wall = time.perf_counter() - before
     edits = edit_table(figures)

@@ -100,7 +100,7 @@ class KeyFrames:
             query = even_selector(changed.query_every_seconds, repeats=False)
             before = time.process_time()
             self._chosen[key] = choose(
-                video, self._selectors[density], query, pooled=changed.pooled
+                video, self._selectors[density], query, pooled=changed.pooled, repeats=False
             )
             spent = time.process_time() - before
             self.cpu_seconds[density] = self.cpu_seconds.get(density, 0.0) + spent
@@ -147,7 +147,7 @@ def uniform(
     query = even_selector(min(every_seconds, query_every_seconds), repeats=repeats)
 
     def chosen(video: VideoFrames) -> Choice:
-        return choose(video, stored, query, pooled=pooled, motion=motion)
+        return choose(video, stored, query, pooled=pooled, repeats=repeats, motion=motion)
 
     return Sampling(name, "uniform, pooled" if pooled else "uniform", chosen)
 

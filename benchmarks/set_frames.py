@@ -16,18 +16,17 @@ from rich.console import Console
 from rich.progress import track
 
 from models.encode import FrameEncoder, default_encoder_path
-from models.frames import is_blank
+from models.frames import is_blank, is_repeat
 from models.select import CandidateFrames
 from stream.copy_set import CopySet, read_copy_set
 from stream.decode.decoder import Decoder
 from stream.describe import FrameDescriber
 from stream.errors import RejectedError
 from stream.events import Role
-from stream.packed import quantise
 from stream.settings import Settings
 
 PDQ_BITS = 256
-FRAMES_FORMAT = "2"  # of what is kept: files of an older one are made anew
+FRAMES_FORMAT = "3"  # of what is kept: files of an older one are made anew
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,10 @@ class VideoFrames:
         cut_seconds: (C,) float32, where shots begin.
         motion: (M,) uint8, how much moves, as `models.motion` writes it down.
         blank: (N,) which frames show nothing.
-        codes: (N, D) int8, unit descriptors times 127.
-        offsets: (N,) int8, score offsets times 127.
+        unrepeated: (M,) ascending indices of the frames that the service's decoder gives, which
+            leaves out those of a still picture.
+        descriptors: (N, D) float32, unit rows.
+        score_offsets: (N,) float32.
         hashes: (N, 256) int8, PDQ bits as -1 and 1; zero columns where it isn't installed.
         qualities: (N,) int64, of the hashes, 0 to 100.
         decode_cpu_seconds: of the decoder's child, for these frames.
@@ -58,16 +59,24 @@ class VideoFrames:
     cut_seconds: NDArray[np.float32]
     motion: NDArray[np.uint8]
     blank: NDArray[np.bool_]
-    codes: NDArray[np.int8]
-    offsets: NDArray[np.int8]
+    unrepeated: NDArray[np.intp]
+    descriptors: NDArray[np.float32]
+    score_offsets: NDArray[np.float32]
     hashes: NDArray[np.int8]
     qualities: NDArray[np.int64]
     decode_cpu_seconds: float
 
-    def candidates(self) -> CandidateFrames:
-        """As a key-frame selector takes them; nothing is encoded yet."""
+    def candidates(self, among: NDArray[np.intp]) -> CandidateFrames:
+        """As a key-frame selector takes them; nothing is encoded yet.
+
+        Args:
+            among: (M,) ascending indices of the frames that there are.
+        """
         return CandidateFrames(
-            self.frames, self.seconds, self.duration_seconds, cut_seconds=self.cut_seconds
+            self.frames[among],
+            self.seconds[among],
+            self.duration_seconds,
+            cut_seconds=self.cut_seconds,
         )
 
 
@@ -118,9 +127,9 @@ def read_set_frames(folder: Path, settings: Settings, kept: Path, console: Conso
         threads=settings.encoder.threads,
         batch=settings.encoder.batch,
     )
-    # Exact repeats stay: a uniform row stores them, and a selector leaves them out by itself.
+    # Exact repeats stay, for rows that store them; `unrepeated` are the others.
     decode = settings.decode.model_copy(update={"repeat_gap_seconds": 0.0})
-    describer = _Describer(encoder, settings.encoder.batch)
+    describer = _Describer(encoder, settings.encoder.batch, settings.decode.repeat_gap_seconds)
     videos, unanswered = [], {}
     with Decoder(decode, encoder.input_size) as decoder:
         for video_id, path, role in track(
@@ -172,10 +181,29 @@ def _decoded(decoder: Decoder, path: Path, place: Path) -> Arrays:
     return {**np.load(file), "frames": np.load(frames, mmap_mode="r")}
 
 
+def unrepeated(
+    frames: NDArray[np.uint8], seconds: NDArray[np.float32], gap_seconds: float
+) -> NDArray[np.intp]:
+    """The frames that the service's decoder gives, by `DecodeSettings.repeat_gap_seconds`.
+
+    Args:
+        frames: (N, S, S, 3) uint8, all samples.
+        seconds: (N,) ascending.
+        gap_seconds: a repeat is left out until so long after the last kept frame.
+    """
+    kept = [0]
+    for index in range(1, len(seconds)):
+        near = float(seconds[index]) - float(seconds[kept[-1]]) < gap_seconds
+        if not (near and is_repeat(frames[kept[-1]], frames[index])):
+            kept.append(index)
+    return np.array(kept, np.intp)
+
+
 class _Describer:
     """Descriptors and hashes of all frames, and what one costs."""
 
-    def __init__(self, encoder: FrameEncoder, batch: int) -> None:
+    def __init__(self, encoder: FrameEncoder, batch: int, repeat_gap_seconds: float) -> None:
+        self._repeat_gap = repeat_gap_seconds
         self._encoder, self._describer = encoder, FrameDescriber(encoder, batch)
         self._costs: dict[str, list[float]] = {"encoder": [], "pdq": []}
 
@@ -189,18 +217,20 @@ class _Describer:
         theirs = self._kept(
             place.with_name(f"{place.name}-pdq.npz"), "pdq", len(frames), lambda: _hashed(frames)
         )
+        seconds = np.asarray(decoded["seconds"], np.float32)
         return VideoFrames(
             video_id=video_id,
             role=role,
             path=path,
             frames=frames,
-            seconds=np.asarray(decoded["seconds"], np.float32),
+            seconds=seconds,
             duration_seconds=float(decoded["duration_seconds"]),
             cut_seconds=np.asarray(decoded["cut_seconds"], np.float32),
             motion=np.asarray(decoded["motion"], np.uint8),
             blank=np.asarray(decoded["blank"], np.bool_),
-            codes=np.asarray(ours["codes"], np.int8),
-            offsets=np.asarray(ours["offsets"], np.int8),
+            unrepeated=unrepeated(frames, seconds, self._repeat_gap),
+            descriptors=np.asarray(ours["descriptors"], np.float32),
+            score_offsets=np.asarray(ours["score_offsets"], np.float32),
             hashes=np.asarray(theirs["hashes"], np.int8),
             qualities=np.asarray(theirs["qualities"], np.int64),
             decode_cpu_seconds=float(decoded["decode_cpu_seconds"]),
@@ -212,7 +242,7 @@ class _Describer:
 
     def _encoded(self, frames: NDArray[np.uint8]) -> Arrays:
         made = self._describer.describe(frames, np.arange(len(frames)))
-        return {"codes": quantise(made.descriptors), "offsets": quantise(made.score_offsets)}
+        return {"descriptors": made.descriptors, "score_offsets": made.score_offsets}
 
     def _kept(self, file: Path, kind: str, frames: int, make: Callable[[], Arrays]) -> Arrays:
         if not file.exists():

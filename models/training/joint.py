@@ -7,7 +7,7 @@ into the scores of the frames.
 
 import time
 import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from models.detector.grid import CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_axis
 from models.detector.network import ALIGN
-from models.encode import FrameEncoder
+from models.encode import FrameDescription, FrameEncoder
+from models.keyframes.pooling import owners_of, pool_description
 from models.keyframes.shots import shot_numbers
 from models.keyframes.soft import soft_select
 from models.losses.kept_similarity import kept_similarity
 from models.similarity import FrameDescriptors
+from models.training.checkpoint import rate_factor
 from models.training.descriptor_pool import build_pictures
 from models.training.keyframes import KeyFrameRecipe, KeyFrameTrainer, random_spans
 from models.training.keyframes_footage import SeenFootage, load_seen
@@ -33,7 +35,7 @@ from models.training.spd import SpdTrainer
 from models.training.spd_batches import Batch
 from models.training.spd_export import split_pool
 from models.training.spd_loss import detection_loss
-from models.training.spd_recipe import SpdRecipe
+from models.training.spd_recipe import SpdRecipe, tuples, with_length
 
 CANDIDATES_PER_SECOND = 2.0
 
@@ -44,22 +46,26 @@ class JointRecipe:
 
     Attributes:
         pairs: of a step.
-        longest_seconds: of either video.
+        lengths_seconds: longest side of the pairs of a step, drawn for each step.
         longest_spans: most candidate frames that one key frame stands for, drawn for each pair.
+        pooled_share: pairs whose stored descriptors are means over what a key frame stands for.
         kept_weight: of the key-frame network's own loss, which keeps its scores what they mean.
-        key_frame_rate: learning rate of the key-frame network.
-        detector_rate: learning rate of the detector.
+        key_frame_rate: highest learning rate of the key-frame network.
+        detector_rate: highest learning rate of the detector.
+        warm_up: steps until the rates are at their highest; then they fall to nothing.
     """
 
     seed: int = 3
-    steps: int = 400
+    steps: int = 2000
     pairs: int = 8
-    longest_seconds: float = 62.0
+    lengths_seconds: tuple[float, ...] = (62.0, 62.0, 94.0, 126.0)
     longest_spans: tuple[int, ...] = (4, 8, 12, 16)
     temperature: float = 0.05
+    pooled_share: float = 0.8
     kept_weight: float = 2.0
     key_frame_rate: float = 3e-4
     detector_rate: float = 3e-4
+    warm_up: int = 50
     detector: SpdRecipe = field(default_factory=SpdRecipe)
 
 
@@ -98,25 +104,31 @@ class JointPairs(Dataset[list[JointPair]]):
     """Item `i` is batch `i`, a function of the seed and `i`."""
 
     def __init__(self, pool: list[SeenFootage], recipe: JointRecipe) -> None:
-        made = replace(recipe.detector.made, longest_seconds=recipe.longest_seconds)
         self._pool, self._recipe = pool, recipe
         self._footage = [one.footage for one in pool]
-        self._maker = PairMaker(self._footage, made, recipe.seed)
+        self._makers = {
+            length: PairMaker(
+                self._footage, with_length(recipe.detector.made, length), recipe.seed + int(length)
+            )
+            for length in set(recipe.lengths_seconds)
+        }
 
     def __len__(self) -> int:
         return self._recipe.steps
 
     def __getitem__(self, index: int) -> list[JointPair]:
         """Batch `index`."""
-        first = index * self._recipe.pairs
-        return [self._pair(first + number) for number in range(self._recipe.pairs)]
+        recipe = self._recipe
+        drawn = np.random.default_rng((recipe.seed, 3, index)).choice(recipe.lengths_seconds)
+        maker, first = self._makers[float(drawn)], index * recipe.pairs
+        return [self._pair(maker, first + number) for number in range(recipe.pairs)]
 
-    def _pair(self, number: int) -> JointPair:
+    def _pair(self, maker: PairMaker, number: int) -> JointPair:
         random = np.random.default_rng((self._recipe.seed, number))
-        plan = self._maker.plan(random)
+        plan = maker.plan(random)
         start, step = random.uniform(0, 0.4), 1 / CANDIDATES_PER_SECOND
         times = np.arange(start, plan.reference.seconds, step).astype(np.float32)
-        known = self._maker.sampled(random, plan.reference, times)
+        known = maker.sampled(random, plan.reference, times)
         shown = plan.reference.locate(self._footage, times)
         small, edited = [], []
         for piece, frame in zip(shown.piece.tolist(), shown.frame.tolist(), strict=True):
@@ -125,7 +137,7 @@ class JointPairs(Dataset[list[JointPair]]):
             variant = 1 + (piece + number) % max(len(one.small) - 1, 1)
             edited.append(one.footage.descriptors[min(variant, len(one.small) - 1), frame])
         return JointPair(
-            query=self._maker.queried(random, plan.query),
+            query=maker.queried(random, plan.query),
             rows=known.descriptors,
             edited=np.stack(edited),
             offsets=np.zeros(len(times), np.float32)
@@ -156,13 +168,7 @@ class JointTrainer:
         key_frames.folder, detector.folder = folder / "keyframes", folder / "spd"
         for part in (key_frames.folder, detector.folder):
             part.mkdir(parents=True, exist_ok=True)
-        for optimiser, rate in (
-            (key_frames.optimiser, recipe.key_frame_rate),
-            (detector.optimiser, recipe.detector_rate),
-        ):
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-        self.step = detector.step = key_frames.step = 0
+        self.step = 0
         self.curve: list[dict[str, float]] = []
 
     def run(self, pool: list[SeenFootage], minutes: float | None) -> None:
@@ -185,6 +191,7 @@ class JointTrainer:
     def update(self, pairs: list[JointPair]) -> dict[str, float]:
         """Take one step with both; gives the losses."""
         recipe = self.recipe
+        self._set_rates()
         self.key_frames.network.train()
         self.detector.network.train()
         pictures, kept = [], torch.zeros(())
@@ -208,8 +215,18 @@ class JointTrainer:
             nn.utils.clip_grad_norm_(part.network.parameters(), 5.0)
             part.optimiser.step()
         self.step += 1
-        self.detector.average()
+        self.detector.average(recipe.detector.averaging)
         return {"loss": float(found.detach()), "kept": float(kept.detach())}
+
+    def _set_rates(self) -> None:
+        recipe = self.recipe
+        factor = max(rate_factor(self.step, recipe.steps, recipe.warm_up), 0.01)
+        for optimiser, rate in (
+            (self.key_frames.optimiser, recipe.key_frame_rate),
+            (self.detector.optimiser, recipe.detector_rate),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
 
     def _seen(
         self, pair: JointPair, quality: Tensor, random: np.random.Generator
@@ -225,7 +242,8 @@ class JointTrainer:
         noise = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
         weights = soft_select(utility, spans, temperature=recipe.temperature, generator=noise)
         kept = kept_similarity(quality[None], plain[None], edited[None], together[None])
-        return picture_of_selected(pair, weights, spans), kept
+        pooled = random.random() < recipe.pooled_share
+        return picture_of_selected(pair, weights, spans, pooled=pooled), kept
 
     def save(self) -> None:
         """Write both networks' checkpoints, in their own folders."""
@@ -234,13 +252,17 @@ class JointTrainer:
             part.save()
 
 
-def picture_of_selected(pair: JointPair, weights: Tensor, spans: Tensor) -> Tensor:
+def picture_of_selected(
+    pair: JointPair, weights: Tensor, spans: Tensor, *, pooled: bool = False
+) -> Tensor:
     """As `models.detector.grid.picture_of`, of the selected frames, with gradients.
 
     Args:
         pair: the query and the candidates.
         weights: (K, N) of `models.keyframes.soft.soft_select`.
         spans: (N,) the span of each candidate.
+        pooled: whether the means over what the selected frames stand for are looked at. The
+            gradient is as if they were the selected frames themselves, straight through.
 
     Returns:
         (8, H, W) float32.
@@ -252,13 +274,19 @@ def picture_of_selected(pair: JointPair, weights: Tensor, spans: Tensor) -> Tens
     values = torch.from_numpy(query.descriptors @ pair.rows.T)  # (Nq, N)
     values = values - torch.from_numpy(offsets[:, None] + pair.offsets[None, :]) / 2
     selected = values @ weights.T  # (Nq, K)
+    keys = weights.detach().argmax(dim=1)  # (K,)
+    if pooled:
+        owners = owners_of(pair.seconds, pair.cut_seconds, keys.numpy())
+        kept = pool_description(FrameDescription(pair.rows, pair.offsets), owners, len(keys))
+        means = query.descriptors @ kept.descriptors.T
+        means = means - (offsets[:, None] + kept.score_offsets[None, :]) / 2
+        selected = torch.from_numpy(means) + (selected - selected.detach())
     rows = lay_axis(query.seconds, query.cut_seconds, query.duration_seconds, query.motion)
     columns = lay_axis(pair.seconds, pair.cut_seconds, pair.duration_seconds, pair.motion)
     own = spans[torch.from_numpy(columns.frames)]  # (W,) the key frame of each cell
     shown = selected[torch.from_numpy(rows.frames)][:, own]  # (H, W)
     usual = shown.median(dim=1, keepdim=True).values + shown.median(dim=0, keepdim=True).values
-    chosen = torch.from_numpy(pair.seconds)[weights.detach().argmax(dim=1)]  # (K,)
-    far = _distance(chosen[own], columns)
+    far = _distance(torch.from_numpy(pair.seconds)[keys[own]], columns)
     sides = [rows.distance[:, None], far[None, :], rows.cuts[:, None], columns.cuts[None, :]]
     sides += [rows.motion @ columns.motion.T, rows.motion @ columns.motion[:, ::-1].T]
     rest = [torch.from_numpy(np.asarray(side)).expand(shown.shape) for side in sides]
@@ -290,10 +318,7 @@ def read_joint_recipe(path: Path) -> JointRecipe:
         TypeError: an unknown key.
     """
     raw: dict[str, Any] = tomllib.loads(path.read_text())
-    spans = raw.pop("longest_spans", None)
-    if spans is not None:
-        raw["longest_spans"] = tuple(spans)
-    return JointRecipe(**raw)
+    return JointRecipe(**tuples(raw))
 
 
 def train_joint(
@@ -333,7 +358,7 @@ def train_joint(
     boxes.resume()
     trainer = JointTrainer(recipe, out, frames, boxes)
     if resume:
-        trainer.step = boxes.step
+        trainer.step, trainer.curve = boxes.step, boxes.curve
     pictures = pictures or out / "pictures"
     build_pictures(data, pictures, size=encoder.input_size)
     pool = load_seen(pictures, encoder)

@@ -79,12 +79,11 @@ class SpdTrainer:
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
         self.step += 1
-        self.average()
+        self.average(min(self.recipe.averaging, (self.step + 1) / (self.step + 10)))
         return float(loss.detach())
 
-    def average(self) -> None:
-        """Move the running mean of the weights a step towards them."""
-        keep = min(self.recipe.averaging, (self.step + 1) / (self.step + 10))
+    def average(self, keep: float) -> None:
+        """Move the running mean of the weights towards them, keeping so much of it."""
         with torch.no_grad():
             ours, theirs = self.mean.state_dict(), self.network.state_dict()
             for name, value in ours.items():

@@ -62,8 +62,9 @@ def video(video_id: str, rows: NDArray[np.float32], role: Role) -> VideoFrames:
         cut_seconds=np.empty(0, np.float32),
         motion=random.integers(0, 256, 2 * count, dtype=np.uint8),
         blank=np.zeros(count, bool),
-        codes=quantise(rows),
-        offsets=np.zeros(count, np.int8),
+        unrepeated=np.arange(count),
+        descriptors=rows,
+        score_offsets=np.zeros(count, np.float32),
         hashes=hashes_of(rows),
         qualities=np.full(count, 100),
         decode_cpu_seconds=0.1,
@@ -118,8 +119,8 @@ def test_an_event_carries_what_is_stored_and_what_searches(frames: SetFrames) ->
     event = event_of(one, chosen, "made")
     assert event.times()[:3].tolist() == [0.0, 2.0, 4.0]
     assert event.query_times()[:3].tolist() == [0.0, 1.0, 2.0]
-    np.testing.assert_array_equal(event.query_codes()[:3], one.codes[[0, 2, 4]])
-    np.testing.assert_array_equal(event.codes()[:2], one.codes[[0, 4]])
+    np.testing.assert_array_equal(event.query_codes()[:3], quantise(one.descriptors[[0, 2, 4]]))
+    np.testing.assert_array_equal(event.codes()[:2], quantise(one.descriptors[[0, 4]]))
 
 
 def test_a_row_without_motion_differs_in_nothing_else(frames: SetFrames) -> None:
@@ -138,7 +139,7 @@ def test_a_pooled_descriptor_is_between_those_of_its_frames(frames: SetFrames) -
     own = choose(one, even_selector(4.0), even_selector(1.0), pooled=False)
     pooled = choose(one, even_selector(4.0), even_selector(1.0), pooled=True)
     np.testing.assert_array_equal(own.stored, pooled.stored)
-    beside = one.codes[pooled.stored[1] + 2].astype(int)
+    beside = quantise(one.descriptors[pooled.stored[1] + 2]).astype(int)
     assert pooled.codes[1] @ beside > own.codes[1].astype(int) @ beside
 
 
