@@ -24,6 +24,7 @@ from stream.copy_set import pair_name
 from stream.events import VideoFingerprinted
 from stream.library.candidates import vote
 from stream.library.index import FrameIndex
+from stream.library.rows import RowCodes
 from stream.library.matrix import searching_frames
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
@@ -128,8 +129,10 @@ def scores_by_least_score(made: FingerprintedSet, found: list[FoundBox]) -> list
 
 def candidate_stages(made: FingerprintedSet, library: LibrarySettings) -> list[CandidateStage]:
     """What each threshold of the candidate stage lets through, references alone in the library."""
-    index = FrameIndex(made.references[0].dimension, library.code_bits)
-    starts = np.array([index.add(event.codes()) for event in made.references])
+    codes = RowCodes(made.references[0].dimension, library.code_bits)
+    index = FrameIndex(codes.dimension)
+    rows = (codes.whole(codes.pack(event.codes())) for event in made.references)
+    starts = np.array([index.add(each) for each in rows])
     names = [event.video_id for event in made.references]
     stages = []
     for similarity in CANDIDATE_SIMILARITIES:

@@ -190,8 +190,7 @@ def _box(segment: Segment) -> tuple[float, float, float, float]:
 
 def _snapshot_bytes(shard: LibraryShard, offset: int, library: LibrarySettings) -> int:
     with tempfile.TemporaryDirectory(prefix="samesource-") as scratch:
-        store = SnapshotStore(
-            Path(scratch), shard=0, shards=1, log_id="benchmark", code_bits=library.code_bits
-        )
+        here = library.model_copy(update={"snapshot_folder": Path(scratch)})
+        store = SnapshotStore(here, shard=0, log_id="benchmark")
         store.save(shard.state, offset)
         return sum(path.stat().st_size for path in Path(scratch).rglob("*") if path.is_file())

@@ -25,8 +25,11 @@ DETECTOR = "pattern_detector"
 DENSE = "uniform every 1 s"
 NO_MOTION = f"{DENSE}, no motion"
 KEY_FRAMES = "key frames"
+JOINT = "key frames, trained jointly"
 SAME_COUNT = "uniform at the key frames' count"
 PDQ = "PDQ, uniform every 1 s"
+# What `samesource train joint` made of both networks.
+JOINT_WEIGHTS = Path(__file__).parents[1] / "models" / "weights" / "joint"
 # Hashes that differ in 96 of 256 bits: few copies are lost, and the aligner sees to the rest.
 PDQ_CANDIDATE_SIMILARITY = 0.25
 # Chosen by `tune_aligners --descriptor pdq` on sets made of training clips.
@@ -82,10 +85,12 @@ class KeyFrames:
 
     Attributes:
         settings: of the service.
+        name: for the table.
         cpu_seconds: by density, of the last set that was asked about.
     """
 
     settings: KeyFrameSettings
+    name: str = KEY_FRAMES
     cpu_seconds: dict[float, float] = field(default_factory=dict)
     _chosen: dict[tuple[str, float], Choice] = field(default_factory=dict)
     _selectors: dict[float, KeyFrameSelector] = field(default_factory=dict)
@@ -109,7 +114,7 @@ class KeyFrames:
     def sampling(self, density: float | None = None, *, motion: bool = True) -> Sampling:
         """Key frames stored, the settings' query frames searched; with the motion or without."""
         chosen = self.settings.frames_per_hour if density is None else density
-        name = KEY_FRAMES if density is None else f"{KEY_FRAMES}, {density:g}/h"
+        name = self.name if density is None else f"{self.name}, {density:g}/h"
 
         def frames_of(video: VideoFrames) -> Choice:
             return replace(self.of(video, chosen), motion=motion)
@@ -199,6 +204,7 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
         *(_row(keyed_unmoved, name, ALIGNERS[name]) for name in BASELINES),
         _row(keyed_unmoved, first, best),
         *(_row(keyed, name, make) for name, make in detectors.items()),
+        *_joint_rows(key_frames.settings),
     ]
     curve = [
         uniform(every, query, f"uniform every {every:g} s, searched every {query:g} s{end}",
@@ -209,6 +215,15 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
     if key_frames.settings.selector != "even":
         curve += [key_frames.sampling(count) for count in FRAMES_PER_HOUR]
     return rows + [_row(sampling, first, best, curve=True) for sampling in curve]
+
+
+def _joint_rows(settings: KeyFrameSettings) -> list[Row]:
+    """Key frames and detector that were trained together, where the key frames are learned."""
+    if DETECTOR not in ALIGNERS or settings.selector != "learned":
+        return []
+    keyed = KeyFrames(settings.model_copy(update={"path": JOINT_WEIGHTS / "keyframes.onnx"}), JOINT)
+    detectors = detectors_of({"joint": JOINT_WEIGHTS / "spd.onnx"})
+    return [_row(keyed.sampling(), name, make) for name, make in detectors.items()]
 
 
 def detectors_of(weights: dict[str, Path]) -> dict[str, Callable[[], Aligner]]:

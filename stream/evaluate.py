@@ -202,13 +202,8 @@ class _Run:
         """What the shards' snapshots take on disk."""
         with tempfile.TemporaryDirectory(prefix="samesource-") as scratch:
             for number, shard in enumerate(self._shards):
-                store = SnapshotStore(
-                    Path(scratch),
-                    shard=number,
-                    shards=len(self._shards),
-                    log_id="evaluate",
-                    code_bits=self._library.code_bits,
-                )
+                library = self._library.model_copy(update={"snapshot_folder": Path(scratch)})
+                store = SnapshotStore(library, shard=number, log_id="evaluate")
                 store.save(shard.state, self._offset)
             return sum(path.stat().st_size for path in Path(scratch).rglob("*") if path.is_file())
 

@@ -18,8 +18,10 @@ from models.aligners import make_aligner
 from stream.agents.publisher import Publisher
 from stream.errors import RejectedError, SnapshotError
 from stream.events import Event, VideoCompared, VideoFingerprinted
+from stream.failpoints import failpoint
 from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore
+from stream.library.upkeep import Upkeep
 from stream.metrics import (
     LIBRARY_FRAMES,
     LOG_LAG,
@@ -50,7 +52,7 @@ def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list
         The shard's answer, or a dead letter, or nothing where it is answered already.
     """
     if source.value is None and source.key is not None:
-        shard.remove(source.key.decode(errors="replace"))
+        shard.remove(source.key.decode(errors="replace"), source.offset)
         return []
     request_id = None
     try:
@@ -110,20 +112,20 @@ class LibraryWorker:
         if self._task is not None:
             await self._task
             await self._consumer.stop()
+            self._upkeep.close()
         await self._publisher.stop()
         self._thread.shutdown()
 
     async def _restore(self) -> None:
         library = self._settings.library
         self._snapshots = SnapshotStore(
-            library.snapshot_folder,
+            library,
             shard=self._number,
-            shards=library.shards,
             log_id=await asyncio.to_thread(
                 log_identity, self._settings.kafka, VideoFingerprinted.topic
             ),
-            code_bits=library.code_bits,
         )
+        self._upkeep = Upkeep(self._snapshots)
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._thread, self._snapshots.load_latest)
         aligner = make_aligner(
@@ -162,14 +164,16 @@ class LibraryWorker:
                 if self._stopping:
                     break
             await self._note_progress()
-        await self._save()
+        await self._finish()
 
     async def _take(self, message: Any) -> None:
         source = Source.of(message, VideoFingerprinted.topic)
         answered = source.offset < self._answered
         step = partial(library_step, self._shard, source, answered=answered)
         outputs = await asyncio.get_running_loop().run_in_executor(self._thread, step)
+        failpoint("library.before_produce")
         await self._publisher.publish(outputs)
+        failpoint("library.after_produce")
         self._position = source.offset + 1
         for output in outputs:
             OUTCOMES.labels("library", output.topic).inc()
@@ -180,14 +184,17 @@ class LibraryWorker:
         now, library = time.monotonic(), self._settings.library
         if self._position > self._answered and now - self._committed_at > COMMIT_EVERY_SECONDS:
             await self._commit()
+        loop = asyncio.get_running_loop()
+        busy = await loop.run_in_executor(self._thread, self._upkeep.step, self._shard.state)
         grown = self._position - self._saved_position
-        if grown >= library.snapshot_every_videos or (
-            grown and now - self._saved_at > library.snapshot_every_seconds
+        if not busy and (
+            grown >= library.snapshot_every_videos
+            or (grown and now - self._saved_at > library.snapshot_every_seconds)
         ):
             await self._save()
         label = str(self._number)
         LOG_POSITION.labels(label).set(self._position)
-        LIBRARY_FRAMES.labels(label).set(len(self._shard.state.index))
+        LIBRARY_FRAMES.labels(label).set(self._shard.state.frames)
         end = self._consumer.highwater(self._log)
         if end is not None:
             LOG_LAG.labels(label).set(max(0, end - self._position))
@@ -198,20 +205,27 @@ class LibraryWorker:
         self._committed_at = time.monotonic()
 
     async def _save(self) -> None:
-        """Commit, then save; a disk that is full is a warning: the log still has everything."""
+        """Commit, then begin a snapshot; when the disk is full, the log still has everything."""
         if self._position > self._answered:
             await self._commit()
-        if self._position == self._saved_position:
-            return
-        save = partial(self._snapshots.save, self._shard.state, self._position)
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, save)
-        except SnapshotError as error:
-            log.error("%s", error)
-        else:
-            self._saved_position = self._position
-            SNAPSHOT_OFFSET.labels(str(self._number)).set(self._position)
         self._saved_at = time.monotonic()
+        position = self._position
+        if position == self._saved_position:
+            return
+
+        def saved() -> None:
+            self._saved_position = position
+            SNAPSHOT_OFFSET.labels(str(self._number)).set(position)
+
+        begin = partial(self._upkeep.snapshot, self._shard.state, position, saved)
+        await asyncio.get_running_loop().run_in_executor(self._thread, begin)
+
+    async def _finish(self) -> None:
+        """A last snapshot, written before the worker stops."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._upkeep.finish)
+        await self._save()
+        await loop.run_in_executor(self._thread, self._upkeep.finish)
 
 
 def _own(stage_seconds: dict[str, float]) -> dict[str, float]:

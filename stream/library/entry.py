@@ -1,41 +1,100 @@
-"""What a shard knows of one video besides its rows in the index."""
+"""What a shard knows of one video besides its rows, and how that is written down.
+
+`pack_entry` and `unpack_entry` are each other's inverse; a run keeps the bytes of its entries end
+to end, on disk.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
-from stream.events import ContentVersion, Role
+from models.motion import coarse
+from stream.events import ContentVersion, Role, VideoFingerprinted
+from stream.library.codes import (
+    pack_motion,
+    pack_times,
+    unpack_motion,
+    unpack_times,
+    whole_milliseconds,
+)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Entry:
     """One version of one video in the shard.
 
     Attributes:
-        offset: log offset at which it was added.
-        start: first row in the index.
         seconds: (count,) float32, times of its key frames, whole milliseconds.
         offset_codes: (count,) int8, their score offsets times 127.
         cut_seconds: (C,) float32, where its shots begin, whole milliseconds.
         motion_levels: (M,) uint8 in [0, 16), `models.motion.coarse`; empty where unknown.
-        replaced_at: log offset of the version that took its place, if there is one; its own where
-            the video was removed.
     """
 
     video_id: str
     content_version: ContentVersion
     owner_id: str
     role: Role
-    offset: int
-    start: int
+    duration_seconds: float
     seconds: NDArray[np.float32]
     offset_codes: NDArray[np.int8]
     cut_seconds: NDArray[np.float32]
     motion_levels: NDArray[np.uint8]
-    duration_seconds: float
-    replaced_at: int | None = None
 
-    def existed_before(self, offset: int) -> bool:
-        """Whether a search at that place of the log could find it."""
-        return self.offset < offset and (self.replaced_at is None or self.replaced_at >= offset)
+    @classmethod
+    def of(cls, event: VideoFingerprinted) -> "Entry":
+        """What is kept of an event."""
+        return cls(
+            video_id=event.video_id,
+            content_version=event.content_version,
+            owner_id=event.owner_id,
+            role=event.role,
+            duration_seconds=event.duration_seconds,
+            seconds=whole_milliseconds(event.times()),
+            offset_codes=event.offset_codes(),
+            cut_seconds=whole_milliseconds(event.cuts()),
+            motion_levels=coarse(event.motion_codes()),
+        )
+
+
+def pack_entry(entry: Entry) -> bytes:
+    """A line of JSON, then the arrays."""
+    parts = [
+        pack_times(entry.seconds).tobytes(),
+        pack_times(entry.cut_seconds).tobytes(),
+        entry.offset_codes.tobytes(),
+        pack_motion(entry.motion_levels).tobytes(),
+    ]
+    head = [
+        entry.video_id, entry.content_version, entry.owner_id, entry.role,
+        entry.duration_seconds, len(entry.motion_levels), *map(len, parts),
+    ]  # fmt: skip
+    return b"".join((orjson.dumps(head), b"\n", *parts))
+
+
+def unpack_entry(data: bytes) -> Entry:
+    """The inverse of `pack_entry`.
+
+    Raises:
+        ValueError: these bytes are none of its.
+    """
+    line, _, rest = data.partition(b"\n")
+    video_id, version, owner_id, role, duration, moves, *sizes = orjson.loads(line)
+    if sum(sizes) != len(rest):
+        raise ValueError(f"{len(rest)} bytes of arrays, expected {sum(sizes)}")
+    ends = np.cumsum(sizes).tolist()
+    times, cuts, offsets, motion = (
+        rest[end - size : end] for end, size in zip(ends, sizes, strict=True)
+    )
+    return Entry(
+        video_id=video_id,
+        content_version=version,
+        owner_id=owner_id,
+        role=role,
+        duration_seconds=duration,
+        seconds=unpack_times(np.frombuffer(times, "<u2")),
+        offset_codes=np.frombuffer(offsets, np.int8),
+        cut_seconds=unpack_times(np.frombuffer(cuts, "<u2")),
+        motion_levels=unpack_motion(np.frombuffer(motion, np.uint8), moves),
+    )

@@ -1,4 +1,4 @@
-"""The frame index of one shard: exact search over everything above a similarity.
+"""Exact search over everything above a similarity, for runs that are small.
 
 Faiss's flat inner-product index over whole-number codes. Sums of whole numbers this small are
 exact in float32, so an answer doesn't depend on how Faiss or BLAS cuts the work.
@@ -10,10 +10,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.library.codes import coarse, step_of
 from stream.packed import CODE_SCALE
-
-ROW_BYTES_PER_DIMENSION = 4
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,7 @@ class Hits:
     """Pairs of a query frame and a library row above the threshold.
 
     Attributes:
-        queries: (M,) int64, query frame numbers, ascending.
+        queries: (M,) int64, query frame numbers.
         rows: (M,) int64, library rows.
         similarities: (M,) float32, cosine less the query frame's score offset.
     """
@@ -30,12 +27,23 @@ class Hits:
     rows: NDArray[np.int64]
     similarities: NDArray[np.float32]
 
+    @classmethod
+    def joined(cls, parts: list["Hits"]) -> "Hits":
+        """All of them."""
+        none = Hits(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        every = [none, *parts]
+        return cls(
+            np.concatenate([part.queries for part in every]),
+            np.concatenate([part.rows for part in every]),
+            np.concatenate([part.similarities for part in every]),
+        )
+
 
 class FrameIndex:
     """Growable rows of unit descriptors; row numbers ascend in log order.
 
-    Rows are kept as 8-bit or 4-bit codes. Score normalisation is one more dimension, as in SSCD
-    (Pizzi et al., CVPR 2022): rows end in -127, queries in their offset.
+    Score normalisation is one more dimension, as in SSCD (Pizzi et al., CVPR 2022): rows end in
+    -127, queries in their offset.
 
     Not thread-safe: its shard is its only user.
 
@@ -44,44 +52,33 @@ class FrameIndex:
     range search isn't vectorised.
     """
 
-    def __init__(self, dimension: int, code_bits: int = 8) -> None:
+    def __init__(self, dimension: int) -> None:
         self.dimension = dimension
-        self.code_bits = code_bits
-        self._step = step_of(dimension) if code_bits == 4 else 1
         self._index = faiss.IndexFlatIP(dimension + 1)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    @property
-    def memory_bytes(self) -> int:
-        """What the rows take in memory."""
-        return len(self) * (self.dimension + 1) * ROW_BYTES_PER_DIMENSION
-
-    def add(self, codes: NDArray[np.int8]) -> int:
+    def add(self, codes: "Codes") -> int:
         """Append rows.
 
         Args:
-            codes: (N, D) int8, unit descriptors times 127.
+            codes: (N, D) whole numbers, unit descriptors times 127.
 
         Returns:
             The row number of the first.
         """
-        return self.add_levels(coarse(codes) if self.code_bits == 4 else codes)
-
-    def add_levels(self, levels: NDArray[np.int8]) -> int:
-        """Append rows as `levels` gave them, (N, D) int8; returns the number of the first."""
         start = len(self)
-        if len(levels):
-            rows = np.full((len(levels), self.dimension + 1), -CODE_SCALE, np.float32)
-            np.multiply(levels, np.float32(self._step), out=rows[:, :-1])
+        if len(codes):
+            rows = np.full((len(codes), self.dimension + 1), -CODE_SCALE, np.float32)
+            rows[:, :-1] = codes
             self._index.add(rows)
         return start
 
     def search(
         self,
-        queries: NDArray[np.int8],
-        offsets: NDArray[np.int8],
+        queries: "Codes",
+        offsets: "Codes",
         similarity: float,
         *,
         below_row: int,
@@ -89,14 +86,13 @@ class FrameIndex:
         """All rows before `below_row` that are more similar than `similarity`.
 
         Args:
-            queries: (Q, D) int8, unit descriptors times 127.
-            offsets: (Q,) int8, their score offsets times 127.
+            queries: (Q, D) whole numbers, unit descriptors times 127.
+            offsets: (Q,) whole numbers, their score offsets times 127.
             similarity: cosine less the offset, as in `Hits`.
             below_row: rows from here on did not exist yet, for this question.
         """
         if below_row <= 0 or len(queries) == 0:
-            nothing = np.empty(0, np.int64)
-            return Hits(nothing, nothing, np.empty(0, np.float32))
+            return Hits.joined([])
         existed = faiss.IDSelectorRange(0, below_row)
         limits, products, rows = self._index.range_search(
             np.column_stack((queries, offsets)).astype(np.float32),
@@ -106,22 +102,6 @@ class FrameIndex:
         counts = np.diff(limits.astype(np.int64))
         asked = np.repeat(np.arange(len(queries), dtype=np.int64), counts.astype(np.int64))
         return Hits(asked, rows, products / np.float32(CODE_SCALE**2))
-
-    def rows(self, start: int = 0, count: int | None = None) -> NDArray[np.float32]:
-        """Rows `start` to `start + count`, by default all: (count, D) float32 whole numbers.
-
-        Unit descriptors times 127, as precise as the codes are.
-        """
-        count = len(self) - start if count is None else count
-        if count == 0:
-            return np.empty((0, self.dimension), np.float32)
-        rows: NDArray[np.float32] = self._index.reconstruct_n(start, count)[:, :-1]
-        return rows
-
-    def levels(self, start: int = 0, count: int | None = None) -> NDArray[np.int8]:
-        """What `add_levels` takes of these rows, (count, D) int8; in [-7, 7] of 4-bit codes."""
-        levels: NDArray[np.int8] = (self.rows(start, count) / self._step).astype(np.int8)
-        return levels
 
 
 Codes = NDArray[np.int8] | NDArray[np.float32]

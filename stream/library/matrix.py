@@ -10,7 +10,7 @@ from models.motion import coarse_curve, curve_of
 from models.similarity import SimilarityMatrix
 from stream.events import VideoFingerprinted
 from stream.library.entry import Entry
-from stream.library.index import FrameIndex, cosines
+from stream.library.index import cosines
 from stream.packed import CODE_SCALE
 
 
@@ -46,9 +46,15 @@ class QueryFrames:
         )
 
 
-def similarity_of(query: QueryFrames, entry: Entry, index: FrameIndex) -> SimilarityMatrix:
-    """The exact matrix of an upload's query frames and an entry's key frames."""
-    values = cosines(query.codes, index.rows(entry.start, len(entry.seconds)))
+def similarity_of(query: QueryFrames, entry: Entry, rows: NDArray[np.float32]) -> SimilarityMatrix:
+    """The exact matrix of an upload's query frames and a library video's key frames.
+
+    Args:
+        query: of the upload.
+        entry: of the library video.
+        rows: (R, D) whole numbers: unit descriptors of its key frames times 127.
+    """
+    values = cosines(query.codes, rows)
     ours, theirs = query.offset_codes, entry.offset_codes.astype(np.float32)
     if ours.any() or theirs.any():
         both = ours[:, None] + theirs[None, :]  # (Q, R)

@@ -14,9 +14,17 @@ class LibrarySettings(BaseModel):
     Attributes:
         shards: how many share the library; a change builds it anew from the log.
         code_bits: of each number of a stored descriptor; a change builds the library anew.
+        exact_rows: a shard with fewer frames is searched exactly; with more, by lists of codes.
+        segment_rows: frames after which the growing end is sealed.
+        keep_replaced: log entries for which a replaced version is kept, so that a repeat of an
+            upload is answered as the first time; removed videos are dropped at once.
+        near_rows: frames nearest by their codes, for each query frame, that are looked at exactly.
+        probes: lists that a query frame looks into.
         search_frames: what looks for candidates: the dense query frames, or the key frames alone,
             which costs less. Candidates are always aligned on the query frames.
         snapshot_folder: of all shards.
+        snapshot_store: where snapshots are copied to and fetched from when the folder has none:
+            the URL of any fsspec file system, `s3://bucket/library` for one.
         snapshot_every_videos: whichever comes first.
         snapshot_every_seconds: whichever comes first.
         candidate_similarity: cosine above which two frames are a hit.
@@ -32,8 +40,14 @@ class LibrarySettings(BaseModel):
 
     shards: int = Field(default=1, ge=1, le=4096)
     code_bits: Literal[4, 8] = 4
+    exact_rows: int = Field(default=50_000, ge=64)
+    segment_rows: int = Field(default=65_536, ge=1)
+    keep_replaced: int = Field(default=100_000, ge=0)
+    near_rows: int = Field(default=512, ge=1)
+    probes: int = Field(default=320, ge=1)
     search_frames: Literal["query", "key"] = "query"
     snapshot_folder: Path = Path("var/snapshots")
+    snapshot_store: str | None = None
     snapshot_every_videos: int = Field(default=1000, ge=1)
     snapshot_every_seconds: float = Field(default=300.0, gt=0)
     candidate_similarity: float = Field(default=0.4, ge=-1, le=1)

@@ -6,13 +6,12 @@ by the shard that holds the earlier.
 """
 
 import hashlib
-from bisect import bisect_left
 from dataclasses import dataclass, field
 
 import numpy as np
+import orjson
 
 from models.align import Aligner, Segment
-from models.motion import coarse
 from stream.errors import UnsupportedError
 from stream.events import (
     ContentVersion,
@@ -21,15 +20,16 @@ from stream.events import (
     VideoCompared,
     VideoFingerprinted,
 )
+from stream.failpoints import failpoint
 from stream.library.candidates import vote
-from stream.library.codes import whole_milliseconds
 from stream.library.entry import Entry
-from stream.library.index import FrameIndex, Hits
+from stream.library.hash_map import HashMap
+from stream.library.index import Hits
 from stream.library.matrix import QueryFrames, searching_frames, similarity_of
+from stream.library.rows import RowCodes
 from stream.library.settings import LibrarySettings
+from stream.library.store import FrameStore, Held
 from stream.times import timed
-
-VersionKey = tuple[str, ContentVersion]
 
 
 @dataclass
@@ -38,17 +38,35 @@ class ShardState:
 
     Attributes:
         model_version: of all descriptors here; None while nothing was read.
-        index: rows of the entries, in order.
-        entries: in log order.
-        first_offsets: where each version of every video of the log was first read.
         dimension: length of the descriptors; 0 while nothing was read.
+        store: the videos that hash here; None while nothing was read.
+        seen: where each version of every video of the log was first read, by `version_hash`.
+        current: serial of the version that holds, of each video of this shard, by `video_hash`.
+        removed: where videos of the whole log were taken down, by `video_hash`.
     """
 
     model_version: str | None = None
     dimension: int = 0
-    index: FrameIndex = field(default_factory=lambda: FrameIndex(1))
-    entries: list[Entry] = field(default_factory=list)
-    first_offsets: dict[VersionKey, int] = field(default_factory=dict)
+    store: FrameStore | None = None
+    seen: HashMap = field(default_factory=HashMap)
+    current: HashMap = field(default_factory=HashMap)
+    removed: HashMap = field(default_factory=HashMap)
+
+    @property
+    def frames(self) -> int:
+        """How many key frames it holds."""
+        return 0 if self.store is None else len(self.store)
+
+    def held(self) -> list[Held]:
+        """All videos, replaced ones included, oldest first."""
+        return [] if self.store is None else list(self.store.all_held())
+
+    def first_offset(self, video_id: str, version: ContentVersion) -> int | None:
+        """Where a version was first read since its video was last taken down."""
+        first = self.seen.get(version_hash(video_id, version))
+        taken_down = self.removed.get(video_hash(video_id))
+        gone = first is not None and taken_down is not None and first < taken_down
+        return None if gone else first
 
 
 class LibraryShard:
@@ -65,14 +83,9 @@ class LibraryShard:
         aligner: Aligner,
         state: ShardState | None = None,
     ) -> None:
-        self._settings, self._shard, self._aligner = settings, shard, aligner
+        self.settings, self._shard, self._aligner = settings, shard, aligner
         self._aligner_version = str(getattr(aligner, "version", settings.aligner))
         self.state = state or ShardState()
-        self._current = {
-            entry.video_id: number
-            for number, entry in enumerate(self.state.entries)
-            if entry.replaced_at is None
-        }
 
     def apply(self, event: VideoFingerprinted, offset: int) -> VideoCompared:
         """Answer about an upload, then keep it if it belongs here.
@@ -89,10 +102,12 @@ class LibraryShard:
                 is kept.
         """
         self._check_model(event)
-        as_of = min(offset, self.state.first_offsets.get(_key(event), offset))
+        first = self.state.first_offset(event.video_id, event.content_version)
+        as_of = offset if first is None else min(offset, first)
         stages = dict(event.stage_seconds)
         matches = self._matches(event, as_of, stages)
         self.absorb(event, offset)
+        failpoint("library.after_append")
         return VideoCompared(
             video_id=event.video_id,
             content_version=event.content_version,
@@ -103,8 +118,9 @@ class LibraryShard:
             aligner_version=self._aligner_version,
             key_frames_version=event.key_frames_version,
             shard=self._shard,
-            shards=self._settings.shards,
+            shards=self.settings.shards,
             library_offset=as_of,
+            duration_seconds=event.duration_seconds,
             matches=matches,
             stage_seconds=stages,
         )
@@ -117,46 +133,36 @@ class LibraryShard:
         """
         self._check_model(event)
         state = self.state
-        if state.model_version is None:
+        if state.store is None:
             state.model_version, state.dimension = event.model_version, event.dimension
-            state.index = FrameIndex(event.dimension, self._settings.code_bits)
-        if _key(event) in state.first_offsets:
+            codes = RowCodes(event.dimension, self.settings.code_bits)
+            state.store = FrameStore(self.settings, codes)
+        if state.first_offset(event.video_id, event.content_version) is not None:
             return
-        state.first_offsets[_key(event)] = offset
-        if shard_of(event.video_id, self._settings.shards) != self._shard:
+        state.seen.put(version_hash(event.video_id, event.content_version), offset)
+        if shard_of(event.video_id, self.settings.shards) != self._shard:
             return
-        earlier = self._current.get(event.video_id)
+        key = video_hash(event.video_id)
+        earlier = state.current.get(key)
         if earlier is not None:
-            state.entries[earlier].replaced_at = offset
-        self._current[event.video_id] = len(state.entries)
-        state.entries.append(
-            Entry(
-                video_id=event.video_id,
-                content_version=event.content_version,
-                owner_id=event.owner_id,
-                role=event.role,
-                offset=offset,
-                start=state.index.add(event.codes()),
-                seconds=whole_milliseconds(event.times()),
-                offset_codes=event.offset_codes().copy(),
-                cut_seconds=whole_milliseconds(event.cuts()),
-                motion_levels=coarse(event.motion_codes()),
-                duration_seconds=event.duration_seconds,
-            )
-        )
+            state.store.replace(earlier, offset)
+        serial = state.store.append(Entry.of(event), event.codes(), key, offset)
+        state.current.put(key, serial)
 
-    def remove(self, video_id: str) -> None:
+    def remove(self, video_id: str, offset: int) -> None:
         """Forget a video: no later search finds it, not even one that is repeated.
 
         Submitted again, it is a new video.
+
+        Args:
+            video_id: of any shard.
+            offset: of the takedown in the log.
         """
-        self._current.pop(video_id, None)
-        for entry in self.state.entries:
-            if entry.video_id == video_id:
-                entry.replaced_at = entry.offset
-        known = self.state.first_offsets
-        for key in [key for key in known if key[0] == video_id]:
-            del known[key]
+        key = video_hash(video_id)
+        self.state.removed.put(key, offset)
+        if self.state.store is not None and self.state.current.get(key) is not None:
+            self.state.store.remove(key)
+            self.state.current.drop(key)
 
     def _check_model(self, event: VideoFingerprinted) -> None:
         ours = (self.state.model_version, self.state.dimension)
@@ -174,39 +180,43 @@ class LibraryShard:
             candidates = self._candidates(event, as_of)
         with timed(stages, "align"):
             query = QueryFrames.of(event)
-            found = [self._match(query, entry) for entry in candidates]
+            found = [self._match(query, held) for held in candidates]
+        failpoint("library.after_search")
         return sorted(
             (match for match in found if match is not None),
             key=lambda match: (-match.score, match.reference_id),
         )
 
-    def _candidates(self, event: VideoFingerprinted, as_of: int) -> list[Entry]:
+    def _candidates(self, event: VideoFingerprinted, as_of: int) -> list[Held]:
         """The videos that the library held just before `as_of` and that share frames with this."""
-        entries, index, settings = self.state.entries, self.state.index, self._settings
-        held = bisect_left(entries, as_of, key=lambda entry: entry.offset)
-        below_row = entries[held].start if held < len(entries) else len(index)
+        store, settings = self.state.store, self.settings
+        if store is None:
+            return []
         codes, offsets = searching_frames(event, settings.search_frames)
-        hits = index.search(codes, offsets, settings.candidate_similarity, below_row=below_row)
-        starts = np.fromiter((entry.start for entry in entries[:held]), np.int64, held)
-        numbers = np.searchsorted(starts, hits.rows, side="right") - 1  # the entry of each hit
+        hits = store.search(codes, offsets, settings.candidate_similarity, before=as_of)
+        owners = store.owners_of(hits.rows)
+        held = {serial: store.held(serial) for serial in np.unique(owners).tolist()}
+        own = video_hash(event.video_id)
         findable = [
-            number
-            for number in np.unique(numbers).tolist()
-            if entries[number].video_id != event.video_id and entries[number].existed_before(as_of)
+            serial
+            for serial, one in held.items()
+            if one.video_hash != own and one.existed_before(as_of)
         ]
-        kept = np.isin(numbers, findable)
+        kept = np.isin(owners, findable)
         voted = vote(
             Hits(hits.queries[kept], hits.rows[kept], hits.similarities[kept]),
-            numbers[kept],
+            owners[kept],
             least_frames=min(settings.candidate_hits, len(codes)),
             most=settings.candidates,
         )
-        return [entries[candidate.entry] for candidate in voted]
+        return [held[candidate.entry] for candidate in voted]
 
-    def _match(self, query: QueryFrames, entry: Entry) -> Match | None:
-        similarity = similarity_of(query, entry, self.state.index)
+    def _match(self, query: QueryFrames, held: Held) -> Match | None:
+        entry, store = held.entry, self.state.store
+        assert store is not None
+        similarity = similarity_of(query, entry, store.whole_rows(held))
         found = self._aligner.align(similarity)
-        sure = [segment for segment in found if segment.score >= self._settings.least_score]
+        sure = [segment for segment in found if segment.score >= self.settings.least_score]
         segments = [_matched(segment) for segment in sure]
         if not segments:
             return None
@@ -214,19 +224,29 @@ class LibraryShard:
             reference_id=entry.video_id,
             reference_owner_id=entry.owner_id,
             reference_role=entry.role,
+            reference_duration_seconds=entry.duration_seconds,
             score=max(segment.score for segment in segments),
             segments=segments,
         )
 
 
+def video_hash(video_id: str) -> int:
+    """64 bits that stand for a video, the same on every machine."""
+    return _hash(video_id.encode())
+
+
+def version_hash(video_id: str, version: ContentVersion) -> int:
+    """64 bits that stand for one version of a video."""
+    return _hash(orjson.dumps([video_id, version]))
+
+
+def _hash(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
 def shard_of(video_id: str, shards: int) -> int:
     """The shard that keeps a video: a stable hash, the same on every machine."""
-    digest = hashlib.blake2b(video_id.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % shards
-
-
-def _key(event: VideoFingerprinted) -> VersionKey:
-    return (event.video_id, event.content_version)
+    return video_hash(video_id) % shards
 
 
 def _matched(segment: Segment) -> MatchedSegment:

@@ -1,16 +1,15 @@
 """Snapshots of a shard: its state at one log offset, whole or not at all.
 
-A snapshot is a folder named by its offset: arrays of the entries' key frames, cuts and motion,
-`entries.json.gz`, and `manifest.json` with a checksum of each and of itself. It is written aside,
-flushed and renamed; the last two are kept.
+A snapshot is a folder named by its offset: `state.npz` with the head and what is small, and
+`manifest.json` with a checksum of it, of the files of all sealed runs, and of itself. Runs lie
+beside it under `segments/`, written once and shared by snapshots. All is written aside, flushed
+and renamed; the last two snapshots are kept. `stream.library.remote` copies them to an object
+store.
 """
 
-import gzip
 import hashlib
 import logging
-import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,33 +19,31 @@ import orjson
 from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
-from stream.library.codes import (
-    pack_motion,
-    pack_nibbles,
-    pack_times,
-    unpack_motion,
-    unpack_nibbles,
-    unpack_times,
+from stream.failpoints import failpoint
+from stream.library.hash_map import HashMap
+from stream.library.lists import Codebook
+from stream.library.remote import RemoteSnapshots
+from stream.library.rows import RowCodes
+from stream.library.run import ENTRY, NEVER, Run
+from stream.library.run_files import (
+    aside,
+    check_digests,
+    digests_of,
+    new_name,
+    read_run,
+    write_run,
 )
-from stream.library.entry import Entry
-from stream.library.index import FrameIndex
+from stream.library.settings import LibrarySettings
 from stream.library.shard import ShardState
+from stream.library.store import FrameStore
 
 log = logging.getLogger(__name__)
 
 KEPT = 2
-FORMAT = 4
-BLOCK_ROWS = 65_536
-FILES = ("codes.npy", "offsets.npy", "times.npy", "motion.npy", "entries.json.gz")
-ENTRY_FIELDS = (
-    "video_id",
-    "content_version",
-    "owner_id",
-    "role",
-    "offset",
-    "duration_seconds",
-    "replaced_at",
-)
+FORMAT = 5
+SEGMENTS, STATE, MANIFEST = "segments", "state.npz", "manifest.json"
+FILES = (STATE, MANIFEST)
+MAPS = ("seen", "removed")
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,55 @@ class Snapshot:
     next_offset: int
 
 
+@dataclass(frozen=True)
+class Capture:
+    """A state as it was at one offset, that the shard may go on from while it is written.
+
+    Attributes:
+        runs: that grow no more; those without files are written with the snapshot.
+        arrays: the head and all that is small, by the name in `state.npz`.
+        numbers: for the manifest.
+    """
+
+    next_offset: int
+    runs: tuple[Run, ...]
+    arrays: dict[str, NDArray[Any]]
+    numbers: dict[str, Any]
+
+
+def capture(state: ShardState, next_offset: int) -> Capture:
+    """Take a state's picture, on the thread that changes it: cheap, whatever its size."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in MAPS:
+        arrays[f"{name}_keys"], arrays[f"{name}_values"] = getattr(state, name).arrays()
+    numbers: dict[str, Any] = {
+        "model_version": state.model_version,
+        "dimension": state.dimension,
+        "entries": 0,
+        "frames": state.frames,
+        "next_serial": 0,
+        "trained_on": None,
+    }
+    store = state.store
+    if store is None:
+        return Capture(next_offset, (), arrays, numbers)
+    head, runs = store.head.run, store.runs
+    arrays |= {"entries": head.entries.copy(), "rows": head.rows, "payload": head.payload}
+    replaced = np.concatenate(
+        [np.empty(0, np.int64), *(run.entries["replaced_at"] for run in runs)]
+    )
+    arrays["replaced"] = np.flatnonzero(replaced != NEVER)
+    arrays["replaced_at"] = replaced[arrays["replaced"]]
+    numbers |= {
+        "entries": len(head) + sum(len(run) for run in runs),
+        "next_serial": store.next_serial,
+    }
+    if store.codebook is not None:
+        arrays["codebook"] = store.codebook.to_bytes()
+        numbers["trained_on"] = store.codebook.trained_on
+    return Capture(next_offset, runs, arrays, numbers)
+
+
 class SnapshotStore:
     """Saves and loads the snapshots of one shard in `folder/shard-i-of-S`.
 
@@ -64,53 +110,69 @@ class SnapshotStore:
     log is never restored, nor one of other `code_bits`. One process at a time.
     """
 
-    def __init__(
-        self, folder: Path, *, shard: int, shards: int, log_id: str, code_bits: int
-    ) -> None:
-        self._folder = folder / f"shard-{shard}-of-{shards}"
+    def __init__(self, settings: LibrarySettings, *, shard: int, log_id: str) -> None:
+        self._settings = settings
+        name = f"shard-{shard}-of-{settings.shards}"
+        self._folder = settings.snapshot_folder / name
+        self._remote = None
+        if settings.snapshot_store is not None:
+            self._remote = RemoteSnapshots(f"{settings.snapshot_store}/{name}", self._folder)
         self._identity = {
             "format": FORMAT,
             "shard": shard,
-            "shards": shards,
+            "shards": settings.shards,
             "log_id": log_id,
-            "code_bits": code_bits,
+            "code_bits": settings.code_bits,
         }
 
+    @property
+    def segments(self) -> Path:
+        """Where runs lie."""
+        return self._folder / SEGMENTS
+
     def save(self, state: ShardState, next_offset: int) -> Path:
-        """Write a snapshot and drop all but the newest two.
+        """Write a snapshot at once; as `write`."""
+        return self.write(capture(state, next_offset))
+
+    def write(self, taken: Capture) -> Path:
+        """Write a snapshot, and drop all but the newest two and what only they shared.
 
         Raises:
             SnapshotError: the disk is full or not writable; earlier snapshots are untouched.
         """
-        final = self._folder / f"{next_offset:020d}"
-        aside = self._folder / f".{next_offset:020d}.part"
+        final = self._folder / f"{taken.next_offset:020d}"
         try:
-            for unfinished in self._folder.glob(".*.part"):
-                shutil.rmtree(unfinished)
-            aside.mkdir(parents=True)
-            self._write(state, next_offset, aside)
-            if final.exists():
-                shutil.rmtree(final)
-            aside.rename(final)
-            _flush(self._folder)
+            self._clear_unfinished()
+            for run in taken.runs:
+                if run.folder is None:
+                    write_run(run, self.segments / new_name(run))
+            with aside(final) as unfinished:
+                self._write(taken, unfinished)
+            if self._remote is not None:
+                self._remote.push(final.name, [str(run.folder.name) for run in taken.runs])  # type: ignore[union-attr]
         except OSError as error:
-            shutil.rmtree(aside, ignore_errors=True)
             raise SnapshotError(
                 f"the snapshot {final} can't be written ({error}): free or mend the disk; "
                 "until then a restart reads more of the log"
             ) from error
         for old in self._found()[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
+        self._drop_segments({run.folder.name for run in taken.runs if run.folder is not None})
         return final
 
     def load_latest(self) -> Snapshot | None:
         """The newest usable snapshot; None means: read the log from its start.
 
-        A damaged or foreign one is named in a warning and passed over.
+        A damaged or foreign one is named in a warning and passed over. One that only the object
+        store has is fetched.
         """
-        for path in self._found():
+        local = {path.name for path in self._found()}
+        names = local | set(self._remote.names() if self._remote is not None else ())
+        for name in sorted(names, reverse=True):
             try:
-                return self._load(path)
+                if name not in local and self._remote is not None:
+                    self._remote.pull(name)
+                return self._load(self._folder / name)
             except SnapshotError as error:
                 log.warning("snapshot passed over: %s", error)
         return None
@@ -122,161 +184,107 @@ class SnapshotStore:
         found = (path for path in self._folder.iterdir() if path.name.isdigit())
         return sorted(found, reverse=True)
 
-    def _write(self, state: ShardState, next_offset: int, folder: Path) -> None:
-        _save_codes(state.index, folder / "codes.npy")
-        offsets = [entry.offset_codes for entry in state.entries]
-        np.save(folder / "offsets.npy", np.concatenate([np.empty(0, np.int8), *offsets]))
-        times = [pack_times(part) for entry in state.entries for part in _times_of(entry)]
-        np.save(folder / "times.npy", np.concatenate([np.empty(0, np.uint16), *times]))
-        levels = [entry.motion_levels for entry in state.entries]
-        whole = np.concatenate([np.empty(0, np.uint8), *levels])
-        np.save(folder / "motion.npy", pack_motion(whole))
-        lengths = {"times": _lengths(times), "motion": _lengths(levels)}
-        entries = _to_json(state) | lengths
-        (folder / "entries.json.gz").write_bytes(gzip.compress(orjson.dumps(entries), mtime=0))
+    def _clear_unfinished(self) -> None:
+        for folder in (self._folder, self.segments):
+            for unfinished in folder.glob(".*.part"):
+                shutil.rmtree(unfinished)
+
+    def _drop_segments(self, kept: set[str]) -> None:
+        """Forget runs that neither the newest state nor a kept snapshot is made of."""
+        for path in self._found():
+            kept |= _segments_of(path)
+        for folder in self.segments.iterdir() if self.segments.is_dir() else ():
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _write(self, taken: Capture, folder: Path) -> None:
+        np.savez_compressed(folder / STATE, **taken.arrays)  # type: ignore[arg-type]
+        failpoint("snapshot.writing")
         manifest = {
             **self._identity,
-            "next_offset": next_offset,
-            "model_version": state.model_version,
-            "entries": len(state.entries),
-            "frames": len(state.index),
-            "sha256": {name: _digest_of(folder / name) for name in FILES},
+            "next_offset": taken.next_offset,
+            **taken.numbers,
+            "segments": [
+                {"name": run.folder.name, "sha256": run.sha256}
+                for run in taken.runs
+                if run.folder is not None
+            ],
+            "sha256": digests_of(folder),
         }
         manifest["manifest_sha256"] = _digest(manifest)
-        (folder / "manifest.json").write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-        for path in (*folder.iterdir(), folder):
-            _flush(path)
+        (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
     def _load(self, folder: Path) -> Snapshot:
         try:
             manifest = self._checked_manifest(folder)
-            fields = orjson.loads(gzip.decompress((folder / "entries.json.gz").read_bytes()))
-            codes = np.load(folder / "codes.npy", mmap_mode="r")
-            offsets, times = np.load(folder / "offsets.npy"), np.load(folder / "times.npy")
-            motion = unpack_motion(np.load(folder / "motion.npy"), sum(fields["motion"]))
-            index = _index_of(codes, fields["dimension"], int(manifest["code_bits"]))
-            state = _from_json(fields, index, offsets, times, motion)
-            return Snapshot(state, int(manifest["next_offset"]))
+            with np.load(folder / STATE) as file:
+                arrays = {name: file[name] for name in file.files}
+            return Snapshot(self._state(folder, manifest, arrays), int(manifest["next_offset"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SnapshotError(
                 f"{folder} can't be read: {type(error).__name__}: {error}"
             ) from error
 
+    def _state(
+        self, folder: Path, manifest: dict[str, Any], arrays: dict[str, NDArray[Any]]
+    ) -> ShardState:
+        maps = {name: HashMap(arrays[f"{name}_keys"], arrays[f"{name}_values"]) for name in MAPS}
+        state = ShardState(
+            manifest["model_version"], int(manifest["dimension"]), seen=maps["seen"],
+            removed=maps["removed"],
+        )  # fmt: skip
+        if state.model_version is None:
+            return state
+        runs = [
+            read_run(self.segments / segment["name"], segment["sha256"])
+            for segment in manifest["segments"]
+        ]
+        replaced = np.full(sum(len(run) for run in runs), NEVER, np.int64)
+        replaced[arrays["replaced"]] = arrays["replaced_at"]
+        for run in runs:
+            run.entries["replaced_at"], replaced = replaced[: len(run)], replaced[len(run) :]
+        head = Run(arrays["entries"], arrays["rows"], arrays["payload"])
+        codebook = None
+        if "codebook" in arrays:
+            codebook = Codebook.from_bytes(arrays["codebook"], int(manifest["trained_on"]))
+        codes = RowCodes(state.dimension, self._settings.code_bits)
+        state.store = FrameStore(
+            self._settings, codes, runs=tuple(runs), head=head, codebook=codebook,
+            next_serial=int(manifest["next_serial"]),
+        )  # fmt: skip
+        state.current = HashMap(*_current(state.store.all_runs()))
+        return state
+
     def _checked_manifest(self, folder: Path) -> dict[str, Any]:
-        manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
+        manifest: dict[str, Any] = orjson.loads((folder / MANIFEST).read_bytes())
         stated = manifest.pop("manifest_sha256", None)
         if stated != _digest(manifest):
-            raise SnapshotError(f"{folder / 'manifest.json'} is damaged: its checksum differs")
+            raise SnapshotError(f"{folder / MANIFEST} is damaged: its checksum differs")
         for key, value in self._identity.items():
             if manifest.get(key) != value:
                 raise SnapshotError(
                     f"{folder} is foreign: its {key} is {manifest.get(key)!r}, ours {value!r}"
                 )
-        for name in FILES:
-            if _digest_of(folder / name) != manifest["sha256"][name]:
-                raise SnapshotError(f"{folder / name} is damaged: its checksum differs")
+        check_digests(folder, manifest["sha256"])
         return manifest
 
 
-def _to_json(state: ShardState) -> dict[str, Any]:
-    """Everything but the arrays, a list per field: shorter than a list of objects."""
-    return {
-        "model_version": state.model_version,
-        "dimension": state.dimension,
-        "entries": {
-            name: [getattr(entry, name) for entry in state.entries] for name in ENTRY_FIELDS
-        },
-        "counts": [len(entry.seconds) for entry in state.entries],
-        "first_offsets": [[*key, offset] for key, offset in state.first_offsets.items()],
-    }
+def _current(runs: tuple[Run, ...]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Hash and serial of the videos that are neither replaced nor removed, by ascending hash."""
+    entries = np.concatenate([np.empty(0, ENTRY), *(run.entries for run in runs)])
+    entries = entries[entries["replaced_at"] == NEVER]
+    entries = entries[np.argsort(entries["hash"])]
+    return entries["hash"].copy(), entries["serial"].copy()
 
 
-def _times_of(entry: Entry) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return entry.seconds, entry.cut_seconds
-
-
-def _lengths(parts: list[NDArray[Any]]) -> list[int]:
-    return [len(part) for part in parts]
-
-
-def _parts(whole: NDArray[Any], lengths: list[int]) -> Iterator[NDArray[Any]]:
-    """What was joined end to end, apart again."""
-    return iter(np.split(whole, np.cumsum(lengths)[:-1]) if lengths else ())
-
-
-def _from_json(
-    fields: dict[str, Any],
-    index: FrameIndex,
-    offsets: NDArray[np.int8],
-    times: NDArray[np.uint16],
-    motion: NDArray[np.uint8],
-) -> ShardState:
-    parts, curves = _parts(times, fields["times"]), _parts(motion, fields["motion"])
-    entries, start = [], 0
-    columns = [fields["entries"][name] for name in ENTRY_FIELDS]
-    for count, *values in zip(fields["counts"], *columns, strict=True):
-        seconds, cuts = unpack_times(next(parts)), unpack_times(next(parts))
-        if len(seconds) != count:
-            raise ValueError(f"{len(seconds)} times of {count} key frames")
-        entries.append(
-            Entry(
-                **dict(zip(ENTRY_FIELDS, values, strict=True)),
-                start=start,
-                seconds=seconds,
-                offset_codes=offsets[start : start + count],
-                cut_seconds=cuts,
-                motion_levels=next(curves),
-            )
-        )
-        start += count
-    return ShardState(
-        model_version=fields["model_version"],
-        dimension=fields["dimension"],
-        index=index,
-        entries=entries,
-        first_offsets={
-            (video_id, version): offset for video_id, version, offset in fields["first_offsets"]
-        },
-    )
-
-
-def _index_of(stored: NDArray[Any], dimension: int, code_bits: int) -> FrameIndex:
-    index = FrameIndex(dimension or 1, code_bits)
-    for start in range(0, len(stored), BLOCK_ROWS):
-        block = stored[start : start + BLOCK_ROWS]
-        index.add_levels(unpack_nibbles(block, dimension) if code_bits == 4 else block)
-    return index
-
-
-def _save_codes(index: FrameIndex, path: Path) -> None:
-    """All rows, (N, D) int8, or (N, D / 2) uint8 of 4-bit codes; a block in memory at a time."""
-    packed = index.code_bits == 4
-    width, kind = (-(-index.dimension // 2), np.uint8) if packed else (index.dimension, np.int8)
-    shape = (len(index), width)
-    if len(index) == 0:
-        np.save(path, np.empty(shape, kind))
-        return
-    file = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
-    for start in range(0, len(index), BLOCK_ROWS):
-        count = min(BLOCK_ROWS, len(index) - start)
-        levels = index.levels(start, count)
-        file[start : start + count] = pack_nibbles(levels) if packed else levels
-    file.flush()
+def _segments_of(snapshot: Path) -> set[str]:
+    """Names of the runs that a snapshot is made of; none where it can't be read."""
+    try:
+        manifest = orjson.loads((snapshot / MANIFEST).read_bytes())
+        return {str(segment["name"]) for segment in manifest["segments"]}
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        return set()
 
 
 def _digest(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Make a file, or the names in a folder, survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -18,7 +18,8 @@ from stream.library.codes import (
     unpack_times,
     whole_milliseconds,
 )
-from stream.library.index import FrameIndex, cosines
+from stream.library.index import cosines
+from stream.library.rows import RowCodes
 from stream.packed import quantise
 
 times = arrays.arrays(np.float32, st.integers(0, 8), elements=st.floats(0, 40_000, width=32)).map(
@@ -70,18 +71,18 @@ def test_few_bits_change_a_similarity_little(dimension: int) -> None:
     random = np.random.default_rng(0)
     rows = random.standard_normal((200, dimension)).astype(np.float32)
     codes = quantise(rows / np.linalg.norm(rows, axis=1, keepdims=True))
-    index = FrameIndex(dimension, 4)
-    index.add(codes)
-    apart = cosines(codes, index.rows()) - cosines(codes, codes)
+    kept = RowCodes(dimension, 4)
+    apart = cosines(codes, kept.whole(kept.pack(codes))) - cosines(codes, codes)
     assert np.abs(apart).mean() < 0.03
     assert np.abs(np.diagonal(apart)).max() < 0.1
 
 
-def test_rows_of_few_bits_are_whole_numbers_and_levels_restore_them() -> None:
+@pytest.mark.parametrize(("bits", "width", "step"), [(4, 64, 5), (8, 128, 1)])
+def test_packed_rows_are_whole_numbers_again(bits: int, width: int, step: int) -> None:
     random = np.random.default_rng(1)
-    codes = random.integers(-60, 61, (50, 128)).astype(np.int8)
-    index, again = FrameIndex(128, 4), FrameIndex(128, 4)
-    index.add(codes)
-    again.add_levels(index.levels())
-    np.testing.assert_array_equal(index.rows(), again.rows())
-    np.testing.assert_array_equal(index.rows() % 5, 0)
+    codes = random.integers(-35, 36, (50, 128)).astype(np.int8)
+    rows = RowCodes(128, bits)
+    packed = rows.pack(codes)
+    assert (packed.shape, packed.dtype) == ((50, width), rows.kind)
+    np.testing.assert_allclose(rows.whole(packed), codes, atol=step / 2)
+    np.testing.assert_array_equal(rows.whole(packed) % step, 0)

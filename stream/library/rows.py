@@ -1,0 +1,48 @@
+"""How the rows of a library lie in memory and on disk: 8 or 4 bits a number."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.library.codes import coarse, pack_nibbles, step_of, unpack_nibbles
+
+
+@dataclass(frozen=True)
+class RowCodes:
+    """Packs descriptor codes.
+
+    Attributes:
+        dimension: of the descriptors.
+        bits: 4 or 8.
+    """
+
+    dimension: int
+    bits: int
+
+    @property
+    def width(self) -> int:
+        """Bytes of a row."""
+        return -(-self.dimension // 2) if self.bits == 4 else self.dimension
+
+    @property
+    def kind(self) -> type[np.uint8] | type[np.int8]:
+        """Of a packed number."""
+        return np.uint8 if self.bits == 4 else np.int8
+
+    def pack(self, codes: NDArray[np.int8]) -> NDArray[Any]:
+        """Descriptors as events carry them, (N, D) int8, packed: (N, width)."""
+        return pack_nibbles(coarse(codes)) if self.bits == 4 else codes
+
+    def whole(self, packed: NDArray[Any]) -> NDArray[np.float32]:
+        """Packed rows, (N, width), as whole numbers: (N, D) float32, unit rows times 127."""
+        if self.bits == 8:
+            return packed.astype(np.float32)
+        levels = unpack_nibbles(packed, self.dimension)
+        whole: NDArray[np.float32] = levels * np.float32(step_of(self.dimension))
+        return whole
+
+    def empty(self) -> NDArray[Any]:
+        """No rows, (0, width)."""
+        return np.empty((0, self.width), self.kind)

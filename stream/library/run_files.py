@@ -1,0 +1,190 @@
+"""Runs as files: written aside, flushed, renamed, and mapped when they are read.
+
+A folder holds `rows.npy`, `entries.npy`, `payload.npy` and, where there are lists of codes,
+`lists.faiss`; it never changes once it has its name.
+"""
+
+import hashlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.errors import SnapshotError
+from stream.failpoints import failpoint
+from stream.library.lists import FrameLists
+from stream.library.run import Run
+
+ROWS, ENTRIES, PAYLOAD, LISTS = "rows.npy", "entries.npy", "payload.npy", "lists.faiss"
+BLOCK_BYTES = 1 << 24
+
+
+def digests_of(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of a folder, by its name."""
+    return {path.name: digest_of(path) for path in sorted(folder.iterdir())}
+
+
+def check_digests(folder: Path, expected: dict[str, str]) -> None:
+    """Compare the files of a folder with their digests.
+
+    Raises:
+        SnapshotError: a file is missing or differs.
+    """
+    for name, digest in expected.items():
+        try:
+            found = digest_of(folder / name)
+        except OSError as error:
+            raise SnapshotError(f"{folder / name} can't be read: {error}") from error
+        if found != digest:
+            raise SnapshotError(f"{folder / name} is damaged: its checksum differs")
+
+
+def new_name(run: Run) -> str:
+    """A name for a run's folder that no other has."""
+    return f"{run.first_serial:016d}-{uuid.uuid4().hex[:12]}"
+
+
+def write_run(run: Run, folder: Path) -> None:
+    """Write a run into a folder that doesn't exist yet, and map it from there.
+
+    Raises:
+        OSError: the disk is full or not writable; nothing is left.
+    """
+    with aside(folder) as unfinished:
+        _write_array(unfinished / ROWS, [run.rows])
+        _write_array(unfinished / PAYLOAD, [run.payload])
+        np.save(unfinished / ENTRIES, run.entries)
+        if isinstance(run.lists, FrameLists):
+            run.lists.write(str(unfinished / LISTS))
+    run.rows, run.payload = _mapped(folder / ROWS), _mapped(folder / PAYLOAD)
+    run.folder, run.sha256 = folder, digests_of(folder)
+
+
+def write_joined(runs: list[Run], kept: list[NDArray[np.bool_]], folder: Path) -> Run:
+    """Consecutive runs as one, written and mapped; lists are left to the caller.
+
+    Args:
+        runs: oldest first.
+        kept: which entries of each are.
+        folder: doesn't exist yet.
+
+    Raises:
+        OSError: as `write_run`.
+    """
+    entries, rows, payload = [], [], []
+    row = byte = 0
+    for run, chosen in zip(runs, kept, strict=True):
+        own, sizes = run.entries[chosen], np.diff(run.entries["payload"], append=len(run.payload))
+        whole = bool(chosen.all())
+        rows.append(run.rows if whole else run.rows[np.repeat(chosen, run.entries["count"])])
+        payload.append(run.payload if whole else run.payload[np.repeat(chosen, sizes)])
+        own["row"] = row + _starts(own["count"])
+        own["payload"] = byte + _starts(sizes[chosen])
+        row, byte = row + len(rows[-1]), byte + len(payload[-1])
+        entries.append(own)
+    with aside(folder) as unfinished:
+        _write_array(unfinished / ROWS, rows)
+        _write_array(unfinished / PAYLOAD, payload)
+        failpoint("library.merging")
+        np.save(unfinished / ENTRIES, np.concatenate(entries))
+    joined = Run(
+        np.concatenate(entries), _mapped(folder / ROWS), _mapped(folder / PAYLOAD), None, folder
+    )
+    joined.sha256 = digests_of(folder)
+    return joined
+
+
+def add_lists(run: Run, lists: FrameLists) -> None:
+    """Give a written run its lists, in its folder too."""
+    assert run.folder is not None
+    part = run.folder / f"{LISTS}.part"
+    lists.write(str(part))
+    flush(part)
+    part.rename(run.folder / LISTS)
+    flush(run.folder)
+    run.lists, run.sha256 = lists, digests_of(run.folder)
+
+
+def read_run(folder: Path, sha256: dict[str, str]) -> Run:
+    """Map a written run whose files have these digests.
+
+    Raises:
+        SnapshotError: a file is missing or differs.
+        OSError, ValueError: one is malformed.
+    """
+    check_digests(folder, sha256)
+    lists = folder / LISTS
+    return Run(
+        np.load(folder / ENTRIES),
+        _mapped(folder / ROWS),
+        _mapped(folder / PAYLOAD),
+        FrameLists.read(str(lists)) if LISTS in sha256 else None,
+        folder,
+        sha256,
+    )
+
+
+class aside:  # noqa: N801  # reads as a verb: with aside(folder) as unfinished
+    """A folder that is written under another name and gets its own when it is whole."""
+
+    def __init__(self, final: Path) -> None:
+        self._final = final
+        self._unfinished = final.with_name(f".{final.name}.part")
+
+    def __enter__(self) -> Path:
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+        self._unfinished.mkdir(parents=True)
+        return self._unfinished
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            shutil.rmtree(self._unfinished, ignore_errors=True)
+            return
+        for path in (*self._unfinished.rglob("*"), self._unfinished):
+            flush(path)
+        failpoint("snapshot.before_rename")
+        if self._final.exists():
+            shutil.rmtree(self._final)
+        self._unfinished.rename(self._final)
+        flush(self._final.parent)
+        failpoint("snapshot.after_rename")
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.cumsum(lengths) - lengths
+
+
+def _write_array(path: Path, parts: list[NDArray[Any]]) -> None:
+    """Parts end to end as one .npy, a block in memory at a time."""
+    shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+    with path.open("wb") as file:
+        header = {"descr": parts[0].dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(file, header)
+        for part in parts:
+            step = max(1, BLOCK_BYTES // max(1, part[:1].nbytes))
+            for start in range(0, len(part), step):
+                file.write(np.ascontiguousarray(part[start : start + step]).data)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r")
+    return array

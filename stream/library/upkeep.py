@@ -1,0 +1,195 @@
+"""What a shard's store needs done beside answering: codebooks, merges, snapshots.
+
+Work is done on a thread of its own, one piece at a time; the shard's thread hands over what no
+longer changes, and takes results in between two log entries. Search waits for none of it.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.errors import SnapshotError
+from stream.library.head import Head, fill
+from stream.library.index import FrameIndex
+from stream.library.lists import TRAINING_ROWS_PER_LIST, Codebook, FrameLists, list_count
+from stream.library.run import Run
+from stream.library.run_files import add_lists, new_name, write_joined
+from stream.library.shard import ShardState
+from stream.library.snapshot import SnapshotStore, capture
+from stream.library.store import FrameStore
+
+log = logging.getLogger(__name__)
+
+GROWTH = 8  # times the rows of its training, and a codebook is made anew
+DEAD_SHARE = 0.2  # of a run's rows, and they are dropped
+
+Adopt = Callable[[], None]
+
+
+class Upkeep:
+    """Keeps one shard's store in shape. `step` and `snapshot` are of the shard's thread."""
+
+    def __init__(self, snapshots: SnapshotStore) -> None:
+        self._snapshots = snapshots
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="library-upkeep")
+        self._work: Future[Adopt] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way or waits to be taken in."""
+        return self._work is not None
+
+    def step(self, state: ShardState, *, wait: bool = False) -> bool:
+        """Take in what is done, and begin what is due.
+
+        Args:
+            state: of the shard.
+            wait: until nothing is under way or due.
+
+        Returns:
+            Whether something is under way.
+        """
+        while True:
+            if self._work is not None and (wait or self._work.done()):
+                self._adopt()
+            if self._work is None and state.store is not None:
+                self._begin(state.store)
+            if self._work is None or not wait:
+                return self._work is not None
+
+    def snapshot(self, state: ShardState, next_offset: int, saved: Callable[[], None]) -> None:
+        """Begin to write a snapshot of the state as it is now; nothing else may be under way.
+
+        Args:
+            state: of the shard.
+            next_offset: of the log.
+            saved: called on the shard's thread when it is written.
+        """
+        assert self._work is None
+        taken = capture(state, next_offset)
+
+        def write() -> Adopt:
+            self._snapshots.write(taken)
+            return saved
+
+        self._work = self._thread.submit(write)
+
+    def finish(self) -> None:
+        """Wait for what is under way and take it in."""
+        if self._work is not None:
+            self._adopt()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+    def _adopt(self) -> None:
+        """Take a result in; a disk that is full is an error in the log: Kafka has everything."""
+        assert self._work is not None
+        work, self._work = self._work, None
+        try:
+            work.result()()
+        except (SnapshotError, OSError) as error:
+            log.error("%s", error)
+
+    def _begin(self, store: FrameStore) -> None:
+        rows = len(store)
+        trained = store.codebook.trained_on if store.codebook is not None else 0
+        due = store.settings.exact_rows if trained == 0 else GROWTH * trained
+        if rows >= due and store.codes.dimension % 2 == 0:
+            self._work = self._thread.submit(self._relist, store, _sealed(store), rows)
+        elif group := merging(store.runs, store.forgets_before):
+            store.marks = []
+            self._work = self._thread.submit(self._merge, store, group, store.forgets_before)
+
+    def _relist(self, store: FrameStore, runs: tuple[Run, ...], rows: int) -> Adopt:
+        """A codebook for so many rows, and every sealed run in its lists."""
+        codebook = Codebook.train(sample_of(store, runs, rows), rows)
+        made = [codebook.new_lists() for _ in runs]
+        for lists, run in zip(made, runs, strict=True):
+            fill(lists, run, store.codes)
+
+        def adopt() -> None:
+            store.codebook = codebook
+            for run in store.runs[len(runs) :]:  # sealed meanwhile
+                lists = codebook.new_lists()
+                fill(lists, run, store.codes)
+                made.append(lists)
+            for lists, run in zip(made, store.runs, strict=True):
+                run.lists, run.folder = lists, None  # its files are of another codebook
+            store.head = Head.of(store.head.run, store.codes, store.new_lists())
+
+        return adopt
+
+    def _merge(self, store: FrameStore, runs: list[Run], forgets_before: int) -> Adopt:
+        dead = [run.dead(forgets_before) for run in runs]
+        drop = sum(run.dead_share(forgets_before) * len(run.rows) for run in runs)
+        if drop <= DEAD_SHARE * sum(len(run.rows) for run in runs):
+            dead = [np.zeros(len(run), bool) for run in runs]
+        folder = self._snapshots.segments / new_name(runs[0])
+        merged = write_joined(runs, [~one for one in dead], folder)
+        lists = _joined_lists(store, runs, merged)
+        if isinstance(lists, FrameLists):
+            add_lists(merged, lists)
+        merged.lists = lists
+
+        def adopt() -> None:
+            first = next(n for n, run in enumerate(store.runs) if run is runs[0])
+            kept = [merged] if len(merged) else []
+            store.runs = (*store.runs[:first], *kept, *store.runs[first + len(runs) :])
+            for serial, offset in store.marks or ():
+                mark(merged, serial, offset)
+            store.marks = None
+
+        return adopt
+
+
+def merging(runs: tuple[Run, ...], forgets_before: int) -> list[Run]:
+    """Neighbours that should be one: the older no larger than all the newer, or much of it dead.
+
+    So there are as many runs as the store has doubled since the first, and a row is written as
+    often.
+    """
+    for run in runs:
+        if run.dead_share(forgets_before) > DEAD_SHARE:
+            return [run]
+    group: list[Run] = []
+    for run in reversed(runs):
+        if group and len(run.rows) > sum(len(newer.rows) for newer in group):
+            break
+        group.insert(0, run)
+    return group if len(group) > 1 else []
+
+
+def mark(run: Run, serial: int, offset: int) -> None:
+    """Note in a run that a video was replaced, if the run still has it."""
+    place = int(np.searchsorted(run.entries["serial"], serial))
+    if place < len(run) and run.entries["serial"][place] == serial:
+        run.entries["replaced_at"][place] = offset
+
+
+def sample_of(store: FrameStore, runs: tuple[Run, ...], rows: int) -> NDArray[np.float32]:
+    """Rows for a training, evenly from all: (M, D) float32 whole numbers."""
+    wanted = TRAINING_ROWS_PER_LIST * list_count(rows)
+    every = max(1, sum(len(run.rows) for run in runs) // wanted)
+    return np.concatenate(
+        [store.codes.whole(np.ascontiguousarray(run.rows[::every])) for run in runs]
+    )
+
+
+def _sealed(store: FrameStore) -> tuple[Run, ...]:
+    store.seal()
+    return store.runs
+
+
+def _joined_lists(store: FrameStore, runs: list[Run], merged: Run) -> FrameIndex | FrameLists:
+    """Lists of what was merged: copied where nothing was left out, made anew where it was."""
+    lists = [run.lists for run in runs if isinstance(run.lists, FrameLists)]
+    if lists and sum(map(len, lists)) == len(merged.rows):
+        return lists[0].copy_with(lists[1:])
+    made = store.new_lists()
+    fill(made, merged, store.codes)
+    return made
