@@ -30,9 +30,11 @@ FETCH_WAIT_MS = 50
 
 
 def upload_of(
-    location: str, *, owner_id: str, role: str = "upload", video_id: str | None = None
+    location: str, *, owner_id: str | None, role: str = "upload", video_id: str | None = None
 ) -> VideoUploaded:
     """The event of a file or URI; the video id is the file's stem unless one is given.
+
+    Without an owner id, the video has an owner of its own.
 
     Raises:
         SettingsError: no such file, a folder, or a URI without a file name.
@@ -46,8 +48,10 @@ def upload_of(
         if not path.is_file():
             raise SettingsError(f"no file {location}: name files, or URIs like https://…")
         uri, stem = path.as_uri(), path.stem
+    video_id = video_id or stem
+    owner_id = f"owner-of-{video_id}" if owner_id is None else owner_id
     return VideoUploaded.from_json(
-        {"video_id": video_id or stem, "uri": uri, "owner_id": owner_id, "role": role}
+        {"video_id": video_id, "uri": uri, "owner_id": owner_id, "role": role}
     )
 
 
@@ -81,9 +85,11 @@ def submit(kafka: KafkaSettings, uploads: Iterable[VideoUploaded]) -> None:
 def send(
     kafka: KafkaSettings,
     topic: str,
-    messages: Iterable[tuple[bytes | None, bytes, Headers]],
+    messages: Iterable[tuple[bytes | None, bytes | None, Headers]],
 ) -> None:
     """Publish (key, value, headers) and wait until the broker has them all.
+
+    A message without a value takes back what was said under its key, on a compacted topic.
 
     Raises:
         BrokerError: the broker didn't take them all.

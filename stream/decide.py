@@ -1,6 +1,6 @@
 """The decide step: joins the shards' answers about one request into alerts and one decision."""
 
-import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -8,81 +8,179 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.events import (
+    Alert,
     AlertRaised,
+    AlertSuppressed,
     Event,
-    Match,
-    MatchedSegment,
     VideoCompared,
     VideoDecided,
+    VideoFingerprinted,
     VideoRejected,
+    VideoUploaded,
 )
+from stream.policy.judge import Judged, Policies
 from stream.times import now
 
-SPAN_QUANTUM_SECONDS = 1.0
+REQUEST_TOPICS = {VideoUploaded.topic, VideoFingerprinted.topic, VideoCompared.topic}
+
+
+class DecideSettings(BaseModel):
+    """When a request is decided.
+
+    Attributes:
+        as_soon_as_matched: decide `matched` when the first shard's answer raises an alert, rather
+            than when all shards have answered. Alerts of later shards still come.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    as_soon_as_matched: bool = False
 
 
 class Join(BaseModel):
     """What is known about one request so far; the value of the decide table.
 
     `decided_at` set means that the decision is out: later answers of the same request repeat
-    what was already said and are dropped.
+    what was already said and are dropped, unless it was decided before all shards had answered.
 
     Attributes:
         answers: by `shard/shards`: while the number of shards changes, those of the old and of the
             new shards may come, and only answers of one number make up the whole library.
+        since_ms: Kafka's timestamp of the first answer.
+        told: `shard/shards` of those whose alerts are out, after a decision that didn't wait for
+            all; empty when nothing more is expected.
+        told_ids: the ids of these alerts.
     """
 
     model_config = ConfigDict(frozen=True)
 
     answers: dict[str, VideoCompared] = Field(default_factory=dict)
     decided_at: datetime | None = None
+    since_ms: int | None = None
+    told: tuple[str, ...] = ()
+    told_ids: tuple[str, ...] = ()
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> "Join":
         """Read a table value; an absent one is a request not heard of."""
         join = cls() if data is None else cls.model_validate(orjson.loads(data))
-        return cls(answers=_by_shard(join.answers.values()), decided_at=join.decided_at)
+        answers = {_shard_name(answer): answer for answer in join.answers.values()}
+        return join.model_copy(update={"answers": answers})
 
     def to_bytes(self) -> bytes:
         """The table value."""
         return orjson.dumps(self.model_dump(exclude_none=True))
 
+    def missing_shards(self) -> set[int]:
+        """The shards that this request waits for; none when it waits for nothing."""
+        heard: dict[int, set[int]] = {}
+        for name in (*self.answers, *self.told):
+            shard, shards = map(int, name.split("/"))
+            heard.setdefault(shards, set()).add(shard)
+        return {
+            shard
+            for shards, found in heard.items()
+            for shard in set(range(shards)).difference(found)
+        }
 
-def on_compared(join: Join, answer: VideoCompared) -> tuple[Join, list[Event]]:
+
+def on_compared(
+    join: Join,
+    answer: VideoCompared,
+    policies: Policies | None = None,
+    *,
+    timestamp_ms: int = 0,
+    as_soon_as_matched: bool = False,
+) -> tuple[Join, list[Event]]:
     """Take one shard's answer.
 
-    Answers may come in any order and more than once. Exactly one call of a request returns
-    events: its alerts and its decision.
+    Answers may come in any order and more than once. Exactly one call of a request returns its
+    decision, behind its alerts. No shard's answer is judged twice, but for one that waits for
+    others under `as_soon_as_matched`.
+
+    Args:
+        join: what is known of the request.
+        answer: of a shard about it.
+        policies: judges matches; the settings' defaults when left out.
+        timestamp_ms: the answer's, by Kafka, since 1970.
+        as_soon_as_matched: see `DecideSettings`.
 
     Returns:
-        The new state and the events to publish before the state is stored.
+        The new state, `join` itself where nothing changed, and the events to publish before the
+        state is stored.
     """
-    if join.decided_at is not None or _shard_name(answer) in join.answers:
+    policies = policies or Policies()
+    name = _shard_name(answer)
+    if name in join.answers or name in join.told:
         return join, []
-    answers = {**join.answers, _shard_name(answer): answer}
-    whole = [part for part in answers.values() if part.shards == answer.shards]
-    if len(whole) < answer.shards:
-        return Join(answers=answers), []
-    ordered = sorted(whole, key=lambda part: part.shard)
-    alerts = [alert_of(part, match) for part in ordered for match in part.matches]
-    decision = _decision(ordered, alerts)
-    return Join(decided_at=decision.decided_at), [*alerts, decision]
+    if join.decided_at is not None:
+        return _after_decision(join, answer, policies, timestamp_ms) if join.told else (join, [])
+    since_ms = timestamp_ms if join.since_ms is None else join.since_ms
+    answers = {**join.answers, name: answer}
+    waiting = Join(answers=answers, since_ms=since_ms)
+    ordered = sorted(
+        (part for part in answers.values() if part.shards == answer.shards),
+        key=lambda part: part.shard,
+    )
+    complete = _complete(answers, answer.shards)
+    if not complete and not as_soon_as_matched:
+        return waiting, []
+    judged = _judged(ordered, policies, timestamp_ms)
+    if not complete and not any(isinstance(alert, AlertRaised) for alert in judged):
+        return waiting, []
+    decision = _decision(ordered, judged)
+    decided = Join(decided_at=decision.decided_at)
+    if not complete:
+        decided = decided.model_copy(
+            update={
+                "since_ms": since_ms,
+                "told": tuple(_shard_name(part) for part in ordered),
+                "told_ids": tuple(alert.alert_id for alert in judged),
+            }
+        )
+    return decided, [*judged, decision]
+
+
+def _after_decision(
+    join: Join, answer: VideoCompared, policies: Policies, timestamp_ms: int
+) -> tuple[Join, list[Event]]:
+    """The alerts of a shard that answers after a decision which didn't wait for it, once each."""
+    judged = [
+        alert
+        for alert in _judged([answer], policies, timestamp_ms)
+        if alert.alert_id not in join.told_ids
+    ]
+    told = (*join.told, _shard_name(answer))
+    if _complete(told, answer.shards):
+        return Join(decided_at=join.decided_at), [*judged]
+    told_ids = (*join.told_ids, *(alert.alert_id for alert in judged))
+    return join.model_copy(update={"told": told, "told_ids": told_ids}), [*judged]
+
+
+def _judged(
+    answers: Sequence[VideoCompared], policies: Policies, timestamp_ms: int
+) -> list[Judged]:
+    return [policies.judge(part, match, timestamp_ms) for part in answers for match in part.matches]
+
+
+def _complete(names: Iterable[str], shards: int) -> bool:
+    """Whether all shards of this number are there."""
+    return set(names).issuperset(f"{shard}/{shards}" for shard in range(shards))
 
 
 def _shard_name(answer: VideoCompared) -> str:
     return f"{answer.shard}/{answer.shards}"
 
 
-def _by_shard(answers: Iterable[VideoCompared]) -> dict[str, VideoCompared]:
-    return {_shard_name(answer): answer for answer in answers}
-
-
 def on_rejected(join: Join, letter: VideoRejected) -> tuple[Join, list[Event]]:
     """Take a dead letter: a request that can't be processed is decided as `rejected`.
 
-    A letter without a video id has nobody who waits for it, and gives nothing.
+    A letter without a video id has nobody who waits for it, and gives nothing; nor does one of a
+    policy or a verdict, which decide nothing of the video that they name.
     """
     if join.decided_at is not None or letter.video_id is None:
+        return join, []
+    if letter.source_topic not in REQUEST_TOPICS:
         return join, []
     decision = VideoDecided(
         video_id=letter.video_id,
@@ -97,70 +195,12 @@ def on_rejected(join: Join, letter: VideoRejected) -> tuple[Join, list[Event]]:
     return Join(decided_at=decision.decided_at), [decision]
 
 
-def alert_of(answer: VideoCompared, match: Match) -> AlertRaised:
-    """The alert of one match.
-
-    A reference that is registered after the upload that copies it still names the upload as the
-    copy: the two sides change places.
-    """
-    swap = answer.role == "reference" and match.reference_role == "upload"
-    ours, theirs = (
-        (answer.video_id, answer.owner_id),
-        (match.reference_id, match.reference_owner_id),
-    )
-    copy, original = (theirs, ours) if swap else (ours, theirs)
-    segments = [_swapped(segment) for segment in match.segments] if swap else match.segments
-    return AlertRaised(
-        alert_id=alert_id(copy[0], original[0], segments, answer.model_version),
-        video_id=copy[0],
-        reference_id=original[0],
-        video_owner_id=copy[1],
-        reference_owner_id=original[1],
-        score=match.score,
-        segments=segments,
-        model_version=answer.model_version,
-        aligner_version=answer.aligner_version,
-        key_frames_version=answer.key_frames_version,
-        library_offset=answer.library_offset,
-        raised_at=now(),
-    )
-
-
-def alert_id(
-    video_id: str, reference_id: str, segments: Sequence[MatchedSegment], model_version: str
-) -> str:
-    """A deterministic id: the same upload, reference, spans and model give the same alert.
-
-    Spans are rounded to whole seconds, so that a shift in the last digits is no new alert.
-    """
-    spans = sorted(
-        [
-            round(segment.video_start_seconds / SPAN_QUANTUM_SECONDS),
-            round(segment.video_end_seconds / SPAN_QUANTUM_SECONDS),
-            round(segment.reference_start_seconds / SPAN_QUANTUM_SECONDS),
-            round(segment.reference_end_seconds / SPAN_QUANTUM_SECONDS),
-            int(segment.reversed),
-        ]
-        for segment in segments
-    )
-    identity = orjson.dumps([video_id, reference_id, spans, model_version])
-    return hashlib.blake2b(identity, digest_size=16).hexdigest()
-
-
-def _swapped(segment: MatchedSegment) -> MatchedSegment:
-    return MatchedSegment(
-        video_start_seconds=segment.reference_start_seconds,
-        video_end_seconds=segment.reference_end_seconds,
-        reference_start_seconds=segment.video_start_seconds,
-        reference_end_seconds=segment.video_end_seconds,
-        score=segment.score,
-        reversed=segment.reversed,
-    )
-
-
-def _decision(answers: Sequence[VideoCompared], alerts: Sequence[AlertRaised]) -> VideoDecided:
+def _decision(answers: Sequence[VideoCompared], judged: Sequence[Judged]) -> VideoDecided:
+    """Matched where an alert is raised or held: what is held may never be taken for clear."""
     first = answers[0]
-    matched = sorted({match.reference_id for part in answers for match in part.matches})
+    raised = [alert for alert in judged if isinstance(alert, AlertRaised)]
+    suppressed = [alert for alert in judged if isinstance(alert, AlertSuppressed)]
+    held = any(alert.reason == "held" for alert in suppressed)
     stages: dict[str, float] = {}
     for part in answers:  # shards work side by side: the slowest one is what the upload waited for
         for stage, seconds in part.stage_seconds.items():
@@ -168,17 +208,36 @@ def _decision(answers: Sequence[VideoCompared], alerts: Sequence[AlertRaised]) -
     return VideoDecided(
         video_id=first.video_id,
         content_version=first.content_version,
-        outcome="matched" if alerts else "clear",
-        alert_ids=[alert.alert_id for alert in alerts],
-        reason=_reason(matched),
+        outcome="matched" if raised or held else "clear",
+        alert_ids=[alert.alert_id for alert in raised],
+        reason=_reason(first.video_id, raised, suppressed),
         decided_at=now(),
         request_id=first.request_id,
         stage_seconds=stages,
     )
 
 
-def _reason(matched: Sequence[str], shown: int = 10) -> str:
-    if not matched:
-        return "nothing in the library is copied"
-    more = f" and {len(matched) - shown} more" if len(matched) > shown else ""
-    return f"shares footage with {', '.join(matched[:shown])}{more}"
+def _reason(
+    video_id: str, raised: Sequence[AlertRaised], suppressed: Sequence[AlertSuppressed]
+) -> str:
+    held = [alert for alert in suppressed if alert.reason == "held"]
+    why = Counter(alert.reason for alert in suppressed if alert.reason != "held")
+    parts = []
+    if raised:
+        parts.append(f"shares footage with {_others(video_id, raised)}")
+    if held:
+        parts.append(f"held for review: footage of {_others(video_id, held)}")
+    if why:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(why.items()))
+        matches = "match" if why.total() == 1 else "matches"
+        parts.append(f"{why.total()} {matches} suppressed ({reasons})")
+    return "; ".join(parts) or "nothing in the library is copied"
+
+
+def _others(video_id: str, alerts: Sequence[Alert], shown: int = 10) -> str:
+    """The videos at the other side of the alerts."""
+    found = sorted(
+        {alert.reference_id if alert.video_id == video_id else alert.video_id for alert in alerts}
+    )
+    more = f" and {len(found) - shown} more" if len(found) > shown else ""
+    return f"{', '.join(found[:shown])}{more}"

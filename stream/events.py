@@ -50,6 +50,17 @@ Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_te
 ContentVersion = Annotated[int | str, Field(description="Changes when the owner replaces the file")]
 Role = Literal["upload", "reference"]
 Outcome = Literal["matched", "clear", "rejected"]
+SuppressionReason = Literal[
+    "same_owner",
+    "licensed",
+    "dismissed",
+    "excluded",
+    "low_score",
+    "too_short",
+    "too_small_share",
+    "held",
+]
+Share = Annotated[float, Field(ge=0, le=1)]
 StageSeconds = Annotated[
     dict[str, Seconds], Field(description="Wall-clock seconds by stage of the pipeline")
 ]
@@ -273,6 +284,7 @@ class Match(BaseModel):
     reference_id: Identifier
     reference_owner_id: Identifier
     reference_role: Role
+    reference_duration_seconds: Seconds | None = None
     score: Annotated[float, Field(ge=0, le=1)]
     segments: Annotated[list[MatchedSegment], Field(min_length=1)]
 
@@ -297,14 +309,13 @@ class VideoCompared(Event):
     shard: Annotated[int, Field(ge=0)]
     shards: Annotated[int, Field(gt=0)]
     library_offset: Annotated[int, Field(ge=0)]
+    duration_seconds: Seconds | None = None
     matches: list[Match]
     stage_seconds: StageSeconds = Field(default_factory=dict)
 
 
-class AlertRaised(Event):
-    """An upload copies a library video: which seconds of which, and how sure."""
-
-    topic = "alert.raised"
+class Alert(Event):
+    """What `AlertRaised` and `AlertSuppressed` share: which seconds of which, and how sure."""
 
     alert_id: Identifier
     video_id: Identifier
@@ -322,6 +333,21 @@ class AlertRaised(Event):
     ] = None
     library_offset: Annotated[int, Field(ge=0)]
     raised_at: Instant
+
+
+class AlertRaised(Alert):
+    """An upload copies a library video: which seconds of which, and how sure."""
+
+    topic = "alert.raised"
+
+
+class AlertSuppressed(Alert):
+    """An alert that a policy or a verdict kept back, or that is held for review, and why."""
+
+    topic = "alert.suppressed"
+
+    reason: SuppressionReason
+    detail: Annotated[str, Field(description="For people: got and expected")]
 
 
 class VideoDecided(Event):
@@ -397,6 +423,52 @@ class AlertReviewed(Event):
         return self.alert_id.encode()
 
 
+class Exclusion(BaseModel):
+    """A half-open span of a reference, in seconds, that copies nothing: an opening, say."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    reference_id: Identifier
+    start_seconds: Seconds
+    end_seconds: Seconds
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Self:
+        if self.end_seconds <= self.start_seconds:
+            raise ValueError(f"{self.end_seconds = }, expected more than {self.start_seconds = }")
+        return self
+
+
+class PolicyUpdated(Event):
+    """What a rights holder wants to hear of; unset minima are those of the settings."""
+
+    topic = "policy.updated"
+
+    owner_id: Identifier
+    least_seconds: Annotated[
+        Seconds | None, Field(description="Seconds of the upload that are copied, together")
+    ] = None
+    least_video_share: Annotated[
+        Share | None, Field(description="Copied seconds by the upload's duration")
+    ] = None
+    least_reference_share: Annotated[
+        Share | None, Field(description="Copied seconds by the reference's duration")
+    ] = None
+    least_score: Share | None = None
+    alerts_per_hour: Annotated[
+        int | None,
+        Field(ge=1, description="Of one reference; what goes beyond is held for review"),
+    ] = None
+    licensed_owner_ids: Annotated[list[Identifier], Field(description="Whose uploads may copy")] = (
+        Field(default_factory=list)
+    )
+    exclusions: list[Exclusion] = Field(default_factory=list)
+
+    def key(self) -> bytes:
+        """The owner id."""
+        return self.owner_id.encode()
+
+
 EVENTS: dict[str, type[Event]] = {
     event.topic: event
     for event in (
@@ -405,8 +477,10 @@ EVENTS: dict[str, type[Event]] = {
         VideoCompared,
         VideoDecided,
         AlertRaised,
+        AlertSuppressed,
         VideoEmbedded,
         VideoRejected,
         AlertReviewed,
+        PolicyUpdated,
     )
 }

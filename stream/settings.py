@@ -20,10 +20,12 @@ from models.keyframes.settings import KeyFrameSettings
 from models.outside_encoder import OutsideSettings
 from models.runtime import Provider
 from stream.broker.settings import KafkaSettings
+from stream.decide import DecideSettings
 from stream.decode.settings import DecodeSettings
 from stream.errors import SettingsError
 from stream.fetch import FetchSettings
 from stream.library.settings import LibrarySettings
+from stream.policy.settings import PolicySettings
 
 CONFIG_VARIABLE = "SAMESOURCE_CONFIG"
 
@@ -92,6 +94,8 @@ class Settings(BaseSettings):
     key_frames: KeyFrameSettings = KeyFrameSettings()
     encoder: EncoderSettings = EncoderSettings()
     library: LibrarySettings = LibrarySettings()
+    decide: DecideSettings = DecideSettings()
+    policy: PolicySettings = PolicySettings()
     worker: WorkerSettings = WorkerSettings()
 
     @classmethod

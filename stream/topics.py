@@ -5,6 +5,7 @@ Serves the command line, the tests, and whoever needs a topic's partition count.
 
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -162,6 +163,21 @@ def check_topics(kafka: KafkaSettings) -> list[str]:
         problems += _partition_problems(name, topic, partitions[name])
         problems += _config_problems(name, topic, configs[name])
     return problems
+
+
+def partition_counts(kafka: KafkaSettings, names: Sequence[str]) -> dict[str, int]:
+    """How many partitions the cluster's topics have, by their names in the contract.
+
+    Raises:
+        BrokerError: the cluster can't be reached within 10 s, or lacks one of them.
+    """
+    there = _Cluster(kafka).partitions()
+    missing = [kafka.topic(name) for name in names if kafka.topic(name) not in there]
+    if missing:
+        raise BrokerError(
+            f"no topic {', '.join(missing)}: make the topics with `samesource topics create`"
+        )
+    return {name: there[kafka.topic(name)] for name in names}
 
 
 def log_identity(kafka: KafkaSettings, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The decide worker: the shards' answers and dead letters in; alerts and decisions out."""
+"""The decide worker: answers, dead letters and policies in; alerts and decisions out."""
 
 import asyncio
 import time
@@ -9,15 +9,18 @@ from aiokafka.errors import KafkaError
 
 from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
 from stream.agents.join_table import JoinTable
+from stream.agents.policy_follower import PolicyFollower
 from stream.agents.publisher import Publisher
 from stream.decide import Join, on_compared, on_rejected
 from stream.errors import BadEventError
-from stream.events import Event, VideoCompared, VideoDecided, VideoRejected
-from stream.metrics import OUTCOMES
+from stream.events import AlertSuppressed, Event, VideoCompared, VideoDecided, VideoRejected
+from stream.metrics import OUTCOMES, SUPPRESSED, WAITING_REQUESTS, WAITING_SECONDS
 from stream.settings import Settings
 from stream.source import Source
+from stream.waiting import ShardWait, Waiting
 
 STATE_TOPIC = "samesource-decide-state"
+GAUGE_SECONDS = 1.0
 
 
 class DecideWorker:
@@ -25,13 +28,15 @@ class DecideWorker:
 
     Delivery contract: an answer is acknowledged after the events that it caused and the new
     state of its request are on the broker. A crash in between repeats the answer; alerts and
-    decisions then come again with the same ids.
+    decisions then come again with the same ids. Nothing is decided before all policies and
+    verdicts that were on their topics at the start have been read.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
+        self._follower = PolicyFollower(settings, self._publisher, self._drain.failure)
         self._app = make_app("decide", settings, finish_before_rebalance=True)
         state = raw_topic(self._app, settings, STATE_TOPIC)
         state.compacting = True
@@ -44,6 +49,9 @@ class DecideWorker:
             changelog_topic=state,
         )
         self._app.tables.add(self._joins)
+        self._joins.on_recovered = self._note_recovered
+        self._waiting, self._waited_for = Waiting(), {*range(settings.library.shards)}
+        self._metrics: asyncio.Task[None] | None = None
         self._decided: dict[int, deque[tuple[float, bytes]]] = {}
         self._add_agent()
 
@@ -63,28 +71,41 @@ class DecideWorker:
         message = event.message
         source = Source.of(message, contract_name(self._settings, message.topic))
         try:
-            key, join, outputs = self._step(source)
+            key, before, join, outputs = self._step(source)
         except BadEventError as error:
             if source.topic != VideoRejected.topic:  # a dead letter of a dead letter helps nobody
                 await self._publisher.publish([source.rejected(error)])
             return
         await self._publisher.publish(outputs)
-        if outputs or join.answers:
+        if join is not before:
             await self._store(key, join)
+            self._waiting.note(message.partition, key, join, source.timestamp_ms)
         if join.decided_at is not None:
             self._forget_old(message.partition, key)
         for output in outputs:
-            label = output.outcome if isinstance(output, VideoDecided) else output.topic
-            OUTCOMES.labels("decide", label).inc()
+            _count(output)
 
-    def _step(self, source: Source) -> tuple[bytes, Join, list[Event]]:
+    def _step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
+        """The request's key, its state before and after, and what to publish."""
         if source.topic == VideoCompared.topic:
             answer = VideoCompared.from_bytes(source.value)
             key = answer.request_id.encode()
-            return key, *on_compared(Join.from_bytes(self._joins.get(key)), answer)
+            before = Join.from_bytes(self._joins.get(key))
+            return (
+                key,
+                before,
+                *on_compared(
+                    before,
+                    answer,
+                    self._follower.policies,
+                    timestamp_ms=source.timestamp_ms,
+                    as_soon_as_matched=self._settings.decide.as_soon_as_matched,
+                ),
+            )
         letter = VideoRejected.from_bytes(source.value)
         key = letter.request_id.encode()
-        return key, *on_rejected(Join.from_bytes(self._joins.get(key)), letter)
+        before = Join.from_bytes(self._joins.get(key))
+        return key, before, *on_rejected(before, letter)
 
     async def _store(self, key: bytes, join: Join) -> None:
         """Write the state and wait until the broker has it, however long it is away."""
@@ -102,15 +123,48 @@ class DecideWorker:
         now = time.time()
         queue.append((now, key))
         while queue and queue[0][0] < now - self._settings.worker.decided_retention_seconds:
-            self._joins.pop(queue.popleft()[1], None)
+            _, old = queue.popleft()
+            self._joins.pop(old, None)
+            self._waiting.note(partition, old, Join(), 0)
+
+    def _note_recovered(self, partition: int, key: bytes, value: bytes | None) -> None:
+        self._waiting.note(partition, key, Join.from_bytes(value), _now_ms())
+
+    async def _show_waiting(self) -> None:
+        """Keep the gauges of what waits for each shard true; a shard that came back is at 0."""
+        while True:
+            active = {tp.partition for tp in self._app.assignor.assigned_actives()}
+            waits = self._waiting.by_shard(active, _now_ms())
+            self._waited_for |= waits.keys()
+            for shard in self._waited_for:
+                wait = waits.get(shard, ShardWait())
+                WAITING_REQUESTS.labels(str(shard)).set(wait.requests)
+                WAITING_SECONDS.labels(str(shard)).set(wait.oldest_seconds)
+            await asyncio.sleep(GAUGE_SECONDS)
 
     async def start(self) -> None:
-        """Connect, recover the table and begin to read."""
+        """Connect, read all policies and verdicts, recover the table and begin to read."""
         await self._publisher.start()
+        await self._follower.start()
+        self._metrics = asyncio.create_task(self._show_waiting(), name="waiting")
         await self._app.start()
 
     async def stop(self) -> None:
         """Finish what is in flight within the drain time, then leave the group."""
         await self._drain.drain(self._settings.worker.drain_seconds)
         await self._app.stop()
+        if self._metrics is not None:
+            self._metrics.cancel()
+        await self._follower.stop()
         await self._publisher.stop()
+
+
+def _count(output: Event) -> None:
+    label = output.outcome if isinstance(output, VideoDecided) else output.topic
+    OUTCOMES.labels("decide", label).inc()
+    if isinstance(output, AlertSuppressed):
+        SUPPRESSED.labels(output.reason).inc()
+
+
+def _now_ms() -> int:
+    return round(1000 * time.time())

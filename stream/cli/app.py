@@ -13,7 +13,9 @@ from stream.cli import (
     evaluate,
     export,
     outcomes,
+    policy,
     resubmit,
+    review,
     submit,
     topics,
     train,
@@ -43,6 +45,7 @@ app.add_typer(worker.worker_app, name="worker")
 app.add_typer(topics.topics_app, name="topics")
 app.add_typer(broker.broker_app, name="broker")
 app.add_typer(config_app, name="config")
+app.add_typer(policy.policy_app, name="policy")
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.add_typer(train.train_app, name="train")
 app.add_typer(export.export_app, name="export")
@@ -50,6 +53,7 @@ app.command("demo")(demo.demo)
 app.command("submit")(submit.submit)
 app.command("resubmit")(resubmit.resubmit)
 app.command("alerts")(outcomes.alerts)
+app.command("review")(review.review)
 app.command("rejected")(outcomes.rejected)
 
 

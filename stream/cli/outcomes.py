@@ -8,7 +8,14 @@ from confluent_kafka import Message
 
 from stream.cli.console import seconds, stderr, stdout
 from stream.errors import BadEventError, ErrorCode
-from stream.events import AlertRaised, Event, VideoRejected, VideoUploaded
+from stream.events import (
+    Alert,
+    AlertRaised,
+    AlertSuppressed,
+    Event,
+    VideoRejected,
+    VideoUploaded,
+)
 
 E = TypeVar("E", bound=Event)
 
@@ -16,21 +23,25 @@ E = TypeVar("E", bound=Event)
 def alerts(
     context: typer.Context,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones.")] = False,
+    suppressed: Annotated[
+        bool, typer.Option("--suppressed", help="Those that were kept back or held, and why.")
+    ] = False,
 ) -> None:
     """List alerts: which seconds of which upload copy which seconds of which video."""
     from stream.client import Reader
 
+    kind: type[Alert] = AlertSuppressed if suppressed else AlertRaised
     shown = 0
-    with Reader(context.obj.kafka, AlertRaised.topic) as reader:
+    with Reader(context.obj.kafka, kind.topic) as reader:
         for _, message in reader.until_now():
-            for alert in _events(AlertRaised, message):
+            for alert in _events(kind, message):
                 _print_alert(alert)
                 shown += 1
         if not shown:
-            stderr.print("no alerts yet")
+            stderr.print("no suppressed alerts yet" if suppressed else "no alerts yet")
         while follow:
             found = reader.poll(1.0)
-            for alert in _events(AlertRaised, found[1]) if found else ():
+            for alert in _events(kind, found[1]) if found else ():
                 _print_alert(alert)
 
 
@@ -100,14 +111,15 @@ def _events(kind: type[E], message: Message) -> Iterator[E]:
         stderr.print(f"passed over {where}: {error}", soft_wrap=True, markup=False)
 
 
-def _print_alert(alert: AlertRaised) -> None:
+def _print_alert(alert: Alert) -> None:
+    why = f": {alert.reason}: {alert.detail}" if isinstance(alert, AlertSuppressed) else ""
     for segment in alert.segments:
         ours = seconds(segment.video_start_seconds, segment.video_end_seconds)
         theirs = seconds(segment.reference_start_seconds, segment.reference_end_seconds)
         way = " backwards" if segment.reversed else ""
         stdout.print(
             f"{alert.video_id} {ours} copies {alert.reference_id} {theirs}{way}, "
-            f"{segment.score:.0%} (alert {alert.alert_id})",
+            f"{segment.score:.0%} (alert {alert.alert_id}){why}",
             soft_wrap=True,
             markup=False,
         )

@@ -17,7 +17,13 @@ def submit(
         bool, typer.Option("--reference", help="These are to be protected, not checked.")
     ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for every decision.")] = False,
-    owner: Annotated[str, typer.Option(help="Who owns the videos.")] = "me",
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            help="Who owns the videos; each has an owner of its own by default. Two videos of one "
+            "owner never raise an alert."
+        ),
+    ] = None,
     timeout_seconds: Annotated[
         float, typer.Option(help="With --wait: give up after so long without a decision.")
     ] = 600.0,

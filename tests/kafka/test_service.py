@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.delivery import Workers, differences, replayed, running
+from benchmarks.delivery import differences, replayed, running
 from benchmarks.outside_client import Answers, Platform, submit_set, upload
 from benchmarks.same_alerts import differing
+from benchmarks.workers import Workers
 from models.encode import FrameEncoder, default_encoder_path
 from stream.broker.settings import KafkaSettings
 from stream.client import send

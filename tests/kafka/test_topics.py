@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
-from stream.topics import check_topics, create_topics, load_topics
+from stream.topics import check_topics, create_topics, load_topics, partition_counts
 
 
 def admin_of(kafka: KafkaSettings) -> AdminClient:
@@ -59,6 +59,15 @@ def test_making_topics_again_changes_nothing(kafka_settings: KafkaSettings) -> N
     create_topics(kafka_settings)
     assert check_topics(kafka_settings) == []
     assert config_of(kafka_settings, "alert.raised", "retention.ms") == "-1"
+
+
+def test_partitions_are_counted_and_a_missing_topic_is_named(
+    kafka_settings: KafkaSettings,
+) -> None:
+    counts = partition_counts(kafka_settings, ["alert.reviewed", "policy.updated"])
+    assert counts == {"alert.reviewed": 8, "policy.updated": 1}
+    with pytest.raises(BrokerError, match=f"no topic {kafka_settings.topic('nothing')}: make"):
+        partition_counts(kafka_settings, ["policy.updated", "nothing"])
 
 
 def test_every_missing_topic_is_named(empty_kafka_settings: KafkaSettings) -> None:

@@ -23,7 +23,7 @@ from stream.events import EVENTS, Event, VideoUploaded
 from stream.settings import Settings, load_settings
 from tests.stream.videos import make_video
 
-READ_TOPICS = sorted(EVENTS.keys() - {"video.uploaded", "alert.reviewed"})
+READ_TOPICS = sorted(EVENTS.keys() - {"video.uploaded", "alert.reviewed", "policy.updated"})
 Answers = dict[str, list[dict[str, Any]]]
 
 
@@ -107,7 +107,7 @@ async def running_service(
 
 def upload(path: Path, video_id: str, **more: Any) -> dict[str, Any]:
     """An upload of a file, as any client would write it."""
-    return {"video_id": video_id, "uri": path.as_uri(), "owner_id": "o", **more}
+    return {"video_id": video_id, "uri": path.as_uri(), "owner_id": f"owner of {video_id}", **more}
 
 
 def make_film(path: Path) -> Path:

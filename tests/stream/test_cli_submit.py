@@ -63,7 +63,7 @@ def test_files_and_uris_become_uploads(
     found = uploads(kafka)
     assert found["ä file, 1"].uri == (tmp_path / "ä file, 1.mp4").as_uri()
     assert found["two"].uri == "https://example.org/v/two.mp4?sign=1"
-    assert (found["two"].role, found["two"].owner_id) == ("upload", "me")
+    assert (found["two"].role, found["two"].owner_id) == ("upload", "owner-of-two")
 
 
 def test_references_and_owners_are_told(command: Command, kafka: KafkaSettings) -> None:

@@ -1,6 +1,7 @@
 """The decide step: one decision per request, whatever order and repetition the answers have."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -8,59 +9,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.decide import Join, alert_id, alert_of, on_compared, on_rejected
+from stream.decide import Join, on_compared, on_rejected
 from stream.events import (
     AlertRaised,
+    AlertReviewed,
+    AlertSuppressed,
     Event,
-    Match,
-    MatchedSegment,
+    PolicyUpdated,
     VideoCompared,
     VideoDecided,
     VideoRejected,
 )
+from stream.policy.judge import Policies
 from stream.times import now
-
-SEGMENT = MatchedSegment(
-    video_start_seconds=1.0,
-    video_end_seconds=9.0,
-    reference_start_seconds=31.0,
-    reference_end_seconds=39.0,
-    score=0.9,
-)
+from tests.stream.answers import answer, match, policy, verdict
 
 
-def match(reference_id: str, role: Any = "reference") -> Match:
-    return Match(
-        reference_id=reference_id,
-        reference_owner_id=f"owner of {reference_id}",
-        reference_role=role,
-        score=0.9,
-        segments=[SEGMENT],
-    )
-
-
-def answer(shard: int, *matches: Match, shards: int = 2, role: Any = "upload") -> VideoCompared:
-    return VideoCompared(
-        video_id="v",
-        content_version=1,
-        owner_id="me",
-        role=role,
-        request_id="0-7-1",
-        model_version="encoder-1",
-        shard=shard,
-        shards=shards,
-        library_offset=7,
-        matches=list(matches),
-        stage_seconds={"search": 0.1 * (shard + 1)},
-    )
-
-
-def run(answers: list[VideoCompared]) -> list[Event]:
+def run(
+    answers: Sequence[VideoCompared], policies: Policies | None = None, **options: Any
+) -> list[Event]:
     join, published = Join(), []
     for each in answers:
-        join, events = on_compared(Join.from_bytes(join.to_bytes()), each)
+        before = Join.from_bytes(join.to_bytes())
+        join, events = on_compared(before, each, policies, **options)
         published += events
     return published
+
+
+def decision_in(events: Sequence[Event]) -> VideoDecided:
+    (decision,) = [event for event in events if isinstance(event, VideoDecided)]
+    return decision
+
+
+def raised_in(events: Sequence[Event]) -> list[str]:
+    """The references of the alerts, in order."""
+    return [event.reference_id for event in events if isinstance(event, AlertRaised)]
+
+
+def with_policies(*events: Event) -> Policies:
+    policies = Policies()
+    for event in events:
+        policies.take(event, 0)
+    return policies
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=20), st.randoms())
@@ -146,30 +136,121 @@ def test_a_dead_letter_without_a_video_id_has_nobody_who_waits() -> None:
     assert on_rejected(Join(), letter) == (Join(), [])
 
 
-def test_alert_ids_depend_on_both_videos_spans_and_model_but_not_on_last_digits() -> None:
-    def shifted(by: float) -> MatchedSegment:
-        return SEGMENT.model_copy(update={"video_start_seconds": 1.0 + by})
+@pytest.mark.parametrize("topic", [PolicyUpdated.topic, AlertReviewed.topic])
+def test_a_dead_letter_of_a_policy_or_verdict_decides_nothing_of_the_video_it_names(
+    topic: str,
+) -> None:
+    letter = VideoRejected(
+        video_id="v",
+        error="bad_event",
+        message="no verdict",
+        source_topic=topic,
+        source_partition=0,
+        source_offset=7,
+        attempts=1,
+        request_id="0-7-1",
+        rejected_at=now(),
+    )
+    assert on_rejected(Join(), letter) == (Join(), [])
 
-    same = alert_id("v", "r", [SEGMENT], "m")
-    assert same == alert_id("v", "r", [shifted(0.2)], "m")
-    others = {
-        alert_id("v", "r", [shifted(3.0)], "m"),
-        alert_id("w", "r", [SEGMENT], "m"),
-        alert_id("v", "s", [SEGMENT], "m"),
-        alert_id("v", "r", [SEGMENT], "n"),
-        alert_id("v", "r", [SEGMENT.model_copy(update={"reversed": True})], "m"),
-    }
-    assert len(others | {same}) == 6
+
+@pytest.mark.parametrize("early", [False, True])
+def test_what_is_suppressed_is_published_counted_and_leaves_the_upload_clear(early: bool) -> None:
+    own = match("mine", reference_owner_id="me")
+    two = match("short", reference_owner_id="studio"), match("brief", reference_owner_id="studio")
+    published = run(
+        [answer(0, own), answer(1, *two)],
+        with_policies(policy("studio", least_seconds=60.0)),
+        as_soon_as_matched=early,
+    )
+    suppressed = [event for event in published if isinstance(event, AlertSuppressed)]
+    assert [event.reason for event in suppressed] == ["same_owner", "too_short", "too_short"]
+    decision = decision_in(published)
+    assert (decision.outcome, decision.alert_ids) == ("clear", [])
+    assert decision.reason == "3 matches suppressed (1 same_owner, 2 too_short)"
+    assert published[-1] is decision
 
 
-@pytest.mark.parametrize("late_reference", [False, True])
-def test_the_alert_names_the_upload_as_the_copy_whichever_came_first(late_reference: bool) -> None:
-    if late_reference:
-        alert = alert_of(answer(0, role="reference"), match("earlier upload", role="upload"))
-        assert (alert.video_id, alert.reference_id) == ("earlier upload", "v")
-        assert alert.segments[0].video_start_seconds == 31.0
-        assert (alert.video_owner_id, alert.reference_owner_id) == ("owner of earlier upload", "me")
-    else:
-        alert = alert_of(answer(0), match("r"))
-        assert (alert.video_id, alert.reference_id) == ("v", "r")
-        assert alert.segments[0].video_start_seconds == 1.0
+def test_a_held_alert_is_matched_and_said_to_be_held() -> None:
+    policies = with_policies(policy("owner of r", alerts_per_hour=1))
+    run([answer(0, match("r"), shards=1)], policies)
+    other = answer(0, match("r"), shards=1, video_id="w")
+    held, decision = run([other], policies)
+    assert isinstance(held, AlertSuppressed) and held.reason == "held"
+    assert isinstance(decision, VideoDecided)
+    assert (decision.outcome, decision.alert_ids) == ("matched", [])
+    assert decision.reason == "held for review: footage of r"
+
+
+def test_the_reason_names_what_was_raised_and_counts_the_rest() -> None:
+    found = [match("r"), match("mine", reference_owner_id="me")]
+    decision = decision_in(run([answer(0, *found, shards=1)]))
+    assert decision.reason == "shares footage with r; 1 match suppressed (1 same_owner)"
+
+
+def test_deciding_early_waits_for_no_shard_but_the_first_that_raises_an_alert() -> None:
+    published = run([answer(2, shards=4), answer(1, match("b"), shards=4)], as_soon_as_matched=True)
+    assert [type(event) for event in published] == [AlertRaised, VideoDecided]
+    assert decision_in(published).outcome == "matched"
+
+
+@given(st.permutations(range(4)), st.lists(st.integers(0, 3), max_size=6), st.data())
+def test_in_any_order_early_or_not_each_alert_comes_once_and_one_decision(
+    order: Sequence[int], again: Sequence[int], data: st.DataObject
+) -> None:
+    answers = [
+        answer(0, shards=4),
+        answer(1, match("b"), match("mine", reference_owner_id="me"), shards=4),
+        answer(2, match("gone"), shards=4),
+        answer(3, match("d"), shards=4),
+    ]
+    shuffled = [*order]
+    for shard in again:
+        shuffled.insert(data.draw(st.integers(0, len(shuffled))), shard)
+    dismissed = verdict("an earlier alert", video_id="gone", reference_id="v")
+    for early in (False, True):
+        published = run(
+            [answers[shard] for shard in shuffled],
+            with_policies(dismissed),
+            as_soon_as_matched=early,
+        )
+        assert sorted(raised_in(published)) == ["b", "d"]
+        assert decision_in(published).outcome == "matched"
+        kept_back = [event for event in published if isinstance(event, AlertSuppressed)]
+        assert sorted(event.reason for event in kept_back) == ["dismissed", "same_owner"]
+
+
+@given(st.permutations(range(3)))
+def test_deciding_early_is_never_clear_before_all_shards_have_answered(
+    order: Sequence[int],
+) -> None:
+    answers = [answer(shard, shards=3) for shard in order]
+    assert run(answers[:2], as_soon_as_matched=True) == []
+    assert decision_in(run(answers, as_soon_as_matched=True)).outcome == "clear"
+
+
+def test_after_an_early_decision_shards_of_another_number_repeat_no_alert() -> None:
+    first = answer(0, match("a"), shards=2)
+    others = [
+        answer(0, match("b"), shards=3),
+        answer(1, match("a"), shards=3),
+        answer(2, shards=3),
+        answer(1, match("b"), shards=2),
+    ]
+    published = run([first, *others], as_soon_as_matched=True)
+    assert raised_in(published) == ["a", "b"]
+    assert decision_in(published).alert_ids == [published[0].alert_id]  # type: ignore[attr-defined]
+
+
+def test_an_answer_of_a_shard_that_there_is_not_completes_nothing() -> None:
+    assert run([answer(0, shards=2), answer(5, shards=2)]) == []
+
+
+def test_a_request_says_which_shards_it_waits_for() -> None:
+    join, _ = on_compared(Join(), answer(1, shards=3), timestamp_ms=5)
+    assert (join.missing_shards(), join.since_ms) == ({0, 2}, 5)
+    join, _ = on_compared(join, answer(0, match("r"), shards=3), as_soon_as_matched=True)
+    assert (join.missing_shards(), join.since_ms) == ({2}, 5), "its alerts are still to come"
+    join, _ = on_compared(join, answer(2, shards=3))
+    assert join == Join(decided_at=join.decided_at)
+    assert join.missing_shards() == set()

@@ -20,6 +20,7 @@ from stream.events import (
     Event,
     Match,
     MatchedSegment,
+    PolicyUpdated,
     VideoCompared,
     VideoDecided,
     VideoEmbedded,
@@ -326,13 +327,15 @@ def test_a_vector_of_another_length_is_refused() -> None:
         VideoEmbedded.from_json(example | {"dimension": 5})
 
 
-def test_the_key_is_the_video_and_for_reviews_the_alert() -> None:
-    for topic in EVENTS.keys() - {"alert.reviewed"}:
+def test_the_key_is_the_video_for_reviews_the_alert_and_for_policies_the_owner() -> None:
+    for topic in EVENTS.keys() - {"alert.reviewed", "policy.updated"}:
         for example in examples_of(topic):
             expected = example["video_id"].encode() if "video_id" in example else None
             assert EVENTS[topic].from_json(example).key() == expected
     [review] = examples_of("alert.reviewed")
     assert AlertReviewed.from_json(review).key() == review["alert_id"].encode()
+    for policy in examples_of("policy.updated"):
+        assert PolicyUpdated.from_json(policy).key() == policy["owner_id"].encode()
 
 
 def test_times_are_written_with_their_zone() -> None:

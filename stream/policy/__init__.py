@@ -1,0 +1,1 @@
+"""Which matches become alerts: rights holders' rules, moderators' verdicts, floods. No broker."""

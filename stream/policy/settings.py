@@ -1,0 +1,26 @@
+"""What holds for a rights holder who has no policy, or whose policy leaves a field out."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PolicySettings(BaseModel):
+    """Minima of an alert; one below any of them is suppressed. Zero is no minimum.
+
+    Attributes:
+        least_seconds: of the upload that are copied, together.
+        least_video_share: copied seconds by the upload's duration.
+        least_reference_share: copied seconds by the reference's duration.
+        least_score: of the alert.
+        alerts_per_hour: of one reference; what goes beyond is held for review. No limit when left
+            out.
+        least_piece_seconds: what an exclusion leaves of a segment is dropped if it is shorter.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    least_seconds: float = Field(default=0.0, ge=0)
+    least_video_share: float = Field(default=0.0, ge=0, le=1)
+    least_reference_share: float = Field(default=0.0, ge=0, le=1)
+    least_score: float = Field(default=0.0, ge=0, le=1)
+    alerts_per_hour: int | None = Field(default=None, ge=1)
+    least_piece_seconds: float = Field(default=3.0, ge=0)
