@@ -24,8 +24,8 @@ from stream.copy_set import pair_name
 from stream.events import VideoFingerprinted
 from stream.library.candidates import vote
 from stream.library.index import FrameIndex
-from stream.library.rows import RowCodes
 from stream.library.matrix import searching_frames
+from stream.library.rows import RowCodes
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
 from stream.settings import load_settings

@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.library.gpu_frames import GpuFrames
 from stream.library.index import FrameIndex
 from stream.library.lists import FrameLists
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
+
+AnyLists = FrameIndex | FrameLists | GpuFrames
 
 LEAST_CAPACITY = 1024
 
@@ -36,7 +39,7 @@ class _Growing:
 class Head:
     """Takes videos one by one; `run` is all of them so far. Not thread-safe."""
 
-    def __init__(self, codes: RowCodes, lists: FrameIndex | FrameLists) -> None:
+    def __init__(self, codes: RowCodes, lists: AnyLists) -> None:
         """Begin empty, with empty lists."""
         self._codes, self._lists = codes, lists
         self._entries = _Growing(np.empty(0, ENTRY))
@@ -63,7 +66,7 @@ class Head:
         add_rows(self._lists, self._codes.whole(rows), serial + np.arange(len(rows)))
 
     @classmethod
-    def of(cls, run: Run, codes: RowCodes, lists: FrameIndex | FrameLists) -> "Head":
+    def of(cls, run: Run, codes: RowCodes, lists: AnyLists) -> "Head":
         """Go on from a run; lists are empty, and are filled."""
         head = cls(codes, lists)
         head._entries = _Growing(np.array(run.entries))
@@ -72,16 +75,14 @@ class Head:
         return head
 
 
-def fill(lists: FrameIndex | FrameLists, run: Run, codes: RowCodes, block: int = 65_536) -> None:
+def fill(lists: AnyLists, run: Run, codes: RowCodes, block: int = 65_536) -> None:
     """Put all rows of a run into lists, a block in memory at a time."""
     for start in range(0, len(run.rows), block):
         rows = np.arange(start, min(start + block, len(run.rows)))
         add_rows(lists, codes.whole(run.rows[start : start + block]), run.serials_of(rows))
 
 
-def add_rows(
-    lists: FrameIndex | FrameLists, rows: NDArray[np.float32], serials: NDArray[np.int64]
-) -> None:
+def add_rows(lists: AnyLists, rows: NDArray[np.float32], serials: NDArray[np.int64]) -> None:
     """Append (N, D) whole-number rows; an exact index counts its rows itself."""
     if isinstance(lists, FrameIndex):
         lists.add(rows)

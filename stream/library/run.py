@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.library.entry import Entry, unpack_entry
+from stream.library.gpu_frames import GpuFrames
 from stream.library.index import FrameIndex
 from stream.library.lists import FrameLists
 
@@ -45,7 +46,7 @@ class Run:
     entries: Entries
     rows: Rows
     payload: NDArray[np.uint8]
-    lists: FrameIndex | FrameLists | None = None
+    lists: FrameIndex | FrameLists | GpuFrames | None = None
     folder: Path | None = None
     sha256: dict[str, str] = field(default_factory=dict)
 

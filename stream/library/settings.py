@@ -14,6 +14,7 @@ class LibrarySettings(BaseModel):
     Attributes:
         shards: how many share the library; a change builds it anew from the log.
         code_bits: of each number of a stored descriptor; a change builds the library anew.
+        device: where frames are searched: "cpu", or all rows on an NVIDIA GPU ("cuda").
         exact_rows: a shard with fewer frames is searched exactly; with more, by lists of codes.
         segment_rows: frames after which the growing end is sealed.
         keep_replaced: log entries for which a replaced version is kept, so that a repeat of an
@@ -40,6 +41,7 @@ class LibrarySettings(BaseModel):
 
     shards: int = Field(default=1, ge=1, le=4096)
     code_bits: Literal[4, 8] = 4
+    device: Literal["cpu", "cuda"] = "cpu"
     exact_rows: int = Field(default=50_000, ge=64)
     segment_rows: int = Field(default=65_536, ge=1)
     keep_replaced: int = Field(default=100_000, ge=0)

@@ -8,13 +8,15 @@ and snapshots change no answer.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.library.entry import Entry, pack_entry
-from stream.library.head import Head, fill
-from stream.library.index import FrameIndex, Hits, cosines
+from stream.library.gpu_frames import GpuFrames
+from stream.library.head import AnyLists, Head, fill
+from stream.library.index import FrameIndex, Hits
 from stream.library.lists import Codebook, FrameLists, Nearest, nearest_of
 from stream.library.rows import RowCodes
 from stream.library.run import Run
@@ -22,6 +24,7 @@ from stream.library.settings import LibrarySettings
 from stream.packed import CODE_SCALE
 
 QUERY_BLOCK = 128  # query frames whose near frames are looked at together
+ESTIMATE_MARGIN = 0.1  # codes say less of hardly any frame than it is by more than this
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,10 @@ class FrameStore:
         head = self.head.run
         return (*self.runs, head) if len(head) else self.runs
 
-    def new_lists(self) -> FrameIndex | FrameLists:
+    def new_lists(self) -> AnyLists:
         """Empty ones, exact while there is no codebook."""
+        if self.settings.device == "cuda":
+            return GpuFrames(self.codes.dimension)
         if self.codebook is None:
             return FrameIndex(self.codes.dimension)
         return self.codebook.new_lists()
@@ -190,7 +195,7 @@ class FrameStore:
         below = _serial_before(runs, before)
         exact = [run for run in runs if isinstance(run.lists, FrameIndex)]
         parts = [self._exactly(run, queries, offsets, similarity, below) for run in exact]
-        listed = [run for run in runs if isinstance(run.lists, FrameLists)]
+        listed = [run for run in runs if not isinstance(run.lists, FrameIndex)]
         for start in range(0, len(queries) if listed else 0, QUERY_BLOCK):
             block = slice(start, start + QUERY_BLOCK)
             near = self._near(listed, queries[block].astype(np.float32), below)
@@ -227,7 +232,7 @@ class FrameStore:
         for run in runs:
             if below is not None and run.first_serial >= below:
                 continue
-            assert isinstance(run.lists, FrameLists)
+            assert isinstance(run.lists, FrameLists | GpuFrames)
             parts.append(
                 run.lists.search(queries, settings.near_rows, settings.probes, below=below)
             )
@@ -244,15 +249,24 @@ class FrameStore:
         offsets: NDArray[np.int8],
         similarity: float,
     ) -> Hits:
-        """How near the near frames really are, each to all queries of the block."""
-        serials = np.unique(near.serials[near.serials >= 0])
+        """How near the near frames really are."""
+        least = similarity - ESTIMATE_MARGIN + offsets.astype(np.float32) / CODE_SCALE  # (Q,)
+        asked, places = np.nonzero(
+            (near.serials >= 0) & (near.estimates > least[:, None] * CODE_SCALE**2)
+        )
+        serials = near.serials[asked, places]  # (P,)
         rows = np.empty((len(serials), self.codes.width), self.codes.kind)
         for run, inside in _by_run(tuple(runs), serials):
             rows[inside] = run.rows[run.rows_of(serials[inside])]
-        values = cosines(queries, self.codes.whole(rows))  # (Q, M)
-        values -= offsets[:, None].astype(np.float32) / np.float32(CODE_SCALE)
-        asked, found = np.nonzero(values > similarity)
-        return Hits(asked.astype(np.int64), serials[found], values[asked, found])
+        whole, wide = self.codes.whole(rows), queries.astype(np.float32)
+        products = np.empty(len(serials), np.float32)
+        ends = np.searchsorted(asked, np.arange(len(queries) + 1)).tolist()
+        for query, (start, end) in enumerate(pairwise(ends)):  # sums of whole numbers are exact
+            np.dot(whole[start:end], wide[query], out=products[start:end])
+        values = products / np.float32(CODE_SCALE**2)
+        values -= offsets[asked].astype(np.float32) / np.float32(CODE_SCALE)
+        kept = values > similarity
+        return Hits(asked[kept].astype(np.int64), serials[kept], values[kept])
 
 
 def _held(run: Run, place: int) -> Held:

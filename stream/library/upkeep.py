@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
-from stream.library.head import Head, fill
-from stream.library.index import FrameIndex
-from stream.library.lists import TRAINING_ROWS_PER_LIST, Codebook, FrameLists, list_count
+from stream.library.head import AnyLists, Head, fill
+from stream.library.lists import SUBVECTOR, TRAINING_ROWS_PER_LIST, Codebook, FrameLists, list_count
 from stream.library.run import Run
 from stream.library.run_files import add_lists, new_name, write_joined
 from stream.library.shard import ShardState
@@ -99,7 +98,8 @@ class Upkeep:
         rows = len(store)
         trained = store.codebook.trained_on if store.codebook is not None else 0
         due = store.settings.exact_rows if trained == 0 else GROWTH * trained
-        if rows >= due and store.codes.dimension % 2 == 0:
+        listed = store.settings.device == "cpu" and store.codes.dimension % SUBVECTOR == 0
+        if rows >= due and listed:
             self._work = self._thread.submit(self._relist, store, _sealed(store), rows)
         elif group := merging(store.runs, store.forgets_before):
             store.marks = []
@@ -185,7 +185,7 @@ def _sealed(store: FrameStore) -> tuple[Run, ...]:
     return store.runs
 
 
-def _joined_lists(store: FrameStore, runs: list[Run], merged: Run) -> FrameIndex | FrameLists:
+def _joined_lists(store: FrameStore, runs: list[Run], merged: Run) -> AnyLists:
     """Lists of what was merged: copied where nothing was left out, made anew where it was."""
     lists = [run.lists for run in runs if isinstance(run.lists, FrameLists)]
     if lists and sum(map(len, lists)) == len(merged.rows):

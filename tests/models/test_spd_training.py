@@ -298,7 +298,9 @@ def test_the_detectors_loss_reaches_the_scores_of_the_frames(tmp_path: Path) -> 
         )
         for one in POOL
     ]
-    recipe = JointRecipe(steps=2, pairs=2, lengths_seconds=(30.0,), kept_weight=0.0, detector=RECIPE)
+    recipe = JointRecipe(
+        steps=2, pairs=2, lengths_seconds=(30.0,), kept_weight=0.0, detector=RECIPE
+    )
     key_frames = KeyFrameTrainer(
         KeyFrameRecipe(network=KeyFrameConfig(widths=(4, 4, 4))), tmp_path / "k"
     )

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from models.align import Segment
 from models.similarity import SimilarityMatrix
+from stream.errors import SettingsError
 from stream.events import VideoFingerprinted
+from stream.library import gpu_frames
 from stream.library.hash_map import HashMap
 from stream.library.index import FrameIndex
 from stream.library.lists import Codebook, FrameLists, list_count, nearest_of
@@ -236,6 +239,31 @@ def test_the_best_of_several_searches_is_that_of_all() -> None:
     earlier = whole.search(queries, 15, 64, below=1000)
     assert earlier.serials.max() < 1000
     assert list_count(3000) == 64
+
+
+def has_gpu() -> bool:
+    return hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
+
+
+def test_rows_on_a_gpu_are_found_as_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU the same steps run on an index of the CPU in its place."""
+    if not has_gpu():
+        monkeypatch.setattr(gpu_frames, "_flat_on_gpu", faiss.IndexFlatIP)
+    log = [
+        fingerprint(f"v{n}", np.concatenate((look(n), look(n // 2)[5:20]))) for n in range(2, 12)
+    ]
+    plain, on_gpu = shard(exact_rows=10**6), shard(device="cuda", **TINY)
+    for offset, event in enumerate(log):
+        expected = content(plain.apply(event, offset))
+        assert content(on_gpu.apply(event, offset)) == expected
+    again = [content(one.apply(log[5], len(log))) for one in (plain, on_gpu)]
+    assert again[0] == again[1]
+
+
+@pytest.mark.skipif(has_gpu(), reason="there is a GPU")
+def test_a_gpu_that_is_missing_is_named() -> None:
+    with pytest.raises(SettingsError, match="sees no GPU"):
+        shard(device="cuda").absorb(fingerprint("a", look(1)), 0)
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,0 +1,426 @@
+"""The library at size: recall, queries a second, memory, snapshots, and latency under load.
+
+    python -m benchmarks.library SET [--rows N]... [--json FILE] [--kept FOLDER]
+
+For each size a library is built in one process, and restored and searched in a fresh one, beside
+plain Faiss: the same kind of index over the same rows, with nothing around it. Rows are drawn
+around the descriptors of a set, as `benchmarks/library_rows.py` says. One thread searches.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import faiss
+import numpy as np
+import orjson
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.library_rows import FRAMES_PER_VIDEO, RowMaker, entry_of, run_of
+from benchmarks.same_source_tables import machine
+from benchmarks.set_frames import read_set_frames
+from stream.library.entry import Entry
+from stream.library.head import fill
+from stream.library.lists import Codebook, FrameLists
+from stream.library.rows import RowCodes
+from stream.library.run import Run
+from stream.library.settings import LibrarySettings
+from stream.library.shard import ShardState, version_hash, video_hash
+from stream.library.snapshot import SnapshotStore
+from stream.library.store import FrameStore
+from stream.library.upkeep import Upkeep, sample_of
+from stream.packed import quantise
+from stream.settings import load_settings
+
+SIZES = (100_000, 1_000_000, 10_000_000)
+SEED = 20261125
+QUERIES_PER_UPLOAD = 60  # a minute of video
+UPLOADS = 8
+NEAREST = 10
+LEAST_SIMILARITY = 0.3  # below the tenth neighbour of any query
+VIDEOS_PER_SECOND = 100
+LOADED_SECONDS = 30.0
+LOG_ID = "benchmark"
+
+Floats = NDArray[np.float32]
+
+
+@dataclass
+class Figures:
+    """One size.
+
+    Attributes:
+        recall_at_10: share of the ten nearest of an exact search of the library that are found.
+        whole_recall_at_10: the same, of an exact search of the descriptors before they were made
+            4-bit codes.
+        plain_recall_at_10: of the plain index's own order.
+        resident_bytes: of a key frame, all of the process less an empty one's, after searching;
+            `anonymous_bytes` can't be dropped by the kernel, the rest is mapped from files.
+        quiet, loaded: latency of a search in milliseconds, `p50` and `p99`.
+    """
+
+    rows: int
+    kind: str
+    recall_at_10: float = 0.0
+    whole_recall_at_10: float = 0.0
+    plain_recall_at_10: float = 0.0
+    queries_per_second: float = 0.0
+    plain_queries_per_second: float = 0.0
+    resident_bytes: float = 0.0
+    anonymous_bytes: float = 0.0
+    disk_bytes: float = 0.0
+    build_seconds: float = 0.0
+    snapshot_seconds: float = 0.0
+    restore_seconds: float = 0.0
+    quiet: dict[str, float] | None = None
+    loaded: dict[str, float] | None = None
+
+
+class Exact:
+    """The nearest rows of some queries, among all that were shown."""
+
+    def __init__(self, queries: Floats) -> None:
+        self._queries, self._seen = queries, 0
+        self._best = np.full((len(queries), NEAREST), -np.inf, np.float32)
+        self.rows = np.full((len(queries), NEAREST), -1, np.int64)
+
+    def see(self, block: Floats) -> None:
+        """More rows, (N, D)."""
+        values = self._queries @ block.T
+        order = np.argpartition(-values, NEAREST, axis=1)[:, :NEAREST]
+        both = np.concatenate((self._best, np.take_along_axis(values, order, axis=1)), axis=1)
+        numbers = np.concatenate((self.rows, order + self._seen), axis=1)
+        kept = np.argsort(-both, axis=1)[:, :NEAREST]
+        self._best = np.take_along_axis(both, kept, axis=1)
+        self.rows = np.take_along_axis(numbers, kept, axis=1)
+        self._seen += len(block)
+
+
+def settings_in(folder: Path) -> LibrarySettings:
+    """The defaults, with snapshots in a folder."""
+    return LibrarySettings(snapshot_folder=folder, candidate_similarity=0.4)
+
+
+def build(maker: RowMaker, rows: int, folder: Path) -> Figures:
+    """Make a library of so many rows, write its snapshot, and the exact answers beside it."""
+    random = np.random.default_rng((SEED, rows))
+    settings, codes = settings_in(folder), RowCodes(maker.real.shape[1], 4)
+    queries = _queries(maker, rows)
+    exact, whole = Exact(queries), Exact(queries)
+    store = FrameStore(settings, codes)
+    before, runs, made = time.perf_counter(), [], 0
+    for size in _sizes(rows, settings.segment_rows):
+        blocks = []
+        for start in range(0, size, 45 * 10_000):
+            block = maker.rows(min(45 * 10_000, size - start), random)
+            whole.see(block)
+            exact.see(codes.whole(codes.pack(quantise(block))))
+            blocks.append(run_of(block, codes, made // FRAMES_PER_VIDEO))
+            made += len(block)
+        runs.append(_one(blocks))
+    before = time.perf_counter()
+    listed = rows >= settings.exact_rows
+    if listed:
+        store.runs = tuple(runs)
+        codebook = Codebook.train(sample_of(store, store.runs, rows), rows)
+        for run in runs:
+            run.lists = codebook.new_lists()
+            fill(run.lists, run, codes)
+        store.codebook, store.head = codebook, store.new_head()
+        store = FrameStore(
+            settings, codes, runs=tuple(runs[:-1]), head=runs[-1], codebook=codebook,
+            next_serial=made,
+        )  # fmt: skip
+    else:
+        store = FrameStore(settings, codes, head=_one(runs), next_serial=made)
+    figures = Figures(made, _kind(store), build_seconds=time.perf_counter() - before)
+    state = ShardState("encoder", codes.dimension, store)
+    for held in range(made // FRAMES_PER_VIDEO):
+        state.seen.put(version_hash(f"v{held}", 1), held)
+    snapshots = SnapshotStore(settings, shard=0, log_id=LOG_ID)
+    snapshots.save(state, made)  # writes the runs
+    before = time.perf_counter()
+    snapshots.save(state, made + 1)
+    figures.snapshot_seconds = time.perf_counter() - before
+    np.savez(folder / "exact.npz", queries=queries, exact=exact.rows, whole=whole.rows)
+    if listed:
+        assert isinstance(runs[0].lists, FrameLists)
+        others = [run.lists for run in runs[1:] if isinstance(run.lists, FrameLists)]
+        runs[0].lists.copy_with(others).write(str(folder / "plain.faiss"))
+    return figures
+
+
+def search(figures: Figures, folder: Path) -> Figures:
+    """Restore, search and load a library that was built."""
+    faiss.omp_set_num_threads(1)
+    settings = settings_in(folder)
+    empty = _memory()
+    before = time.perf_counter()
+    found = SnapshotStore(settings, shard=0, log_id=LOG_ID).load_latest()
+    assert found is not None and found.state.store is not None
+    figures.restore_seconds = time.perf_counter() - before
+    store = found.state.store
+    known = np.load(folder / "exact.npz")
+    codes = quantise(known["queries"])
+    figures.queries_per_second = _rate(lambda batch: _search(store, batch), codes)
+    after = _memory()
+    for name in ("resident", "anonymous"):
+        setattr(figures, f"{name}_bytes", (after[name] - empty[name]) / figures.rows)
+    figures.disk_bytes = _disk(folder / "shard-0-of-1") / figures.rows
+    hits = store.search(codes, np.zeros(len(codes), np.int8), LEAST_SIMILARITY, before=2**60)
+    top = _top(hits.queries, hits.rows, hits.similarities, len(codes))
+    figures.recall_at_10 = _recall(top, known["exact"])
+    figures.whole_recall_at_10 = _recall(top, known["whole"])
+    figures.quiet = _latencies(found.state, settings, codes, load=False)
+    figures.loaded = _latencies(found.state, settings, codes, load=True)
+    return figures
+
+
+def plain(figures: Figures, folder: Path) -> Figures:
+    """Plain Faiss over the same rows: the same kind of index, one thread."""
+    faiss.omp_set_num_threads(1)
+    known, settings = np.load(folder / "exact.npz"), settings_in(folder)
+    queries = quantise(known["queries"]).astype(np.float32)
+    if (folder / "plain.faiss").exists():
+        index = faiss.read_index(str(folder / "plain.faiss"))
+        index.nprobe = min(settings.probes, index.nlist)  # type: ignore[attr-defined]
+        most = settings.near_rows
+    else:
+        found = SnapshotStore(settings, shard=0, log_id=LOG_ID).load_latest()
+        assert found is not None and found.state.store is not None
+        index, most = faiss.IndexFlatIP(queries.shape[1]), NEAREST
+        for run in found.state.store.all_runs():
+            index.add(found.state.store.codes.whole(np.ascontiguousarray(run.rows)))
+    _, rows = index.search(queries, NEAREST)
+    figures.plain_recall_at_10 = _recall(rows, known["exact"])
+    figures.plain_queries_per_second = _rate(lambda batch: index.search(batch, most), queries)
+    return figures
+
+
+def _sizes(rows: int, least: int) -> list[int]:
+    """Runs as merges leave them: each half of the one before; the last is the head."""
+    sizes, left = [], rows
+    while left > 2 * least:
+        sizes.append(left // 2)
+        left -= left // 2
+    if left > least:
+        sizes.append(left - least // 2)
+        left = least // 2
+    return [size // FRAMES_PER_VIDEO * FRAMES_PER_VIDEO for size in (*sizes, left)]
+
+
+def _one(parts: list[Run]) -> Run:
+    """Consecutive runs in memory as one."""
+    entries = np.concatenate([part.entries for part in parts])
+    row = byte = place = 0
+    for part in parts:
+        own = entries[place : place + len(part)]
+        own["row"] += row
+        own["payload"] += byte
+        row, byte, place = row + len(part.rows), byte + len(part.payload), place + len(part)
+    return Run(
+        entries,
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.payload for part in parts]),
+    )
+
+
+def _queries(maker: RowMaker, rows: int) -> Floats:
+    """Edited copies of rows that will be in the library: its first block, drawn again."""
+    size = min(45 * 10_000, _sizes(rows, LibrarySettings().segment_rows)[0])
+    block = maker.rows(size, np.random.default_rng((SEED, rows)))
+    random = np.random.default_rng((SEED, 1))
+    chosen = block[random.integers(0, len(block), UPLOADS * QUERIES_PER_UPLOAD)]
+    return maker.near(chosen, 0.75, 0.95, random)
+
+
+def _top(
+    queries: NDArray[np.int64], rows: NDArray[np.int64], similarities: Floats, count: int
+) -> list[NDArray[np.int64]]:
+    order = np.lexsort((-similarities, queries))
+    starts = np.searchsorted(queries[order], np.arange(count + 1))
+    return [rows[order][a : min(a + NEAREST, b)] for a, b in zip(starts, starts[1:], strict=False)]
+
+
+def _recall(found: Any, exact: NDArray[np.int64]) -> float:
+    """Share of the exact nearest that are among the found."""
+    shared = [len(np.intersect1d(one, other)) for one, other in zip(found, exact, strict=True)]
+    return float(np.mean(shared) / NEAREST)
+
+
+def _rate(ask: Any, queries: NDArray[Any]) -> float:
+    """Queries a second, an upload at a time, the median of three rounds."""
+    uploads = np.split(queries, UPLOADS)
+    rates = []
+    for _ in range(3):
+        before = time.perf_counter()
+        for upload in uploads:
+            ask(upload)
+        rates.append(len(queries) / (time.perf_counter() - before))
+    return float(np.median(rates))
+
+
+def _search(store: FrameStore, codes: NDArray[np.int8]) -> None:
+    store.search(codes, np.zeros(len(codes), np.int8), 0.4, before=2**60)
+
+
+def _latencies(
+    state: ShardState, settings: LibrarySettings, codes: NDArray[np.int8], *, load: bool
+) -> dict[str, float]:
+    """Milliseconds from when a search is due until it is answered.
+
+    With load, `VIDEOS_PER_SECOND` videos are appended on the same thread, and merges and snapshots
+    are made all the time on another.
+    """
+    store = state.store
+    assert store is not None
+    upkeep = Upkeep(SnapshotStore(settings, shard=0, log_id=LOG_ID))
+    random = np.random.default_rng(SEED)
+    uploads = np.split(codes, UPLOADS)
+    taken = [_search(store, upload) for upload in uploads]
+    before = time.perf_counter()
+    for upload in uploads:
+        _search(store, upload)
+    every = 5.0 * (time.perf_counter() - before) / len(taken)  # a search is under way 20 %
+    start, spent, appended = time.perf_counter(), [], 0
+    due, number = start + every, 0
+    while (now := time.perf_counter()) < start + LOADED_SECONDS:
+        if load and appended < VIDEOS_PER_SECOND * (now - start):
+            _append(state, random, appended)
+            appended += 1
+        elif now >= due:
+            _search(store, uploads[number % UPLOADS])
+            spent.append(1000 * (time.perf_counter() - due))
+            number, due = number + 1, due + random.exponential(every)
+        elif load and not upkeep.step(state):
+            upkeep.snapshot(state, 10**9 + appended, lambda: None)
+        else:
+            time.sleep(0.0005)
+    upkeep.finish()
+    upkeep.close()
+    p50, p99 = np.percentile(spent, (50, 99)).tolist()
+    return {"searches": len(spent), "appended": appended, "p50": p50, "p99": p99}
+
+
+def _append(state: ShardState, random: np.random.Generator, number: int) -> None:
+    store = state.store
+    assert store is not None
+    entry: Entry = entry_of(10**8 + number)
+    rows = random.standard_normal((FRAMES_PER_VIDEO, store.codes.dimension)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    offset = 10**9 + number
+    state.seen.put(version_hash(entry.video_id, 1), offset)
+    store.append(entry, quantise(rows), video_hash(entry.video_id), offset)
+
+
+def _memory() -> dict[str, int]:
+    """Bytes of this process, by the kernel's count."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {
+        name: 1024 * int(lines[field].split()[0])
+        for name, field in (("resident", "VmRSS"), ("anonymous", "RssAnon"))
+    }
+
+
+def _disk(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _kind(store: FrameStore) -> str:
+    if store.codebook is None:
+        return "exact"
+    return f"{store.codebook.lists} lists, {len(store.runs) + 1} runs"
+
+
+def _step(name: str, dataset: Path, rows: int, folder: Path, kept: Path) -> None:
+    """One process's part; figures travel through a file."""
+    file = folder / "figures.json"
+    if name == "build":
+        frames = read_set_frames(dataset, load_settings(), kept, Console(quiet=True))
+        real = np.concatenate([video.descriptors for video in frames.videos])
+        figures = build(RowMaker.like(real), rows, folder)
+    else:
+        figures = Figures(**orjson.loads(file.read_bytes()))
+        figures = {"search": search, "plain": plain}[name](figures, folder)
+    file.write_bytes(orjson.dumps(asdict(figures)))
+
+
+def table_of(found: list[Figures]) -> Table:
+    """All sizes."""
+    table = Table(
+        "key frames", "index", "recall@10", "of floats", "queries/s", "plain Faiss", "ratio",
+        "resident B", "anonymous B", "disk B", "build s", "snapshot s", "restore s",
+        "quiet p50/p99 ms", "loaded p50/p99 ms",
+    )  # fmt: skip
+    for one in found:
+        quiet, loaded = one.quiet or {}, one.loaded or {}
+        table.add_row(
+            f"{one.rows:,}", one.kind, f"{one.recall_at_10:.3f}",
+            f"{one.whole_recall_at_10:.3f}", f"{one.queries_per_second:.0f}",
+            f"{one.plain_queries_per_second:.0f} ({one.plain_recall_at_10:.3f})",
+            f"{one.queries_per_second / max(one.plain_queries_per_second, 1e-9):.2f}",
+            f"{one.resident_bytes:.0f}", f"{one.anonymous_bytes:.0f}", f"{one.disk_bytes:.0f}",
+            f"{one.build_seconds:.1f}", f"{one.snapshot_seconds:.2f}",
+            f"{one.restore_seconds:.1f}",
+            *(f"{each.get('p50', 0):.0f} / {each.get('p99', 0):.0f}" for each in (quiet, loaded)),
+        )  # fmt: skip
+    return table
+
+
+def exponent(found: list[Figures]) -> float | None:
+    """Of the time of a query in the number of key frames, from the first to the last with lists."""
+    listed = [one for one in found if one.kind != "exact"]
+    if len(listed) < 2:
+        return None
+    first, last = listed[0], listed[-1]
+    slower = first.queries_per_second / last.queries_per_second
+    return float(np.log(slower) / np.log(last.rows / first.rows))
+
+
+def main(
+    dataset: Annotated[Path, typer.Argument(help="Whose descriptors the rows are drawn around.")],
+    rows: Annotated[list[int] | None, typer.Option(help="Sizes; three by default.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
+    scratch: Annotated[Path, typer.Option(help="Libraries lie here.")] = Path("runs/library"),
+    kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
+    step: Annotated[str, typer.Option(help="For the script itself.", hidden=True)] = "",
+) -> None:
+    """Measure libraries of several sizes."""
+    console, sizes = Console(), rows or list(SIZES)
+    if step:
+        _step(step, dataset, sizes[0], scratch, kept)
+        return
+    found = []
+    for size in sizes:
+        folder = scratch / str(size)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name in ("build", "search", "plain"):
+            command = [
+                sys.executable, "-m", "benchmarks.library", str(dataset), "--step", name,
+                "--rows", str(size), "--scratch", str(folder), "--kept", str(kept),
+            ]  # fmt: skip
+            subprocess.run(command, check=True, env=os.environ | {"COLUMNS": "200"})
+        found.append(Figures(**orjson.loads((folder / "figures.json").read_bytes())))
+        shutil.rmtree(folder)
+        console.print(table_of(found), soft_wrap=True)
+    growth = exponent(found)
+    if growth is not None:
+        console.print(f"time of a query grows with exponent {growth:.2f}")
+    if json is not None:
+        report = {
+            "machine": machine(), "exponent": growth, "sizes": [asdict(one) for one in found],
+        }  # fmt: skip
+        json.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+
+
+if __name__ == "__main__":
+    typer.run(main)
