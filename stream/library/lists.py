@@ -6,6 +6,7 @@ one codebook, so that a frame is found or not whatever run it is in.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate, islice, permutations
 from typing import Any
 
 import faiss
@@ -16,7 +17,8 @@ SUBVECTOR = 2  # dimensions that share a 4-bit code
 TRAINING_ROWS_PER_LIST = 64
 ITERATIONS = 10
 SEED = 20261125
-BLOCK_ROWS = 65_536
+BLOCK_FRAMES = 32  # whose codes FastScan lays together
+ORDERS_TRIED = 24
 
 Floats = NDArray[np.float32]
 
@@ -38,12 +40,15 @@ class Codebook:
     """Where lists are centred and what codes stand for; trained once, never changed.
 
     Attributes:
+        packed: (B,) uint8, for a file; empty lists are made of it.
         trained_on: how many rows there were.
+        lists: how many.
     """
 
-    def __init__(self, empty: faiss.IndexIVFPQFastScan, trained_on: int) -> None:
-        self._empty = empty
-        self.trained_on = trained_on
+    def __init__(self, packed: NDArray[np.uint8], trained_on: int) -> None:
+        """From what `packed` was."""
+        self.packed, self.trained_on = packed, trained_on
+        self.lists = int(_lists(faiss.deserialize_index(packed)).nlist)
 
     @classmethod
     def train(cls, sample: Floats, rows: int) -> "Codebook":
@@ -63,26 +68,11 @@ class Codebook:
         index.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = TRAINING_ROWS_PER_LIST
         index.train(sample)
-        return cls(index, rows)
-
-    @property
-    def lists(self) -> int:
-        """How many."""
-        return int(self._empty.nlist)
+        return cls(faiss.serialize_index(index), rows)
 
     def new_lists(self) -> "FrameLists":
         """Empty lists."""
-        return FrameLists(_lists(faiss.clone_index(self._empty)))
-
-    def to_bytes(self) -> NDArray[np.uint8]:
-        """For a file, (B,) uint8."""
-        packed: NDArray[np.uint8] = faiss.serialize_index(self._empty)
-        return packed
-
-    @classmethod
-    def from_bytes(cls, packed: NDArray[np.uint8], trained_on: int) -> "Codebook":
-        """The inverse of `to_bytes`."""
-        return cls(_lists(faiss.deserialize_index(packed)), trained_on)
+        return FrameLists(_lists(faiss.deserialize_index(self.packed)))
 
 
 class FrameLists:
@@ -116,12 +106,32 @@ class FrameLists:
         )
         return Nearest(serials, estimates)
 
-    def copy_with(self, others: list["FrameLists"]) -> "FrameLists":
-        """All their frames in new lists; these stay as they are."""
-        whole = _lists(faiss.clone_index(self._index))
-        for other in others:
-            whole.merge_from(faiss.clone_index(other._index), 0)
-        return FrameLists(whole)
+    def take(self, others: list["FrameLists"]) -> bool:
+        """Copy the frames of lists of the same codebook into these, which are empty.
+
+        Faiss 1.15 writes beyond the end of a list when it appends to one whose length is a
+        multiple of the bytes of a block; parts are taken in an order in which none is.
+
+        Returns:
+            Whether that could be done; if not, these are as they were.
+        """
+        ours, *theirs = (each._inverted() for each in (self, *others))
+        sizes = np.array([[part.list_size(n) for part in theirs] for n in range(ours.nlist)])
+        block_bytes = BLOCK_FRAMES * self._index.code_size
+        orders = [_safe_order(row, block_bytes) for row in sizes.tolist()]
+        if any(order is None for order in orders):
+            return False
+        for number, order in enumerate(orders):
+            for part in (theirs[place] for place in order or ()):
+                if count := part.list_size(number):
+                    ours.add_entries(number, count, part.get_ids(number), part.get_codes(number))
+        self._index.ntotal = int(sizes.sum())
+        return True
+
+    def _inverted(self) -> faiss.InvertedLists:
+        lists = self._index.invlists
+        assert lists is not None
+        return lists
 
     def write(self, path: str) -> None:
         """Into a file."""
@@ -143,6 +153,16 @@ class FrameLists:
 def list_count(rows: int) -> int:
     """Lists for so many rows: about one and a half times the root, a power of two from 16 on."""
     return int(2 ** max(4, round(np.log2(1.5 * np.sqrt(max(rows, 1))))))
+
+
+def _safe_order(sizes: list[int], unsafe: int) -> list[int] | None:
+    """An order of parts in which none is appended to a multiple of `unsafe`; None without one."""
+    parts = [place for place, size in enumerate(sizes) if size]
+    for order in islice(permutations(parts), ORDERS_TRIED):
+        ends = list(accumulate(sizes[place] for place in order))[:-1]
+        if all(end % unsafe for end in ends):
+            return list(order)
+    return None
 
 
 def _lists(index: faiss.Index) -> faiss.IndexIVFPQFastScan:

@@ -98,7 +98,7 @@ def capture(state: ShardState, next_offset: int) -> Capture:
         "next_serial": store.next_serial,
     }
     if store.codebook is not None:
-        arrays["codebook"] = store.codebook.to_bytes()
+        arrays["codebook"] = store.codebook.packed
         numbers["trained_on"] = store.codebook.trained_on
     return Capture(next_offset, runs, arrays, numbers)
 
@@ -246,7 +246,7 @@ class SnapshotStore:
         head = Run(arrays["entries"], arrays["rows"], arrays["payload"])
         codebook = None
         if "codebook" in arrays:
-            codebook = Codebook.from_bytes(arrays["codebook"], int(manifest["trained_on"]))
+            codebook = Codebook(arrays["codebook"], int(manifest["trained_on"]))
         codes = RowCodes(state.dimension, self._settings.code_bits)
         state.store = FrameStore(
             self._settings, codes, runs=tuple(runs), head=head, codebook=codebook,

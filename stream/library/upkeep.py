@@ -188,8 +188,8 @@ def _sealed(store: FrameStore) -> tuple[Run, ...]:
 def _joined_lists(store: FrameStore, runs: list[Run], merged: Run) -> AnyLists:
     """Lists of what was merged: copied where nothing was left out, made anew where it was."""
     lists = [run.lists for run in runs if isinstance(run.lists, FrameLists)]
-    if lists and sum(map(len, lists)) == len(merged.rows):
-        return lists[0].copy_with(lists[1:])
     made = store.new_lists()
-    fill(made, merged, store.codes)
+    whole = len(lists) == len(runs) and sum(map(len, lists)) == len(merged.rows)
+    if not (whole and isinstance(made, FrameLists) and made.take(lists)):
+        fill(made, merged, store.codes)
     return made

@@ -230,7 +230,8 @@ def test_the_best_of_several_searches_is_that_of_all() -> None:
     queries = rows[:20]
     expected = whole.search(queries, 15, 64, below=None)
     found = nearest_of([part.search(queries, 15, 64, below=None) for part in parts], 15)
-    merged = parts[0].copy_with(parts[1:])
+    merged = codebook.new_lists()
+    assert merged.take(parts)
     again = merged.search(queries, 15, 64, below=None)
     for one in (found, again):  # the last places may be shared by equal estimates
         for ours, theirs in zip(one.serials.tolist(), expected.serials.tolist(), strict=True):
@@ -264,6 +265,25 @@ def test_rows_on_a_gpu_are_found_as_exactly(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_gpu_that_is_missing_is_named() -> None:
     with pytest.raises(SettingsError, match="sees no GPU"):
         shard(device="cuda").absorb(fingerprint("a", look(1)), 0)
+
+
+@pytest.mark.parametrize("sizes", [(256, 100), (256, 512), (100, 156, 40), (0, 256, 0)])
+def test_lists_of_any_length_are_copied_whole_or_not_at_all(sizes: tuple[int, ...]) -> None:
+    random = np.random.default_rng(0)
+    codebook = Codebook.train(random.standard_normal((200, 32)).astype(np.float32), 100)
+    look_alike = random.standard_normal(32).astype(np.float32)  # all in one list
+    parts, first = [], 0
+    for size in sizes:
+        noise = 1e-3 * random.standard_normal((size, 32)).astype(np.float32)
+        parts.append(codebook.new_lists())
+        parts[-1].add(look_alike + noise, first + np.arange(size))
+        first += size
+    merged = codebook.new_lists()
+    if merged.take(parts):
+        found = merged.search(look_alike[None], first, 1, below=None)
+        assert sorted(found.serials[0].tolist()) == list(range(first))
+    else:
+        assert sizes == (256, 512) and len(merged) == 0
 
 
 @settings(max_examples=50, deadline=None)
