@@ -83,6 +83,6 @@ def test_packed_rows_are_whole_numbers_again(bits: int, width: int, step: int) -
     codes = random.integers(-35, 36, (50, 128)).astype(np.int8)
     rows = RowCodes(128, bits)
     packed = rows.pack(codes)
-    assert (packed.shape, packed.dtype) == ((50, width), rows.kind)
+    assert packed.shape == (50, width) and packed.dtype == np.dtype(rows.kind)
     np.testing.assert_allclose(rows.whole(packed), codes, atol=step / 2)
     np.testing.assert_array_equal(rows.whole(packed) % step, 0)
