@@ -210,14 +210,11 @@ def plain(figures: Figures, folder: Path) -> Figures:
 
 
 def _sizes(rows: int, least: int) -> list[int]:
-    """Runs as merges leave them: each half of the one before; the last is the head."""
+    """Runs as merges leave them, a sixteenth newer than each; the last is the head."""
     sizes, left = [], rows
-    while left > 2 * least:
-        sizes.append(left // 2)
-        left -= left // 2
-    if left > least:
-        sizes.append(left - least // 2)
-        left = least // 2
+    while left > least:
+        sizes.append(left - left // 16)
+        left //= 16
     return [size // FRAMES_PER_VIDEO * FRAMES_PER_VIDEO for size in (*sizes, left)]
 
 

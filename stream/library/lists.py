@@ -134,8 +134,15 @@ class FrameLists:
         return lists
 
     def write(self, path: str) -> None:
-        """Into a file."""
-        faiss.write_index(self._index, path)
+        """Into a file.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        try:
+            faiss.write_index(self._index, path)
+        except RuntimeError as error:
+            raise OSError(f"{path}: {error}") from error
 
     @classmethod
     def read(cls, path: str) -> "FrameLists":

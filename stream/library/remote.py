@@ -5,6 +5,8 @@ each is put once.
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
@@ -30,8 +32,13 @@ class RemoteSnapshots:
         self._folder = folder
 
     def names(self) -> list[str]:
-        """Of the snapshots that are whole, oldest first."""
-        found = self._files.glob(f"{self._root}/*/{MANIFEST}")
+        """Of the snapshots that are whole, oldest first.
+
+        Raises:
+            OSError: the store doesn't answer.
+        """
+        with _as_os_errors():
+            found = self._files.glob(f"{self._root}/*/{MANIFEST}")
         return sorted(Path(path).parent.name for path in found)
 
     def push(self, name: str, segments: list[str]) -> None:
@@ -40,19 +47,16 @@ class RemoteSnapshots:
         Raises:
             OSError: the store refuses; what it had is untouched.
         """
-        for segment in segments:
-            self._put(f"{SEGMENTS}/{segment}")
-        self._put(name)
-        names = self.names()
-        for old in names[:-KEPT]:
-            self._files.rm(f"{self._root}/{old}/{MANIFEST}")
-            self._files.rm(f"{self._root}/{old}", recursive=True)
-        if len(names) <= KEPT:
-            return
-        kept = {segment for each in names[-KEPT:] for segment in self._segments_of(each)}
-        for path in self._files.ls(f"{self._root}/{SEGMENTS}", detail=False):
-            if Path(path).name not in kept:
-                self._files.rm(path, recursive=True)
+        with _as_os_errors():
+            for segment in segments:
+                self._put(f"{SEGMENTS}/{segment}")
+            self._put(name)
+            names = self.names()
+            for old in names[:-KEPT]:
+                self._files.rm(f"{self._root}/{old}/{MANIFEST}")
+                self._files.rm(f"{self._root}/{old}", recursive=True)
+            if len(names) > KEPT:
+                self._drop_segments(names[-KEPT:])
 
     def pull(self, name: str) -> None:
         """Fetch a snapshot and what is missing here of its runs.
@@ -61,12 +65,22 @@ class RemoteSnapshots:
             SnapshotError: it can't be read.
         """
         try:
-            for segment in self._segments_of(name):
-                if not (self._folder / SEGMENTS / segment).is_dir():
-                    self._get(f"{SEGMENTS}/{segment}")
-            self._get(name)
+            with _as_os_errors():
+                for segment in self._segments_of(name):
+                    if not (self._folder / SEGMENTS / segment).is_dir():
+                        self._get(f"{SEGMENTS}/{segment}")
+                self._get(name)
         except (OSError, ValueError, KeyError) as error:
             raise SnapshotError(f"{self._root}/{name} can't be fetched: {error}") from error
+
+    def _drop_segments(self, names: list[str]) -> None:
+        """Drop the runs that none of these snapshots is made of."""
+        if not self._files.exists(f"{self._root}/{SEGMENTS}"):
+            return
+        kept = {segment for each in names for segment in self._segments_of(each)}
+        for path in self._files.ls(f"{self._root}/{SEGMENTS}", detail=False):
+            if Path(path).name not in kept:
+                self._files.rm(path, recursive=True)
 
     def _segments_of(self, name: str) -> list[str]:
         manifest = orjson.loads(self._files.cat_file(f"{self._root}/{name}/{MANIFEST}"))
@@ -83,7 +97,7 @@ class RemoteSnapshots:
             self._files.put_file(str(path), target)
 
     def _has(self, target: str, size: int) -> bool:
-        return self._files.exists(target) and self._files.size(target) == size
+        return bool(self._files.exists(target)) and int(self._files.size(target)) == size
 
     def _get(self, part: str) -> None:
         target = self._folder / part
@@ -95,3 +109,14 @@ class RemoteSnapshots:
             (unfinished / inside).parent.mkdir(parents=True, exist_ok=True)
             self._files.get_file(path, str(unfinished / inside))
         unfinished.rename(target)
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """What a store's client raises that is no `OSError`, such as botocore's, becomes one."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError):
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error

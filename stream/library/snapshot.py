@@ -138,7 +138,8 @@ class SnapshotStore:
         """Write a snapshot, and drop all but the newest two and what only they shared.
 
         Raises:
-            SnapshotError: the disk is full or not writable; earlier snapshots are untouched.
+            SnapshotError: the disk is full or not writable; earlier snapshots are untouched. Or
+                the object store refuses; on disk the snapshot is whole.
         """
         final = self._folder / f"{taken.next_offset:020d}"
         try:
@@ -148,8 +149,6 @@ class SnapshotStore:
                     write_run(run, self.segments / new_name(run))
             with aside(final) as unfinished:
                 self._write(taken, unfinished)
-            if self._remote is not None:
-                self._remote.push(final.name, [str(run.folder.name) for run in taken.runs])  # type: ignore[union-attr]
         except OSError as error:
             raise SnapshotError(
                 f"the snapshot {final} can't be written ({error}): free or mend the disk; "
@@ -157,7 +156,16 @@ class SnapshotStore:
             ) from error
         for old in self._found()[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
-        self._drop_segments({run.folder.name for run in taken.runs if run.folder is not None})
+        runs = {run.folder.name for run in taken.runs if run.folder is not None}
+        self._drop_segments(set(runs))
+        try:
+            if self._remote is not None:
+                self._remote.push(final.name, sorted(runs))
+        except OSError as error:
+            raise SnapshotError(
+                f"the snapshot {final} can't be copied to {self._settings.snapshot_store} "
+                f"({error}): it is in its folder alone"
+            ) from error
         return final
 
     def load_latest(self) -> Snapshot | None:
@@ -167,7 +175,7 @@ class SnapshotStore:
         store has is fetched.
         """
         local = {path.name for path in self._found()}
-        names = local | set(self._remote.names() if self._remote is not None else ())
+        names = local | self._remote_names()
         for name in sorted(names, reverse=True):
             try:
                 if name not in local and self._remote is not None:
@@ -176,6 +184,14 @@ class SnapshotStore:
             except SnapshotError as error:
                 log.warning("snapshot passed over: %s", error)
         return None
+
+    def _remote_names(self) -> set[str]:
+        """What the object store has; nothing where there is none or it doesn't answer."""
+        try:
+            return set(self._remote.names() if self._remote is not None else ())
+        except OSError as error:
+            log.warning("%s can't be listed: %s", self._settings.snapshot_store, error)
+            return set()
 
     def _found(self) -> list[Path]:
         """Newest first."""

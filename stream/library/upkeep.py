@@ -5,6 +5,7 @@ longer changes, and takes results in between two log entries. Search waits for n
 """
 
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 GROWTH = 8  # times the rows of its training, and a codebook is made anew
 DEAD_SHARE = 0.2  # of a run's rows, and they are dropped
+MERGE_RATIO = 8  # an older run that is larger than the newer by more than this stays
+
+REST_SECONDS = 30.0  # after something failed: a full disk is no fuller for being tried again
 
 Adopt = Callable[[], None]
 
@@ -35,6 +39,7 @@ class Upkeep:
         self._snapshots = snapshots
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="library-upkeep")
         self._work: Future[Adopt] | None = None
+        self._rests_until = 0.0
 
     @property
     def busy(self) -> bool:
@@ -54,7 +59,8 @@ class Upkeep:
         while True:
             if self._work is not None and (wait or self._work.done()):
                 self._adopt()
-            if self._work is None and state.store is not None:
+            rests = time.monotonic() < self._rests_until
+            if self._work is None and state.store is not None and not rests:
                 self._begin(state.store)
             if self._work is None or not wait:
                 return self._work is not None
@@ -93,6 +99,7 @@ class Upkeep:
             work.result()()
         except (SnapshotError, OSError) as error:
             log.error("%s", error)
+            self._rests_until = time.monotonic() + REST_SECONDS
 
     def _begin(self, store: FrameStore) -> None:
         rows = len(store)
@@ -148,17 +155,17 @@ class Upkeep:
 
 
 def merging(runs: tuple[Run, ...], forgets_before: int) -> list[Run]:
-    """Neighbours that should be one: the older no larger than all the newer, or much of it dead.
+    """Neighbours that should be one: the older not much larger than the newer, or much of it dead.
 
-    So there are as many runs as the store has doubled since the first, and a row is written as
-    often.
+    So there are two or three runs, which is what a search pays for, and a row is written some
+    `MERGE_RATIO` times for each eightfold that the store has grown.
     """
     for run in runs:
         if run.dead_share(forgets_before) > DEAD_SHARE:
             return [run]
     group: list[Run] = []
     for run in reversed(runs):
-        if group and len(run.rows) > sum(len(newer.rows) for newer in group):
+        if group and len(run.rows) > MERGE_RATIO * sum(len(newer.rows) for newer in group):
             break
         group.insert(0, run)
     return group if len(group) > 1 else []

@@ -189,6 +189,24 @@ def test_removed_videos_are_dropped_from_the_files(tmp_path: Path) -> None:
     service.upkeep.close()
 
 
+def test_a_disk_that_refuses_stops_no_answer_and_is_not_tried_all_the_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(tmp_path / "full", **TINY)
+    (tmp_path / "full").write_text("a file where a folder must be")
+    for number in range(8):
+        service.read(fingerprint(f"v{number}", look(number)))
+        service.upkeep.step(service.library.state, wait=True)
+    assert caplog.text.count("Not a directory") == 1
+    caplog.clear()
+    assert service.read(fingerprint("q", look(3))) == {"v3"}
+    service.upkeep.snapshot(service.library.state, service.offset, lambda: None)
+    service.upkeep.finish()
+    assert "can't be written" in caplog.text
+    caplog.clear()
+    service.upkeep.close()
+
+
 def test_a_video_that_is_replaced_during_a_merge_stays_replaced(tmp_path: Path) -> None:
     service = Service(tmp_path, **TINY)
     for number in range(6):
@@ -204,9 +222,9 @@ def test_a_video_that_is_replaced_during_a_merge_stays_replaced(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("sizes", "merged"),
-    [([], 0), ([9], 0), ([100, 40], 0), ([100, 40, 40], 2), ([80, 40, 40], 3), ([40, 40], 2)],
+    [([], 0), ([9], 0), ([80, 10], 2), ([90, 10], 0), ([99, 5, 5], 2), ([80, 5, 5], 3)],
 )
-def test_runs_are_merged_when_the_newer_are_as_large_as_the_older(
+def test_runs_are_merged_when_the_newer_are_an_eighth_of_the_older(
     sizes: list[int], merged: int
 ) -> None:
     library = shard(segment_rows=10**6)

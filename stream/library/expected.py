@@ -1,0 +1,148 @@
+"""What a shard must hold, told by plain dictionaries; serves `stream.library.verify`.
+
+Takes the log entry by entry, as a shard does, and keeps of each version what is short as it is and
+a digest of each array.
+"""
+
+import hashlib
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.errors import RejectedError
+from stream.events import ContentVersion, Role, VideoFingerprinted
+from stream.library.entry import Entry
+from stream.library.rows import RowCodes
+from stream.library.run import NEVER
+from stream.library.settings import LibrarySettings
+from stream.library.shard import shard_of
+from stream.source import Source
+
+DIGEST_BYTES = 8
+
+
+class Facts(NamedTuple):
+    """One version of a video; arrays as their digests."""
+
+    content_version: ContentVersion
+    owner_id: str
+    role: Role
+    duration_seconds: float
+    seconds: bytes
+    offset_codes: bytes
+    cut_seconds: bytes
+    motion_levels: bytes
+    rows: bytes
+
+    @classmethod
+    def of(cls, entry: Entry, rows: NDArray[Any]) -> "Facts":
+        """Of an entry and its (N, width) packed rows."""
+        return cls(
+            entry.content_version,
+            entry.owner_id,
+            entry.role,
+            entry.duration_seconds,
+            _digest(entry.seconds),
+            _digest(entry.offset_codes),
+            _digest(entry.cut_seconds),
+            _digest(entry.motion_levels),
+            _digest(rows),
+        )
+
+
+@dataclass(slots=True)
+class Version:
+    """One version of a video of the shard.
+
+    Attributes:
+        offset: of the log, where it was added.
+        replaced_at: where another took its place; `NEVER` where it holds.
+    """
+
+    facts: Facts
+    offset: int
+    replaced_at: int = NEVER
+
+
+class Offsets:
+    """Which offsets of a log were read; takes them in ascending order."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._stops: list[int] = []
+
+    def __contains__(self, offset: int) -> bool:
+        place = bisect_right(self._starts, offset) - 1
+        return place >= 0 and offset < self._stops[place]
+
+    def add(self, offset: int) -> None:
+        """Another one."""
+        if self._stops and self._stops[-1] == offset:
+            self._stops[-1] = offset + 1
+        else:
+            self._starts.append(offset)
+            self._stops.append(offset + 1)
+
+
+@dataclass
+class Expected:
+    """What shard `shard` of `settings.shards` must hold after the entries that were taken.
+
+    Attributes:
+        model: version and dimension of the first readable entry; None before it.
+        seen: where each version of every video was first read, since its last takedown then.
+        taken_down: where each video was last taken down.
+        versions: of the videos of this shard that are not taken down, oldest first.
+        unusable: ids of this shard with an entry that can't be used.
+        offsets: of all entries.
+    """
+
+    settings: LibrarySettings
+    shard: int
+    model: tuple[str, int] | None = None
+    seen: dict[tuple[str, ContentVersion], int] = field(default_factory=dict)
+    taken_down: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, list[Version]] = field(default_factory=dict)
+    unusable: set[str] = field(default_factory=set)
+    offsets: Offsets = field(default_factory=Offsets)
+
+    def take(self, source: Source) -> None:
+        """The next entry of the log."""
+        self.offsets.add(source.offset)
+        key = (source.key or b"").decode(errors="replace")
+        if source.value is None and source.key is not None:
+            self.taken_down[key] = source.offset
+            self.versions.pop(key, None)
+            return
+        try:
+            event = VideoFingerprinted.from_bytes(source.value)
+        except RejectedError:
+            self.unusable.add(key)
+            return
+        model = (event.model_version, event.dimension)
+        self.model = self.model or model
+        if self.model == model:
+            self._add(event, source.offset)
+        else:
+            self.unusable.add(key)
+
+    def _add(self, event: VideoFingerprinted, offset: int) -> None:
+        video_id, version = event.video_id, (event.video_id, event.content_version)
+        if self.seen.get(version, -1) > self.taken_down.get(video_id, -1):
+            return
+        self.seen[version] = offset
+        if shard_of(video_id, self.settings.shards) != self.shard:
+            return
+        versions = self.versions.setdefault(video_id, [])
+        if versions:
+            versions[-1].replaced_at = offset
+        rows = RowCodes(event.dimension, self.settings.code_bits).pack(event.codes())
+        versions.append(Version(Facts.of(Entry.of(event), rows), offset))
+
+
+def _digest(array: NDArray[Any]) -> bytes:
+    data = np.ascontiguousarray(array).tobytes()
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
