@@ -22,6 +22,7 @@ from stream.failpoints import failpoint
 from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore
 from stream.library.upkeep import Upkeep
+from stream.log import shard_group
 from stream.metrics import (
     LIBRARY_FRAMES,
     LOG_LAG,
@@ -95,7 +96,7 @@ class LibraryWorker:
         kafka = self._settings.kafka
         self._consumer = AIOKafkaConsumer(
             **kafka.aiokafka_options(),
-            group_id=f"{kafka.topic_prefix}samesource-{self._name}",
+            group_id=shard_group(kafka, self._number, self._settings.library.shards),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=kafka.max_message_bytes,

@@ -12,8 +12,10 @@ from stream.cli import (
     demo,
     evaluate,
     export,
+    library,
     outcomes,
     policy,
+    remove,
     resubmit,
     review,
     submit,
@@ -43,6 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(worker.worker_app, name="worker")
 app.add_typer(topics.topics_app, name="topics")
+app.add_typer(library.library_app, name="library")
 app.add_typer(broker.broker_app, name="broker")
 app.add_typer(config_app, name="config")
 app.add_typer(policy.policy_app, name="policy")
@@ -52,6 +55,7 @@ app.add_typer(export.export_app, name="export")
 app.command("demo")(demo.demo)
 app.command("submit")(submit.submit)
 app.command("resubmit")(resubmit.resubmit)
+app.command("remove")(remove.remove)
 app.command("alerts")(outcomes.alerts)
 app.command("review")(review.review)
 app.command("rejected")(outcomes.rejected)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from stream.cli.console import stderr
-from stream.errors import SettingsError
+from stream.cli.shard_option import with_shard
 from stream.settings import Settings
 
 worker_app = typer.Typer(help="Run a worker until SIGTERM or Ctrl-C.", no_args_is_help=True)
@@ -29,7 +29,7 @@ def library(
     ] = None,
 ) -> None:
     """One shard of the library, or all of them. A second worker of a shard is a replica."""
-    settings, shards = (context.obj, None) if shard is None else _shard(context.obj, shard)
+    settings, shards = (context.obj, None) if shard is None else with_shard(context.obj, shard)
     _run(settings, ("library",), shards)
 
 
@@ -45,20 +45,6 @@ def everything(context: typer.Context) -> None:
     from stream.agents.run import ROLES
 
     _run(context.obj, ROLES)
-
-
-def _shard(settings: Settings, text: str) -> tuple[Settings, list[int]]:
-    """Settings and shard number of `i/S`.
-
-    Raises:
-        SettingsError: not `i/S` with 0 ≤ i < S.
-    """
-    number, _, total = text.partition("/")
-    shards = total or str(settings.library.shards)
-    if not (number.isdecimal() and shards.isdecimal() and int(number) < int(shards)):
-        raise SettingsError(f"--shard {text}: expected i/S with 0 ≤ i < S, such as 0/2")
-    library = settings.library.model_copy(update={"shards": int(shards)})
-    return settings.model_copy(update={"library": library}), [int(number)]
 
 
 def _run(settings: Settings, roles: Sequence[Any], shards: Sequence[int] | None = None) -> None:

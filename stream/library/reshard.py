@@ -99,21 +99,16 @@ def _append(state: ShardState, store: FrameStore, run: Run, place: int) -> None:
     row, count, begin = int(entry["row"]), int(entry["count"]), int(entry["payload"])
     last = place + 1 == len(run)
     end = len(run.payload) if last else int(run.entries["payload"][place + 1])
-    serial = store.next_serial
-    store.head.append(
+    serial = store.append_packed(
         int(entry["hash"]),
         int(entry["offset"]),
-        serial,
         run.rows[row : row + count],
         run.payload[begin:end].tobytes(),
     )
-    store.next_serial += max(1, count)
     if entry["replaced_at"] == NEVER:
         state.current.put(int(entry["hash"]), serial)
     else:
         store.replace(serial, int(entry["replaced_at"]))
-    if len(store.head.run.rows) >= store.settings.segment_rows:
-        store.seal()
 
 
 def _merged(maps: Sequence[HashMap], *, last: bool) -> HashMap:

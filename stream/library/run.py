@@ -4,6 +4,7 @@ Rows and payload may lie in memory or be mapped from files; entries and lists ar
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,16 @@ class Run:
         """Of its first entry."""
         return int(self.entries["serial"][0])
 
+    @cached_property
+    def serials(self) -> NDArray[np.int64]:
+        """Of the entries, (E,), close together in memory: they are looked up all the time."""
+        return np.ascontiguousarray(self.entries["serial"])
+
+    @cached_property
+    def _offsets(self) -> NDArray[np.int64]:
+        """What a serial is more than its row, of each entry, (E,)."""
+        return np.ascontiguousarray(self.entries["serial"] - self.entries["row"])
+
     def dead(self, before: int) -> NDArray[np.bool_]:
         """Which entries need not be kept, (E,): removed, or replaced before a place of the log."""
         replaced_at = self.entries["replaced_at"]
@@ -71,18 +82,17 @@ class Run:
 
     def places_of(self, serials: NDArray[np.int64]) -> NDArray[np.intp]:
         """Numbers in `entries` of those that hold these frames, (M,)."""
-        return np.searchsorted(self.entries["serial"], serials, side="right") - 1
+        return np.searchsorted(self.serials, serials, side="right") - 1
 
     def rows_of(self, serials: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row numbers of frames, (M,)."""
-        holders = self.entries[self.places_of(serials)]
-        found: NDArray[np.int64] = holders["row"] + serials - holders["serial"]
+        found: NDArray[np.int64] = serials - self._offsets[self.places_of(serials)]
         return found
 
     def serials_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The inverse of `rows_of`, (M,)."""
-        holders = self.entries[np.searchsorted(self.entries["row"], rows, side="right") - 1]
-        found: NDArray[np.int64] = holders["serial"] + rows - holders["row"]
+        places = np.searchsorted(self.entries["row"], rows, side="right") - 1
+        found: NDArray[np.int64] = rows + self._offsets[places]
         return found
 
     def entry(self, place: int) -> Entry:

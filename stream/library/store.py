@@ -19,12 +19,14 @@ from stream.library.head import AnyLists, Head, fill
 from stream.library.index import FrameIndex, Hits
 from stream.library.lists import Codebook, FrameLists, Nearest, nearest_of
 from stream.library.rows import RowCodes
-from stream.library.run import Run
+from stream.library.run import Rows, Run
 from stream.library.settings import LibrarySettings
 from stream.packed import CODE_SCALE
 
 QUERY_BLOCK = 128  # query frames whose near frames are looked at together
 ESTIMATE_MARGIN = 0.1  # codes say less of hardly any frame than it is by more than this
+
+SEALED_SHARE = 16  # the head is sealed when it is this part of the whole
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,17 @@ class FrameStore:
 
     def append(self, entry: Entry, codes: NDArray[np.int8], video_hash: int, offset: int) -> int:
         """Take a video; (N, D) int8 descriptors of its key frames. Returns its serial."""
+        return self.append_packed(video_hash, offset, self.codes.pack(codes), pack_entry(entry))
+
+    def append_packed(self, video_hash: int, offset: int, rows: Rows, payload: bytes) -> int:
+        """Take a video as a run holds it: (N, width) packed rows, packed entry. Returns its serial.
+
+        Videos come in log order.
+        """
         serial = self.next_serial
-        self.head.append(video_hash, offset, serial, self.codes.pack(codes), pack_entry(entry))
-        self.next_serial += max(1, len(codes))
-        if len(self.head.run.rows) >= self.settings.segment_rows:
+        self.head.append(video_hash, offset, serial, rows, payload)
+        self.next_serial += max(1, len(rows))
+        if len(self.head.run.rows) >= max(self.settings.segment_rows, len(self) // SEALED_SHARE):
             self.seal()
         return serial
 
@@ -207,7 +216,7 @@ class FrameStore:
         """The serial of the video that holds each frame, (M,)."""
         owners = np.empty(len(serials), np.int64)
         for run, inside in _by_run(self.all_runs(), serials):
-            owners[inside] = run.entries["serial"][run.places_of(serials[inside])]
+            owners[inside] = run.serials[run.places_of(serials[inside])]
         return owners
 
     def _exactly(

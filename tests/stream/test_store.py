@@ -222,9 +222,9 @@ def test_a_video_that_is_replaced_during_a_merge_stays_replaced(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("sizes", "merged"),
-    [([], 0), ([9], 0), ([80, 10], 2), ([90, 10], 0), ([99, 5, 5], 2), ([80, 5, 5], 3)],
+    [([], 0), ([9], 0), ([160, 10], 2), ([170, 10], 0), ([170, 5, 5], 2), ([99, 5, 5], 3)],
 )
-def test_runs_are_merged_when_the_newer_are_an_eighth_of_the_older(
+def test_runs_are_merged_when_the_newer_are_a_sixteenth_of_the_older(
     sizes: list[int], merged: int
 ) -> None:
     library = shard(segment_rows=10**6)

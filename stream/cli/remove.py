@@ -1,0 +1,38 @@
+"""`samesource remove`: takes videos out of the library."""
+
+from typing import Annotated
+
+import typer
+
+from stream.cli.console import stderr, stdout
+
+
+def remove(
+    context: typer.Context,
+    video_ids: Annotated[list[str], typer.Argument(metavar="VIDEO_ID…")],
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until every shard of the settings has taken it in.")
+    ] = False,
+    timeout_seconds: Annotated[
+        float, typer.Option(help="With --wait: give up after so long.")
+    ] = 60.0,
+) -> None:
+    """Take videos down. No upload that is fingerprinted later is told to copy them."""
+    from stream.log import LibraryLog
+    from stream.takedown import take_down, undecided, wait_for_shards
+
+    settings = context.obj
+    with LibraryLog(settings.kafka) as log:
+        take_down(settings.kafka, video_ids)
+        stdout.print(f"{len(video_ids)} taken down", markup=False)
+        if wait:
+            shards = settings.library.shards
+            wait_for_shards(log, shards, log.ends()[1], timeout_seconds)
+            stdout.print(f"all {shards} shards have taken it in", markup=False)
+    for video_id in undecided(settings.kafka, video_ids):
+        stderr.print(
+            f"note: no decision was ever made about {video_id}: is the id right? The takedown "
+            "stands; the video itself, if it is still on its way, is a new one after it",
+            soft_wrap=True,
+            markup=False,
+        )

@@ -1,0 +1,18 @@
+"""The option `--shard i/S`, which names a shard and how many there are."""
+
+from stream.errors import SettingsError
+from stream.settings import Settings
+
+
+def with_shard(settings: Settings, text: str) -> tuple[Settings, list[int]]:
+    """Settings and shard number of `i/S`.
+
+    Raises:
+        SettingsError: not `i/S` with 0 ≤ i < S.
+    """
+    number, _, total = text.partition("/")
+    shards = total or str(settings.library.shards)
+    if not (number.isdecimal() and shards.isdecimal() and int(number) < int(shards)):
+        raise SettingsError(f"--shard {text}: expected i/S with 0 ≤ i < S, such as 0/2")
+    library = settings.library.model_copy(update={"shards": int(shards)})
+    return settings.model_copy(update={"library": library}), [int(number)]

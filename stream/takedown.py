@@ -1,0 +1,61 @@
+"""Takes videos down: a message without a value on the library log. Serves `samesource remove`."""
+
+import time
+from collections.abc import Collection, Sequence
+
+from stream.broker.settings import KafkaSettings
+from stream.client import Reader, send
+from stream.errors import BrokerError
+from stream.events import VideoDecided, VideoFingerprinted
+from stream.log import LibraryLog
+
+POLL_SECONDS = 0.1
+
+
+def take_down(kafka: KafkaSettings, video_ids: Sequence[str]) -> None:
+    """Put takedowns on the library log.
+
+    When it returns, they are on the broker: no shard that reads on finds the videos, and nothing
+    that is read after them is answered with one. A video that comes again later is a new one.
+
+    Raises:
+        BrokerError: the broker didn't take them all.
+    """
+    messages = ((video_id.encode(), None, ()) for video_id in video_ids)
+    send(kafka, VideoFingerprinted.topic, messages)
+
+
+def undecided(kafka: KafkaSettings, video_ids: Collection[str]) -> list[str]:
+    """Those of the videos of which no decision was ever made: misspelt, or still on their way.
+
+    Raises:
+        BrokerError: the broker doesn't answer.
+    """
+    left = dict.fromkeys(video_ids)
+    with Reader(kafka, VideoDecided.topic) as reader:
+        for _, message in reader.until_now():
+            left.pop((message.key() or b"").decode(errors="replace"), None)
+            if not left:
+                break
+    return list(left)
+
+
+def wait_for_shards(log: LibraryLog, shards: int, offset: int, timeout_seconds: float) -> None:
+    """Wait until every shard has committed that it is done with the log before an offset.
+
+    Raises:
+        BrokerError: one hasn't after so long; names them.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    waiting = set(range(shards))
+    while True:
+        waiting = {shard for shard in waiting if (log.answered(shard, shards) or 0) < offset}
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            names = ", ".join(f"{shard}/{shards}" for shard in sorted(waiting))
+            raise BrokerError(
+                f"shards {names} are not past offset {offset} of the log after "
+                f"{timeout_seconds:.0f} s: do they run? The takedown stands, they will read it"
+            )
+        time.sleep(POLL_SECONDS)
