@@ -117,7 +117,7 @@ def build(maker: RowMaker, rows: int, folder: Path) -> Figures:
     exact, whole = Exact(queries), Exact(queries)
     store = FrameStore(settings, codes)
     before, runs, made = time.perf_counter(), [], 0
-    for size in _sizes(rows, settings.segment_rows):
+    for size in _sizes(rows):
         blocks = []
         for start in range(0, size, 45 * 10_000):
             block = maker.rows(min(45 * 10_000, size - start), random)
@@ -209,13 +209,9 @@ def plain(figures: Figures, folder: Path) -> Figures:
     return figures
 
 
-def _sizes(rows: int, least: int) -> list[int]:
-    """Runs as merges leave them, a sixteenth newer than each; the last is the head."""
-    sizes, left = [], rows
-    while left > least:
-        sizes.append(left - left // 16)
-        left //= 16
-    return [size // FRAMES_PER_VIDEO * FRAMES_PER_VIDEO for size in (*sizes, left)]
+def _sizes(rows: int) -> list[int]:
+    """The large run and the head, half grown."""
+    return [size // FRAMES_PER_VIDEO * FRAMES_PER_VIDEO for size in (rows - rows // 32, rows // 32)]
 
 
 def _one(parts: list[Run]) -> Run:
@@ -236,7 +232,7 @@ def _one(parts: list[Run]) -> Run:
 
 def _queries(maker: RowMaker, rows: int) -> Floats:
     """Edited copies of rows that will be in the library: its first block, drawn again."""
-    size = min(45 * 10_000, _sizes(rows, LibrarySettings().segment_rows)[0])
+    size = min(45 * 10_000, _sizes(rows)[0])
     block = maker.rows(size, np.random.default_rng((SEED, rows)))
     random = np.random.default_rng((SEED, 1))
     chosen = block[random.integers(0, len(block), UPLOADS * QUERIES_PER_UPLOAD)]
