@@ -9,10 +9,7 @@ with what its own library log says when it is replayed in one thread.
 
 import argparse
 import json
-import os
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -24,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.outside_client import LINGER_SECONDS, Answers, Platform, submit_set
+from benchmarks.workers import Workers, all_running
 from models.aligners import make_aligner
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
@@ -34,7 +32,6 @@ from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
 from stream.topics import create_topics
 
-SAMESOURCE = Path(sys.executable).with_name("samesource")
 SHARDS = 2
 WORKERS: dict[str, tuple[str, ...]] = {
     "fingerprint-a": ("fingerprint",),
@@ -44,52 +41,6 @@ WORKERS: dict[str, tuple[str, ...]] = {
     "decide-a": ("decide",),
     "decide-b": ("decide",),
 }
-
-
-class Workers:
-    """One process for each worker, that can be killed and started again."""
-
-    def __init__(self, kafka: KafkaSettings, videos: Path, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._environment = {
-            **os.environ,
-            "SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-            "SAMESOURCE_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
-            "SAMESOURCE_FETCH__ROOTS": json.dumps([str(videos.resolve())]),
-            "SAMESOURCE_LIBRARY__SNAPSHOT_FOLDER": str(folder / "snapshots"),
-            "SAMESOURCE_LIBRARY__SNAPSHOT_EVERY_VIDEOS": "10",
-        }
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.kills: list[str] = []
-
-    def start(self, name: str) -> None:
-        """Start a worker; its output goes to a file of its own."""
-        environment = {
-            **self._environment,
-            "SAMESOURCE_WORKER__DATA_FOLDER": str(self._folder / name),
-        }
-        command = [str(SAMESOURCE), "worker", *WORKERS[name]]
-        with (self._folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log
-            )
-
-    def kill(self, name: str) -> None:
-        """`kill -9`, and start it again."""
-        self._processes[name].kill()
-        self._processes[name].wait()
-        self.kills.append(name)
-        self.start(name)
-
-    def stop(self) -> None:
-        """End them all as an operator would."""
-        for process in self._processes.values():
-            process.terminate()
-        for name, process in self._processes.items():
-            code = process.wait(60)
-            if code not in (0, -signal.SIGTERM):  # the latter: it hadn't even begun
-                raise RuntimeError(f"{name} ended with {code}; see {self._folder / name}.log")
 
 
 @contextmanager
@@ -102,13 +53,13 @@ def running(kafka: KafkaSettings, videos: Path, folder: Path) -> Iterator[Worker
         folder: for logs, snapshots and scratch.
     """
     create_topics(kafka)
-    workers = Workers(kafka, videos, folder)
-    for name in WORKERS:
-        workers.start(name)
-    try:
+    environment = {
+        "SAMESOURCE_FETCH__ROOTS": json.dumps([str(videos.resolve())]),
+        "SAMESOURCE_LIBRARY__SNAPSHOT_FOLDER": str(folder / "snapshots"),
+        "SAMESOURCE_LIBRARY__SNAPSHOT_EVERY_VIDEOS": "10",
+    }
+    with all_running(Workers(kafka, folder, WORKERS, lambda name: environment)) as workers:
         yield workers
-    finally:
-        workers.stop()
 
 
 def run(

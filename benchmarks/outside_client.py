@@ -9,7 +9,7 @@ real Kafka; runs on its own against any cluster:
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,37 +24,62 @@ Answers = dict[str, list[dict[str, Any]]]
 class Platform:
     """Submits uploads and keeps every answer, by topic, in order of arrival."""
 
-    def __init__(self, bootstrap_servers: str, prefix: str = "") -> None:
+    def __init__(
+        self, bootstrap_servers: str, prefix: str = "", topics: Sequence[str] = ANSWERS
+    ) -> None:
+        """Connect.
+
+        Args:
+            bootstrap_servers: of the cluster.
+            prefix: of its topics.
+            topics: whose events are answers.
+        """
         self._prefix = prefix
-        self._producer = Producer({"bootstrap.servers": bootstrap_servers, "acks": "all"})
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "log_level": 0}
+        )
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
                 "group.id": f"{prefix}outside-platform",
                 "enable.auto.commit": False,
+                "log_level": 0,  # a broker that is away is no news
             }
         )
         metadata = self._consumer.list_topics(timeout=20)
         self._consumer.assign(
             [
                 TopicPartition(prefix + name, partition, OFFSET_BEGINNING)
-                for name in ANSWERS
+                for name in topics
                 for partition in metadata.topics[prefix + name].partitions
             ]
         )
-        self.answers: Answers = {name: [] for name in ANSWERS}
+        self.answers: Answers = {name: [] for name in topics}
 
     def submit(self, uploads: Iterable[dict[str, Any]]) -> None:
         """Publish upload events and wait until the broker has them."""
         for upload in uploads:
             self.submit_bytes(json.dumps(upload).encode(), str(upload.get("video_id", "")).encode())
-        left = self._producer.flush(60)
-        if left:
-            raise TimeoutError(f"{left} uploads didn't reach the broker within 60 s")
+        self.flush()
 
     def submit_bytes(self, value: bytes, key: bytes = b"") -> None:
         """Publish anything at all as an upload."""
-        self._producer.produce(self._prefix + "video.uploaded", value=value, key=key)
+        self.produce("video.uploaded", value, key)
+
+    def produce(self, topic: str, value: bytes | None, key: bytes) -> None:
+        """Hand a message over, to be published in this order, once, when the broker is there."""
+        self._producer.produce(self._prefix + topic, value=value, key=key)
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until the broker has all messages.
+
+        Raises:
+            TimeoutError: it hasn't within a minute.
+        """
+        left = self._producer.flush(60)
+        if left:
+            raise TimeoutError(f"{left} messages didn't reach the broker within 60 s")
 
     def read(self, seconds: float) -> None:
         """Read for so long."""

@@ -14,6 +14,7 @@ from stream.agents.publisher import Publisher
 from stream.decide import Join, on_compared, on_rejected
 from stream.errors import BadEventError
 from stream.events import AlertSuppressed, Event, VideoCompared, VideoDecided, VideoRejected
+from stream.failpoints import failpoint
 from stream.metrics import OUTCOMES, SUPPRESSED, WAITING_REQUESTS, WAITING_SECONDS
 from stream.settings import Settings
 from stream.source import Source
@@ -76,7 +77,9 @@ class DecideWorker:
             if source.topic != VideoRejected.topic:  # a dead letter of a dead letter helps nobody
                 await self._publisher.publish([source.rejected(error)])
             return
+        failpoint("decide.before_produce")
         await self._publisher.publish(outputs)
+        failpoint("decide.after_produce")
         if join is not before:
             await self._store(key, join)
             self._waiting.note(message.partition, key, join, source.timestamp_ms)

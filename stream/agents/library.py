@@ -112,7 +112,8 @@ class LibraryWorker:
         self._stopping = True
         if self._task is not None:
             await self._task
-            await self._consumer.stop()
+            # While Kafka is away, what the consumer has under way ends as cancelled.
+            await asyncio.gather(self._consumer.stop(), return_exceptions=True)
             self._upkeep.close()
         await self._publisher.stop()
         self._thread.shutdown()

@@ -114,6 +114,7 @@ class SnapshotStore:
         self._settings = settings
         name = f"shard-{shard}-of-{settings.shards}"
         self._folder = settings.snapshot_folder / name
+        self._passed_over: set[str] = set()
         self._remote = None
         if settings.snapshot_store is not None:
             self._remote = RemoteSnapshots(f"{settings.snapshot_store}/{name}", self._folder)
@@ -154,8 +155,8 @@ class SnapshotStore:
                 f"the snapshot {final} can't be written ({error}): free or mend the disk; "
                 "until then a restart reads more of the log"
             ) from error
-        for old in self._found()[KEPT:]:
-            shutil.rmtree(old, ignore_errors=True)
+        self._passed_over.discard(final.name)
+        self._drop_old(taken.next_offset)
         runs = {run.folder.name for run in taken.runs if run.folder is not None}
         self._drop_segments(set(runs))
         try:
@@ -183,6 +184,7 @@ class SnapshotStore:
                 return self._load(self._folder / name)
             except SnapshotError as error:
                 log.warning("snapshot passed over: %s", error)
+                self._passed_over.add(name)
         return None
 
     def _remote_names(self) -> set[str]:
@@ -204,6 +206,18 @@ class SnapshotStore:
         for folder in (self._folder, self.segments):
             for unfinished in folder.glob(".*.part"):
                 shutil.rmtree(unfinished)
+
+    def _drop_old(self, offset: int) -> None:
+        """Keep the two newest that are usable, and what is newer; drop what is older than both."""
+        found = self._found()
+        usable = [
+            path
+            for path in found
+            if path.name not in self._passed_over and int(path.name) <= offset
+        ]
+        for path in found:
+            if path.name < usable[:KEPT][-1].name:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _drop_segments(self, kept: set[str]) -> None:
         """Forget runs that neither the newest state nor a kept snapshot is made of."""

@@ -111,6 +111,24 @@ def test_the_newest_is_loaded_and_two_are_kept(tmp_path: Path) -> None:
     assert len(found.state.held()) == 5
 
 
+def test_newer_ones_that_are_unusable_cost_no_usable_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in saved(tmp_path, 6, 7):
+        (path / STATE).unlink()
+    snapshots, library = store(tmp_path), shard()
+    assert snapshots.load_latest() is None
+    for offset in (2, 3, 4):
+        library.absorb(LOG[offset], offset)
+        snapshots.save(library.state, offset)
+    found = store(tmp_path).load_latest()
+    assert found is not None and found.next_offset == 4
+    assert sorted(int(path.name) for path in path.parent.iterdir() if path.name.isdigit()) == [
+        3, 4, 6, 7,
+    ]  # fmt: skip
+    assert "passed over" in caplog.text
+
+
 def test_saving_the_same_offset_again_replaces_it(tmp_path: Path) -> None:
     saved(tmp_path, 3)
     saved(tmp_path, 3)

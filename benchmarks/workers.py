@@ -1,0 +1,150 @@
+"""The service's own processes, that can be killed at any moment and started again.
+
+Serves `delivery` and `durability`.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from stream.broker.settings import KafkaSettings
+from stream.failpoints import VARIABLE
+
+SAMESOURCE = Path(sys.executable).with_name("samesource")
+STOP_SECONDS = 60.0
+EXPECTED_CODES = (0, -signal.SIGKILL, -signal.SIGTERM)  # the last: it hadn't even begun
+
+
+class Workers:
+    """One process for each worker. One thread at a time may do something with a worker."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        folder: Path,
+        commands: Mapping[str, Sequence[str]],
+        environment: Callable[[str], Mapping[str, str]],
+    ) -> None:
+        """Nothing runs yet.
+
+        Args:
+            kafka: a running cluster.
+            folder: for logs and scratch; made when missing.
+            commands: what comes after `samesource worker`, by name.
+            environment: of the worker of that name, on top of this process's own.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self._kafka, self._folder = kafka, folder
+        self._commands, self._environment = commands, environment
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.kills: list[str] = []
+        self.ended: Counter[tuple[str, int]] = Counter()
+
+    @property
+    def names(self) -> list[str]:
+        """Of all workers, running or not."""
+        return [*self._commands]
+
+    def start(self, name: str, failpoint: str | None = None) -> None:
+        """Start a worker unless it runs; its output goes to a file of its own.
+
+        Args:
+            name: of the worker.
+            failpoint: where it is to die, as in `stream.failpoints`.
+        """
+        if self.runs(name):
+            return
+        environment = {
+            **os.environ,
+            "SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS": self._kafka.bootstrap_servers,
+            "SAMESOURCE_KAFKA__TOPIC_PREFIX": self._kafka.topic_prefix,
+            "SAMESOURCE_WORKER__DATA_FOLDER": str(self._folder / name),
+            **self._environment(name),
+        }
+        if failpoint is not None:
+            environment[VARIABLE] = failpoint
+        with self.log(name).open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [str(SAMESOURCE), "worker", *self._commands[name]],
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def log(self, name: str) -> Path:
+        """Where a worker's output goes."""
+        return self._folder / f"{name}.log"
+
+    def pid(self, name: str) -> int:
+        """The process of a worker that was started."""
+        return self._processes[name].pid
+
+    def runs(self, name: str) -> bool:
+        """Whether its process is alive."""
+        return name in self._processes and self._processes[name].poll() is None
+
+    def kill(self, name: str) -> None:
+        """`kill -9`, and start it again."""
+        self.end(name, signal.SIGKILL)
+        self.kills.append(name)
+        self.start(name)
+
+    def end(self, name: str, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal that ends a worker, wait until it has; its exit code, as of `Popen`."""
+        process = self._processes[name]
+        process.send_signal(how)
+        return self._noted(name, process.wait(STOP_SECONDS))
+
+    def dies(self, name: str, seconds: float) -> bool:
+        """Whether it is dead by SIGKILL within so long.
+
+        One that ended by itself is noted in `ended`, and isn't.
+        """
+        try:
+            code = self._processes[name].wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return self._noted(name, code) == -signal.SIGKILL
+
+    def revive(self) -> None:
+        """Start those that have ended by themselves, as a supervisor does, and note them."""
+        for name, process in self._processes.items():
+            code = process.poll()
+            if code is not None:
+                self._noted(name, code)
+                self.start(name)
+
+    def _noted(self, name: str, code: int) -> int:
+        """The exit code; one that nobody sent a signal for is counted in `ended`."""
+        if code not in EXPECTED_CODES:
+            self.ended[name, code] += 1
+        return code
+
+    def stop(self) -> None:
+        """End them all as an operator would.
+
+        Raises:
+            RuntimeError: one ended with an error.
+        """
+        for process in self._processes.values():
+            process.terminate()
+        for name, process in self._processes.items():
+            code = process.wait(STOP_SECONDS)
+            if code not in (0, -signal.SIGTERM):
+                raise RuntimeError(f"{name} ended with {code}; see {self.log(name)}")
+
+
+@contextmanager
+def all_running(workers: Workers) -> Iterator[Workers]:
+    """All workers, for the time of the block."""
+    try:
+        for name in workers.names:
+            workers.start(name)
+        yield workers
+    finally:
+        workers.stop()
