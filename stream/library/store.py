@@ -267,11 +267,10 @@ class FrameStore:
         rows = np.empty((len(serials), self.codes.width), self.codes.kind)
         for run, inside in _by_run(tuple(runs), serials):
             rows[inside] = run.rows[run.rows_of(serials[inside])]
-        whole, wide = self.codes.whole(rows), queries.astype(np.float32)
-        products = np.empty(len(serials), np.float32)
+        wide, products = queries.astype(np.float32), np.empty(len(serials), np.float32)
         ends = np.searchsorted(asked, np.arange(len(queries) + 1)).tolist()
-        for query, (start, end) in enumerate(pairwise(ends)):  # sums of whole numbers are exact
-            np.dot(whole[start:end], wide[query], out=products[start:end])
+        for query, (start, end) in enumerate(pairwise(ends)):  # a query's rows fit the cache
+            np.dot(self.codes.whole(rows[start:end]), wide[query], out=products[start:end])
         values = products / np.float32(CODE_SCALE**2)
         values -= offsets[asked].astype(np.float32) / np.float32(CODE_SCALE)
         kept = values > similarity
