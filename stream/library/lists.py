@@ -65,7 +65,7 @@ class Codebook:
             faiss.METRIC_INNER_PRODUCT,
         )  # fmt: skip
         index.cp.niter, index.cp.seed = ITERATIONS, SEED
-        index.cp.min_points_per_centroid = 1
+        index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = TRAINING_ROWS_PER_LIST
         index.train(sample)
         return cls(faiss.serialize_index(index), rows)
