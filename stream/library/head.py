@@ -14,6 +14,7 @@ from stream.library.run import ENTRY, NEVER, Run
 AnyLists = FrameIndex | FrameLists | GpuFrames
 
 LEAST_CAPACITY = 1024
+WAITING_ROWS = 512  # lists take many rows at a time for little more than one
 
 
 class _Growing:
@@ -45,11 +46,16 @@ class Head:
         self._entries = _Growing(np.empty(0, ENTRY))
         self._rows = _Growing(codes.empty())
         self._payload = _Growing(np.empty(0, np.uint8))
+        self._listed = 0
 
     @property
     def run(self) -> Run:
         """All videos so far; it grows no more, its lists do."""
-        return Run(self._entries.view(), self._rows.view(), self._payload.view(), self._lists)
+        rows = self._rows.view()
+        return Run(
+            self._entries.view(), rows, self._payload.view(), self._lists,
+            waiting=len(rows) - self._listed,
+        )  # fmt: skip
 
     def append(
         self, video_hash: int, offset: int, serial: int, rows: NDArray[Any], payload: bytes
@@ -63,7 +69,18 @@ class Head:
         self._entries.append(entry)
         self._rows.append(rows)
         self._payload.append(np.frombuffer(payload, np.uint8))
-        add_rows(self._lists, self._codes.whole(rows), serial + np.arange(len(rows)))
+        waiting = len(self._rows.view()) - self._listed
+        if waiting >= WAITING_ROWS or isinstance(self._lists, FrameIndex):
+            self.list_all()
+
+    def list_all(self) -> None:
+        """Put the rows that wait into the lists."""
+        run = self.run
+        waiting = np.arange(self._listed, len(run.rows))
+        if len(waiting):
+            rows = self._codes.whole(run.rows[self._listed :])
+            add_rows(self._lists, rows, run.serials_of(waiting))
+        self._listed = len(run.rows)
 
     @classmethod
     def of(cls, run: Run, codes: RowCodes, lists: AnyLists) -> "Head":
@@ -72,6 +89,7 @@ class Head:
         head._entries = _Growing(np.array(run.entries))
         head._rows, head._payload = _Growing(np.array(run.rows)), _Growing(np.array(run.payload))
         fill(lists, run, codes)
+        head._listed = len(run.rows)
         return head
 
 

@@ -42,6 +42,7 @@ class Run:
         lists: what finds frames; None where nothing searches.
         folder: the files it is written in; None while it is in memory alone.
         sha256: of each of the files.
+        waiting: rows at the end that the lists don't have yet.
     """
 
     entries: Entries
@@ -50,6 +51,7 @@ class Run:
     lists: FrameIndex | FrameLists | GpuFrames | None = None
     folder: Path | None = None
     sha256: dict[str, str] = field(default_factory=dict)
+    waiting: int = 0
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -45,8 +45,8 @@ class LibrarySettings(BaseModel):
     exact_rows: int = Field(default=50_000, ge=64)
     segment_rows: int = Field(default=65_536, ge=1)
     keep_replaced: int = Field(default=100_000, ge=0)
-    near_rows: int = Field(default=1024, ge=1)
-    probes: int = Field(default=512, ge=1)
+    near_rows: int = Field(default=1536, ge=1)
+    probes: int = Field(default=768, ge=1)
     search_frames: Literal["query", "key"] = "query"
     snapshot_folder: Path = Path("var/snapshots")
     snapshot_store: str | None = None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stream.library.entry import Entry, pack_entry
 from stream.library.gpu_frames import GpuFrames
 from stream.library.head import AnyLists, Head, fill
-from stream.library.index import FrameIndex, Hits
+from stream.library.index import FrameIndex, Hits, cosines
 from stream.library.lists import Codebook, FrameLists, Nearest, nearest_of
 from stream.library.rows import RowCodes
 from stream.library.run import Rows, Run
@@ -126,6 +126,7 @@ class FrameStore:
     def seal(self) -> None:
         """The head grows no more, and another begins."""
         if len(self.head.run):
+            self.head.list_all()
             self.runs = (*self.runs, self.head.run)
             self.head = self.new_head()
 
@@ -204,6 +205,7 @@ class FrameStore:
         below = _serial_before(runs, before)
         exact = [run for run in runs if isinstance(run.lists, FrameIndex)]
         parts = [self._exactly(run, queries, offsets, similarity, below) for run in exact]
+        parts += [self._waiting(run, queries, offsets, similarity, below) for run in runs]
         listed = [run for run in runs if not isinstance(run.lists, FrameIndex)]
         for start in range(0, len(queries) if listed else 0, QUERY_BLOCK):
             block = slice(start, start + QUERY_BLOCK)
@@ -235,6 +237,25 @@ class FrameStore:
         assert isinstance(lists, FrameIndex)
         found = lists.search(queries, offsets, similarity, below_row=rows)
         return Hits(found.queries, run.serials_of(found.rows), found.similarities)
+
+    def _waiting(
+        self,
+        run: Run,
+        queries: NDArray[np.int8],
+        offsets: NDArray[np.int8],
+        similarity: float,
+        below: int | None,
+    ) -> Hits:
+        """Exactly, among the rows at the end of the head that aren't in the lists yet."""
+        if run.waiting == 0:
+            return Hits.joined([])
+        first = len(run.rows) - run.waiting
+        serials = run.serials_of(np.arange(first, len(run.rows)))
+        values = cosines(queries, self.codes.whole(run.rows[first:]))
+        values -= offsets[:, None].astype(np.float32) / np.float32(CODE_SCALE)
+        near = values > similarity
+        asked, found = np.nonzero(near if below is None else near & (serials < below))
+        return Hits(asked.astype(np.int64), serials[found], values[asked, found])
 
     def _near(self, runs: list[Run], queries: NDArray[np.float32], below: int | None) -> Nearest:
         settings, parts = self.settings, []

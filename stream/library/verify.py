@@ -153,7 +153,7 @@ def _miss(
 def _lists(state: ShardState) -> Iterator[Difference]:
     """Runs in which not every frame can be found."""
     for run in state.store.all_runs() if state.store is not None else ():
-        listed = -1 if run.lists is None else len(run.lists)
+        listed = -1 if run.lists is None else len(run.lists) + run.waiting
         if listed != len(run.rows):
             where = f"the run from offset {int(run.entries['offset'][0])}"
             yield Difference("", f"{where} has {len(run.rows)} frames, and {listed} in its lists")

@@ -285,6 +285,23 @@ def test_a_gpu_that_is_missing_is_named() -> None:
         shard(device="cuda").absorb(fingerprint("a", look(1)), 0)
 
 
+def test_frames_are_found_before_and_after_they_are_put_into_lists(tmp_path: Path) -> None:
+    service = Service(tmp_path, exact_rows=64, segment_rows=10**6)
+    for number in range(3):
+        service.read(fingerprint(f"old{number}", look(number)))
+    service.upkeep.step(service.library.state, wait=True)
+    store = service.library.state.store
+    assert store is not None and store.codebook is not None
+    waiting = []
+    for number in range(10, 40):
+        assert service.read(fingerprint(f"v{number}", look(number))) == set()
+        waiting.append(store.head.run.waiting)
+        assert service.read(fingerprint(f"q{number}", look(number)[::2])) == {f"v{number}"}
+    assert min(waiting) < 30 and max(waiting) > 200
+    assert service.read(fingerprint("v12", look(12))) == set(), "as the first time"
+    service.upkeep.close()
+
+
 @pytest.mark.parametrize("sizes", [(256, 100), (256, 512), (100, 156, 40), (0, 256, 0)])
 def test_lists_of_any_length_are_copied_whole_or_not_at_all(sizes: tuple[int, ...]) -> None:
     random = np.random.default_rng(0)
