@@ -198,8 +198,8 @@ async def test_another_number_of_shards_takes_over_and_every_upload_is_decided_o
         async with running_workers(settings, ("library",)):
             await publish(settings, *log[:20])
             await platform.read_until(platform.has_decided(*names[:20]), 120)
-            await asyncio.to_thread(take_down, settings.kafka, ["v5"])
-            await asyncio.sleep(1.5)
+            removed = await asyncio.to_thread(command, "remove", "v5", "--wait")
+            assert removed.code == 0, removed.err
             done = await asyncio.to_thread(command, "library", "reshard", "--shards", "3")
             assert done.code == 0, done.err
             assert done.err.count("from its snapshot at") == 2
