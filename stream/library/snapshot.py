@@ -22,7 +22,7 @@ from stream.errors import SnapshotError
 from stream.failpoints import failpoint
 from stream.library.hash_map import HashMap
 from stream.library.lists import Codebook
-from stream.library.remote import RemoteSnapshots
+from stream.library.remote import KEPT, MANIFEST, SEGMENTS, RemoteSnapshots
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
 from stream.library.run_files import (
@@ -39,9 +39,8 @@ from stream.library.store import FrameStore
 
 log = logging.getLogger(__name__)
 
-KEPT = 2
 FORMAT = 5
-SEGMENTS, STATE, MANIFEST = "segments", "state.npz", "manifest.json"
+STATE = "state.npz"
 FILES = (STATE, MANIFEST)
 MAPS = ("seen", "removed")
 
