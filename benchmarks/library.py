@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,31 +25,33 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.library_rows import FRAMES_PER_VIDEO, RowMaker, entry_of, run_of
+from benchmarks.library_build import (
+    BLOCK_ROWS,
+    LOG_ID,
+    NEAREST,
+    QUERIES_PER_UPLOAD,
+    SEED,
+    UPLOADS,
+    build,
+    settings_in,
+)
+from benchmarks.library_rows import FRAMES_PER_VIDEO, RowMaker, entry_of
 from benchmarks.same_source_tables import machine
 from benchmarks.set_frames import read_set_frames
 from stream.library.entry import Entry
-from stream.library.head import fill
-from stream.library.lists import Codebook, FrameLists
-from stream.library.rows import RowCodes
-from stream.library.run import Run
 from stream.library.settings import LibrarySettings
 from stream.library.shard import ShardState, version_hash, video_hash
 from stream.library.snapshot import SnapshotStore
 from stream.library.store import FrameStore
-from stream.library.upkeep import Upkeep, sample_of
+from stream.library.upkeep import Upkeep
 from stream.packed import quantise
 from stream.settings import load_settings
 
 SIZES = (100_000, 1_000_000, 10_000_000)
-SEED = 20261125
-QUERIES_PER_UPLOAD = 60  # a minute of video
-UPLOADS = 8
-NEAREST = 10
+ROUNDS = 5
 LEAST_SIMILARITY = 0.3  # below the tenth neighbour of any query
 VIDEOS_PER_SECOND = 100
 LOADED_SECONDS = 30.0
-LOG_ID = "benchmark"
 
 Floats = NDArray[np.float32]
 
@@ -62,6 +65,7 @@ class Figures:
         whole_recall_at_10: the same, of an exact search of the descriptors before they were made
             4-bit codes.
         plain_recall_at_10: of the plain index's own order.
+        refined_recall_at_10: of plain Faiss that orders what the codes find by the packed rows.
         resident_bytes: of a key frame, all of the process less an empty one's, after searching;
             `anonymous_bytes` can't be dropped by the kernel, the rest is mapped from files.
         quiet, loaded: latency of a search in milliseconds, `p50` and `p99`.
@@ -72,8 +76,10 @@ class Figures:
     recall_at_10: float = 0.0
     whole_recall_at_10: float = 0.0
     plain_recall_at_10: float = 0.0
+    refined_recall_at_10: float = 0.0
     queries_per_second: float = 0.0
     plain_queries_per_second: float = 0.0
+    refined_queries_per_second: float = 0.0
     resident_bytes: float = 0.0
     anonymous_bytes: float = 0.0
     disk_bytes: float = 0.0
@@ -82,84 +88,6 @@ class Figures:
     restore_seconds: float = 0.0
     quiet: dict[str, float] | None = None
     loaded: dict[str, float] | None = None
-
-
-class Exact:
-    """The nearest rows of some queries, among all that were shown."""
-
-    def __init__(self, queries: Floats) -> None:
-        self._queries, self._seen = queries, 0
-        self._best = np.full((len(queries), NEAREST), -np.inf, np.float32)
-        self.rows = np.full((len(queries), NEAREST), -1, np.int64)
-
-    def see(self, block: Floats) -> None:
-        """More rows, (N, D)."""
-        values = self._queries @ block.T
-        order = np.argpartition(-values, NEAREST, axis=1)[:, :NEAREST]
-        both = np.concatenate((self._best, np.take_along_axis(values, order, axis=1)), axis=1)
-        numbers = np.concatenate((self.rows, order + self._seen), axis=1)
-        kept = np.argsort(-both, axis=1)[:, :NEAREST]
-        self._best = np.take_along_axis(both, kept, axis=1)
-        self.rows = np.take_along_axis(numbers, kept, axis=1)
-        self._seen += len(block)
-
-
-def settings_in(folder: Path) -> LibrarySettings:
-    """The defaults, with snapshots in a folder."""
-    return LibrarySettings(snapshot_folder=folder, candidate_similarity=0.4)
-
-
-def build(maker: RowMaker, rows: int, folder: Path) -> Figures:
-    """Make a library of so many rows, write its snapshot, and the exact answers beside it."""
-    random = np.random.default_rng((SEED, rows))
-    settings, codes = settings_in(folder), RowCodes(maker.real.shape[1], 4)
-    queries = _queries(maker, rows)
-    exact, whole = Exact(queries), Exact(queries)
-    store = FrameStore(settings, codes)
-    before, runs, made = time.perf_counter(), [], 0
-    for size in _sizes(rows):
-        blocks = []
-        for start in range(0, size, 45 * 10_000):
-            block = maker.rows(min(45 * 10_000, size - start), random)
-            whole.see(block)
-            exact.see(codes.whole(codes.pack(quantise(block))))
-            blocks.append(run_of(block, codes, made // FRAMES_PER_VIDEO))
-            made += len(block)
-        runs.append(_one(blocks))
-    before = time.perf_counter()
-    listed = rows >= settings.exact_rows
-    if listed:
-        store.runs = tuple(runs)
-        codebook = Codebook.train(sample_of(store, store.runs, rows), rows)
-        for run in runs:
-            run.lists = codebook.new_lists()
-            fill(run.lists, run, codes)
-        store.codebook, store.head = codebook, store.new_head()
-        store = FrameStore(
-            settings, codes, runs=tuple(runs[:-1]), head=runs[-1], codebook=codebook,
-            next_serial=made,
-        )  # fmt: skip
-    else:
-        store = FrameStore(settings, codes, head=_one(runs), next_serial=made)
-    figures = Figures(made, _kind(store), build_seconds=time.perf_counter() - before)
-    state = ShardState("encoder", codes.dimension, store)
-    for held in range(made // FRAMES_PER_VIDEO):
-        state.seen.put(version_hash(f"v{held}", 1), held)
-    snapshots = SnapshotStore(settings, shard=0, log_id=LOG_ID)
-    snapshots.save(state, made)  # writes the runs
-    before = time.perf_counter()
-    snapshots.save(state, made + 1)
-    figures.snapshot_seconds = time.perf_counter() - before
-    np.savez(folder / "exact.npz", queries=queries, exact=exact.rows, whole=whole.rows)
-    if listed:
-        assert isinstance(runs[0].lists, FrameLists)
-        others = [run.lists for run in runs[1:] if isinstance(run.lists, FrameLists)]
-        plain = codebook.new_lists()
-        if not plain.take([runs[0].lists, *others]):
-            for run in runs:
-                fill(plain, run, codes)
-        plain.write(str(folder / "plain.faiss"))
-    return figures
 
 
 def search(figures: Figures, folder: Path) -> Figures:
@@ -174,7 +102,8 @@ def search(figures: Figures, folder: Path) -> Figures:
     store = found.state.store
     known = np.load(folder / "exact.npz")
     codes = quantise(known["queries"])
-    figures.queries_per_second = _rate(lambda batch: _search(store, batch), codes)
+    for upload in np.split(codes, UPLOADS):
+        _search(store, upload)
     after = _memory()
     for name in ("resident", "anonymous"):
         setattr(figures, f"{name}_bytes", (after[name] - empty[name]) / figures.rows)
@@ -189,54 +118,52 @@ def search(figures: Figures, folder: Path) -> Figures:
 
 
 def plain(figures: Figures, folder: Path) -> Figures:
-    """Plain Faiss over the same rows: the same kind of index, one thread."""
+    """The library and Faiss over the same rows by turns, one thread: throughput.
+
+    Two indexes of Faiss: the codes alone, and with all packed rows in memory to order what the
+    codes find (`IndexRefine`), which is what the library does.
+    """
     faiss.omp_set_num_threads(1)
     known, settings = np.load(folder / "exact.npz"), settings_in(folder)
-    queries = quantise(known["queries"]).astype(np.float32)
-    if (folder / "plain.faiss").exists():
-        index = faiss.read_index(str(folder / "plain.faiss"))
-        index.nprobe = min(settings.probes, index.nlist)  # type: ignore[attr-defined]
-        most = settings.near_rows
+    found = SnapshotStore(settings, shard=0, log_id=LOG_ID).load_latest()
+    assert found is not None and found.state.store is not None
+    store = found.state.store
+    codes = quantise(known["queries"])
+    queries = codes.astype(np.float32)
+    if store.codebook is None:
+        flat = faiss.IndexFlatIP(queries.shape[1])
+        for run in store.all_runs():
+            flat.add(store.codes.whole(np.ascontiguousarray(run.rows)))
+        refined, alone, most = flat, flat, NEAREST
     else:
-        found = SnapshotStore(settings, shard=0, log_id=LOG_ID).load_latest()
-        assert found is not None and found.state.store is not None
-        index, most = faiss.IndexFlatIP(queries.shape[1]), NEAREST
-        for run in found.state.store.all_runs():
-            index.add(found.state.store.codes.whole(np.ascontiguousarray(run.rows)))
-    _, rows = index.search(queries, NEAREST)
-    figures.plain_recall_at_10 = _recall(rows, known["exact"])
-    figures.plain_queries_per_second = _rate(lambda batch: index.search(batch, most), queries)
+        alone = faiss.read_index(str(folder / "plain.faiss"))
+        alone.nprobe = min(settings.probes, alone.nlist)  # type: ignore[attr-defined]
+        refined, most = faiss.IndexRefine(alone, _flat_codes(store)), settings.near_rows
+    figures.plain_recall_at_10 = _recall(alone.search(queries, NEAREST)[1], known["exact"])
+    refined_rows = refined.search(queries, most)[1][:, :NEAREST]
+    figures.refined_recall_at_10 = _recall(refined_rows, known["exact"])
+    asked = {
+        "queries_per_second": lambda part: _search(store, codes[part]),
+        "plain_queries_per_second": lambda part: alone.search(queries[part], most),
+        "refined_queries_per_second": lambda part: refined.search(queries[part], most),
+    }
+    for name, rate in _rates(asked, len(queries)).items():
+        setattr(figures, name, rate)
     return figures
 
 
-def _sizes(rows: int) -> list[int]:
-    """The large run and the head, half grown."""
-    return [size // FRAMES_PER_VIDEO * FRAMES_PER_VIDEO for size in (rows - rows // 32, rows // 32)]
-
-
-def _one(parts: list[Run]) -> Run:
-    """Consecutive runs in memory as one."""
-    entries = np.concatenate([part.entries for part in parts])
-    row = byte = place = 0
-    for part in parts:
-        own = entries[place : place + len(part)]
-        own["row"] += row
-        own["payload"] += byte
-        row, byte, place = row + len(part.rows), byte + len(part.payload), place + len(part)
-    return Run(
-        entries,
-        np.concatenate([part.rows for part in parts]),
-        np.concatenate([part.payload for part in parts]),
+def _flat_codes(store: FrameStore) -> faiss.IndexScalarQuantizer:
+    """The packed rows as an index of Faiss, in memory."""
+    flat = faiss.IndexScalarQuantizer(
+        store.codes.dimension, faiss.ScalarQuantizer.QT_4bit, faiss.METRIC_INNER_PRODUCT
     )
-
-
-def _queries(maker: RowMaker, rows: int) -> Floats:
-    """Edited copies of rows that will be in the library: its first block, drawn again."""
-    size = min(45 * 10_000, _sizes(rows)[0])
-    block = maker.rows(size, np.random.default_rng((SEED, rows)))
-    random = np.random.default_rng((SEED, 1))
-    chosen = block[random.integers(0, len(block), UPLOADS * QUERIES_PER_UPLOAD)]
-    return maker.near(chosen, 0.75, 0.95, random)
+    for run in store.all_runs():
+        for start in range(0, len(run.rows), BLOCK_ROWS):
+            rows = store.codes.whole(run.rows[start : start + BLOCK_ROWS])
+            if not flat.is_trained:
+                flat.train(rows)
+            flat.add(rows)
+    return flat
 
 
 def _top(
@@ -253,16 +180,19 @@ def _recall(found: Any, exact: NDArray[np.int64]) -> float:
     return float(np.mean(shared) / NEAREST)
 
 
-def _rate(ask: Any, queries: NDArray[Any]) -> float:
-    """Queries a second, an upload at a time, the median of three rounds."""
-    uploads = np.split(queries, UPLOADS)
-    rates = []
-    for _ in range(3):
-        before = time.perf_counter()
-        for upload in uploads:
-            ask(upload)
-        rates.append(len(queries) / (time.perf_counter() - before))
-    return float(np.median(rates))
+def _rates(asked: dict[str, Callable[[slice], Any]], queries: int) -> dict[str, float]:
+    """Queries a second, an upload at a time and by turns, the median of all rounds."""
+    uploads = [
+        slice(start, start + QUERIES_PER_UPLOAD) for start in range(0, queries, QUERIES_PER_UPLOAD)
+    ]
+    rates: dict[str, list[float]] = {name: [] for name in asked}
+    for _ in range(ROUNDS):
+        for name, ask in asked.items():
+            before = time.perf_counter()
+            for upload in uploads:
+                ask(upload)
+            rates[name].append(queries / (time.perf_counter() - before))
+    return {name: float(np.median(found)) for name, found in rates.items()}
 
 
 def _search(store: FrameStore, codes: NDArray[np.int8]) -> None:
@@ -332,19 +262,13 @@ def _disk(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _kind(store: FrameStore) -> str:
-    if store.codebook is None:
-        return "exact"
-    return f"{store.codebook.lists} lists, {len(store.runs) + 1} runs"
-
-
 def _step(name: str, dataset: Path, rows: int, folder: Path, kept: Path) -> None:
     """One process's part; figures travel through a file."""
     file = folder / "figures.json"
     if name == "build":
         frames = read_set_frames(dataset, load_settings(), kept, Console(quiet=True))
         real = np.concatenate([video.descriptors for video in frames.videos])
-        figures = build(RowMaker.like(real), rows, folder)
+        figures = Figures(**asdict(build(RowMaker.like(real), rows, folder)))
     else:
         figures = Figures(**orjson.loads(file.read_bytes()))
         figures = {"search": search, "plain": plain}[name](figures, folder)
@@ -354,7 +278,8 @@ def _step(name: str, dataset: Path, rows: int, folder: Path, kept: Path) -> None
 def table_of(found: list[Figures]) -> Table:
     """All sizes."""
     table = Table(
-        "key frames", "index", "recall@10", "of floats", "queries/s", "plain Faiss", "ratio",
+        "key frames", "index", "recall@10", "of floats", "queries/s", "Faiss, codes alone", "ratio",
+        "Faiss, ordered by rows", "ratio",
         "resident B", "anonymous B", "disk B", "build s", "snapshot s", "restore s",
         "quiet p50/p99 ms", "loaded p50/p99 ms",
     )  # fmt: skip
@@ -365,6 +290,8 @@ def table_of(found: list[Figures]) -> Table:
             f"{one.whole_recall_at_10:.3f}", f"{one.queries_per_second:.0f}",
             f"{one.plain_queries_per_second:.0f} ({one.plain_recall_at_10:.3f})",
             f"{one.queries_per_second / max(one.plain_queries_per_second, 1e-9):.2f}",
+            f"{one.refined_queries_per_second:.0f} ({one.refined_recall_at_10:.3f})",
+            f"{one.queries_per_second / max(one.refined_queries_per_second, 1e-9):.2f}",
             f"{one.resident_bytes:.0f}", f"{one.anonymous_bytes:.0f}", f"{one.disk_bytes:.0f}",
             f"{one.build_seconds:.1f}", f"{one.snapshot_seconds:.2f}",
             f"{one.restore_seconds:.1f}",

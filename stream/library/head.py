@@ -6,35 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.library.gpu_frames import GpuFrames
+from stream.library.growing import Growing
 from stream.library.index import FrameIndex
-from stream.library.lists import FrameLists
+from stream.library.lists import FrameCodes, FrameLists
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
 
-AnyLists = FrameIndex | FrameLists | GpuFrames
+AnyLists = FrameIndex | FrameLists | FrameCodes | GpuFrames
 
-LEAST_CAPACITY = 1024
-WAITING_ROWS = 512  # lists take many rows at a time for little more than one
-
-
-class _Growing:
-    """An array that is appended to; what was handed out stays as it is."""
-
-    def __init__(self, begin: NDArray[Any]) -> None:
-        self._data, self._size = begin, len(begin)
-
-    def append(self, more: NDArray[Any]) -> None:
-        size = self._size + len(more)
-        if size > len(self._data):
-            capacity = max(LEAST_CAPACITY, size, 2 * len(self._data))
-            larger = np.empty((capacity, *self._data.shape[1:]), self._data.dtype)
-            larger[: self._size] = self.view()
-            self._data = larger
-        self._data[self._size : size] = more
-        self._size = size
-
-    def view(self) -> NDArray[Any]:
-        return self._data[: self._size]
+WAITING_ROWS = 512  # codes are made of many rows at a time for little more than of one
 
 
 class Head:
@@ -43,9 +23,9 @@ class Head:
     def __init__(self, codes: RowCodes, lists: AnyLists) -> None:
         """Begin empty, with empty lists."""
         self._codes, self._lists = codes, lists
-        self._entries = _Growing(np.empty(0, ENTRY))
-        self._rows = _Growing(codes.empty())
-        self._payload = _Growing(np.empty(0, np.uint8))
+        self._entries = Growing(np.empty(0, ENTRY))
+        self._rows = Growing(codes.empty())
+        self._payload = Growing(np.empty(0, np.uint8))
         self._listed = 0
 
     @property
@@ -86,8 +66,8 @@ class Head:
     def of(cls, run: Run, codes: RowCodes, lists: AnyLists) -> "Head":
         """Go on from a run; lists are empty, and are filled."""
         head = cls(codes, lists)
-        head._entries = _Growing(np.array(run.entries))
-        head._rows, head._payload = _Growing(np.array(run.rows)), _Growing(np.array(run.payload))
+        head._entries = Growing(np.array(run.entries))
+        head._rows, head._payload = Growing(np.array(run.rows)), Growing(np.array(run.payload))
         fill(lists, run, codes)
         head._listed = len(run.rows)
         return head

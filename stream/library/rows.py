@@ -51,6 +51,27 @@ class RowCodes:
         both: NDArray[np.float32] = _pairs(step_of(self.dimension))[packed].view(np.float32)
         return both[:, : self.dimension]
 
+    def multiply(
+        self, packed: NDArray[Any], query: NDArray[np.int8], *, out: NDArray[np.float32]
+    ) -> None:
+        """The product of packed rows and one query, exactly, into `out`.
+
+        Args:
+            packed: (N, width).
+            query: (D,) whole numbers.
+            out: (N,) float32.
+        """
+        if self.bits == 8:
+            np.dot(packed.astype(np.float32), query.astype(np.float32), out=out)
+            return
+        # Levels are kept as 1 to 15 for -7 to 7: the 8 is taken off the product.
+        padded = np.pad(query, (0, 2 * self.width - self.dimension)).astype(np.float32)
+        low, high = np.ascontiguousarray(padded[0::2]), np.ascontiguousarray(padded[1::2])
+        np.dot((packed & np.uint8(15)).astype(np.float32), low, out=out)
+        out += (packed >> np.uint8(4)).astype(np.float32) @ high
+        out -= 8 * padded.sum()
+        out *= step_of(self.dimension)
+
     def empty(self) -> NDArray[Any]:
         """No rows, (0, width)."""
         return np.empty((0, self.width), self.kind)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stream.library.entry import Entry, unpack_entry
 from stream.library.gpu_frames import GpuFrames
 from stream.library.index import FrameIndex
-from stream.library.lists import FrameLists
+from stream.library.lists import FrameCodes, FrameLists
 
 NEVER = 2**62
 ENTRY = np.dtype(
@@ -48,7 +48,7 @@ class Run:
     entries: Entries
     rows: Rows
     payload: NDArray[np.uint8]
-    lists: FrameIndex | FrameLists | GpuFrames | None = None
+    lists: FrameIndex | FrameLists | FrameCodes | GpuFrames | None = None
     folder: Path | None = None
     sha256: dict[str, str] = field(default_factory=dict)
     waiting: int = 0

@@ -17,7 +17,7 @@ from stream.library.entry import Entry, pack_entry
 from stream.library.gpu_frames import GpuFrames
 from stream.library.head import AnyLists, Head, fill
 from stream.library.index import FrameIndex, Hits, cosines
-from stream.library.lists import Codebook, FrameLists, Nearest, nearest_of
+from stream.library.lists import Codebook, FrameCodes, FrameLists, Nearest, nearest_of
 from stream.library.rows import RowCodes
 from stream.library.run import Rows, Run
 from stream.library.settings import LibrarySettings
@@ -79,7 +79,7 @@ class FrameStore:
         """Begin empty, or where a snapshot was taken."""
         self.settings, self.codes = settings, codes
         self.runs, self.codebook, self.next_serial = runs, codebook, next_serial
-        self.head = self.new_head() if head is None else Head.of(head, codes, self.new_lists())
+        self.head = self.new_head() if head is None else Head.of(head, codes, self.new_head_lists())
         self.marks: list[tuple[int, int]] | None = None
         for run in runs:
             if run.lists is None:
@@ -103,9 +103,15 @@ class FrameStore:
             return FrameIndex(self.codes.dimension)
         return self.codebook.new_lists()
 
+    def new_head_lists(self) -> AnyLists:
+        """Empty ones for the head: codes without lists, once there is a codebook."""
+        if self.codebook is None or self.settings.device == "cuda":
+            return self.new_lists()
+        return self.codebook.new_codes()
+
     def new_head(self) -> Head:
         """An empty one."""
-        return Head(self.codes, self.new_lists())
+        return Head(self.codes, self.new_head_lists())
 
     def append(self, entry: Entry, codes: NDArray[np.int8], video_hash: int, offset: int) -> int:
         """Take a video; (N, D) int8 descriptors of its key frames. Returns its serial."""
@@ -262,7 +268,7 @@ class FrameStore:
         for run in runs:
             if below is not None and run.first_serial >= below:
                 continue
-            assert isinstance(run.lists, FrameLists | GpuFrames)
+            assert isinstance(run.lists, FrameLists | FrameCodes | GpuFrames)
             parts.append(
                 run.lists.search(queries, settings.near_rows, settings.probes, below=below)
             )
@@ -286,12 +292,14 @@ class FrameStore:
         )
         serials = near.serials[asked, places]  # (P,)
         rows = np.empty((len(serials), self.codes.width), self.codes.kind)
-        for run, inside in _by_run(tuple(runs), serials):
-            rows[inside] = run.rows[run.rows_of(serials[inside])]
-        wide, products = queries.astype(np.float32), np.empty(len(serials), np.float32)
+        order = ascending(serials)  # the files are read from front to back
+        ordered = serials[order]
+        for run, inside in _by_run(tuple(runs), ordered):
+            rows[order[inside]] = run.rows[run.rows_of(ordered[inside])]
+        products = np.empty(len(serials), np.float32)
         ends = np.searchsorted(asked, np.arange(len(queries) + 1)).tolist()
-        for query, (start, end) in enumerate(pairwise(ends)):  # a query's rows fit the cache
-            np.dot(self.codes.whole(rows[start:end]), wide[query], out=products[start:end])
+        for query, (start, end) in zip(queries, pairwise(ends), strict=True):
+            self.codes.multiply(rows[start:end], query, out=products[start:end])
         values = products / np.float32(CODE_SCALE**2)
         values -= offsets[asked].astype(np.float32) / np.float32(CODE_SCALE)
         kept = values > similarity
@@ -302,6 +310,21 @@ def _held(run: Run, place: int) -> Held:
     entry = run.entries[place]
     numbers = (int(entry[name]) for name in ("serial", "hash", "offset", "replaced_at"))
     return Held(run, place, *numbers)
+
+
+def ascending(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What `argsort` gives, several times as fast: values and places are sorted as one number.
+
+    Args:
+        values: (N,) from 0 to 2^40.
+
+    Returns:
+        (N,) places, by value.
+    """
+    bits = len(values).bit_length()
+    both = np.sort((values << bits) | np.arange(len(values)))
+    places: NDArray[np.int64] = both & ((1 << bits) - 1)
+    return places
 
 
 def _serial_before(runs: tuple[Run, ...], offset: int) -> int | None:

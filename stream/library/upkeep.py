@@ -121,13 +121,14 @@ class Upkeep:
 
         def adopt() -> None:
             store.codebook = codebook
+            for lists, run in zip(made, store.runs, strict=False):
+                run.lists = lists
             for run in store.runs[len(runs) :]:  # sealed meanwhile
-                lists = codebook.new_lists()
-                fill(lists, run, store.codes)
-                made.append(lists)
-            for lists, run in zip(made, store.runs, strict=True):
-                run.lists, run.folder = lists, None  # its files are of another codebook
-            store.head = Head.of(store.head.run, store.codes, store.new_lists())
+                run.lists = codebook.new_codes()
+                fill(run.lists, run, store.codes)
+            for run in store.runs:
+                run.folder = None  # its files are of another codebook
+            store.head = Head.of(store.head.run, store.codes, store.new_head_lists())
 
         return adopt
 
@@ -194,9 +195,21 @@ def _sealed(store: FrameStore) -> tuple[Run, ...]:
 
 def _joined_lists(store: FrameStore, runs: list[Run], merged: Run) -> AnyLists:
     """Lists of what was merged: copied where nothing was left out, made anew where it was."""
-    lists = [run.lists for run in runs if isinstance(run.lists, FrameLists)]
     made = store.new_lists()
-    whole = len(lists) == len(runs) and sum(map(len, lists)) == len(merged.rows)
-    if not (whole and isinstance(made, FrameLists) and made.take(lists)):
+    whole = sum(len(run.rows) for run in runs) == len(merged.rows)
+    if not (whole and isinstance(made, FrameLists) and made.take(_lists_of(store, runs))):
         fill(made, merged, store.codes)
     return made
+
+
+def _lists_of(store: FrameStore, runs: list[Run]) -> list[FrameLists]:
+    """The lists of each; those that have codes alone are put into lists."""
+    found = []
+    for run in runs:
+        lists = run.lists
+        if not isinstance(lists, FrameLists):
+            assert store.codebook is not None
+            lists = store.codebook.new_lists()
+            fill(lists, run, store.codes)
+        found.append(lists)
+    return found

@@ -17,11 +17,13 @@ from stream.events import VideoFingerprinted
 from stream.library import gpu_frames
 from stream.library.hash_map import HashMap
 from stream.library.index import FrameIndex
-from stream.library.lists import Codebook, FrameLists, list_count, nearest_of
+from stream.library.lists import Codebook, FrameCodes, FrameLists, list_count, nearest_of
+from stream.library.rows import RowCodes
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState, shard_of
 from stream.library.snapshot import SnapshotStore
+from stream.library.store import ascending
 from stream.library.upkeep import Upkeep, merging
 from tests.stream.library_log import content, fingerprint, look, shard
 
@@ -302,6 +304,42 @@ def test_frames_are_found_before_and_after_they_are_put_into_lists(tmp_path: Pat
     service.upkeep.close()
 
 
+@pytest.mark.parametrize("below", [None, 0, 3, 700, 1197, 5000])
+def test_codes_find_what_lists_find_when_all_are_looked_into(below: int | None) -> None:
+    rows = np.random.default_rng(5).standard_normal((400, 32), np.float32)
+    codebook = Codebook.train(rows, 400)
+    lists, codes = codebook.new_lists(), codebook.new_codes()
+    for start in (0, 7, 250):
+        part = slice(start, {0: 7, 7: 250, 250: 400}[start])
+        lists.add(rows[part], 3 * np.arange(400)[part])
+        codes.add(rows[part], 3 * np.arange(400)[part])
+    assert len(codes) == len(lists) == 400
+    asked = np.random.default_rng(6).standard_normal((9, 32), np.float32)
+    near = codes.search(asked, 50, 0, below=below)
+    wanted = lists.search(asked, 50, codebook.lists, below=below)
+    for ours, theirs in zip(near.serials, wanted.serials, strict=True):
+        nearest = theirs[theirs >= 0]  # ordered; the last places may be ties
+        assert set(nearest[:40]) <= set(ours[ours >= 0])
+        assert below is None or (ours < below).all()
+
+
+@pytest.mark.parametrize(("bits", "dimension"), [(4, 128), (4, 7), (8, 128), (8, 7)])
+def test_packed_rows_are_multiplied_exactly(bits: int, dimension: int) -> None:
+    random = np.random.default_rng(7)
+    codes = RowCodes(dimension, bits)
+    packed = codes.pack(random.integers(-127, 128, (50, dimension), dtype=np.int8))
+    query = random.integers(-127, 128, dimension, dtype=np.int8)
+    found = np.empty(50, np.float32)
+    codes.multiply(packed, query, out=found)
+    assert found.tolist() == (codes.whole(packed) @ query.astype(np.float32)).tolist()
+
+
+@given(st.lists(st.integers(0, 2**40)))
+def test_ascending_puts_values_in_order(values: list[int]) -> None:
+    given_values = np.array(values, np.int64)
+    assert given_values[ascending(given_values)].tolist() == sorted(values)
+
+
 @pytest.mark.parametrize("sizes", [(256, 100), (256, 512), (100, 156, 40), (0, 256, 0)])
 def test_lists_of_any_length_are_copied_whole_or_not_at_all(sizes: tuple[int, ...]) -> None:
     random = np.random.default_rng(0)
@@ -367,5 +405,5 @@ def test_an_exact_index_is_used_while_the_library_is_small(tmp_path: Path) -> No
     for number in range(4):
         service.read(fingerprint(f"v{number}", look(number)))
     service.upkeep.step(service.library.state, wait=True)
-    assert isinstance(store.head.run.lists, FrameLists)
+    assert isinstance(store.head.run.lists, FrameCodes)
     service.upkeep.close()

@@ -1,0 +1,30 @@
+"""An array that is appended to; serves the growing end of the library."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST_CAPACITY = 1024
+
+
+class Growing:
+    """Rows end to end; what was handed out stays as it is."""
+
+    def __init__(self, begin: NDArray[Any]) -> None:
+        self._data, self._size = begin, len(begin)
+
+    def append(self, more: NDArray[Any]) -> None:
+        """Put rows behind the last."""
+        size = self._size + len(more)
+        if size > len(self._data):
+            capacity = max(LEAST_CAPACITY, size, 2 * len(self._data))
+            larger = np.empty((capacity, *self._data.shape[1:]), self._data.dtype)
+            larger[: self._size] = self.view()
+            self._data = larger
+        self._data[self._size : size] = more
+        self._size = size
+
+    def view(self) -> NDArray[Any]:
+        """All rows so far."""
+        return self._data[: self._size]
