@@ -138,7 +138,7 @@ def plain(figures: Figures, folder: Path) -> Figures:
     else:
         alone = faiss.read_index(str(folder / "plain.faiss"))
         alone.nprobe = min(settings.probes, alone.nlist)  # type: ignore[attr-defined]
-        refined, most = faiss.IndexRefine(alone, _flat_codes(store)), settings.near_rows
+        refined, most = faiss.IndexRefine(alone, _flat_codes(store)), store.near_rows
     figures.plain_recall_at_10 = _recall(alone.search(queries, NEAREST)[1], known["exact"])
     refined_rows = refined.search(queries, most)[1][:, :NEAREST]
     figures.refined_recall_at_10 = _recall(refined_rows, known["exact"])

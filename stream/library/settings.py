@@ -19,7 +19,8 @@ class LibrarySettings(BaseModel):
         segment_rows: frames from which on the growing end is sealed, when it is a sixteenth of all.
         keep_replaced: log entries for which a replaced version is kept, so that a repeat of an
             upload is answered as the first time; removed videos are dropped at once.
-        near_rows: frames nearest by their codes, for each query frame, that are looked at exactly.
+        near_rows: frames nearest by their codes, for each query frame, that are looked at exactly
+            from ten million on; fewer before, with the root of the number.
         probes: lists that a query frame looks into.
         search_frames: what looks for candidates: the dense query frames, or the key frames alone,
             which costs less. Candidates are always aligned on the query frames.

@@ -24,6 +24,8 @@ from stream.library.settings import LibrarySettings
 from stream.packed import CODE_SCALE
 
 QUERY_BLOCK = 128  # query frames whose near frames are looked at together
+NEAR_ROWS_AT = 10_000_000  # frames, from which on all of `near_rows` are looked at
+LEAST_NEAR_ROWS = 384
 ESTIMATE_MARGIN = 0.1  # codes say less of hardly any frame than it is by more than this
 
 SEALED_SHARE = 16  # the head is sealed when it is this part of the whole
@@ -135,6 +137,13 @@ class FrameStore:
             self.head.list_all()
             self.runs = (*self.runs, self.head.run)
             self.head = self.new_head()
+
+    @property
+    def near_rows(self) -> int:
+        """How many near frames are looked at exactly: fewer in a small store, with the root."""
+        most = self.settings.near_rows
+        share = min(1.0, self.next_serial / NEAR_ROWS_AT) ** 0.5
+        return max(min(LEAST_NEAR_ROWS, most), round(share * most))
 
     def held(self, serial: int) -> Held:
         """The video with that serial, or that holds the frame with it.
@@ -264,18 +273,18 @@ class FrameStore:
         return Hits(asked.astype(np.int64), serials[found], values[asked, found])
 
     def _near(self, runs: list[Run], queries: NDArray[np.float32], below: int | None) -> Nearest:
-        settings, parts = self.settings, []
+        most, parts = self.near_rows, []
         for run in runs:
             if below is not None and run.first_serial >= below:
                 continue
             assert isinstance(run.lists, FrameLists | FrameCodes | GpuFrames)
             parts.append(
-                run.lists.search(queries, settings.near_rows, settings.probes, below=below)
+                run.lists.search(queries, most, self.settings.probes, below=below)
             )
         if not parts:
             none = np.empty((len(queries), 0))
             return Nearest(none.astype(np.int64), none.astype(np.float32))
-        return nearest_of(parts, settings.near_rows)
+        return nearest_of(parts, most)
 
     def _measured(
         self,
