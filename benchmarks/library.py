@@ -11,11 +11,12 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import faiss
 import numpy as np
@@ -68,6 +69,7 @@ class Figures:
         refined_recall_at_10: of plain Faiss that orders what the codes find by the packed rows.
         resident_bytes: of a key frame, all of the process less an empty one's, after searching;
             `anonymous_bytes` can't be dropped by the kernel, the rest is mapped from files.
+        peak_bytes: the most that was resident at any time of a search.
         quiet, loaded: latency of a search in milliseconds, `p50` and `p99`.
     """
 
@@ -82,6 +84,7 @@ class Figures:
     refined_queries_per_second: float = 0.0
     resident_bytes: float = 0.0
     anonymous_bytes: float = 0.0
+    peak_bytes: float = 0.0
     disk_bytes: float = 0.0
     build_seconds: float = 0.0
     snapshot_seconds: float = 0.0
@@ -102,11 +105,13 @@ def search(figures: Figures, folder: Path) -> Figures:
     store = found.state.store
     known = np.load(folder / "exact.npz")
     codes = quantise(known["queries"])
-    for upload in np.split(codes, UPLOADS):
-        _search(store, upload)
+    with PeakMemory() as peak:
+        for upload in np.split(codes, UPLOADS):
+            _search(store, upload)
     after = _memory()
     for name in ("resident", "anonymous"):
         setattr(figures, f"{name}_bytes", (after[name] - empty[name]) / figures.rows)
+    figures.peak_bytes = (peak.resident - empty["resident"]) / figures.rows
     figures.disk_bytes = _disk(folder / "shard-0-of-1") / figures.rows
     hits = store.search(codes, np.zeros(len(codes), np.int8), LEAST_SIMILARITY, before=2**60)
     top = _top(hits.queries, hits.rows, hits.similarities, len(codes))
@@ -258,6 +263,31 @@ def _memory() -> dict[str, int]:
     }
 
 
+class PeakMemory:
+    """Looks at this process's memory a thousand times a second, on a thread.
+
+    Attributes:
+        resident: the most bytes that were seen.
+    """
+
+    def __init__(self) -> None:
+        self.resident = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def _look(self) -> None:
+        while not self._over.wait(0.001):
+            self.resident = max(self.resident, _memory()["resident"])
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
 def _disk(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -280,7 +310,8 @@ def table_of(found: list[Figures]) -> Table:
     table = Table(
         "key frames", "index", "recall@10", "of floats", "queries/s", "Faiss, codes alone", "ratio",
         "Faiss, ordered by rows", "ratio",
-        "resident B", "anonymous B", "disk B", "build s", "snapshot s", "restore s",
+        "resident B", "in a search B", "anonymous B", "disk B",
+        "build s", "snapshot s", "restore s",
         "quiet p50/p99 ms", "loaded p50/p99 ms",
     )  # fmt: skip
     for one in found:
@@ -292,7 +323,8 @@ def table_of(found: list[Figures]) -> Table:
             f"{one.queries_per_second / max(one.plain_queries_per_second, 1e-9):.2f}",
             f"{one.refined_queries_per_second:.0f} ({one.refined_recall_at_10:.3f})",
             f"{one.queries_per_second / max(one.refined_queries_per_second, 1e-9):.2f}",
-            f"{one.resident_bytes:.0f}", f"{one.anonymous_bytes:.0f}", f"{one.disk_bytes:.0f}",
+            f"{one.resident_bytes:.0f}", f"{one.peak_bytes:.0f}",
+            f"{one.anonymous_bytes:.0f}", f"{one.disk_bytes:.0f}",
             f"{one.build_seconds:.1f}", f"{one.snapshot_seconds:.2f}",
             f"{one.restore_seconds:.1f}",
             *(f"{each.get('p50', 0):.0f} / {each.get('p99', 0):.0f}" for each in (quiet, loaded)),
@@ -328,7 +360,7 @@ def main(
         folder = scratch / str(size)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        for name in ("build", "search", "plain"):
+        for name in ("build", "plain", "search"):  # searching leaves another snapshot
             command = [
                 sys.executable, "-m", "benchmarks.library", str(dataset), "--step", name,
                 "--rows", str(size), "--scratch", str(folder), "--kept", str(kept),

@@ -3,6 +3,7 @@
 ModelError
 ├── ModelFileError       a weights file is missing, damaged or not of the expected shape
 ├── MissingDataError     footage or a checkpoint that training needs isn't there
+├── BrokenDataError      footage or captions are there and can't be read
 └── ProviderError        the execution provider that was asked for can't run here
 """
 
@@ -17,6 +18,10 @@ class ModelFileError(ModelError):
 
 class MissingDataError(ModelError, FileNotFoundError):
     """Footage or a checkpoint that training needs isn't there."""
+
+
+class BrokenDataError(ModelError, ValueError):
+    """Footage or captions are there and can't be read."""
 
 
 class ProviderError(ModelError):

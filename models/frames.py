@@ -81,13 +81,33 @@ def prepare(rgb: Rgb, size: int) -> Rgb:
     Raises:
         ValueError: not (H, W, 3) uint8.
     """
+    _check(rgb)
+    return squared(rgb, content_box(rgb), size)
+
+
+def squared(rgb: Rgb, box: Box, size: int) -> Rgb:
+    """A part of a frame as a square, antialiased.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        box: what `content_box` found.
+        size: side of the result in pixels.
+
+    Returns:
+        (size, size, 3) uint8.
+
+    Raises:
+        ValueError: not (H, W, 3) uint8.
+    """
+    _check(rgb)
+    picture = Image.fromarray(np.ascontiguousarray(rgb))
+    square = picture.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+    return np.asarray(square)
+
+
+def _check(rgb: Rgb) -> None:
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ValueError(f"{rgb.shape = }, {rgb.dtype = }, expected (H, W, 3) uint8")
-    picture = Image.fromarray(np.ascontiguousarray(rgb))
-    square = picture.resize(
-        (size, size), Image.Resampling.BILINEAR, box=content_box(rgb), reducing_gap=2.0
-    )
-    return np.asarray(square)
 
 
 def _cuts(rgb: Rgb) -> tuple[int, int]:

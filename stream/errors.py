@@ -4,6 +4,7 @@ SamesourceError
 ├── SettingsError            a setting is missing, unknown or unusable: fix the configuration
 ├── BrokerError              Kafka can't be reached, started or has the wrong topics
 ├── SnapshotError            a library snapshot is damaged or belongs to another log
+├── QueryError               a search can't be answered: its text is empty, or there are no vectors
 └── RejectedError            bad input; ends in `video.rejected` with a fixed code
     ├── BadEventError        bad_event      not JSON, or a field is missing or mistyped
     ├── NotFoundError        not_found      nothing at that URI
@@ -45,6 +46,10 @@ class BrokerError(SamesourceError):
 
 class SnapshotError(SamesourceError):
     """A library snapshot is damaged, or belongs to another log."""
+
+
+class QueryError(SamesourceError):
+    """A search can't be answered: its text is empty, or there is nothing to search in."""
 
 
 class RejectedError(SamesourceError):

@@ -107,7 +107,7 @@ def evaluate_copies(
     settings = _for_evaluation(settings, dataset, aligner, selector, sampling)
     try:
         run = _Run(settings)
-        with Fingerprinter(settings) as fingerprinter:
+        with Fingerprinter(settings, embed=False) as fingerprinter:
             for video_id, path, role in _with_progress(copies, console):
                 run.take(fingerprinter, video_id, path, role)
             report = run.report(copies, sampling, settings, fingerprinter)

@@ -371,10 +371,16 @@ class VideoEmbedded(Event):
     topic = "video.embedded"
 
     video_id: Identifier
+    content_version: Annotated[
+        ContentVersion | None, Field(description="Of the upload; older messages lack it")
+    ] = None
     model_version: Identifier
     dimension: Annotated[int, Field(gt=0)]
     vector: list[Annotated[float, Field(allow_inf_nan=False)]]
     duration_seconds: Seconds
+    thumbnails: Annotated[
+        list[str], Field(description="base64 of small JPEGs, in order of time; may be empty")
+    ] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _vector_fits(self) -> Self:

@@ -1,8 +1,9 @@
 """The fingerprint step: an upload event in, its fingerprint and embedding out.
 
-fetch ▸ decode ▸ key frames ▸ encode. Serves the fingerprint worker and `evaluate`.
+fetch ▸ decode ▸ key frames ▸ encode ▸ embed. Serves the fingerprint worker and `evaluate`.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from models.outside_encoder import open_encoder
 from models.select import CandidateFrames
 from stream.decode.decoder import DecodedVideo, Decoder
 from stream.describe import FrameDescriber
+from stream.embed import open_embedder
 from stream.errors import NoVideoError
 from stream.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
 from stream.fetch import fetch
@@ -30,17 +32,20 @@ from stream.packed import pack_codes, pack_motion, pack_times, quantise
 from stream.settings import Settings
 from stream.times import timed
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Fingerprinted:
     """What one upload gives: the library's entry and the vector for search.
 
     Attributes:
+        embedding: None where it failed, or no text–video pair is there.
         decode_cpu_seconds: CPU of the child process, which the parent's clock doesn't see.
     """
 
     event: VideoFingerprinted
-    embedding: VideoEmbedded
+    embedding: VideoEmbedded | None
     decode_cpu_seconds: float
 
 
@@ -50,7 +55,16 @@ class Fingerprinter:
     Owns the decoder's child processes: close it, or use it as a context manager.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, embed: bool = True) -> None:
+        """Load the networks.
+
+        Args:
+            settings: of the service.
+            embed: whether to make vectors for search too.
+
+        Raises:
+            ModelError: a network is missing or can't run here.
+        """
         encoder = settings.encoder
         self._settings = settings
         self._encoder = open_encoder(
@@ -69,12 +83,21 @@ class Fingerprinter:
         self._query = EvenSelector(
             key_frames.model_copy(update={"every_seconds": _searching_every(key_frames)})
         )
-        self._decoder = Decoder(settings.decode, self._encoder.input_size)
+        self._embedder = open_embedder(settings.embedding) if embed else None
+        size, second = self._encoder.input_size, None
+        if self._embedder is not None and self._embedder.input_size != size:
+            second = self._embedder.input_size
+        self._decoder = Decoder(settings.decode, size, second)
 
     @property
     def model_version(self) -> str:
         """The encoder that made the descriptors."""
         return self._encoder.model_version
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes vectors for search."""
+        return self._embedder is not None
 
     @property
     def key_frames_version(self) -> str:
@@ -84,7 +107,9 @@ class Fingerprinter:
     def fingerprint(
         self, upload: VideoUploaded, request_id: str, stages: dict[str, float] | None = None
     ) -> Fingerprinted:
-        """Fetch, decode, select and encode one video.
+        """Fetch, decode, select, encode and embed one video.
+
+        A failure of the embedding alone is logged and costs the embedding alone.
 
         Args:
             upload: the event.
@@ -105,6 +130,7 @@ class Fingerprinter:
                 described = self._describer.describe(video.frames, encoded)
             with timed(stages, "select"):
                 stored = self._stored(candidates, encoded, described)
+            embedding = self._embedded(upload, video, stored.key, stages)
             seconds, cuts, motion = video.seconds, video.cut_seconds, video.motion
             duration, cpu = video.duration_seconds, video.decode_cpu_seconds
         denser = len(encoded) > len(stored.key)
@@ -128,7 +154,6 @@ class Fingerprinter:
             query_score_offsets=pack_codes(quantise(described.score_offsets)) if denser else None,
             stage_seconds=stages,
         )
-        embedding = self._embedding(upload, stored.description.descriptors, duration)
         return Fingerprinted(event, embedding, cpu)
 
     @contextmanager
@@ -163,19 +188,21 @@ class Fingerprinter:
             pooled=self._settings.key_frames.pooled,
         )
 
-    def _embedding(
-        self, upload: VideoUploaded, descriptors: NDArray[np.float32], duration_seconds: float
-    ) -> VideoEmbedded:
-        pooled = descriptors.mean(axis=0, dtype=np.float64)
-        norm = float(np.linalg.norm(pooled))
-        vector = pooled / norm if norm > 0 else descriptors[0].astype(np.float64)
-        return VideoEmbedded(
-            video_id=upload.video_id,
-            model_version=self.model_version,
-            dimension=len(vector),
-            vector=vector.tolist(),
-            duration_seconds=duration_seconds,
-        )
+    def _embedded(
+        self,
+        upload: VideoUploaded,
+        video: DecodedVideo,
+        key: NDArray[np.intp],
+        stages: dict[str, float],
+    ) -> VideoEmbedded | None:
+        if self._embedder is None:
+            return None
+        with timed(stages, "embed"):
+            try:
+                return self._embedder.embed(upload, video, key)
+            except Exception:
+                log.exception("%s can't be embedded: text won't find it", upload.video_id)
+                return None
 
     def close(self) -> None:
         """End the decoder's child processes."""

@@ -22,10 +22,12 @@ from models.runtime import Provider
 from stream.broker.settings import KafkaSettings
 from stream.decide import DecideSettings
 from stream.decode.settings import DecodeSettings
+from stream.embed import EmbeddingSettings
 from stream.errors import SettingsError
 from stream.fetch import FetchSettings
 from stream.library.settings import LibrarySettings
 from stream.policy.settings import PolicySettings
+from stream.search.settings import SearchSettings
 
 CONFIG_VARIABLE = "SAMESOURCE_CONFIG"
 
@@ -93,9 +95,11 @@ class Settings(BaseSettings):
     decode: DecodeSettings = DecodeSettings()
     key_frames: KeyFrameSettings = KeyFrameSettings()
     encoder: EncoderSettings = EncoderSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
     library: LibrarySettings = LibrarySettings()
     decide: DecideSettings = DecideSettings()
     policy: PolicySettings = PolicySettings()
+    search: SearchSettings = SearchSettings()
     worker: WorkerSettings = WorkerSettings()
 
     @classmethod

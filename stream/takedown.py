@@ -1,4 +1,7 @@
-"""Takes videos down: a message without a value on the library log. Serves `samesource remove`."""
+"""Takes videos down: messages without a value on the library log and on `video.embedded`.
+
+Serves `samesource remove`.
+"""
 
 import time
 from collections.abc import Collection, Sequence
@@ -6,23 +9,24 @@ from collections.abc import Collection, Sequence
 from stream.broker.settings import KafkaSettings
 from stream.client import Reader, send
 from stream.errors import BrokerError
-from stream.events import VideoDecided, VideoFingerprinted
+from stream.events import VideoDecided, VideoEmbedded, VideoFingerprinted
 from stream.log import LibraryLog
 
 POLL_SECONDS = 0.1
 
 
 def take_down(kafka: KafkaSettings, video_ids: Sequence[str]) -> None:
-    """Put takedowns on the library log.
+    """Put takedowns on the library log, then on the topic of the vectors.
 
-    When it returns, they are on the broker: no shard that reads on finds the videos, and nothing
-    that is read after them is answered with one. A video that comes again later is a new one.
+    When it returns, they are on the broker: no shard and no search view that reads on finds the
+    videos, and nothing that is read after them is answered with one. A video that comes again
+    later is a new one.
 
     Raises:
-        BrokerError: the broker didn't take them all.
+        BrokerError: the broker didn't take them all; asking again is safe.
     """
-    messages = ((video_id.encode(), None, ()) for video_id in video_ids)
-    send(kafka, VideoFingerprinted.topic, messages)
+    for topic in (VideoFingerprinted.topic, VideoEmbedded.topic):
+        send(kafka, topic, ((video_id.encode(), None, ()) for video_id in video_ids))
 
 
 def undecided(kafka: KafkaSettings, video_ids: Collection[str]) -> list[str]:

@@ -1,5 +1,8 @@
 """Torch modules as ONNX; serves the export, and training, where it runs the frozen part."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import onnx
 import torch
@@ -8,22 +11,35 @@ from torch import nn
 
 OPSET = 18
 SMALLEST_HALVED = 1024
+MANY = 1 << 16
 
 
-def to_onnx(module: nn.Module, outputs: list[str], example: NDArray[np.uint8]) -> onnx.ModelProto:
-    """Trace a module of frames, with any number of them.
+def to_onnx(
+    module: nn.Module,
+    outputs: list[str],
+    example: NDArray[Any],
+    *,
+    name: str = "frames",
+    free: Mapping[int, int] | None = None,
+) -> onnx.ModelProto:
+    """Trace a module of frames, with any number of them, or of something else.
 
     Args:
-        module: takes (N, S, S, 3) uint8; in evaluation mode.
-        outputs: the outputs' names; the input is `frames`.
+        module: takes one array, frames (N, S, S, 3) uint8; in evaluation mode.
+        outputs: the outputs' names.
         example: (2, S, S, 3) uint8 or more.
+        name: of the input.
+        free: dimensions that may have any size from 1 to a largest; the first alone if None.
     """
+    sizes = {0: MANY} if free is None else free
     program = torch.onnx.export(
         module,
         (torch.from_numpy(example),),
-        input_names=["frames"],
+        input_names=[name],
         output_names=outputs,
-        dynamic_shapes=({0: torch.export.Dim("n", min=1, max=1 << 16)},),
+        dynamic_shapes=(
+            {axis: torch.export.Dim("nlm"[axis], min=1, max=most) for axis, most in sizes.items()},
+        ),
         opset_version=OPSET,
         dynamo=True,
         verbose=False,

@@ -11,7 +11,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
 from stream.agents.publisher import Publisher
 from stream.errors import InternalError, RejectedError, TooLargeError
-from stream.events import Event, VideoRejected, VideoUploaded
+from stream.events import Event, VideoFingerprinted, VideoRejected, VideoUploaded
 from stream.fingerprint import Fingerprinter
 from stream.metrics import OUTCOMES, observe_stages
 from stream.settings import Settings
@@ -24,7 +24,7 @@ def fingerprint_step(fingerprinter: Fingerprinter, source: Source) -> list[Event
     """One upload message in, events out; never raises for bad input.
 
     Returns:
-        The fingerprint and the embedding, or one dead letter.
+        The fingerprint and the embedding, if there is one, or one dead letter.
     """
     stages: dict[str, float] = {}
     try:
@@ -37,7 +37,7 @@ def fingerprint_step(fingerprinter: Fingerprinter, source: Source) -> list[Event
         log.exception("fingerprinting %s failed", source.request_id)
         problem = InternalError(f"{type(error).__name__}: {error}")
         return [source.rejected(problem, stage_seconds=stages)]
-    return [made.event, made.embedding]
+    return [made.event] if made.embedding is None else [made.event, made.embedding]
 
 
 class FingerprintWorker:
@@ -86,6 +86,8 @@ class FingerprintWorker:
                 OUTCOMES.labels("fingerprint", output.error).inc()
             else:
                 OUTCOMES.labels("fingerprint", output.topic).inc()
+        if self._fingerprinter.embeds and isinstance(outputs[-1], VideoFingerprinted):
+            OUTCOMES.labels("fingerprint", "embedding_failed").inc()
         observe_stages("fingerprint", getattr(outputs[0], "stage_seconds", {}))
 
     async def start(self) -> None:

@@ -18,6 +18,7 @@ from stream.cli import (
     remove,
     resubmit,
     review,
+    search,
     submit,
     topics,
     train,
@@ -56,6 +57,7 @@ app.command("demo")(demo.demo)
 app.command("submit")(submit.submit)
 app.command("resubmit")(resubmit.resubmit)
 app.command("remove")(remove.remove)
+app.command("search")(search.search)
 app.command("alerts")(outcomes.alerts)
 app.command("review")(review.review)
 app.command("rejected")(outcomes.rejected)

@@ -6,13 +6,15 @@ from typing import Annotated, Literal
 import typer
 
 from stream.cli.console import stdout
+from stream.cli.evaluate_text import text
 
-evaluate_app = typer.Typer(help="Measure on labelled videos.", no_args_is_help=True)
+evaluate_app = typer.Typer(help="Measure on labelled videos and photos.", no_args_is_help=True)
+evaluate_app.command("text")(text)
 
 
 @evaluate_app.callback()
 def _group() -> None:
-    """Keeps `evaluate copies` a subcommand."""
+    """Keeps each measurement a subcommand."""
 
 
 @evaluate_app.command("copies")

@@ -119,3 +119,20 @@ def keyframes(
 
     difference = export_keyframes(trained_network(run), out, first_thumbnails(pictures))
     stdout.print(f"wrote {out}; it differs from torch by at most {difference:.2g}")
+
+
+@export_app.command("text")
+def text(
+    run: Annotated[Path, typer.Argument(help="The training folder.")] = Path("runs/text"),
+    out: Annotated[Path, typer.Option(help="The folder to write the pair to.")] = Path(
+        "models/weights/text-video"
+    ),
+) -> None:
+    """Export both towers of the text-video encoder and compare the files with torch."""
+    from models.training.text_video_export import export_text
+
+    found = export_text(run, out)
+    stdout.print(
+        f"{out} is {found.model_version}, {found.megabytes:.1f} MB; least cosine to torch: "
+        f"videos {found.video_cosine:.5f}, texts {found.text_cosine:.5f}"
+    )

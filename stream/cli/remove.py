@@ -1,4 +1,4 @@
-"""`samesource remove`: takes videos out of the library."""
+"""`samesource remove`: takes videos out of the library and of search."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ def remove(
         float, typer.Option(help="With --wait: give up after so long.")
     ] = 60.0,
 ) -> None:
-    """Take videos down. No upload that is fingerprinted later is told to copy them."""
+    """Take videos down. No later upload is told to copy them, and search forgets them."""
     from stream.log import LibraryLog
     from stream.takedown import take_down, undecided, wait_for_shards
 

@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from stream.cli.console import stdout
+from stream.cli.train_text import text
 
 train_app = typer.Typer(help="Train the networks. Needs the extra `train`.", no_args_is_help=True)
+train_app.command("text")(text)
 
 
 @train_app.callback()

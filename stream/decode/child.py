@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,7 +34,7 @@ from stream.decode.packets import (
     read_table,
     readable_packets,
 )
-from stream.decode.pictures import Pictures, same_pixels
+from stream.decode.pictures import Picture, Pictures, same_pixels
 from stream.decode.sampling import (
     ROUNDING_SECONDS,
     PacketTable,
@@ -52,6 +53,7 @@ class Decoded:
 
     Attributes:
         seconds: of each spooled frame, ascending.
+        aspect_ratios: width by height, as shown, of each spooled frame before it became a square.
         cut_seconds: of the first decoded frame of each new shot, ascending.
         motion: how much moves, a byte for each of `models.motion`'s codes.
         decoded_frames: that the codec gave; samples and what they refer to.
@@ -60,6 +62,7 @@ class Decoded:
     """
 
     seconds: list[float]
+    aspect_ratios: list[float]
     duration_seconds: float
     cut_seconds: list[float]
     motion: bytes
@@ -89,14 +92,34 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -> Decoded:
-    """Decode evenly spaced frames into a file.
+@dataclass(frozen=True)
+class SecondSpool:
+    """A second file for the same frames, for an encoder that takes another size.
+
+    Attributes:
+        path: an empty file.
+        size: side of a frame in pixels.
+    """
+
+    path: Path
+    size: int
+
+
+def decode_video(
+    path: Path,
+    spool: Path,
+    size: int,
+    settings: DecodeSettings,
+    second: SecondSpool | None = None,
+) -> Decoded:
+    """Decode evenly spaced frames into a file, or into two at different sizes.
 
     Args:
         path: the video.
         spool: an empty file, written: (N, size, size, 3) uint8 RGB, prepared, in order of time.
         size: side of a frame in pixels.
         settings: sampling and limits.
+        second: written as `spool`, the same frames.
 
     Raises:
         RejectedError: the video can't be used; its code says why.
@@ -104,8 +127,13 @@ def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -
     began = time.process_time()
     try:
         table = read_table(path, settings)
-        with spool.open("r+b") as file:
-            sink = _Spool(file.write, size, settings)
+        with ExitStack() as files:
+            first = _Output(files.enter_context(spool.open("r+b")).write, size, table)
+            other = None
+            if second is not None:
+                file = files.enter_context(second.path.open("r+b"))
+                other = _Output(file.write, second.size, table)
+            sink = _Spool(first, other, settings)
             counts = _decode_into(sink, path, table, settings)
     except MemoryError as error:
         raise TooLargeError(
@@ -114,6 +142,7 @@ def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -
     _check_yield(sink, counts, table, settings)
     return Decoded(
         seconds=sink.seconds,
+        aspect_ratios=sink.aspect_ratios,
         duration_seconds=counts.end_seconds,
         cut_seconds=sink.cuts.cut_seconds(),
         motion=sink.cuts.motion(counts.end_seconds).tobytes(),
@@ -125,36 +154,48 @@ def decode_video(path: Path, spool: Path, size: int, settings: DecodeSettings) -
     )
 
 
+class _Output:
+    """A spool file and the pictures that go there."""
+
+    def __init__(self, write: Callable[[bytes], int], size: int, table: PacketTable) -> None:
+        self.write = write
+        self.pictures = Pictures(size, table.pixel_aspect_ratio)
+
+
 class _Spool:
     """Writes samples, leaving out repeats within the bounded gap; `cuts` sees every frame."""
 
-    def __init__(self, write: Callable[[bytes], int], size: int, settings: DecodeSettings) -> None:
+    def __init__(self, first: _Output, second: _Output | None, settings: DecodeSettings) -> None:
         self.seconds: list[float] = []
+        self.aspect_ratios: list[float] = []
         self.samples = 0
         self.cuts = CutFinder()
-        self._write = write
-        self._pictures = Pictures(size)
+        self._first, self._second = first, second
         self._gap = settings.repeat_gap_seconds
         self._settings = settings
         self._source: VideoFrame | None = None
-        self._picture = np.empty((0, 0, 3), np.uint8)
-        self._last = self._picture
+        self._picture = Picture(np.empty((0, 0, 3), np.uint8), 1.0)
+        self._last = self._picture.rgb
 
     def add(self, frame: VideoFrame, seconds: float) -> None:
         """Take a frame as the sample of a time; the same frame may come for several."""
         self.samples += 1
         if self._source is None or not same_pixels(self._source, frame):
             check_pixels(frame.width, frame.height, self._settings)
-            self._picture = self._pictures.picture(frame)
+            self._picture = self._first.pictures.picture(frame)
         self._source = frame
+        rgb = self._picture.rgb
         if self.seconds:
             if seconds <= self.seconds[-1]:
                 return
-            if seconds - self.seconds[-1] < self._gap and is_repeat(self._last, self._picture):
+            if seconds - self.seconds[-1] < self._gap and is_repeat(self._last, rgb):
                 return
-        self._write(self._picture.tobytes())
-        self._last = self._picture
+        self._first.write(rgb.tobytes())
+        if self._second is not None:
+            self._second.write(self._second.pictures.picture(frame).rgb.tobytes())
+        self._last = rgb
         self.seconds.append(seconds)
+        self.aspect_ratios.append(self._picture.aspect_ratio)
 
 
 @dataclass

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
-from stream.decode.child import Decoded, Strategy, decode_video, prepare_child
+from stream.decode.child import Decoded, SecondSpool, Strategy, decode_video, prepare_child
 from stream.decode.settings import DecodeSettings
 from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeoutError
 
@@ -35,7 +35,11 @@ class DecodedVideo:
 
     Attributes:
         frames: (N, S, S, 3) uint8 RGB, prepared; mapped from disk, in order of time, N ≥ 1.
+        second_frames: (N, Z, Z, 3) uint8 RGB, the same frames for an encoder that takes another
+            size; None where nobody asked for it.
         seconds: (N,) float32, ascending; repeats are left out, so gaps differ.
+        aspect_ratios: (N,) float32, width by height, as shown, of what each frame was before it
+            became a square; borders left out.
         duration_seconds: from the first shown frame to the end of the last.
         cut_seconds: (C,) float32, ascending: the first decoded frame of each new shot.
         motion: (M,) uint8, how much moves, as `models.motion` writes it down.
@@ -47,7 +51,9 @@ class DecodedVideo:
     """
 
     frames: NDArray[np.uint8]
+    second_frames: NDArray[np.uint8] | None
     seconds: NDArray[np.float32]
+    aspect_ratios: NDArray[np.float32]
     duration_seconds: float
     cut_seconds: NDArray[np.float32]
     motion: NDArray[np.uint8]
@@ -60,6 +66,7 @@ class DecodedVideo:
     def close(self) -> None:
         """Let go of the frames; their disk space is free once no view of them is left."""
         self.frames = self.frames[:0].copy()
+        self.second_frames = None
 
     def __enter__(self) -> Self:
         return self
@@ -81,15 +88,16 @@ class Decoder:
     could not even begin.
     """
 
-    def __init__(self, settings: DecodeSettings, size: int) -> None:
+    def __init__(self, settings: DecodeSettings, size: int, second_size: int | None = None) -> None:
         """Make a decoder.
 
         Args:
             settings: limits and sampling.
             size: side of the prepared frames in pixels, the encoder's input.
+            second_size: as `size`, of another encoder that sees the same frames; none by default.
         """
         self._settings = settings
-        self._size = size
+        self._size, self._second_size = size, second_size
         self._mutex = threading.Lock()
         self._closed = False
         self._pool = self._new_pool()
@@ -100,12 +108,12 @@ class Decoder:
         Raises:
             RejectedError: the video can't be used, or a limit was passed; its code says why.
         """
-        with _SpoolFile(self._settings) as spool, _rejections(self._settings):
+        with self._spools() as spools, _rejections(self._settings):
             try:
-                decoded = self._schedule(path, spool).result()
+                decoded = self._schedule(path, *spools).result()
             except BrokenProcessPool:
-                decoded = self._schedule(path, spool).result()
-            return self._mapped(decoded, spool)
+                decoded = self._schedule(path, *spools).result()
+            return self._mapped(decoded, *spools)
 
     async def decode_async(self, path: Path) -> DecodedVideo:
         """Decode one video without blocking the event loop; cancelling it ends its child.
@@ -113,12 +121,12 @@ class Decoder:
         Raises:
             RejectedError: as `decode`.
         """
-        with _SpoolFile(self._settings) as spool, _rejections(self._settings):
+        with self._spools() as spools, _rejections(self._settings):
             try:
-                decoded = await asyncio.wrap_future(self._schedule(path, spool))
+                decoded = await asyncio.wrap_future(self._schedule(path, *spools))
             except BrokenProcessPool:
-                decoded = await asyncio.wrap_future(self._schedule(path, spool))
-            return self._mapped(decoded, spool)
+                decoded = await asyncio.wrap_future(self._schedule(path, *spools))
+            return self._mapped(decoded, *spools)
 
     def close(self) -> None:
         """End the children; what they work on is cancelled."""
@@ -147,7 +155,16 @@ class Decoder:
             context=multiprocessing.get_context("spawn"),
         )
 
-    def _schedule(self, path: Path, spool: Path) -> "Future[Decoded]":
+    @contextmanager
+    def _spools(self) -> Iterator[tuple[Path, SecondSpool | None]]:
+        with _SpoolFile(self._settings) as spool:
+            if self._second_size is None:
+                yield spool, None
+                return
+            with _SpoolFile(self._settings) as second:
+                yield spool, SecondSpool(second, self._second_size)
+
+    def _schedule(self, path: Path, spool: Path, second: SecondSpool | None) -> "Future[Decoded]":
         with self._mutex:
             if self._closed:
                 raise InternalError("the decoder is closed")
@@ -157,16 +174,18 @@ class Decoder:
                 self._pool = self._new_pool()
             future: Future[Decoded] = self._pool.schedule(
                 decode_video,
-                args=(path, spool, self._size, self._settings),
+                args=(path, spool, self._size, self._settings, second),
                 timeout=self._settings.timeout_seconds,
             )
             return future
 
-    def _mapped(self, decoded: Decoded, spool: Path) -> DecodedVideo:
-        shape = (len(decoded.seconds), self._size, self._size, 3)
+    def _mapped(self, decoded: Decoded, spool: Path, second: SecondSpool | None) -> DecodedVideo:
+        count = len(decoded.seconds)
         return DecodedVideo(
-            frames=np.memmap(spool, np.uint8, mode="r", shape=shape),
+            frames=_frames(spool, count, self._size),
+            second_frames=None if second is None else _frames(second.path, count, second.size),
             seconds=np.array(decoded.seconds, np.float32),
+            aspect_ratios=np.array(decoded.aspect_ratios, np.float32),
             duration_seconds=decoded.duration_seconds,
             cut_seconds=np.array(decoded.cut_seconds, np.float32),
             motion=np.frombuffer(decoded.motion, np.uint8),
@@ -176,6 +195,10 @@ class Decoder:
             broken_packets=decoded.broken,
             strategy=decoded.strategy,
         )
+
+
+def _frames(spool: Path, count: int, size: int) -> NDArray[np.uint8]:
+    return np.memmap(spool, np.uint8, mode="r", shape=(count, size, size, 3))
 
 
 class _SpoolFile:

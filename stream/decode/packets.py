@@ -34,6 +34,7 @@ OPTIONS = {
 }
 MANY_BROKEN = 1000
 USUAL_RATE = 25
+MOST_PIXEL_ASPECT_RATIO = 8.0
 
 
 @contextmanager
@@ -186,7 +187,14 @@ class _Packets:
             stated_seconds=stated_seconds,
             complete=not self._untimed and in_order and len(np.unique(pts)) == len(pts),
             broken=self._broken,
+            pixel_aspect_ratio=_pixel_aspect_ratio(stream),
         )
+
+
+def _pixel_aspect_ratio(stream: VideoStream) -> float:
+    """Width by height of a coded pixel; 1 where the file doesn't say, or says nonsense."""
+    stated = float(stream.sample_aspect_ratio or 1)
+    return stated if 1 / MOST_PIXEL_ASPECT_RATIO <= stated <= MOST_PIXEL_ASPECT_RATIO else 1.0
 
 
 def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | None:

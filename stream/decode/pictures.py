@@ -1,6 +1,6 @@
 """A decoded frame to the square that the encoder takes: small, upright, without borders."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from av.sidedata.sidedata import Type
@@ -8,30 +8,50 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from models.frames import prepare
+from models.frames import content_box, squared
 
 OVERSAMPLING = 1.5
+
+
+class Picture(NamedTuple):
+    """What an encoder sees of a frame.
+
+    Attributes:
+        rgb: (S, S, 3) uint8.
+        aspect_ratio: width by height, as shown, of what was made a square.
+    """
+
+    rgb: NDArray[np.uint8]
+    aspect_ratio: float
 
 
 class Pictures:
     """Makes the encoder's view of frames, in the pose in which they are shown.
 
-    The codec's scaler makes a frame small before anything else touches it. The sample aspect
-    ratio needs no care: the result is a square anyway. Alpha is ignored.
+    The codec's scaler makes a frame small before anything else touches it. The pixels' own aspect
+    ratio doesn't matter to the square, only to what is said of it. Alpha is ignored.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, pixel_aspect_ratio: float = 1.0) -> None:
         """Make one per video.
 
         Args:
             size: side of the pictures in pixels.
+            pixel_aspect_ratio: width by height of a coded pixel.
         """
-        self._size = size
+        self._size, self._pixel_aspect_ratio = size, pixel_aspect_ratio
         self._scaler = VideoReformatter()
 
-    def picture(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """(size, size, 3) uint8 RGB of a frame in any pixel format."""
-        return prepare(upright(self._small(frame), pose(frame)), self._size)
+    def picture(self, frame: VideoFrame) -> Picture:
+        """The square of a frame in any pixel format."""
+        small, signs = self._small(frame), pose(frame)
+        pixel = self._pixel_aspect_ratio * frame.width / small.shape[1]
+        pixel *= small.shape[0] / frame.height  # the scaler rounds both sides
+        turned = signs is not None and signs[0, 0] == 0
+        shown = upright(small, signs)
+        left, top, right, bottom = box = content_box(shown)
+        ratio = (right - left) / (bottom - top) * (1 / pixel if turned else pixel)
+        return Picture(squared(shown, box, self._size), ratio)
 
     def _small(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """(H, W, 3) uint8, its short side so small that borders can still be found."""

@@ -25,6 +25,7 @@ class PacketTable:
             `seconds` nor `duration_seconds` can be relied on.
         stated_seconds: duration by the container's header, where it has one.
         broken: packets that the container could not read.
+        pixel_aspect_ratio: width by height of a coded pixel; 1 where nothing says it.
     """
 
     pts: NDArray[np.int64]
@@ -35,6 +36,7 @@ class PacketTable:
     complete: bool
     stated_seconds: float | None = None
     broken: int = 0
+    pixel_aspect_ratio: float = 1.0
 
     def __len__(self) -> int:
         return len(self.pts)

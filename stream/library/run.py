@@ -3,6 +3,7 @@
 Rows and payload may lie in memory or be mapped from files; entries and lists are in memory.
 """
 
+import mmap
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -96,6 +97,12 @@ class Run:
         places = np.searchsorted(self.entries["row"], rows, side="right") - 1
         found: NDArray[np.int64] = rows + self._offsets[places]
         return found
+
+    def unmap_pages(self) -> None:
+        """Give back the pages of the mapped rows; what was read stays in the kernel's cache."""
+        mapped = self.rows.base
+        if isinstance(mapped, mmap.mmap):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
     def entry(self, place: int) -> Entry:
         """What is known of a video.

@@ -26,6 +26,7 @@ from stream.packed import CODE_SCALE
 QUERY_BLOCK = 128  # query frames whose near frames are looked at together
 NEAR_ROWS_AT = 10_000_000  # frames, from which on all of `near_rows` are looked at
 LEAST_NEAR_ROWS = 384
+MAPPED_PARTS = 8  # of a run's files, of which one at a time counts as this process's memory
 ESTIMATE_MARGIN = 0.1  # codes say less of hardly any frame than it is by more than this
 
 SEALED_SHARE = 16  # the head is sealed when it is this part of the whole
@@ -142,7 +143,7 @@ class FrameStore:
     def near_rows(self) -> int:
         """How many near frames are looked at exactly: fewer in a small store, with the root."""
         most = self.settings.near_rows
-        share = min(1.0, self.next_serial / NEAR_ROWS_AT) ** 0.5
+        share = float(np.sqrt(min(1.0, self.next_serial / NEAR_ROWS_AT)))
         return max(min(LEAST_NEAR_ROWS, most), round(share * most))
 
     def held(self, serial: int) -> Held:
@@ -278,9 +279,7 @@ class FrameStore:
             if below is not None and run.first_serial >= below:
                 continue
             assert isinstance(run.lists, FrameLists | FrameCodes | GpuFrames)
-            parts.append(
-                run.lists.search(queries, most, self.settings.probes, below=below)
-            )
+            parts.append(run.lists.search(queries, most, self.settings.probes, below=below))
         if not parts:
             none = np.empty((len(queries), 0))
             return Nearest(none.astype(np.int64), none.astype(np.float32))
@@ -304,7 +303,9 @@ class FrameStore:
         order = ascending(serials)  # the files are read from front to back
         ordered = serials[order]
         for run, inside in _by_run(tuple(runs), ordered):
-            rows[order[inside]] = run.rows[run.rows_of(ordered[inside])]
+            for part in np.array_split(inside, MAPPED_PARTS):
+                rows[order[part]] = run.rows[run.rows_of(ordered[part])]
+                run.unmap_pages()
         products = np.empty(len(serials), np.float32)
         ends = np.searchsorted(asked, np.arange(len(queries) + 1)).tolist()
         for query, (start, end) in zip(queries, pairwise(ends), strict=True):

@@ -21,6 +21,7 @@ from stream.broker.settings import KafkaSettings
 from stream.client import Headers, Reader, send
 from stream.events import EVENTS, Event, VideoUploaded
 from stream.settings import Settings, load_settings
+from tests.stream.text_video_pair import make_pair
 from tests.stream.videos import make_video
 
 READ_TOPICS = sorted(EVENTS.keys() - {"video.uploaded", "alert.reviewed", "policy.updated"})
@@ -66,7 +67,8 @@ class Platform:
 
     def of(self, topic: str, video_id: str | None) -> list[dict[str, Any]]:
         """The events of a video on a topic."""
-        return [event for event in self.answers[topic] if event.get("video_id") == video_id]
+        found = (event for event in self.answers[topic] if event is not None)  # no takedowns
+        return [event for event in found if event.get("video_id") == video_id]
 
     def has_decided(self, *video_ids: str, times: int = 1) -> Callable[[], bool]:
         """Whether each of them has so many decisions, for `read_until`."""
@@ -77,7 +79,7 @@ class Platform:
     def summary(self) -> dict[str, list[str | None]]:
         """Whose events came, by topic."""
         return {
-            topic: [event.get("video_id") for event in events]
+            topic: [event.get("video_id") for event in events if event is not None]
             for topic, events in self.answers.items()
         }
 
@@ -88,6 +90,7 @@ def service_settings(kafka: KafkaSettings, folder: Path, **worker: Any) -> Setti
         kafka=kafka,
         fetch={"roots": [str(folder)]},
         decode={"processes": 1},
+        embedding={"path": make_pair(folder / "pair")},
         library={"shards": 2, "snapshot_folder": str(folder / "snapshots")},
         worker={"data_folder": str(folder / "workers"), "fingerprint_concurrency": 2, **worker},
     )

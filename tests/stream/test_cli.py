@@ -17,6 +17,7 @@ COMMANDS = [
     "alerts",
     "rejected",
     "review",
+    "search",
     "policy",
     "policy set",
     "policy show",

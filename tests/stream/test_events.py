@@ -322,7 +322,7 @@ def test_no_bytes_make_reading_fail_in_another_way(data: bytes) -> None:
 
 
 def test_a_vector_of_another_length_is_refused() -> None:
-    [example] = examples_of("video.embedded")
+    example = examples_of("video.embedded")[0]
     with pytest.raises(BadEventError, match=r"len\(self.vector\) = 4, expected"):
         VideoEmbedded.from_json(example | {"dimension": 5})
 

@@ -14,6 +14,7 @@ from stream.events import VideoFingerprinted, VideoUploaded
 from stream.fingerprint import Fingerprinted, Fingerprinter
 from stream.packed import quantise
 from stream.settings import Settings, load_settings
+from tests.stream.text_video_pair import make_pair
 from tests.stream.videos import make_video
 
 SECONDS = 12
@@ -23,7 +24,9 @@ RATE = 10
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return load_settings(
-        fetch={"roots": [str(tmp_path_factory.getbasetemp())]}, decode={"processes": 1}
+        fetch={"roots": [str(tmp_path_factory.getbasetemp())]},
+        decode={"processes": 1},
+        embedding={"path": make_pair(tmp_path_factory.mktemp("pair"))},
     )
 
 
@@ -67,13 +70,12 @@ def test_key_frames_lie_a_second_apart_at_their_true_times(made: Fingerprinted) 
     times = made.event.times()
     assert times == pytest.approx(np.arange(SECONDS), abs=0.11)
     assert made.event.duration_seconds == pytest.approx(SECONDS, abs=0.11)
-    assert made.embedding.duration_seconds == made.event.duration_seconds
 
 
 def test_descriptors_are_unit_rows_of_the_encoders_dimension(made: Fingerprinted) -> None:
     codes, encoder = made.event.codes(), FrameEncoder(default_encoder_path())
     assert codes.shape == (SECONDS, encoder.dimension)
-    assert made.event.model_version == encoder.model_version == made.embedding.model_version
+    assert made.event.model_version == encoder.model_version
     norms = np.linalg.norm(codes.astype(np.float64), axis=1) / 127
     assert norms == pytest.approx(np.ones(SECONDS), abs=0.02)
 
@@ -89,19 +91,11 @@ def test_each_descriptor_is_that_of_the_picture_shown_then(made: Fingerprinted) 
     assert cosines.diagonal().min() > 0.97
 
 
-def test_the_embedding_is_the_direction_of_the_mean_descriptor(made: Fingerprinted) -> None:
-    vector = np.array(made.embedding.vector)
-    assert len(vector) == made.embedding.dimension
-    assert np.linalg.norm(vector) == pytest.approx(1.0)
-    mean = made.event.codes().astype(np.float64).mean(axis=0)
-    assert vector @ mean / np.linalg.norm(mean) > 0.999
-
-
 def test_what_the_library_keeps_of_the_upload_travels_with_it(made: Fingerprinted) -> None:
     event = made.event
     assert (event.video_id, event.content_version) == ("v", "2")
     assert (event.owner_id, event.role, event.request_id) == ("o", "reference", "request")
-    assert event.stage_seconds.keys() == {"fetch", "decode", "select", "encode"}
+    assert event.stage_seconds.keys() == {"fetch", "decode", "select", "encode", "embed"}
     assert len(event.motion_codes()) == np.ceil(round(4 * event.duration_seconds, 6))
     assert VideoFingerprinted.from_bytes(event.to_bytes()) == event
 
@@ -122,7 +116,8 @@ def test_a_video_of_one_frame_has_one_descriptor(
     path = make_video(tmp_path / "one.mp4", count=1, draw=scene)
     single = fingerprinter.fingerprint(upload(path), "request")
     assert single.event.times().tolist() == [0.0]
-    assert np.linalg.norm(single.embedding.vector) == pytest.approx(1.0)
+    assert single.embedding is not None
+    assert np.linalg.norm(single.embedding.vector) == pytest.approx(1.0, abs=1e-6)
 
 
 def test_a_blank_video_has_nothing_to_describe(

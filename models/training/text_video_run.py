@@ -1,0 +1,178 @@
+"""A training run of the text-video encoder on a data folder, from its tars and captions on."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from models.errors import BrokenDataError
+from models.training.text_video import TextTrainer
+from models.training.text_video_batches import PairBatches
+from models.training.text_video_check import make_check
+from models.training.text_video_features import (
+    TRAINING_VIEWS,
+    Features,
+    build_features,
+    sample_regions,
+)
+from models.training.text_video_pairs import (
+    Pairs,
+    learn_tokenizer,
+    make_pairs,
+    mismatch,
+)
+from models.training.text_video_recipe import TextRecipe
+from models.training.text_video_words import word_significance
+from models.video_text.captions import Photo, read_captions
+from models.video_text.tokenizer import CaptionTokenizer
+from models.video_text.trunk import RegionTrunk, load_trunk
+
+FEATURES = Path("runs/text-features")
+HELD_VIEWS = ("full", "near")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Photos with captions, and what the trunk says of them.
+
+    Attributes:
+        features: of the photos.
+        photos: their captions, in the features' order.
+    """
+
+    features: Features
+    photos: list[Photo]
+
+
+def load_split(
+    data_dir: Path,
+    name: str,
+    trunk: RegionTrunk,
+    features_dir: Path,
+    *,
+    views: tuple[str, ...],
+    threads: int = 1,
+    console: Console | None = None,
+) -> Split:
+    """Captions of a data folder, and the regions of their photos, made if they aren't there.
+
+    Args:
+        data_dir: holds `photos/flickr8k-NAME.tar` and `captions/flickr8k-NAME.jsonl`.
+        name: `train` or `val`.
+        trunk: makes the regions.
+        features_dir: regions are kept here.
+        views: of each photo.
+        threads: of the trunk.
+        console: shows the progress.
+
+    Raises:
+        MissingDataError: a file isn't there.
+        BrokenDataError: a file can't be read, or a caption's photo isn't in the tar.
+    """
+    tar = data_dir / "photos" / f"flickr8k-{name}.tar"
+    captions = data_dir / "captions" / f"flickr8k-{name}.jsonl"
+    photos = {photo.image: photo for photo in read_captions(captions)}
+    features = build_features(
+        tar, trunk, features_dir, views=views, threads=threads, console=console
+    )
+    missing = sorted(set(photos) - set(features.names))
+    if missing:
+        raise BrokenDataError(
+            f"{captions}, line {photos[missing[0]].line}: {missing[0]} is not in {tar}"
+        )
+    wordless = Photo("", {}, 0)
+    return Split(features, [photos.get(image, wordless) for image in features.names])
+
+
+def recipe_pairs(recipe: TextRecipe, photos: list[Photo]) -> tuple[Pairs, NDArray[np.bool_]]:
+    """The pairs that a recipe learns from, and which of them were mismatched on purpose.
+
+    Raises:
+        BrokenDataError: there is no caption of one of its sources.
+    """
+    pairs = make_pairs(photos, recipe.draw.sources)
+    return mismatch(pairs, recipe.draw.mismatched_share, len(photos), recipe.seed)
+
+
+def run_tokenizer(folder: Path, recipe: TextRecipe, photos: list[Photo]) -> CaptionTokenizer:
+    """The tokenizer in a run's folder; learned from the captions if there is none."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        learn_tokenizer(photos, recipe.network.entries).save(path)
+    return CaptionTokenizer.load(path)
+
+
+def train_text(
+    recipe: TextRecipe,
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    features_dir: Path = FEATURES,
+    start: Path | None = None,
+    keep: NDArray[np.bool_] | None = None,
+    minutes: float | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int = 1,
+) -> TextTrainer:
+    """Train on a data folder.
+
+    Args:
+        recipe: what to train and how.
+        data_dir: holds photos and captions of `train` and `val`; see `load_split`.
+        out_dir: tokenizer, checkpoints and the curve go here.
+        features_dir: the photos' regions are kept here.
+        start: the folder of an earlier run to begin with, its tokenizer included.
+        keep: (M,) bool over `recipe_pairs`, which pairs are learned from; all if None.
+        minutes: stop after so long; the recipe's last step if None.
+        resume: go on from the checkpoint in `out_dir`.
+        device: a torch device.
+        threads: of the trunk.
+
+    Returns:
+        The trainer in its last state, saved.
+
+    Raises:
+        MissingDataError: photos or captions aren't there, or nothing to resume or start from.
+        BrokenDataError: photos or captions can't be read.
+    """
+    console, trunk = Console(), load_trunk(recipe.network.trunk)
+    train, held = (
+        load_split(
+            data_dir, name, trunk, features_dir, views=views, threads=threads, console=console
+        )
+        for name, views in (("train", TRAINING_VIEWS), ("val", HELD_VIEWS))
+    )
+    if start is not None and not resume:
+        CaptionTokenizer.load(start / "tokenizer.json").save(out_dir / "tokenizer.json")
+    tokenizer = run_tokenizer(out_dir, recipe, train.photos)
+    recipe = replace(recipe, network=replace(recipe.network, entries=len(tokenizer)))
+    trainer = TextTrainer(recipe, trunk.channels, out_dir, device)
+    if resume:
+        trainer.resume()
+    elif start is not None:
+        trainer.start_from(start)
+    else:
+        trainer.standardise(sample_regions(train.features))
+    pairs, _ = recipe_pairs(recipe, train.photos)
+    if keep is not None:
+        pairs = pairs.where(keep)
+    most = recipe.network.most_tokens
+    batches = PairBatches(
+        train.features,
+        pairs,
+        tokenizer,
+        recipe.draw,
+        seed=recipe.seed,
+        most_tokens=most,
+        significance=(
+            word_significance(pairs.texts, tokenizer, most, features_dir)
+            if trainer.methods.needs_significance
+            else None
+        ),
+    )
+    check = make_check(held.features, held.photos, tokenizer, most)
+    trainer.run(batches, check, minutes)
+    return trainer

@@ -1,0 +1,78 @@
+"""What both towers are made of: a pre-norm transformer block and a pooling that learns to look."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Block(nn.Module):
+    """Self-attention and a feed-forward layer, each normed before and added to what came in.
+
+    Pre-norm, as in Xiong et al., "On Layer Normalization in the Transformer Architecture", ICML
+    2020, figure 1 (b).
+    """
+
+    def __init__(self, width: int, heads: int, expansion: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.inward = nn.Linear(width, 3 * width)
+        self.outward = nn.Linear(width, width)
+        self.forward_norm = nn.LayerNorm(width)
+        self.widen = nn.Linear(width, expansion * width)
+        self.narrow = nn.Linear(expansion * width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
+        """Look from each place at all that are present.
+
+        Args:
+            x: (B, N, d) float32.
+            present: (B, N) bool, False where there is padding.
+
+        Returns:
+            (B, N, d) float32.
+        """
+        rows, places, width = x.shape
+        parts = self.inward(self.attention_norm(x)).view(rows, places, 3, self.heads, -1)
+        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, h, N, d / h)
+        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (B, h, N, N)
+        weights = scores.masked_fill(~present[:, None, None, :], -1e4).softmax(-1)
+        seen = (weights @ value).transpose(1, 2).reshape(rows, places, width)
+        x = x + self.dropout(self.outward(seen))
+        wide = functional.gelu(self.widen(self.forward_norm(x)))
+        changed: Tensor = x + self.dropout(self.narrow(wide))
+        return changed
+
+
+class AttentionPool(nn.Module):
+    """The mean of what is present, beside what learned queries look for."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(width, heads)
+        self.value = nn.Linear(width, width)
+        self.merge = nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """Pool over places.
+
+        Args:
+            x: (B, N, d) float32.
+            present: (B, N) bool, at least one of each row; all if None.
+
+        Returns:
+            (B, d) float32.
+        """
+        scores = self.score(x)  # (B, N, h)
+        share = torch.ones_like(scores[..., :1])
+        if present is not None:
+            scores = scores.masked_fill(~present[..., None], -1e4)
+            share = present[..., None].to(x.dtype)
+        weights = scores.softmax(dim=1)  # (B, N, h)
+        heads = weights.shape[-1]
+        values = self.value(x).unflatten(-1, (heads, -1))  # (B, N, h, d / h)
+        seen = (weights[..., None] * values).sum(dim=1).flatten(1)  # (B, d)
+        mean = (x * share).sum(dim=1) / share.sum(dim=1)  # (B, d)
+        pooled: Tensor = self.merge(torch.cat([mean, seen], dim=-1))
+        return pooled

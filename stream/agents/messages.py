@@ -1,0 +1,57 @@
+"""Fetches single messages of `video.embedded` by their places; serves search, for the pictures."""
+
+import time
+from collections.abc import Iterable
+
+from confluent_kafka import Consumer, TopicPartition
+
+from stream.broker.settings import KafkaSettings
+from stream.client import ANSWER_SECONDS, FETCH_WAIT_MS
+from stream.errors import BadEventError
+from stream.events import VideoEmbedded
+from stream.search.table import Place
+
+
+def embedded_at(kafka: KafkaSettings, places: Iterable[Place]) -> list[VideoEmbedded | None]:
+    """The messages at some places, in their order.
+
+    Args:
+        kafka: the cluster.
+        places: what the hits of a search name.
+
+    Returns:
+        None where the message is gone, since a newer one has replaced it, or doesn't come in time.
+    """
+    consumer = Consumer(
+        {
+            **kafka.librdkafka_options(),
+            "group.id": f"{kafka.topic_prefix}samesource-reader",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": FETCH_WAIT_MS,
+            "log_level": 0,
+        }
+    )
+    deadline = time.monotonic() + ANSWER_SECONDS
+    try:
+        return [
+            _at(consumer, kafka.topic(VideoEmbedded.topic), place, deadline) for place in places
+        ]
+    finally:
+        consumer.close()
+
+
+def _at(consumer: Consumer, topic: str, place: Place, deadline: float) -> VideoEmbedded | None:
+    consumer.assign([TopicPartition(topic, *place)])
+    while (left := deadline - time.monotonic()) > 0:
+        message = consumer.poll(left)
+        if message is None or message.error() is not None:
+            return None
+        if (message.partition(), message.offset()) == place:
+            try:
+                return VideoEmbedded.from_bytes(message.value())
+            except BadEventError:
+                return None
+        if message.partition() == place.partition:
+            return None
+    return None

@@ -1,0 +1,236 @@
+"""Feeds a search view: from its snapshot, then from `video.embedded` to the end, then on.
+
+Not a consumer group: every view reads all partitions, from its snapshot's offsets.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from stream.errors import BadEventError, SnapshotError
+from stream.events import VideoEmbedded
+from stream.search.snapshot import ViewSnapshots
+from stream.search.table import Place
+from stream.search.view import SearchView
+from stream.settings import Settings
+from stream.source import Source
+from stream.topics import load_topics, log_identity, partition_counts
+
+log = logging.getLogger(__name__)
+
+TOPIC = VideoEmbedded.topic
+POLL_MILLISECONDS = 500
+PAUSE_SECONDS = 1.0
+MOST_MESSAGES = 1000
+FETCH_BYTES = 4 * 2**20  # of each partition at a time; a message is larger than that never
+SHARE_TO_SAVE = 0.05
+TOLD_EVERY = 100_000
+SAVE_WAITS_SECONDS = 1.0
+
+
+def search_step(view: SearchView, source: Source) -> None:
+    """Take one message into a view.
+
+    Args:
+        view: changed by the message.
+        source: one without a value takes the video of its key down.
+
+    Raises:
+        BadEventError: it can't be read, or its key isn't its video; nothing is changed.
+    """
+    if source.value is None and source.key is not None:
+        view.remove(source.key.decode(errors="replace"))
+        return
+    event = VideoEmbedded.from_bytes(source.value)
+    if source.key != event.key():
+        raise BadEventError(f"{source.key = !r}, expected the video_id {event.video_id!r}")
+    view.add(event, Place(source.partition, source.offset))
+
+
+class SearchFollower:
+    """Keeps a `SearchView` as the topic says.
+
+    Delivery contract: when `start` returns, everything that was on the topic by then is in `view`;
+    with `follow`, what comes later follows within moments, in order of each partition. A message
+    may come twice, which changes nothing. One that can't be read is named in a warning.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        model_version: str,
+        dimension: int,
+        failure: asyncio.Future[None] | None = None,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            settings: of the service.
+            model_version: whose vectors the view is of.
+            dimension: of them.
+            failure: is given the error of a follower that must end.
+        """
+        self._kafka, self._settings = settings.kafka, settings.search
+        self.view = SearchView(settings.search, model_version, dimension)
+        self._failure = failure
+        self._thread = ThreadPoolExecutor(1, "search-view")  # the one that changes the view
+        self._lists_thread = ThreadPoolExecutor(1, "search-lists")
+        self._making: Future[None] | None = None
+        self._offsets: dict[int, int] = {}
+        self._fresh = self._told = 0
+        self._consumer: AIOKafkaConsumer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, *, follow: bool = True) -> None:
+        """Restore the newest usable snapshot and read to the present end of the topic.
+
+        Args:
+            follow: whether to go on in the background.
+
+        Raises:
+            KafkaError: the cluster doesn't answer.
+            BrokerError: it doesn't answer, or lacks the topic.
+        """
+        log_id = await asyncio.to_thread(log_identity, self._kafka, TOPIC)
+        self._snapshots = ViewSnapshots(
+            self._settings,
+            log_id=log_id,
+            model_version=self.view.model_version,
+            dimension=self.view.dimension,
+            most_days=_tombstone_days(),
+        )
+        self._consumer = consumer = AIOKafkaConsumer(
+            **self._kafka.aiokafka_options(),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=FETCH_BYTES,
+        )
+        await consumer.start()
+        count = (await asyncio.to_thread(partition_counts, self._kafka, [TOPIC]))[TOPIC]
+        partitions = [TopicPartition(self._kafka.topic(TOPIC), number) for number in range(count)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await self._restore({part.partition: end for part, end in ends.items()})
+        await self._seek(partitions)
+        for partition, end in ends.items():
+            while await consumer.position(partition) < end:
+                await self._take_some()
+                await self.save(least=max(TOLD_EVERY, len(self.view) // 2))
+        if follow:
+            self._task = asyncio.create_task(self._follow(), name="search view")
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._consumer is not None:
+            await self._consumer.stop()
+        self._thread.shutdown()
+        self._lists_thread.shutdown()
+
+    async def save(self, *, least: int | None = None) -> None:
+        """Write a snapshot if enough has come since the last one.
+
+        Args:
+            least: messages; as in the settings, and a twentieth of the view, when left out.
+        """
+        enough = max(self._settings.snapshot_every_videos, SHARE_TO_SAVE * len(self.view))
+        if self._fresh < (enough if least is None else least):
+            return
+        try:
+            await self._on_thread(self._save)
+        except SnapshotError as error:
+            log.warning("%s", error)
+
+    def _save(self) -> None:
+        """Unless lists are being made, which may take minutes: the next time then."""
+        if self._making is not None and not wait([self._making], SAVE_WAITS_SECONDS).done:
+            return
+        self._snapshots.save(self.view, dict(self._offsets))
+        self._fresh = 0
+
+    async def _restore(self, ends: dict[int, int]) -> None:
+        found = await self._on_thread(self._snapshots.load_latest)
+        if found is None:
+            return
+        beyond = [number for number, next_ in found.offsets.items() if next_ > ends.get(number, 0)]
+        if beyond:
+            log.warning(
+                "%s is shorter than the snapshot of the search view says (partitions %s): it is "
+                "read from its start",
+                self._kafka.topic(TOPIC), ", ".join(map(str, beyond)),
+            )  # fmt: skip
+            return
+        self.view, self._offsets = found.view, found.offsets
+
+    async def _seek(self, partitions: Sequence[TopicPartition]) -> None:
+        assert self._consumer is not None, "start() first"
+        begins = await self._consumer.beginning_offsets(partitions)
+        for partition in partitions:
+            next_ = max(self._offsets.get(partition.partition, 0), begins[partition])
+            self._consumer.seek(partition, next_)
+            self._offsets[partition.partition] = next_
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._take_some()
+                await self.save()
+            except KafkaError as error:
+                log.warning(
+                    "the search view can't be followed (%s); again in %.1f s", error, PAUSE_SECONDS
+                )
+                await asyncio.sleep(PAUSE_SECONDS)
+            except Exception as error:
+                log.exception("following the search view failed")
+                if self._failure is not None and not self._failure.done():
+                    self._failure.set_exception(error)
+                return
+
+    async def _take_some(self) -> None:
+        """Take what has come by now; waits a moment for the first."""
+        assert self._consumer is not None, "start() first"
+        batches = await self._consumer.getmany(
+            timeout_ms=POLL_MILLISECONDS, max_records=MOST_MESSAGES
+        )
+        messages = [message for batch in batches.values() for message in batch]
+        if messages:
+            await self._on_thread(self._take, messages)
+
+    def _take(self, messages: Sequence[Any]) -> None:
+        for message in messages:
+            source = Source.of(message, TOPIC)
+            try:
+                search_step(self.view, source)
+            except BadEventError as error:
+                where = f"{source.topic}[{source.partition}]@{source.offset}"
+                log.warning("%s is passed over: %s", where, error)
+            self._offsets[source.partition] = source.offset + 1
+        self._maintain()
+        self._fresh += len(messages)
+        if self._fresh // TOLD_EVERY > self._told:
+            self._told = self._fresh // TOLD_EVERY
+            log.info("search view: %d messages read, %d videos", self._fresh, len(self.view))
+
+    def _maintain(self) -> None:
+        """Beside the changes once it follows, so that no takedown waits for lists to be made."""
+        if self._task is None:
+            self.view.maintain()
+        elif self._making is None or self._making.done():
+            if self._making is not None:
+                self._making.result()
+            self.view.compact()
+            self._making = self._lists_thread.submit(self.view.state.index.maintain)
+
+    async def _on_thread(self, call: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+
+def _tombstone_days() -> float:
+    return next(topic.tombstone_days for topic in load_topics() if topic.name == TOPIC)

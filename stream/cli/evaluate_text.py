@@ -1,0 +1,43 @@
+"""`samesource evaluate text`: how well captions and photos find each other by the served pair."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from stream.cli.console import stdout
+
+
+def text(
+    context: typer.Context,
+    photos: Annotated[Path, typer.Argument(help="A tar of pictures.")],
+    captions: Annotated[
+        Path, typer.Argument(help='A JSON line a photo: {"image": NAME, "en": [...], "zh": [...]}.')
+    ],
+    language: Annotated[
+        Literal["en", "zh"] | None, typer.Option(help="One language alone; both without.")
+    ] = None,
+    pair: Annotated[
+        Path | None, typer.Option(help="Folder of an exported pair; the settings' own without.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+) -> None:
+    """Recall at 1, 5 and 10 in both directions, median rank and R@sum; every caption counts."""
+    import orjson
+
+    from models.video_text.encode import open_pair
+    from stream.evaluate_text import evaluate_text
+
+    settings = context.obj.embedding
+    opened = open_pair(
+        pair or settings.path,
+        None if pair else settings.outside,
+        provider=settings.provider,
+        threads=settings.threads,
+        engine_cache=settings.engine_cache,
+    )
+    report = evaluate_text(photos, captions, opened, language=language, console=stdout)
+    stdout.print(report.table())
+    if json is not None:
+        json.write_bytes(orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2))
+        stdout.print(f"wrote {json}")

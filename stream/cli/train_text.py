@@ -1,0 +1,61 @@
+"""`samesource train text`: learns the text-video encoder from photos and their captions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream.cli.console import stdout
+
+
+def text(
+    data: Annotated[
+        Path, typer.Argument(help="Folder with photos/ and captions/ of flickr8k-train and -val.")
+    ],
+    out: Annotated[Path, typer.Option(help="Tokenizer, checkpoints and the curve go here.")] = Path(
+        "runs/text"
+    ),
+    recipe: Annotated[Path, typer.Option(help="What to train and how (TOML).")] = Path(
+        "configs/training/text.toml"
+    ),
+    features: Annotated[
+        Path,
+        typer.Option(help="What the frozen trunk sees is kept here, made where it is missing."),
+    ] = Path("runs/text-features"),
+    start: Annotated[
+        Path | None, typer.Option(help="The folder of an earlier run to begin with.")
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Which pairs are learned from: a .npy of booleans (weak-pair filter)."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
+    device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="More only on cores that are idle.")] = 1,
+) -> None:
+    """Train the text-video encoder: a tower for captions, one for photos and clips."""
+    from dataclasses import replace
+
+    import numpy as np
+    import torch
+
+    from models.training.text_video_recipe import read_text_recipe
+    from models.training.text_video_run import train_text
+
+    torch.set_num_threads(threads)
+    read = read_text_recipe(recipe)
+    trainer = train_text(
+        read if seed is None else replace(read, seed=seed),
+        data,
+        out,
+        features_dir=features,
+        start=start,
+        keep=None if keep is None else np.load(keep),
+        minutes=minutes,
+        resume=resume,
+        device=device,
+        threads=threads,
+    )
+    stdout.print(f"{out}/checkpoint.pt is at step {trainer.step}")

@@ -1,0 +1,27 @@
+"""Settings of the search view: where its snapshots lie, and when search stops being exhaustive."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SearchSettings(BaseModel):
+    """A view of all vectors of one model.
+
+    Attributes:
+        snapshot_folder: of the view.
+        snapshot_every_videos: messages after which a snapshot is written, if they are a twentieth
+            of the view too.
+        exact_rows: a view with fewer vectors is compared with exhaustively; with more, by lists
+            of codes.
+        probes: lists that a query looks into.
+        near_rows: vectors nearest by their codes that are compared exactly.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    snapshot_folder: Path = Path("var/search")
+    snapshot_every_videos: int = Field(default=1000, ge=1)
+    exact_rows: int = Field(default=50_000, ge=64)
+    probes: int = Field(default=64, ge=1)
+    near_rows: int = Field(default=1024, ge=1)

@@ -1,0 +1,249 @@
+"""The search view: the vectors of all videos that one model embedded, and who they belong to.
+
+A plain object without Kafka: `stream.agents.search_view` feeds it, `samesource search` asks it.
+"""
+
+import logging
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.events import VideoEmbedded
+from stream.search.index import VectorIndex
+from stream.search.rows import Floats, VectorRows
+from stream.search.settings import SearchSettings
+from stream.search.table import FREE, NO_ROW, NO_VERSION, Place, VideoTable, comparable
+
+log = logging.getLogger(__name__)
+
+OWN = 0  # the number of the view's own model
+DEAD_SHARE = 0.5
+LEAST_DEAD = 1024
+
+
+class Hit(NamedTuple):
+    """A video that was found.
+
+    Attributes:
+        similarity: cosine of its vector and the query's.
+        place: of its message in `video.embedded`, which has its pictures.
+    """
+
+    video_id: str
+    similarity: float
+    duration_seconds: float
+    place: Place
+
+
+@dataclass
+class ViewState:
+    """What a snapshot holds of a view.
+
+    Attributes:
+        models: names of all model versions that were seen; the view's own is the first.
+    """
+
+    table: VideoTable
+    rows: VectorRows
+    index: VectorIndex
+    models: list[str]
+
+
+class SearchView:
+    """The newest vector of each video, for one model version.
+
+    It equals a plain dictionary of the newest messages by video id, less those of other model
+    versions and those whose `content_version` is a smaller number than one that was read before
+    them. One thread changes it; any number may search meanwhile.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        model_version: str,
+        dimension: int,
+        state: ViewState | None = None,
+    ) -> None:
+        """Start empty, or with what a snapshot held."""
+        self._settings = settings
+        self.model_version, self.dimension = model_version, dimension
+        if state is None:
+            rows = VectorRows(dimension)
+            state = ViewState(VideoTable(), rows, VectorIndex(settings, rows), [model_version])
+        self.state = state
+        self._lock = threading.Lock()
+        self._owners = self._owners_now()
+
+    def __len__(self) -> int:
+        """How many videos can be found."""
+        return int((self._owners[: len(self.state.rows)] != NO_ROW).sum())
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many videos have a vector of another model version, by that version."""
+        numbers = self.state.table.records["model"]
+        counts = Counter(numbers[numbers > OWN].tolist())
+        return {self.state.models[number]: count for number, count in sorted(counts.items())}
+
+    def add(self, event: VideoEmbedded, place: Place) -> None:
+        """Take a message in; it replaces what was known of its video.
+
+        Args:
+            event: of any model version; another one's is counted and left out.
+            place: where it lies.
+        """
+        table, version = self.state.table, comparable(event.content_version)
+        known = table.find(event.video_id)
+        if known is not None and NO_VERSION != version < int(table.records[known]["version"]):
+            return
+        vector = self._vector(event)
+        with self._lock:
+            number = table.put(event.video_id)
+            self._forget(number)
+            record = table.records[number]
+            record["model"] = self._model(event)
+            record["partition"], record["offset"] = place
+            record["version"], record["duration"] = version, event.duration_seconds
+            if vector is not None:
+                self._append(number, vector)
+
+    def remove(self, video_id: str) -> None:
+        """Take a video down: no search that begins after this finds it."""
+        table = self.state.table
+        known = table.find(video_id)
+        if known is None:
+            return
+        with self._lock:
+            self._forget(known)
+            table.drop(video_id)
+
+    def search(self, vectors: Floats, k: int) -> list[list[Hit]]:
+        """The videos nearest to each of some vectors.
+
+        Args:
+            vectors: (Q, D) float32, unit rows of the view's model.
+            k: how many, at most.
+
+        Returns:
+            For each vector up to `k` hits, most similar first.
+
+        Raises:
+            ValueError: another dimension.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
+            raise ValueError(f"{vectors.shape = }, expected (Q, {self.dimension})")
+        return [self._search(vector, k) for vector in vectors.astype(np.float32)]
+
+    def maintain(self) -> None:
+        """Keep search fast as the view grows; call it after every few hundred changes.
+
+        May take minutes when millions of vectors get new lists; searches go on meanwhile. So that
+        changes do too, `compact` may be called alone, and `state.index.maintain` by another thread
+        at any time but during `compact`.
+        """
+        self.compact()
+        self.state.index.maintain()
+
+    def compact(self) -> None:
+        """Drop the rows that nobody owns, if they are many."""
+        dead = len(self.state.rows) - len(self)
+        if dead > max(LEAST_DEAD, DEAD_SHARE * len(self.state.rows)):
+            self._compact()
+
+    def _search(self, vector: Floats, k: int) -> list[Hit]:
+        """Look further as long as what is found was removed or replaced meanwhile."""
+        most = max(self._settings.near_rows, 2 * k)
+        while True:
+            state = self.state
+            count = len(state.rows)
+            exhaustive = most >= count
+            rows = state.index.search(vector, most, exhaustive=exhaustive)
+            similarities = state.rows.take(rows) @ vector
+            with self._lock:
+                if state is not self.state:
+                    continue
+                numbers = self._owners[rows]
+                alive = numbers != NO_ROW
+                if alive.sum() >= k or exhaustive:
+                    return self._hits(numbers[alive], similarities[alive], k)
+            most *= 4
+
+    def _hits(self, numbers: NDArray[np.int64], similarities: Floats, k: int) -> list[Hit]:
+        """The most similar first; of equals, by their ids."""
+        records, table = self.state.table.records, self.state.table
+        if len(numbers) > k:
+            near = similarities >= np.partition(similarities, -k)[-k]
+            numbers, similarities = numbers[near], similarities[near]
+        hits = [
+            Hit(
+                table.video_id(number),
+                float(np.clip(similarity, -1, 1)),
+                float(records[number]["duration"]),
+                Place(int(records[number]["partition"]), int(records[number]["offset"])),
+            )
+            for number, similarity in zip(numbers.tolist(), similarities.tolist(), strict=True)
+        ]
+        return sorted(hits, key=lambda hit: (-hit.similarity, hit.video_id))[:k]
+
+    def _vector(self, event: VideoEmbedded) -> Floats | None:
+        """Of unit length; None where it is another model's."""
+        if event.model_version != self.model_version or event.dimension != self.dimension:
+            return None
+        vector = np.array(event.vector, np.float64)
+        largest = np.abs(vector).max()
+        if largest > 0:
+            vector /= largest  # so that no square overflows
+            vector /= np.linalg.norm(vector)
+        return vector.astype(np.float32)
+
+    def _model(self, event: VideoEmbedded) -> int:
+        """The number of an event's model; a warning where it is a new one."""
+        name = event.model_version
+        if name == self.model_version:
+            if event.dimension == self.dimension:
+                return OWN
+            name = f"{name} of {event.dimension} dimensions"
+        models = self.state.models
+        if name not in models[1:]:
+            models.append(name)
+            log.warning(
+                "video.embedded has vectors of %s; this view is of %s, other vectors are left out",
+                name, self.model_version,
+            )  # fmt: skip
+        return models.index(name, 1)
+
+    def _append(self, number: int, vector: Floats) -> None:
+        row = self.state.rows.append(vector)
+        if row >= len(self._owners):
+            room = np.full(max(1024, len(self._owners)), NO_ROW, np.int64)
+            self._owners = np.concatenate((self._owners, room))
+        self._owners[row] = number
+        self.state.table.records[number]["row"] = row
+
+    def _forget(self, number: int) -> None:
+        record = self.state.table.records[number]
+        if record["row"] != NO_ROW:
+            self._owners[record["row"]] = NO_ROW
+            record["row"] = NO_ROW
+
+    def _owners_now(self) -> NDArray[np.int64]:
+        """The record of each row, (N,); `NO_ROW` where its video has another one or is gone."""
+        records = self.state.table.records
+        owners = np.full(len(self.state.rows), NO_ROW, np.int64)
+        owning = np.flatnonzero((records["row"] != NO_ROW) & (records["model"] != FREE))
+        owners[records["row"][owning]] = owning
+        return owners
+
+    def _compact(self) -> None:
+        state = self.state
+        alive = np.flatnonzero(self._owners[: len(state.rows)] != NO_ROW)
+        rows = state.rows.chosen(alive)
+        index = state.index.renewed(rows)
+        with self._lock:
+            state.table.records["row"][self._owners[alive]] = np.arange(len(alive))
+            self.state = ViewState(state.table, rows, index, state.models)
+            self._owners = self._owners_now()
