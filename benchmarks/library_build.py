@@ -15,7 +15,7 @@ from stream.library.run import Run
 from stream.library.settings import LibrarySettings
 from stream.library.shard import ShardState, version_hash
 from stream.library.snapshot import SnapshotStore
-from stream.library.store import FrameStore
+from stream.library.store import SEALED_SHARE, FrameStore
 from stream.library.upkeep import sample_of
 from stream.packed import quantise
 
@@ -149,7 +149,8 @@ def _kind(store: FrameStore) -> str:
 
 def _sizes(rows: int) -> list[int]:
     """The large run and the head, half grown."""
-    return [size // FRAMES_PER_VIDEO * FRAMES_PER_VIDEO for size in (rows - rows // 32, rows // 32)]
+    head = max(LibrarySettings().segment_rows, rows // SEALED_SHARE) // 2
+    return [size // FRAMES_PER_VIDEO * FRAMES_PER_VIDEO for size in (rows - head, head)]
 
 
 def _one(parts: list[Run]) -> Run:

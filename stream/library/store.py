@@ -29,7 +29,7 @@ LEAST_NEAR_ROWS = 384
 MAPPED_PARTS = 8  # of a run's files, of which one at a time counts as this process's memory
 ESTIMATE_MARGIN = 0.1  # codes say less of hardly any frame than it is by more than this
 
-SEALED_SHARE = 16  # the head is sealed when it is this part of the whole
+SEALED_SHARE = 32  # the head is sealed when it is this part of the whole
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 GROWTH = 8  # times the rows of its training, and a codebook is made anew
 DEAD_SHARE = 0.2  # of a run's rows, and they are dropped
-MERGE_RATIO = 16  # an older run that is larger than the newer by more than this stays
+MERGE_RATIO = 32  # an older run that is larger than the newer by more than this stays
 
 REST_SECONDS = 30.0  # after something failed: a full disk is no fuller for being tried again
 
@@ -159,7 +159,7 @@ def merging(runs: tuple[Run, ...], forgets_before: int) -> list[Run]:
     """Neighbours that should be one: the older not much larger than the newer, or much of it dead.
 
     A search pays for each run, so there is one besides the head, but for a while after it was
-    sealed; a row is written anew whenever the store has grown by a sixteenth.
+    sealed; a row is written anew whenever the store has grown by a thirty-second.
     """
     for run in runs:
         if run.dead_share(forgets_before) > DEAD_SHARE:
