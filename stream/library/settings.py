@@ -16,7 +16,8 @@ class LibrarySettings(BaseModel):
         code_bits: of each number of a stored descriptor; a change builds the library anew.
         device: where frames are searched: "cpu", or all rows on an NVIDIA GPU ("cuda").
         exact_rows: a shard with fewer frames is searched exactly; with more, by lists of codes.
-        segment_rows: frames from which on the growing end is sealed, when it is a thirty-second of all.
+        segment_rows: frames from which on the growing end is sealed, when it is a thirty-second
+            of all.
         keep_replaced: log entries for which a replaced version is kept, so that a repeat of an
             upload is answered as the first time; removed videos are dropped at once.
         near_rows: frames nearest by their codes, for each query frame, that are looked at exactly

@@ -224,9 +224,9 @@ def test_a_video_that_is_replaced_during_a_merge_stays_replaced(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("sizes", "merged"),
-    [([], 0), ([9], 0), ([160, 10], 2), ([170, 10], 0), ([170, 5, 5], 2), ([99, 5, 5], 3)],
+    [([], 0), ([9], 0), ([320, 10], 2), ([330, 10], 0), ([330, 5, 5], 2), ([198, 5, 5], 3)],
 )
-def test_runs_are_merged_when_the_newer_are_a_sixteenth_of_the_older(
+def test_runs_are_merged_when_the_newer_are_a_thirty_second_of_the_older(
     sizes: list[int], merged: int
 ) -> None:
     library = shard(segment_rows=10**6)
