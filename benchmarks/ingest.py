@@ -1,7 +1,9 @@
-"""What it costs to take a video in: CPU seconds per video-hour for decode, select and encode.
+"""What it costs to take a video in: CPU seconds per video-hour of decode, select, encode and embed.
 
 Beside two floors over the same files in the same run: decoding every frame with bare PyAV, and
-only the key frames. Run `python -m benchmarks.ingest FOLDER [--json FILE]`.
+only the key frames. What the embedding costs is measured twice: as a stage of its own, the
+thumbnails in it, and against runs that embed nothing, which shows what else it makes dearer, such
+as a second frame size in decode. Run `python -m benchmarks.ingest FOLDER [--json FILE]`.
 """
 
 import contextlib
@@ -9,7 +11,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,32 +29,51 @@ from stream.events import VideoUploaded
 from stream.fingerprint import Fingerprinter
 from stream.settings import Settings, load_settings
 
-STAGES = ("decode", "select", "encode")
+FINGERPRINT = ("decode", "select", "encode")
+STAGES = (*FINGERPRINT, "embed")
+ALONE = "fingerprint_alone"  # all stages of a run that embeds nothing
 FLOORS = ("every_frame", "key_frames")
+EMBEDDING_TARGET = 0.25  # of fingerprinting
 Costs = dict[str, float]
 
 
 class Ingest:
-    """The service's own step: CPU seconds of each stage, and their floors beside it."""
+    """The service's own step: CPU seconds of each stage."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, *, embed: bool = True) -> None:
         fetch = settings.fetch.model_copy(update={"roots": (folder.resolve(),)})
-        self.fingerprinter = Fingerprinter(settings.model_copy(update={"fetch": fetch}))
+        self.fingerprinter = Fingerprinter(
+            settings.model_copy(update={"fetch": fetch}), embed=embed
+        )
 
     def cost(self, path: Path) -> tuple[Costs, float, int]:
         """Take one video in.
 
         Returns:
             CPU seconds by stage, the video's seconds, and the number of key frames.
+
+        Raises:
+            RuntimeError: it couldn't be embedded.
         """
         upload = VideoUploaded(video_id=path.stem, uri=path.resolve().as_uri(), owner_id="ingest")
         began = time.process_time()
         made = self.fingerprinter.fingerprint(upload, "ingest")
         spent = time.process_time() - began
-        wall = {stage: made.event.stage_seconds[stage] for stage in STAGES if stage != "decode"}
-        costs = {stage: spent * seconds / sum(wall.values()) for stage, seconds in wall.items()}
-        costs["decode"] = made.decode_cpu_seconds
+        if self.fingerprinter.embeds and made.embedding is None:
+            raise RuntimeError(f"{path} wasn't embedded: the log says why")
+        costs = shares(spent, made.event.stage_seconds) | {"decode": made.decode_cpu_seconds}
         return costs, made.event.duration_seconds, len(made.event.times())
+
+
+def shares(spent: float, stage_seconds: Mapping[str, float]) -> Costs:
+    """CPU seconds of the parent process, split by the time that each of its stages took.
+
+    Args:
+        spent: CPU seconds.
+        stage_seconds: wall-clock; what isn't there took none.
+    """
+    wall = {stage: stage_seconds.get(stage, 0.0) for stage in STAGES if stage != "decode"}
+    return {stage: spent * seconds / sum(wall.values()) for stage, seconds in wall.items()}
 
 
 def bare_cost(path: Path, *, key_frames_only: bool) -> float:
@@ -69,20 +90,21 @@ def bare_cost(path: Path, *, key_frames_only: bool) -> float:
 
 
 def measure(paths: list[Path], folder: Path, settings: Settings, rounds: int) -> dict[str, Any]:
-    """Measure all files in several rounds; the order of the three ways changes from one to next.
+    """Measure all files in several rounds; the order of the ways changes from one to the next.
 
     Returns:
         The report as JSON: medians over the rounds, in CPU seconds per video-hour.
     """
-    ingest = Ingest(settings, folder)
-    totals = [dict.fromkeys((*STAGES, *FLOORS), 0.0) for _ in range(rounds)]
+    ingest, alone = Ingest(settings, folder), Ingest(settings, folder, embed=False)
+    totals = [dict.fromkeys((*STAGES, ALONE, *FLOORS), 0.0) for _ in range(rounds)]
     hours, key_frames, rejected = 0.0, 0, {}
-    with ingest.fingerprinter:
+    with ingest.fingerprinter, alone.fingerprinter:
         _warm_up(ingest, paths)
+        _warm_up(alone, paths)
         for turn, total in enumerate(totals):
             for index, path in enumerate(track(paths, f"round {turn + 1} of {rounds}")):
                 try:
-                    costs, seconds, chosen = _file_costs(ingest, path, turn + index)
+                    costs, seconds, chosen = _file_costs(ingest, alone, path, turn + index)
                 except (RejectedError, av.error.FFmpegError) as error:
                     rejected[path.name] = str(error)
                     continue
@@ -95,7 +117,8 @@ def measure(paths: list[Path], folder: Path, settings: Settings, rounds: int) ->
     per_hour = {
         name: statistics.median(total[name] / hours for total in totals) for name in totals[0]
     }
-    return _report(per_hour, ingest.fingerprinter.model_version) | {
+    fingerprinter = ingest.fingerprinter
+    return report_of(per_hour, fingerprinter.model_version, embeds=fingerprinter.embeds) | {
         "rounds": [{name: value / hours for name, value in total.items()} for total in totals],
         "files": len(paths) - len(rejected),
         "rejected": rejected,
@@ -112,11 +135,12 @@ def _warm_up(ingest: Ingest, paths: list[Path]) -> None:
             return
 
 
-def _file_costs(ingest: Ingest, path: Path, turn: int) -> tuple[Costs, float, int]:
+def _file_costs(ingest: Ingest, alone: Ingest, path: Path, turn: int) -> tuple[Costs, float, int]:
     costs: Costs = {}
     found: list[tuple[Costs, float, int]] = []
     ways: list[Callable[[], None]] = [
         lambda: found.append(ingest.cost(path)),
+        lambda: costs.update({ALONE: sum(alone.cost(path)[0].values())}),
         lambda: costs.update(every_frame=bare_cost(path, key_frames_only=False)),
         lambda: costs.update(key_frames=bare_cost(path, key_frames_only=True)),
     ]
@@ -126,8 +150,16 @@ def _file_costs(ingest: Ingest, path: Path, turn: int) -> tuple[Costs, float, in
     return stages | costs, seconds, chosen
 
 
-def _report(per_hour: Costs, model_version: str) -> dict[str, Any]:
-    total = sum(per_hour[stage] for stage in STAGES)
+def report_of(per_hour: Costs, model_version: str, *, embeds: bool) -> dict[str, Any]:
+    """The figures of all files.
+
+    Args:
+        per_hour: CPU seconds per video-hour, of stages, floors and `fingerprint_alone`.
+        model_version: of the encoder.
+        embeds: whether there is a text–video pair; `embedding` is None without one.
+    """
+    fingerprint = sum(per_hour[stage] for stage in FINGERPRINT)
+    total = fingerprint + per_hour["embed"]
     return {
         "cpu_seconds_per_video_hour": {stage: per_hour[stage] for stage in STAGES}
         | {"total": total},
@@ -137,9 +169,29 @@ def _report(per_hour: Costs, model_version: str) -> dict[str, Any]:
             for name, cost in (("decode", per_hour["decode"]), ("total", total))
             for floor in FLOORS
         },
+        "embedding": _embedding(per_hour["embed"], fingerprint, per_hour[ALONE])
+        if embeds
+        else None,
         "model_version": model_version,
         "machine": {"cpu": _cpu_model(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
         "pyav": av.__version__,
+    }
+
+
+def _embedding(stage: float, fingerprint: float, alone: float) -> Costs:
+    """What the embedding adds to fingerprinting.
+
+    Args:
+        stage: CPU seconds per video-hour of the stage `embed`.
+        fingerprint: of the other stages in the same runs.
+        alone: of the same stages in runs that embed nothing.
+    """
+    return {
+        "fingerprint": fingerprint,
+        ALONE: alone,
+        "stage_to_fingerprint": stage / fingerprint,
+        "added_to_fingerprint_alone": (fingerprint + stage - alone) / alone,
+        "target": EMBEDDING_TARGET,
     }
 
 
@@ -163,6 +215,8 @@ def _table(report: dict[str, Any]) -> Table:
         table.add_column(column, justify="right")
     every, keys = (report["floors"][floor] for floor in FLOORS)
     rows = [*report["cpu_seconds_per_video_hour"].items()]
+    if report["embedding"]:
+        rows.append(("total, nothing embedded", report["embedding"][ALONE]))
     rows += [
         ("bare PyAV, every frame", every),
         ("bare PyAV, key frames only", keys),
@@ -170,6 +224,17 @@ def _table(report: dict[str, Any]) -> Table:
     for name, cost in rows:
         table.add_row(name, f"{cost:.1f}", f"{cost / every:.2f}", f"{cost / keys:.2f}")
     return table
+
+
+def verdict(embedding: Costs | None) -> str:
+    """The cost of the embedding against its target, as a sentence."""
+    if embedding is None:
+        return "nothing was embedded: no text–video pair is shipped and the settings name none"
+    stage, added = embedding["stage_to_fingerprint"], embedding["added_to_fingerprint_alone"]
+    return (
+        f"embedding costs {stage:.1%} of fingerprinting as a stage, {added:+.1%} against runs "
+        f"without it; target below {embedding['target']:.0%}"
+    )
 
 
 def main(
@@ -182,6 +247,7 @@ def main(
     report = measure(videos_in(folder), folder, settings, rounds)
     console = Console()
     console.print(_table(report))
+    console.print(verdict(report["embedding"]))
     for name, reason in report["rejected"].items():
         console.print(f"left out {name}: {reason}")
     if json:

@@ -22,7 +22,10 @@ Answers = dict[str, list[dict[str, Any]]]
 
 
 class Platform:
-    """Submits uploads and keeps every answer, by topic, in order of arrival."""
+    """Submits uploads and keeps every answer, by topic, in order of arrival.
+
+    A message without a value is kept as `{"video_id": …, "removed": true}`.
+    """
 
     def __init__(
         self, bootstrap_servers: str, prefix: str = "", topics: Sequence[str] = ANSWERS
@@ -93,7 +96,7 @@ class Platform:
                     raise RuntimeError(error.str())
                 continue  # the broker is away; the client connects again by itself
             name = str(message.topic()).removeprefix(self._prefix)
-            self.answers[name].append(json.loads(message.value() or b""))
+            self.answers[name].append(_answer(message.key(), message.value()))
 
     def read_until(self, done: Callable[[Answers], bool], timeout_seconds: float) -> None:
         """Read until the answers are complete.
@@ -118,6 +121,14 @@ class Platform:
     def close(self) -> None:
         """Disconnect."""
         self._consumer.close()
+
+
+def _answer(key: bytes | None, value: bytes | None) -> dict[str, Any]:
+    """An event; for a message without a value, which takes a video down, whose it was."""
+    if value is None:
+        return {"video_id": (key or b"").decode(errors="replace"), "removed": True}
+    event: dict[str, Any] = json.loads(value)
+    return event
 
 
 def upload(path: Path, role: str) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 import math
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import orjson
 import torch
 
-from models.errors import MissingDataError
+from models.errors import MissingDataError, ModelFileError
 from models.training.curve import draw_curve
 
 
@@ -20,11 +21,16 @@ def read_checkpoint(folder: Path, device: str = "cpu") -> dict[str, Any]:
 
     Raises:
         MissingDataError: there is none.
+        ModelFileError: it can't be read.
     """
     path = folder / "checkpoint.pt"
     if not path.is_file():
         raise MissingDataError(f"no checkpoint.pt in {folder}: name the folder of a training run")
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, OSError, EOFError, UnpicklingError) as error:
+        first = str(error).partition("\n")[0]
+        raise ModelFileError(f"{path} is no checkpoint, or damaged: {first}") from error
     return state
 
 

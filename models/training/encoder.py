@@ -6,7 +6,6 @@ optimiser and step.
 
 import hashlib
 import time
-import tomllib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from models.losses.info_nce import info_nce
 from models.training.checkpoint import rate_factor, read_checkpoint, write_checkpoint
 from models.training.pairs import PairBatches, PairConfig
 from models.training.pictures import Source, load_clips, load_photos
+from models.training.recipe_file import read_recipe_file
 from models.training.validate import DISTRACTORS, RetrievalTask, make_task, retrieval
 
 HELD_OUT_ONE_IN = 10
@@ -71,11 +71,9 @@ def read_recipe(path: Path) -> EncoderRecipe:
     """Read a recipe.
 
     Raises:
-        TypeError: an unknown key.
+        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
     """
-    raw: dict[str, Any] = tomllib.loads(path.read_text())
-    network, pairs = raw.pop("network", {}), raw.pop("pairs", {})
-    return EncoderRecipe(network=EncoderConfig(**network), pairs=PairConfig(**pairs), **raw)
+    return read_recipe_file(path, EncoderRecipe)
 
 
 def read_scenes(path: Path) -> list[set[str]]:

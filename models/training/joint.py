@@ -6,10 +6,8 @@ into the scores of the frames.
 """
 
 import time
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,11 +29,12 @@ from models.training.descriptor_pool import build_pictures
 from models.training.keyframes import KeyFrameRecipe, KeyFrameTrainer, random_spans
 from models.training.keyframes_footage import SeenFootage, load_seen
 from models.training.pasted_pairs import PairMaker
+from models.training.recipe_file import read_recipe_file
 from models.training.spd import SpdTrainer
 from models.training.spd_batches import Batch
 from models.training.spd_export import split_pool
 from models.training.spd_loss import detection_loss
-from models.training.spd_recipe import SpdRecipe, tuples, with_length
+from models.training.spd_recipe import SpdRecipe, with_length
 
 CANDIDATES_PER_SECOND = 2.0
 
@@ -315,10 +314,9 @@ def read_joint_recipe(path: Path) -> JointRecipe:
     """Read a recipe.
 
     Raises:
-        TypeError: an unknown key.
+        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
     """
-    raw: dict[str, Any] = tomllib.loads(path.read_text())
-    return JointRecipe(**tuples(raw))
+    return read_recipe_file(path, JointRecipe)
 
 
 def train_joint(

@@ -5,10 +5,8 @@ optimiser and step. The encoder is frozen; its descriptors say what a good key f
 """
 
 import time
-import tomllib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +24,7 @@ from models.training.checkpoint import rate_factor, read_checkpoint, write_check
 from models.training.descriptor_pool import build_pictures, part_of
 from models.training.keyframes_check import coverage_check
 from models.training.keyframes_footage import SeenFootage, ViewBatches, ViewPairs, load_seen
+from models.training.recipe_file import read_recipe_file
 
 HELD_OUT_ONE_IN = 4
 NEAR_SECONDS = 5.0
@@ -68,13 +67,9 @@ def read_keyframe_recipe(path: Path) -> KeyFrameRecipe:
     """Read a recipe.
 
     Raises:
-        TypeError: an unknown key.
+        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
     """
-    raw: dict[str, Any] = tomllib.loads(path.read_text())
-    network: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in raw.pop("network", {}).items()
-    }
-    return KeyFrameRecipe(network=KeyFrameConfig(**network), **raw)
+    return read_recipe_file(path, KeyFrameRecipe)
 
 
 def is_held_out(name: str) -> bool:

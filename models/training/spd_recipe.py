@@ -1,12 +1,12 @@
 """What a training run of the pattern detector depends on, besides the data."""
 
-import tomllib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from models.detector.network import DetectorConfig
 from models.training.pasted_pairs import PairRecipe
+from models.training.recipe_file import read_recipe_file
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,13 @@ def read_spd_recipe(path: Path) -> SpdRecipe:
     """Read a recipe.
 
     Raises:
-        TypeError: an unknown key.
+        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
     """
-    raw: dict[str, Any] = tomllib.loads(path.read_text())
-    network, made = tuples(raw.pop("network", {})), tuples(raw.pop("made", {}))
-    return SpdRecipe(network=DetectorConfig(**network), made=PairRecipe(**made), **tuples(raw))
+    return read_recipe_file(path, SpdRecipe)
 
 
 def tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """A table of TOML or of a checkpoint with its lists as tuples."""
+    """A table of a checkpoint with its lists as tuples."""
     return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
 
 

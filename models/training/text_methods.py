@@ -28,7 +28,7 @@ BY_SIGNIFICANCE = {"dual_attention", "partial_margin", "masked_words", "local_ma
 
 
 class Methods(nn.Module):
-    """Plain InfoNCE over vectors, and what a recipe puts in its place or adds.
+    """InfoNCE over vectors, plain or by the curriculum, and what a recipe adds.
 
     Attributes:
         settings: of the methods that are on, by name.
@@ -81,20 +81,13 @@ class Methods(nn.Module):
             network: the towers, for the embedding of words.
             generator: of every draw.
         """
-        similarities = self.similarities(step)
+        similarities = step.text.vectors @ step.visual.vectors.T
         parts = {"contrast": self._contrast(step, similarities, generator)}
         for name, settings in self.settings.items():
             if hasattr(settings, "weight"):
                 extra = self._extra(name, step, similarities, network, generator)
                 parts[name] = settings.weight * extra
         return parts
-
-    def similarities(self, step: Step) -> Tensor:
-        """(B, B), row i is caption i, column j is clip j."""
-        settings = self.settings.get("dual_attention")
-        if settings is None:
-            return step.text.vectors @ step.visual.vectors.T
-        return dual_attention(step.visual, step.text, step.significance, settings)
 
     def _contrast(self, step: Step, similarities: Tensor, generator: torch.Generator) -> Tensor:
         settings = self.settings.get("curriculum")
@@ -110,7 +103,12 @@ class Methods(nn.Module):
         network: TextVideoNetwork,
         generator: torch.Generator,
     ) -> Tensor:
-        """A further term without its weight."""
+        """A further term without its weight; similarities (B, B) are those of vectors."""
+        if name == "dual_attention":
+            attended = dual_attention(
+                step.visual, step.text, step.significance, self.settings[name]
+            )
+            return info_nce(step, attended)
         if name == "negative_nce":
             return negative_nce(step, similarities, self.settings[name])
         if name == "local_matching":

@@ -9,22 +9,27 @@ import time
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from models.errors import ModelFileError
 from models.metrics.recall import Retrieval
 from models.training.checkpoint import rate_factor, read_checkpoint, write_checkpoint
+from models.training.recipe_file import fill
 from models.training.text_methods import Methods
 from models.training.text_video_batches import Batch, PairBatches
 from models.training.text_video_check import Check, check_figures
-from models.training.text_video_recipe import TextRecipe, make_text_recipe
+from models.training.text_video_recipe import TextRecipe
 from models.video_text.methods.step import Step
-from models.video_text.network import TextVideoNetwork
+from models.video_text.network import TextVideoConfig, TextVideoNetwork
 
+KEPT = {"network", "mean", "methods", "optimiser", "step", "channels", "recipe", "curve"}
 SAVE_EVERY_SECONDS = 120
 SHOW_EVERY = 50
+SHOWN_LETTERS = 200  # of torch's list of what doesn't fit
 LEAST_RATE = 0.01
 MOST_GRADIENT = 5.0
 
@@ -163,21 +168,31 @@ class TextTrainer:
 
         Raises:
             MissingDataError: it has no checkpoint.
+            ModelFileError: its checkpoint is of another shape, or damaged.
         """
-        state = read_checkpoint(folder, self.device)
-        self.network.load_state_dict(state["mean"])
-        self.mean.load_state_dict(state["mean"])
+        state = read_fitting(folder, self.recipe.network, self.channels, self.device)
+        _load(self.network, state["mean"], folder)
+        _load(self.mean, state["mean"], folder)
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint.
 
         Raises:
             MissingDataError: there is none.
+            ModelFileError: it is of another shape or of other methods, or damaged.
         """
-        state = read_checkpoint(self.folder, self.device)
-        self.network.load_state_dict(state["network"])
-        self.mean.load_state_dict(state["mean"])
-        self.methods.load_state_dict(state["methods"])
+        state = read_fitting(self.folder, self.recipe.network, self.channels, self.device)
+        theirs, ours = (
+            sorted(recipe) for recipe in (state["recipe"]["methods"], self.recipe.methods)
+        )
+        if theirs != ours:
+            raise ModelFileError(
+                f"{self.folder}/checkpoint.pt is of the methods {theirs}, the recipe has {ours}: "
+                "go on with the same ones"
+            )
+        _load(self.network, state["network"], self.folder)
+        _load(self.mean, state["mean"], self.folder)
+        _load(self.methods, state["methods"], self.folder)
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.curve = state["step"], state["curve"]
 
@@ -187,12 +202,70 @@ def trained_network(folder: Path) -> TextVideoNetwork:
 
     Raises:
         MissingDataError: the folder has no checkpoint.
+        ModelFileError: it is of another network, or damaged.
     """
-    state = read_checkpoint(folder)
-    recipe = make_text_recipe(state["recipe"])
-    network = TextVideoNetwork(recipe.network, state["channels"])
-    network.load_state_dict(state["mean"])
+    state, config = _read_run(folder, "cpu")
+    network = TextVideoNetwork(config, state["channels"])
+    _load(network, state["mean"], folder)
     return network.eval()
+
+
+def read_fitting(
+    folder: Path, config: TextVideoConfig, channels: int, device: str = "cpu"
+) -> dict[str, Any]:
+    """The checkpoint of a run whose weights fit other towers.
+
+    Args:
+        folder: of the run.
+        config: of those towers, `entries` as their tokenizer has them.
+        channels: of their trunk.
+        device: where tensors go.
+
+    Raises:
+        MissingDataError: the folder has no checkpoint.
+        ModelFileError: its towers have another shape or see another trunk, or it is damaged.
+    """
+    state, theirs = _read_run(folder, device)
+    seen = {**_shape(theirs), "channels of the trunk": state["channels"]}
+    for name, wanted in {**_shape(config), "channels of the trunk": channels}.items():
+        if seen[name] != wanted:
+            raise ModelFileError(
+                f"{folder}/checkpoint.pt is of {name} = {seen[name]!r}, expected {wanted!r} as the "
+                "recipe and the tokenizer have it: take those that it was trained with"
+            )
+    return state
+
+
+def _read_run(folder: Path, device: str) -> tuple[dict[str, Any], TextVideoConfig]:
+    """A checkpoint and the shape of its towers."""
+    state = read_checkpoint(folder, device)
+    missing = sorted(KEPT - set(state))
+    if missing:
+        raise ModelFileError(
+            f"{folder}/checkpoint.pt has no {missing[0]!r}: name the folder of a text-video run"
+        )
+    return state, fill(
+        TextVideoConfig, state["recipe"]["network"], folder / "checkpoint.pt", "network."
+    )
+
+
+def _load(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
+    """Take weights over; those of an earlier state of the code may be others by name or shape."""
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:SHOWN_LETTERS]
+        raise ModelFileError(
+            f"{folder}/checkpoint.pt is of another version of the towers, train anew: {said}"
+        ) from error
+
+
+def _shape(config: TextVideoConfig) -> dict[str, object]:
+    """What weights depend on, by the recipe's keys; dropout changes none."""
+    table = asdict(config)
+    trunk = {f"network.trunk.{name}": value for name, value in table.pop("trunk").items()}
+    shape = {f"network.{name}": table[name] for name in table if not name.endswith("dropout")}
+    return shape | trunk
 
 
 def _shown(figures: dict[str, float]) -> str:

@@ -1,13 +1,23 @@
 """What a training run of the text-video encoder depends on, besides the data."""
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from models.training.spd_recipe import tuples
+from pydantic import Field
+
+from models.errors import RecipeError
+from models.training.recipe_file import (
+    Count,
+    Positive,
+    Seed,
+    Share,
+    fill,
+    read_recipe_file,
+)
+from models.training.text_methods import SETTINGS, Methods
+from models.video_text.captions import SOURCES
 from models.video_text.network import TextVideoConfig
-from models.video_text.trunk import TrunkConfig
 
 
 @dataclass(frozen=True)
@@ -25,14 +35,19 @@ class DrawConfig:
         clip_pairs: in a batch of clips, whose frames and captions are several times as many.
     """
 
-    pairs: int = 256
+    pairs: Count = 256
     sources: tuple[str, ...] = ("en", "zh")
-    chinese_share: float = 0.5
-    mismatched_share: float = 0.0
-    plain_share: float = 0.6
-    token_dropout: float = 0.1
-    clip_every: int = 4
-    clip_pairs: int = 128
+    chinese_share: Share = 0.5
+    mismatched_share: Share = 0.0
+    plain_share: Share = 0.6
+    token_dropout: Share = 0.1
+    clip_every: Annotated[int, Field(ge=0)] = 4
+    clip_pairs: Count = 128
+
+    def __post_init__(self) -> None:
+        """Refuse captions that nobody wrote."""
+        if not self.sources or set(self.sources) - set(SOURCES):
+            raise ValueError(f"{self.sources = }, expected some of {', '.join(SOURCES)}")
 
 
 @dataclass(frozen=True)
@@ -42,17 +57,20 @@ class TextRecipe:
     Attributes:
         temperature: that learning starts with.
         averaging: of the running mean of the weights, a step.
+        words_by_pictures: whether the plain paths begin with computed weights; see
+            `models.training.text_video_start`.
         methods: by name the settings of those that are on; see `models.training.text_methods`.
     """
 
-    seed: int = 1
-    steps: int = 600
-    rate: float = 1e-3
-    weight_decay: float = 0.05
-    warm_up: int = 50
-    temperature: float = 0.07
-    averaging: float = 0.99
-    validate_every: int = 200
+    seed: Seed = 1
+    steps: Count = 600
+    rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    warm_up: Count = 50
+    temperature: Positive = 0.07
+    averaging: Share = 0.99
+    validate_every: Count = 200
+    words_by_pictures: bool = True
     network: TextVideoConfig = field(default_factory=TextVideoConfig)
     draw: DrawConfig = field(default_factory=DrawConfig)
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -62,20 +80,18 @@ def read_text_recipe(path: Path) -> TextRecipe:
     """Read a recipe.
 
     Raises:
-        TypeError: an unknown key.
+        RecipeError: it isn't there, can't be read, or has a key, a value or a method that it
+            shouldn't.
     """
-    return make_text_recipe(tomllib.loads(path.read_text()))
-
-
-def make_text_recipe(raw: dict[str, Any]) -> TextRecipe:
-    """A recipe of the tables of TOML or of a checkpoint.
-
-    Raises:
-        TypeError: an unknown key.
-    """
-    rest = dict(raw)
-    network, draw = dict(rest.pop("network", {})), rest.pop("draw", {})
-    trunk = TrunkConfig(**network.pop("trunk", {}))
-    return TextRecipe(
-        network=TextVideoConfig(trunk=trunk, **network), draw=DrawConfig(**tuples(draw)), **rest
-    )
+    recipe = read_recipe_file(path, TextRecipe)
+    for name, table in recipe.methods.items():
+        if name not in SETTINGS:
+            raise RecipeError(
+                f"{path}: unknown method methods.{name}, expected one of {', '.join(SETTINGS)}"
+            )
+        fill(SETTINGS[name], table, path, f"methods.{name}.")
+    try:
+        Methods(recipe.methods, recipe.network)
+    except (ValueError, AssertionError) as error:  # torch asserts what it is given
+        raise RecipeError(f"{path}: [methods] {error}") from error
+    return recipe

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from models.errors import BrokenDataError
-from models.training.text_video import TextTrainer
+from models.errors import BrokenDataError, MissingDataError
+from models.training.checkpoint import read_checkpoint
+from models.training.text_video import TextTrainer, read_fitting
 from models.training.text_video_batches import PairBatches
 from models.training.text_video_check import make_check
 from models.training.text_video_features import (
@@ -24,6 +26,7 @@ from models.training.text_video_pairs import (
     mismatch,
 )
 from models.training.text_video_recipe import TextRecipe
+from models.training.text_video_start import make_start
 from models.training.text_video_words import word_significance
 from models.video_text.captions import Photo, read_captions
 from models.video_text.tokenizer import CaptionTokenizer
@@ -96,6 +99,41 @@ def recipe_pairs(recipe: TextRecipe, photos: list[Photo]) -> tuple[Pairs, NDArra
     return mismatch(pairs, recipe.draw.mismatched_share, len(photos), recipe.seed)
 
 
+def read_keep(path: Path) -> NDArray[np.bool_]:
+    """Which pairs are learned from, (M,) bool, of a .npy.
+
+    Raises:
+        MissingDataError: no such file.
+        BrokenDataError: it holds anything else.
+    """
+    try:
+        keep = np.load(path)
+    except FileNotFoundError as error:
+        raise MissingDataError(f"no {path}: save a mask of the pairs there, np.save") from error
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise BrokenDataError(f"{path} is no .npy: {error}") from error
+    if not isinstance(keep, np.ndarray) or keep.dtype != np.bool_ or keep.ndim != 1:
+        found = f"{keep.dtype} {keep.shape}" if isinstance(keep, np.ndarray) else "an archive"
+        raise BrokenDataError(f"{path} holds {found}, expected a .npy of bool (M,)")
+    return keep
+
+
+def kept(pairs: Pairs, keep: NDArray[np.bool_]) -> Pairs:
+    """The pairs that a mask keeps.
+
+    Raises:
+        BrokenDataError: it has another length, or keeps none.
+    """
+    if keep.shape != (len(pairs),):
+        raise BrokenDataError(
+            f"the mask of pairs to keep is {keep.shape}, expected ({len(pairs)},): one for every "
+            "caption of the recipe's sources"
+        )
+    if not keep.any():
+        raise BrokenDataError(f"the mask of pairs keeps none of {len(pairs)}")
+    return pairs.where(keep)
+
+
 def run_tokenizer(folder: Path, recipe: TextRecipe, photos: list[Photo]) -> CaptionTokenizer:
     """The tokenizer in a run's folder; learned from the captions if there is none."""
     path = folder / "tokenizer.json"
@@ -136,19 +174,26 @@ def train_text(
 
     Raises:
         MissingDataError: photos or captions aren't there, or nothing to resume or start from.
-        BrokenDataError: photos or captions can't be read.
+        BrokenDataError: photos or captions can't be read, or `keep` isn't of these pairs.
+        ModelFileError: the run to resume or start from has no tokenizer, or another shape.
     """
     console, trunk = Console(), load_trunk(recipe.network.trunk)
+    earlier = out_dir if resume else start
+    if earlier is not None:  # before the trunk takes its minutes
+        _check_start(earlier, recipe, trunk.channels)
     train, held = (
         load_split(
             data_dir, name, trunk, features_dir, views=views, threads=threads, console=console
         )
         for name, views in (("train", TRAINING_VIEWS), ("val", HELD_VIEWS))
     )
+    pairs, _ = recipe_pairs(recipe, train.photos)
+    if keep is not None:
+        pairs = kept(pairs, keep)
     if start is not None and not resume:
         CaptionTokenizer.load(start / "tokenizer.json").save(out_dir / "tokenizer.json")
     tokenizer = run_tokenizer(out_dir, recipe, train.photos)
-    recipe = replace(recipe, network=replace(recipe.network, entries=len(tokenizer)))
+    recipe, most = _with_entries(recipe, tokenizer), recipe.network.most_tokens
     trainer = TextTrainer(recipe, trunk.channels, out_dir, device)
     if resume:
         trainer.resume()
@@ -156,10 +201,11 @@ def train_text(
         trainer.start_from(start)
     else:
         trainer.standardise(sample_regions(train.features))
-    pairs, _ = recipe_pairs(recipe, train.photos)
-    if keep is not None:
-        pairs = pairs.where(keep)
-    most = recipe.network.most_tokens
+        if recipe.words_by_pictures:
+            ids = tokenizer.ids(pairs.texts, most)
+            make_start(trainer.mean, train.features, pairs, ids).apply(
+                trainer.network, trainer.mean
+            )
     batches = PairBatches(
         train.features,
         pairs,
@@ -176,3 +222,15 @@ def train_text(
     check = make_check(held.features, held.photos, tokenizer, most)
     trainer.run(batches, check, minutes)
     return trainer
+
+
+def _check_start(folder: Path, recipe: TextRecipe, channels: int) -> None:
+    """Whether a run can be gone on from; raises as `read_fitting` and `CaptionTokenizer.load`."""
+    read_checkpoint(folder)  # a folder without any is no run: say so first
+    tokenizer = CaptionTokenizer.load(folder / "tokenizer.json")
+    read_fitting(folder, _with_entries(recipe, tokenizer).network, channels)
+
+
+def _with_entries(recipe: TextRecipe, tokenizer: CaptionTokenizer) -> TextRecipe:
+    """The recipe with as many entries as the captions gave."""
+    return replace(recipe, network=replace(recipe.network, entries=len(tokenizer)))

@@ -1,7 +1,9 @@
 """The dual encoder: a tower for clips over the trunk's regions, a tower for captions.
 
 Both end in unit vectors of one space, and give tokens in it for methods that compare words with
-parts of pictures.
+parts of pictures. Each tower adds two things up: what its transformer says, and a plain path past
+it, the words of a caption or the mean pictures of a clip, that can be given its weights before
+training (`models.training.text_video_start`).
 """
 
 from dataclasses import dataclass, field
@@ -17,6 +19,12 @@ from models.video_text.tokenizer import ENTRIES, MASK, MOST_TOKENS, PAD, SPECIAL
 from models.video_text.trunk import TrunkConfig
 
 QUADRANTS = 4
+HEAD_GAIN = 0.1  # of the transformers beside the plain paths, before training
+SOFTNESS = 0.1
+SIZES = (
+    "dimension", "width", "heads", "text_layers", "frame_layers", "expansion", "entries",
+    "most_tokens", "most_frames",
+)  # fmt: skip
 LENGTHS = 4  # groups of captions in a training batch
 
 
@@ -52,7 +60,13 @@ class TextVideoConfig:
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
 
     def __post_init__(self) -> None:
-        """Refuse heads that don't share the width evenly."""
+        """Refuse what is no size or share, and heads that don't share the width evenly."""
+        for name in SIZES:
+            if getattr(self, name) < 1:
+                raise ValueError(f"self.{name} = {getattr(self, name)}, expected at least 1")
+        for name in ("dropout", "region_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"self.{name} = {getattr(self, name)}, expected 0 to below 1")
         if self.width % self.heads:
             raise ValueError(f"{self.width = }, expected a multiple of {self.heads = }")
 
@@ -75,6 +89,7 @@ class VideoTower(nn.Module):
         self.register_buffer("region_scale", torch.ones(channels))
         self.channel_dropout = nn.Dropout(config.region_dropout)
         self.region_in = nn.Linear(channels, width)
+        self.picture_in = nn.Linear(channels, width, bias=False)
         self.region_place = nn.Parameter(0.02 * torch.randn(config.trunk.side**2, width))
         self.frame_pool = AttentionPool(width, config.heads)
         self.frame_place = nn.Parameter(0.02 * torch.randn(config.most_frames, width))
@@ -83,6 +98,7 @@ class VideoTower(nn.Module):
         self.clip_pool = AttentionPool(width, config.heads)
         self.head = nn.Linear(width, config.dimension)
         self.token_head = nn.Linear(width, config.dimension)
+        self.past = nn.Linear(width, config.dimension, bias=False)
 
     def standardise(self, regions: Tensor) -> None:
         """From now on bring channels to mean 0 and deviation 1, as they are in a sample.
@@ -93,12 +109,20 @@ class VideoTower(nn.Module):
         self.region_mean.copy_(regions.mean(dim=0))
         self.region_scale.copy_(1 / regions.std(dim=0).clamp_min(0.05))
 
-    def regions(self, regions: Tensor) -> Tensor:
-        """(F, R, C) regions to (F, R, d), each knowing its place."""
+    def standardised(self, regions: Tensor) -> Tensor:
+        """(F, R, C) regions with channels of mean 0 and deviation 1; some at 0 in training."""
         x = (regions - self.region_mean) * self.region_scale
         if self.training:
             x = x * self.channel_dropout(torch.ones_like(x[:, :1]))
-        return functional.gelu(self.region_in(x) + self.region_place)
+        return x
+
+    def regions(self, standardised: Tensor) -> Tensor:
+        """(F, R, C) to (F, R, d), each knowing its place."""
+        return functional.gelu(self.region_in(standardised) + self.region_place)
+
+    def plain(self, standardised: Tensor) -> Tensor:
+        """(..., R, C) to (..., d): the mean picture, at a length of about 1."""
+        return _soft_unit(self.picture_in(standardised.mean(dim=-2)))
 
     def frames(self, frames: Tensor, present: Tensor) -> Tensor:
         """(B, T, d) frames by themselves to (B, T, d) frames that know their neighbours."""
@@ -110,10 +134,15 @@ class VideoTower(nn.Module):
 
     def vector(self, regions: Tensor) -> Tensor:
         """The serving path: (T, R, C) regions of one clip to its (1, D) unit vector."""
-        frames = self.frame_pool(self.regions(regions))[None]  # (1, T, d)
+        x = self.standardised(regions)
+        frames = self.frame_pool(self.regions(x))[None]  # (1, T, d)
         present = torch.ones_like(frames[..., 0], dtype=torch.bool)
-        seen = self.frames(frames, present)
-        return functional.normalize(self.head(self.clip_pool(seen, present)), dim=-1)
+        seen = self.clip_pool(self.frames(frames, present), present)
+        return self._joined(seen, self.plain(x).mean(dim=0, keepdim=True))
+
+    def _joined(self, seen: Tensor, plain: Tensor) -> Tensor:
+        """What the transformer saw and the plain path, (B, d) each, to (B, D) unit rows."""
+        return functional.normalize(self.head(seen) + self.past(plain), dim=-1)
 
     def forward(self, regions: Tensor, present: Tensor) -> Side:
         """Vectors and tokens of B clips.
@@ -126,13 +155,19 @@ class VideoTower(nn.Module):
             The side; its tokens are T frames, then T times four quadrants.
         """
         rows, most = present.shape
-        local = self.regions(regions)  # (F, R, d)
+        x = self.standardised(regions)
+        local = self.regions(x)  # (F, R, d)
         frames = self.frames(_spread(self.frame_pool(local), present), present)  # (B, T, d)
-        vectors = functional.normalize(self.head(self.clip_pool(frames, present)), dim=-1)
+        plain = _spread(self.plain(x), present)  # (B, T, d)
+        mean = plain.sum(dim=1) / present.sum(dim=1, keepdim=True)
+        vectors = self._joined(self.clip_pool(frames, present), mean)
         parts = _spread(_quadrants(local), present)  # (B, T, 4, d)
-        tokens = torch.cat([frames, parts.view(rows, most * QUADRANTS, -1)], dim=1)
+        plain_parts = _spread(self.plain(_by_quadrant(x)), present)
+        tokens = torch.cat([frames, parts.flatten(1, 2)], dim=1)
+        plain_tokens = torch.cat([plain, plain_parts.flatten(1, 2)], dim=1)
         known = torch.cat([present, present.repeat_interleave(QUADRANTS, dim=1)], dim=1)
-        return Side(vectors, functional.normalize(self.token_head(tokens), dim=-1), known)
+        said = self.token_head(tokens) + self.past(plain_tokens)
+        return Side(vectors, functional.normalize(said, dim=-1), known)
 
 
 class TextTower(nn.Module):
@@ -151,6 +186,7 @@ class TextTower(nn.Module):
         self.pool = AttentionPool(width, config.heads)
         self.head = nn.Linear(width, config.dimension)
         self.token_head = nn.Linear(width, config.dimension)
+        self.past = nn.Linear(width, config.dimension, bias=False)
 
     def hidden(self, ids: Tensor) -> Tensor:
         """(B, L) int64 ids to (B, L, d) float32, each word knowing its neighbours.
@@ -176,8 +212,10 @@ class TextTower(nn.Module):
         return normed
 
     def vector(self, hidden: Tensor, ids: Tensor) -> Tensor:
-        """(B, L, d) hidden states to (B, D) unit rows."""
-        return functional.normalize(self.head(self.pool(hidden, ids != PAD)), dim=-1)
+        """(B, L, d) hidden states of (B, L) ids to (B, D) unit rows."""
+        words = self.embedding(ids) * (ids >= len(SPECIAL))[..., None]
+        plain = self.past(_soft_unit(words.sum(dim=1)))
+        return functional.normalize(self.head(self.pool(hidden, ids != PAD)) + plain, dim=-1)
 
     def forward(self, ids: Tensor) -> Side:
         """Vectors and words of captions.
@@ -190,7 +228,8 @@ class TextTower(nn.Module):
             mask: neither `<cls>` nor padding, but where a caption has no word.
         """
         hidden = self.hidden(ids)
-        tokens = functional.normalize(self.token_head(hidden), dim=-1)
+        plain = self.past(_soft_unit(self.embedding(ids)))
+        tokens = functional.normalize(self.token_head(hidden) + plain, dim=-1)
         words = (ids == MASK) | (ids >= len(SPECIAL))
         wordless = ~words.any(dim=1, keepdim=True) & (ids != PAD)
         return Side(self.vector(hidden, ids), tokens, words | wordless)
@@ -208,7 +247,12 @@ class TextVideoNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for tower in (self.video, self.text):
+            nn.init.eye_(tower.past.weight)
+            for head in (tower.head, tower.token_head):
+                nn.init.xavier_uniform_(head.weight, HEAD_GAIN)
 
     @property
     def temperature(self) -> Tensor:
@@ -226,6 +270,21 @@ def _spread(frames: Tensor, present: Tensor) -> Tensor:
     spread = frames.new_zeros((*present.shape, *frames.shape[1:]))
     spread[present] = frames
     return spread
+
+
+def _soft_unit(x: Tensor) -> Tensor:
+    """Rows near unit length; those near 0 stay there, without the steep gradient of a division."""
+    return x * (x.square().sum(dim=-1, keepdim=True) + SOFTNESS**2).rsqrt()
+
+
+def _by_quadrant(regions: Tensor) -> Tensor:
+    """(F, R, C) regions to (F, 4, R / 4, C), or all of them four times where R isn't even."""
+    side = isqrt(regions.shape[1])
+    if side % 2:
+        return regions[:, None].expand(-1, QUADRANTS, -1, -1)
+    half = side // 2
+    x = regions.view(-1, 2, half, 2, half, regions.shape[2])
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(len(regions), QUADRANTS, half * half, -1)
 
 
 def _quadrants(local: Tensor) -> Tensor:

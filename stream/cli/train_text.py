@@ -29,20 +29,21 @@ def text(
         Path | None,
         typer.Option(help="Which pairs are learned from: a .npy of booleans (weak-pair filter)."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Instead of the recipe's.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
     minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
     device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="More only on cores that are idle.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="More only on cores that are idle.")] = 1,
 ) -> None:
     """Train the text-video encoder: a tower for captions, one for photos and clips."""
     from dataclasses import replace
 
-    import numpy as np
     import torch
 
     from models.training.text_video_recipe import read_text_recipe
-    from models.training.text_video_run import train_text
+    from models.training.text_video_run import read_keep, train_text
 
     torch.set_num_threads(threads)
     read = read_text_recipe(recipe)
@@ -52,7 +53,7 @@ def text(
         out,
         features_dir=features,
         start=start,
-        keep=None if keep is None else np.load(keep),
+        keep=None if keep is None else read_keep(keep),
         minutes=minutes,
         resume=resume,
         device=device,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.errors import RecipeError
 from models.keyframes.export import export_keyframes
 from models.keyframes.soft import soft_select
 from models.losses.kept_similarity import kept_similarity
@@ -138,5 +139,5 @@ def test_the_shipped_recipe_is_read_and_an_unknown_key_is_refused(tmp_path: Path
     assert read_keyframe_recipe(Path("configs/training/keyframes.toml")).network.widths[0] == 16
     path = tmp_path / "recipe.toml"
     path.write_text("stepps = 3\n")
-    with pytest.raises(TypeError, match="stepps"):
+    with pytest.raises(RecipeError, match="stepps"):
         read_keyframe_recipe(path)

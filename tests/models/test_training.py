@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.encoder.network import EncoderConfig
+from models.errors import RecipeError
 from models.training.encoder import EncoderRecipe, EncoderTrainer, is_held_out, read_recipe
 from models.training.pairs import PairBatches, PairConfig
 from models.training.pictures import Source
@@ -148,7 +149,7 @@ def test_the_recipe_file_is_read_and_unknown_keys_are_refused(tmp_path: Path) ->
     assert read_recipe(Path("configs/training/encoder.toml")).network.input_size == 128
     path = tmp_path / "recipe.toml"
     path.write_text("stepps = 3\n")
-    with pytest.raises(TypeError, match="stepps"):
+    with pytest.raises(RecipeError, match="stepps"):
         read_recipe(path)
 
 

@@ -256,7 +256,11 @@ def test_the_consumer_of_the_contract_reads_the_vectors(kafka: KafkaSettings) ->
     assert len(code.strip().splitlines()) <= 25 and "stream" not in code
     publish(kafka, *colours(), embedded("gone", (1, 0, 0)))
     publish(kafka, embedded("red", (0, 0, 1)), embedded("x", (1, 0, 0), model_version="old"))
-    take_down(kafka, ["gone"])
+    publish(kafka, embedded("green", (0, 1, 0), content_version=3))
+    publish(kafka, embedded("green", (0, 0, 1), content_version=2))  # late
+    publish(kafka, embedded("yellow", (1, 1, 0), content_version="b"))
+    take_down(kafka, ["gone", "blue"])
+    publish(kafka, embedded("blue", (0, 0, 1), content_version=0))  # a new video since
     code = code.replace("127.0.0.1:9092", kafka.bootstrap_servers)
     code = code.replace('"video.embedded"', repr(kafka.topic("video.embedded")))
     code = code.replace("text-video-1a2b3c4d", VERSION)

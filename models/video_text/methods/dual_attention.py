@@ -29,6 +29,7 @@ class DualAttention:
     """Dual-modal attention; defaults are the published ones.
 
     Attributes:
+        weight: what InfoNCE over this similarity counts beside the contrast of vectors; ours.
         emphasis: a word of significance s weighs 1 + emphasis * s beside other words.
         companion: how much the frame most like the best frame adds to it.
         sentence: the share of the similarity that whole captions have, words have the rest.
@@ -36,6 +37,7 @@ class DualAttention:
         most_dropped_share: and no greater share of its words.
     """
 
+    weight: float = 1.0
     emphasis: float = 1.0
     companion: float = 0.5
     sentence: float = 0.5
@@ -57,7 +59,9 @@ def dual_attention(
     sums to 1), g the frame of the clip most like f and r_fg their cosine; the maximum over f is
     taken of s. The same of the caption's vector in the place of its words, then the mean of both.
     The weights are those of the published interaction without parameters; it multiplies padded
-    cosines by 0, which then beat negative ones, while here padding is never the maximum.
+    cosines by 0, which then beat negative ones, while here padding is never the maximum. There it
+    ranks in training and in search; a library is searched by one vector a clip, so here it is
+    trained beside the contrast of vectors.
 
     Args:
         visual: of M clips.

@@ -77,6 +77,22 @@ def mask_words(
     return ids.masked_fill(chosen & (coin < settings.mask_share), MASK)
 
 
+def packed(chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Chosen places side by side, so that what follows costs what they cost.
+
+    Args:
+        chosen: (R, L) bool.
+
+    Returns:
+        (R, K) int64, places in rows, the chosen ones first, and (R, K) bool, which are chosen; K
+        is the most that a row has.
+    """
+    counts = chosen.sum(1, keepdim=True)  # (R, 1)
+    most = int(counts.max())
+    order = chosen.long().argsort(dim=1, descending=True, stable=True)[:, :most]
+    return order, torch.arange(most, device=chosen.device) < counts
+
+
 class MaskedWordsLoss(nn.Module):
     """The term and its head: masked words look at the clip's tokens and name themselves.
 
@@ -120,21 +136,23 @@ class MaskedWordsLoss(nn.Module):
             return 0.0 * (step.visual.vectors.sum() + embedding.sum())
         text = step.encode_text(mask_words(step, chosen, self.settings, generator))
         rows = chosen.any(1)
-        hidden = self.hidden(text.tokens[rows], step.visual, rows)[chosen[rows]]  # (K, D)
+        places, there = packed(chosen[rows])  # (R, K)
+        words = text.tokens[rows].gather(1, places[..., None].expand(-1, -1, embedding.shape[1]))
+        hidden = self.hidden(words, step.visual, rows)[there]
         return functional.cross_entropy(
-            functional.linear(hidden, embedding, bias), step.ids[chosen]
+            functional.linear(hidden, embedding, bias), step.ids[rows].gather(1, places)[there]
         )
 
     def hidden(self, words: Tensor, visual: Side, rows: Tensor) -> Tensor:
         """Words that have looked at their clips.
 
         Args:
-            words: (R, L, D), of the captions `rows`.
+            words: (R, K, D), of the captions `rows`.
             visual: of all B clips.
             rows: (B,) bool, R of them True.
 
         Returns:
-            (R, L, D).
+            (R, K, D).
         """
         frames = visual.tokens[rows]
         seen, _ = self.attention(

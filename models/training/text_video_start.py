@@ -1,0 +1,116 @@
+"""What the plain paths of both towers begin with: pictures by their main axes, words by pictures.
+
+No step of training is needed for it: a word's vector is the mean of the pictures that it was said
+of, as in the visual word vectors of Kiela and Bottou, EMNLP 2014, section 3, which average what a
+network sees in the pictures of a word.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.training.text_video_features import Features
+from models.training.text_video_pairs import Pairs
+from models.video_text.network import TextVideoNetwork
+from models.video_text.tokenizer import SPECIAL
+
+FLATTENING = 0.7  # 1 makes all axes equally wide, 0 leaves them as they are
+PRIOR = 10.0  # a word that was said once counts a tenth of its picture
+BAG_LENGTH = 2.0
+AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights of the plain paths.
+
+    Attributes:
+        axes: (d, C) float32, of standardised channels.
+        words: (V, d) float32.
+    """
+
+    axes: Tensor
+    words: Tensor
+
+    def apply(self, *networks: TextVideoNetwork) -> None:
+        """Put them into towers."""
+        with torch.no_grad():
+            for network in networks:
+                network.video.picture_in.weight.copy_(self.axes)
+                network.text.embedding.weight.copy_(self.words)
+
+
+def make_start(
+    network: TextVideoNetwork, features: Features, pairs: Pairs, ids: NDArray[np.int64]
+) -> Start:
+    """Compute the weights from what is trained on.
+
+    Args:
+        network: its channels are standardised already.
+        features: of the photos.
+        pairs: M captions and their photos.
+        ids: (M, L) of the captions.
+    """
+    pictures = mean_pictures(network, features)
+    axes = main_axes(pictures, network.config.width)
+    places = pictures @ axes.T
+    places /= np.linalg.norm(places, axis=1, keepdims=True).clip(1e-6)
+    words = word_vectors(places - places.mean(axis=0), pairs.photos, ids, network.config.entries)
+    bags = words[ids].sum(axis=1)  # (M, d)
+    words *= BAG_LENGTH / max(float(np.linalg.norm(bags, axis=1).mean()), 1e-6)
+    return Start(torch.from_numpy(axes), torch.from_numpy(words))
+
+
+def mean_pictures(network: TextVideoNetwork, features: Features) -> NDArray[np.float32]:
+    """(P, C) standardised channels of every photo, whole, the mean of its regions."""
+    mean, scale = (
+        part.cpu().numpy() for part in (network.video.region_mean, network.video.region_scale)
+    )
+    view, parts = features.view("full"), []
+    for at in range(0, len(features.names), AT_ONCE):
+        parts.append(features.regions[at : at + AT_ONCE, view].astype(np.float32).mean(axis=1))
+    pictures: NDArray[np.float32] = (np.concatenate(parts) - mean) * scale
+    return pictures
+
+
+def main_axes(pictures: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """The axes along which pictures differ most, the wide ones flattened.
+
+    Args:
+        pictures: (P, C).
+        count: d of them; rows of 0 where there are fewer.
+
+    Returns:
+        (d, C).
+    """
+    _, widths, axes = np.linalg.svd(pictures - pictures.mean(axis=0), full_matrices=False)
+    widths = widths / np.sqrt(len(pictures))
+    kept = min(count, int((widths > 1e-4).sum()))
+    found = np.zeros((count, pictures.shape[1]), np.float32)
+    found[:kept] = axes[:kept] / widths[:kept, None] ** FLATTENING
+    return found
+
+
+def word_vectors(
+    places: NDArray[np.float32], photos: NDArray[np.int64], ids: NDArray[np.int64], entries: int
+) -> NDArray[np.float32]:
+    """Each word's mean picture, drawn towards 0 where it was said seldom.
+
+    Args:
+        places: (P, d) of photos, their mean taken off.
+        photos: (M,) of captions.
+        ids: (M, L) of captions.
+        entries: V.
+
+    Returns:
+        (V, d); special ids are 0.
+    """
+    sums, counts = np.zeros((entries, places.shape[1]), np.float32), np.zeros(entries, np.float32)
+    for column in ids.T:
+        np.add.at(sums, column, places[photos])
+        np.add.at(counts, column, 1)
+    sums[: len(SPECIAL)] = 0
+    return sums / (counts + PRIOR)[:, None]
