@@ -1,8 +1,8 @@
 """Makes the search views that `text_search` asks: a snapshot of any size, and the exact answers.
 
 What a restart restores is made in bulk: the arrays that adding event by event would leave, then
-the view's own `maintain` for the lists and its own snapshot. Reading 10 million messages of the
-topic would take the better part of an hour.
+the view's own `maintain` for the lists. The last videos come as events, and wait for the lists as
+in a view that follows the topic. Reading 10 million messages would take the better part of an hour.
 """
 
 import time
@@ -18,12 +18,13 @@ from benchmarks.library_rows import RowMaker
 from models.video_text.encode import open_video
 from models.video_text.photos import make_views, read_photos
 from stream.embed import EmbeddingSettings
+from stream.events import VideoEmbedded
 from stream.library.shard import video_hash
-from stream.search.index import VectorIndex
+from stream.search.index import TAIL_ROWS, VectorIndex
 from stream.search.rows import LARGEST, VectorRows
 from stream.search.settings import SearchSettings
 from stream.search.snapshot import ViewSnapshots
-from stream.search.table import NO_VERSION, RECORD, VideoTable
+from stream.search.table import NO_VERSION, RECORD, Place, VideoTable
 from stream.search.view import OWN, SearchView, ViewState
 
 SEED = 20261125
@@ -32,6 +33,7 @@ PARTITIONS = 8
 BLOCK_ROWS = 50_000
 ID_LENGTH = 11
 DURATION_SECONDS = 60.0
+LATE = TAIL_ROWS // 2  # so many wait for the lists on the average
 LEAST_COSINE, MOST_COSINE = 0.35, 0.8  # nine in ten validation photos to their first caption
 
 Floats = NDArray[np.float32]
@@ -90,13 +92,18 @@ def build(
         count: of videos.
         asked: (Q, D) unit rows whose nearest videos are looked up.
     """
-    exact = Exact(asked)
-    rows = _rows(RowMaker.like(alike), count, exact)
-    state = ViewState(made_table(count), rows, VectorIndex(settings, rows), [model_version])
+    exact, maker = Exact(asked), RowMaker.like(alike)
+    random = np.random.default_rng((SEED, count))
+    rows = _rows(maker, count - LATE, random, exact)
+    state = ViewState(made_table(len(rows)), rows, VectorIndex(settings, rows), [model_version])
     view = SearchView(settings, model_version, alike.shape[1], state)
     before = time.perf_counter()
     view.maintain()
     build_seconds = time.perf_counter() - before
+    for vector in maker.rows(LATE, random):
+        number = len(rows)
+        view.add(_event(model_version, number, vector), place_of(number))
+    exact.see(rows.span(count - LATE, count))
     before = time.perf_counter()
     folder = snapshots(settings, model_version, alike.shape[1]).save(view, {0: count})
     assert folder is not None, "the folder is this process's own"
@@ -142,13 +149,27 @@ def video_id(number: int) -> str:
     return f"v{number:0{ID_LENGTH - 1}d}"
 
 
+def place_of(number: int) -> Place:
+    """Where a video's message would lie."""
+    return Place(number % PARTITIONS, number // PARTITIONS)
+
+
 def number_of(name: str) -> int:
     """The inverse of `video_id`."""
     return int(name[1:])
 
 
-def _rows(maker: RowMaker, count: int, exact: Exact) -> VectorRows:
-    random = np.random.default_rng((SEED, count))
+def _event(model_version: str, number: int, vector: Floats) -> VideoEmbedded:
+    return VideoEmbedded(
+        video_id=video_id(number),
+        model_version=model_version,
+        dimension=len(vector),
+        vector=vector.tolist(),
+        duration_seconds=DURATION_SECONDS,
+    )
+
+
+def _rows(maker: RowMaker, count: int, random: np.random.Generator, exact: Exact) -> VectorRows:
     codes = np.empty((count, len(maker.mean)), np.int8)
     scales = np.empty(count, np.float32)
     ends = np.linspace(0, count, ceil(count / BLOCK_ROWS) + 1).astype(int)

@@ -50,7 +50,7 @@ from models.video_text.methods.weak_pairs import WeakPairs, kept_pairs
 from models.video_text.tokenizer import CaptionTokenizer
 from models.video_text.trunk import TrunkConfig, load_trunk
 
-STEPS = 600
+STEPS = 200
 SEEDS = (1, 2, 3)
 SCORES, RESULT, PLAN = "similarities.npy", "result.json", "plan.json"
 TURNS, BATCH = 8, 32
@@ -238,7 +238,10 @@ def _trunk_costs(bench: Bench, names: list[str]) -> dict[str, float]:
     if not any(ROWS[name].trunk for name in names):
         return {}
     trunks = [stages(ROWS[name], bench.base, 2, 1)[-1].network.trunk for name in names]
-    return {trunk.source: trunk_milliseconds(trunk) for trunk in dict.fromkeys(trunks)}
+    return {
+        f"{trunk.source}, {trunk.input_size} px": trunk_milliseconds(trunk)
+        for trunk in dict.fromkeys(trunks)
+    }
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -264,7 +267,7 @@ def main(
     json: Annotated[Path | None, typer.Option(help="Written anew after every run.")] = None,
     runs: Annotated[Path | None, typer.Option(help="A folder for each run goes here.")] = None,
     recipe: Annotated[Path, typer.Option(help="What the rows share.")] = Path(
-        "configs/training/text.toml"
+        "configs/training/text-table.toml"
     ),
     features: Annotated[Path, typer.Option(help="What the trunks see is kept here.")] = FEATURES,
     threads: Annotated[int, typer.Option(min=1, help="More only on cores that are idle.")] = 1,

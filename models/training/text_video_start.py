@@ -20,6 +20,7 @@ from models.video_text.tokenizer import SPECIAL
 FLATTENING = 0.7  # 1 makes all axes equally wide, 0 leaves them as they are
 PRIOR = 10.0  # a word that was said once counts a tenth of its picture
 BAG_LENGTH = 2.0
+LEAST_WIDTH = 1e-3
 AT_ONCE = 500
 
 
@@ -86,11 +87,12 @@ def main_axes(pictures: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     Returns:
         (d, C).
     """
-    _, widths, axes = np.linalg.svd(pictures - pictures.mean(axis=0), full_matrices=False)
-    widths = widths / np.sqrt(len(pictures))
-    kept = min(count, int((widths > 1e-4).sum()))
+    away = pictures - pictures.mean(axis=0)
+    variances, axes = np.linalg.eigh(away.T @ away / len(away))  # ascending; axes are columns
+    widths = np.sqrt(variances[::-1].clip(0))
+    kept = min(count, int((widths > LEAST_WIDTH).sum()))
     found = np.zeros((count, pictures.shape[1]), np.float32)
-    found[:kept] = axes[:kept] / widths[:kept, None] ** FLATTENING
+    found[:kept] = axes.T[::-1][:kept] / widths[:kept, None] ** FLATTENING
     return found
 
 

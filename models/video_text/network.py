@@ -120,9 +120,9 @@ class VideoTower(nn.Module):
         """(F, R, C) to (F, R, d), each knowing its place."""
         return functional.gelu(self.region_in(standardised) + self.region_place)
 
-    def plain(self, standardised: Tensor) -> Tensor:
-        """(..., R, C) to (..., d): the mean picture, at a length of about 1."""
-        return _soft_unit(self.picture_in(standardised.mean(dim=-2)))
+    def plain(self, means: Tensor) -> Tensor:
+        """(..., C) means of standardised regions to (..., d) of a length of about 1."""
+        return _soft_unit(self.picture_in(means))
 
     def frames(self, frames: Tensor, present: Tensor) -> Tensor:
         """(B, T, d) frames by themselves to (B, T, d) frames that know their neighbours."""
@@ -138,7 +138,7 @@ class VideoTower(nn.Module):
         frames = self.frame_pool(self.regions(x))[None]  # (1, T, d)
         present = torch.ones_like(frames[..., 0], dtype=torch.bool)
         seen = self.clip_pool(self.frames(frames, present), present)
-        return self._joined(seen, self.plain(x).mean(dim=0, keepdim=True))
+        return self._joined(seen, self.plain(x.mean(dim=1)).mean(dim=0, keepdim=True))
 
     def _joined(self, seen: Tensor, plain: Tensor) -> Tensor:
         """What the transformer saw and the plain path, (B, d) each, to (B, D) unit rows."""
@@ -158,11 +158,11 @@ class VideoTower(nn.Module):
         x = self.standardised(regions)
         local = self.regions(x)  # (F, R, d)
         frames = self.frames(_spread(self.frame_pool(local), present), present)  # (B, T, d)
-        plain = _spread(self.plain(x), present)  # (B, T, d)
+        plain = _spread(self.plain(x.mean(dim=1)), present)  # (B, T, d)
         mean = plain.sum(dim=1) / present.sum(dim=1, keepdim=True)
         vectors = self._joined(self.clip_pool(frames, present), mean)
         parts = _spread(_quadrants(local), present)  # (B, T, 4, d)
-        plain_parts = _spread(self.plain(_by_quadrant(x)), present)
+        plain_parts = _spread(self.plain(_quadrants(x)), present)
         tokens = torch.cat([frames, parts.flatten(1, 2)], dim=1)
         plain_tokens = torch.cat([plain, plain_parts.flatten(1, 2)], dim=1)
         known = torch.cat([present, present.repeat_interleave(QUADRANTS, dim=1)], dim=1)
@@ -275,16 +275,6 @@ def _spread(frames: Tensor, present: Tensor) -> Tensor:
 def _soft_unit(x: Tensor) -> Tensor:
     """Rows near unit length; those near 0 stay there, without the steep gradient of a division."""
     return x * (x.square().sum(dim=-1, keepdim=True) + SOFTNESS**2).rsqrt()
-
-
-def _by_quadrant(regions: Tensor) -> Tensor:
-    """(F, R, C) regions to (F, 4, R / 4, C), or all of them four times where R isn't even."""
-    side = isqrt(regions.shape[1])
-    if side % 2:
-        return regions[:, None].expand(-1, QUADRANTS, -1, -1)
-    half = side // 2
-    x = regions.view(-1, 2, half, 2, half, regions.shape[2])
-    return x.permute(0, 1, 3, 2, 4, 5).reshape(len(regions), QUADRANTS, half * half, -1)
 
 
 def _quadrants(local: Tensor) -> Tensor:
