@@ -49,6 +49,22 @@ SIZES = (10_000, 1_000_000, 10_000_000)
 WARM_UP = 20  # questions that aren't counted
 RECALL_QUESTIONS = 200
 K = NEAREST
+LATENCIES = {
+    "whole_ms": "text to hits",
+    "encode_ms": "text to vector",
+    "encode_en_ms": "text to vector, English",
+    "encode_zh_ms": "text to vector, Chinese",
+    "search_ms": "vector to hits",
+}
+NUMBERS = {
+    "recall_at_10": ("recall@10", 3),
+    "resident_bytes": ("bytes a video, resident", 0),
+    "anonymous_bytes": ("bytes a video, not mapped", 0),
+    "disk_bytes": ("bytes a video, disk", 0),
+    "build_seconds": ("lists made, s", 1),
+    "snapshot_seconds": ("snapshot written, s", 1),
+    "restore_seconds": ("snapshot restored, s", 1),
+}  # title and digits
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -224,28 +240,21 @@ def _encoding(answered: Sequence[Answered], language: str) -> list[float]:
 
 
 def table_of(report: dict[str, Any]) -> Table:
-    """All sizes."""
-    threads = report["threads"]
+    """A column for each size."""
     table = Table(
         "videos",
         title=f"{report['queries']} questions, {report['model_version']}, {report['dimension']} "
-        f"dimensions; {report['machine']['cpu']}, search on {threads['search']} threads",
+        f"dimensions; {report['machine']['cpu']}, search on {report['threads']['search']} threads",
     )
-    headings = (
-        "index", "whole p50/p99 ms", "encoding", "English", "Chinese", "search", "recall@10",
-        "resident B", "anonymous B", "disk B", "build s", "snapshot s", "restore s",
-    )  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for size in report["sizes"]:
-        parts = ("whole_ms", "encode_ms", "encode_en_ms", "encode_zh_ms", "search_ms")
-        table.add_row(
-            f"{size['videos']:,}", size["index"],
-            *(f"{size[part]['p50']:.1f} / {size[part]['p99']:.1f}" for part in parts),
-            f"{size['recall_at_10']:.3f}",
-            *(f"{size[name]:,.0f}" for name in ("resident_bytes", "anonymous_bytes", "disk_bytes")),
-            *(f"{size[f'{step}_seconds']:.1f}" for step in ("build", "snapshot", "restore")),
-        )  # fmt: skip
+    sizes = report["sizes"]
+    for size in sizes:
+        table.add_column(f"{size['videos']:,}", justify="right")
+    table.add_row("index", *(size["index"] for size in sizes))
+    for name, title in LATENCIES.items():
+        row = [f"{size[name]['p50']:.1f} / {size[name]['p99']:.1f}" for size in sizes]
+        table.add_row(f"{title}, p50 / p99 ms", *row)
+    for name, (title, digits) in NUMBERS.items():
+        table.add_row(title, *(f"{size[name]:,.{digits}f}" for size in sizes))
     return table
 
 

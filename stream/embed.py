@@ -139,10 +139,10 @@ class Embedder:
             video: its frames, at `input_size` or with `second_frames` that are.
             key: (K,) ascending indices of its key frames, K ≥ 1.
         """
-        frames = video.frames
+        frames, looked_at = video.frames, spread(key, self._frames)
         if self.input_size != frames.shape[1] and video.second_frames is not None:
             frames = video.second_frames
-        looked_at = spread(key, self._frames)
+            looked_at = nearest(video.seconds[video.second], video.seconds[looked_at])
         vector = self._encoder.embed(np.ascontiguousarray(frames[looked_at]))  # (D,)
         shown = spread(key, self._thumbnails)
         return VideoEmbedded(
@@ -163,6 +163,22 @@ def spread(chosen: NDArray[np.intp], most: int) -> NDArray[np.intp]:
     if len(chosen) <= most:
         return chosen
     return chosen[((np.arange(most) + 0.5) * len(chosen) / max(most, 1)).astype(np.intp)]
+
+
+def nearest(there: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Places of the times there that are nearest to the wanted ones, each once.
+
+    Args:
+        there: (M,) ascending, M ≥ 1.
+        wanted: (K,) ascending.
+
+    Returns:
+        (J,) ascending, J ≤ K.
+    """
+    after = np.searchsorted(there, wanted).clip(max=len(there) - 1)
+    before = (after - 1).clip(min=0)
+    closer = np.abs(there[before] - wanted) <= np.abs(there[after] - wanted)
+    return np.unique(np.where(closer, before, after))
 
 
 def thumbnail(square: NDArray[np.uint8], aspect_ratio: float) -> str:

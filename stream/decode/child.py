@@ -44,6 +44,8 @@ from stream.decode.sampling import (
 from stream.decode.settings import DecodeSettings
 from stream.errors import CorruptError, TooLargeError
 
+EPSILON = 1e-3  # seconds
+
 Strategy = Literal["key_frames", "groups", "every_frame"]
 
 
@@ -54,6 +56,7 @@ class Decoded:
     Attributes:
         seconds: of each spooled frame, ascending.
         aspect_ratios: width by height, as shown, of each spooled frame before it became a square.
+        second: of each frame in the second spool, its place in the first.
         cut_seconds: of the first decoded frame of each new shot, ascending.
         motion: how much moves, a byte for each of `models.motion`'s codes.
         decoded_frames: that the codec gave; samples and what they refer to.
@@ -63,6 +66,7 @@ class Decoded:
 
     seconds: list[float]
     aspect_ratios: list[float]
+    second: list[int]
     duration_seconds: float
     cut_seconds: list[float]
     motion: bytes
@@ -94,15 +98,17 @@ def _end_with_parent() -> None:
 
 @dataclass(frozen=True)
 class SecondSpool:
-    """A second file for the same frames, for an encoder that takes another size.
+    """A second file for some of the frames, for an encoder that takes another size.
 
     Attributes:
         path: an empty file.
         size: side of a frame in pixels.
+        gap_seconds: least time between two frames.
     """
 
     path: Path
     size: int
+    gap_seconds: float
 
 
 def decode_video(
@@ -119,7 +125,7 @@ def decode_video(
         spool: an empty file, written: (N, size, size, 3) uint8 RGB, prepared, in order of time.
         size: side of a frame in pixels.
         settings: sampling and limits.
-        second: written as `spool`, the same frames.
+        second: written as `spool`, fewer frames.
 
     Raises:
         RejectedError: the video can't be used; its code says why.
@@ -132,7 +138,7 @@ def decode_video(
             other = None
             if second is not None:
                 file = files.enter_context(second.path.open("r+b"))
-                other = _Output(file.write, second.size, table)
+                other = _Output(file.write, second.size, table, second.gap_seconds)
             sink = _Spool(first, other, settings)
             counts = _decode_into(sink, path, table, settings)
     except MemoryError as error:
@@ -143,6 +149,7 @@ def decode_video(
     return Decoded(
         seconds=sink.seconds,
         aspect_ratios=sink.aspect_ratios,
+        second=sink.second,
         duration_seconds=counts.end_seconds,
         cut_seconds=sink.cuts.cut_seconds(),
         motion=sink.cuts.motion(counts.end_seconds).tobytes(),
@@ -155,10 +162,12 @@ def decode_video(
 
 
 class _Output:
-    """A spool file and the pictures that go there."""
+    """A spool file and the pictures that go there, so many seconds apart."""
 
-    def __init__(self, write: Callable[[bytes], int], size: int, table: PacketTable) -> None:
-        self.write = write
+    def __init__(
+        self, write: Callable[[bytes], int], size: int, table: PacketTable, gap_seconds: float = 0.0
+    ) -> None:
+        self.write, self.gap_seconds = write, gap_seconds
         self.pictures = Pictures(size, table.pixel_aspect_ratio)
 
 
@@ -168,6 +177,7 @@ class _Spool:
     def __init__(self, first: _Output, second: _Output | None, settings: DecodeSettings) -> None:
         self.seconds: list[float] = []
         self.aspect_ratios: list[float] = []
+        self.second: list[int] = []
         self.samples = 0
         self.cuts = CutFinder()
         self._first, self._second = first, second
@@ -191,11 +201,20 @@ class _Spool:
             if seconds - self.seconds[-1] < self._gap and is_repeat(self._last, rgb):
                 return
         self._first.write(rgb.tobytes())
-        if self._second is not None:
-            self._second.write(self._second.pictures.picture(frame).rgb.tobytes())
         self._last = rgb
         self.seconds.append(seconds)
         self.aspect_ratios.append(self._picture.aspect_ratio)
+        self._write_second(frame)
+
+    def _write_second(self, frame: VideoFrame) -> None:
+        """Write the last frame of the first spool to the second too, if it is time."""
+        output, now = self._second, self.seconds[-1]
+        if output is None:
+            return
+        if self.second and now - self.seconds[self.second[-1]] < output.gap_seconds - EPSILON:
+            return
+        output.write(output.pictures.picture(frame).rgb.tobytes())
+        self.second.append(len(self.seconds) - 1)
 
 
 @dataclass

@@ -27,6 +27,7 @@ from stream.decode.settings import DecodeSettings
 from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeoutError
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+SECOND_GAP = 1.0  # seconds between frames of the second size
 
 
 @dataclass
@@ -35,8 +36,9 @@ class DecodedVideo:
 
     Attributes:
         frames: (N, S, S, 3) uint8 RGB, prepared; mapped from disk, in order of time, N ≥ 1.
-        second_frames: (N, Z, Z, 3) uint8 RGB, the same frames for an encoder that takes another
-            size; None where nobody asked for it.
+        second_frames: (M, Z, Z, 3) uint8 RGB, some of the frames for an encoder that takes another
+            size, M ≥ 1; None where nobody asked for it.
+        second: (M,) places of these among `frames`, ascending.
         seconds: (N,) float32, ascending; repeats are left out, so gaps differ.
         aspect_ratios: (N,) float32, width by height, as shown, of what each frame was before it
             became a square; borders left out.
@@ -52,6 +54,7 @@ class DecodedVideo:
 
     frames: NDArray[np.uint8]
     second_frames: NDArray[np.uint8] | None
+    second: NDArray[np.intp]
     seconds: NDArray[np.float32]
     aspect_ratios: NDArray[np.float32]
     duration_seconds: float
@@ -94,7 +97,8 @@ class Decoder:
         Args:
             settings: limits and sampling.
             size: side of the prepared frames in pixels, the encoder's input.
-            second_size: as `size`, of another encoder that sees the same frames; none by default.
+            second_size: as `size`, of another encoder that sees one frame a second or so; none by
+                default.
         """
         self._settings = settings
         self._size, self._second_size = size, second_size
@@ -162,7 +166,7 @@ class Decoder:
                 yield spool, None
                 return
             with _SpoolFile(self._settings) as second:
-                yield spool, SecondSpool(second, self._second_size)
+                yield spool, SecondSpool(second, self._second_size, SECOND_GAP)
 
     def _schedule(self, path: Path, spool: Path, second: SecondSpool | None) -> "Future[Decoded]":
         with self._mutex:
@@ -183,7 +187,10 @@ class Decoder:
         count = len(decoded.seconds)
         return DecodedVideo(
             frames=_frames(spool, count, self._size),
-            second_frames=None if second is None else _frames(second.path, count, second.size),
+            second_frames=(
+                None if second is None else _frames(second.path, len(decoded.second), second.size)
+            ),
+            second=np.array(decoded.second, np.intp),
             seconds=np.array(decoded.seconds, np.float32),
             aspect_ratios=np.array(decoded.aspect_ratios, np.float32),
             duration_seconds=decoded.duration_seconds,

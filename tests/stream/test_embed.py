@@ -23,6 +23,7 @@ from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
 from stream.embed import (
     EmbeddingSettings,
+    nearest,
     open_embedder,
     open_text_encoder,
     spread,
@@ -176,7 +177,7 @@ def test_a_pair_from_outside_replaces_ours_for_videos_and_for_texts(tmp_path: Pa
     assert green > 0.9 > red
 
 
-def test_both_sizes_show_the_same_frames_and_repeats_are_in_neither(tmp_path: Path) -> None:
+def test_the_second_size_shows_a_frame_a_second_and_no_repeats(tmp_path: Path) -> None:
     path = tinted_video(tmp_path / "film.mp4", "red", "green", "green", "blue")
     with (
         Decoder(DecodeSettings(processes=1), 96, 224) as decoder,
@@ -184,10 +185,28 @@ def test_both_sizes_show_the_same_frames_and_repeats_are_in_neither(tmp_path: Pa
     ):
         assert video.second_frames is not None
         assert video.frames.shape == (len(video.seconds), 96, 96, 3)
-        assert video.second_frames.shape == (len(video.seconds), 224, 224, 3)
-        means = (frames.mean((1, 2)) for frames in (video.frames, video.second_frames))
-        assert next(means) == pytest.approx(next(means), abs=4)
+        assert video.second_frames.shape == (len(video.second), 224, 224, 3)
+        assert np.diff(video.seconds[video.second]).min() >= 1 - 1e-3
+        assert set(np.flatnonzero(np.diff(video.seconds) >= 1) + 1) <= set(video.second)
+        first, second = video.frames[video.second], video.second_frames
+        assert first.mean((1, 2)) == pytest.approx(second.mean((1, 2)), abs=4)
     assert len(list(tmp_path.glob("samesource-*"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "found"),
+    [
+        ([0.0], [0.0, 9.0], [0]),
+        ([0.0, 1.0, 2.0], [0.4, 0.6, 1.5, 7.0], [0, 1, 2]),
+        ([0.0, 1.0, 2.0], [1.5], [1]),
+        ([3.0, 4.0], [0.0, 3.9], [0, 1]),
+    ],
+)
+def test_the_frames_nearest_in_time_are_looked_at(
+    there: list[float], wanted: list[float], found: list[int]
+) -> None:
+    places = nearest(np.array(there, np.float32), np.array(wanted, np.float32))
+    assert places.tolist() == found
 
 
 @pytest.mark.parametrize(
