@@ -61,7 +61,7 @@ class RowMaker:
         cosine = random.uniform(least, most, (len(rows), 1)).astype(np.float32)
         aside = self._noise(len(rows), random)
         aside -= (aside * rows).sum(axis=1, keepdims=True) * rows
-        made: Floats = cosine * rows + np.sqrt(1 - cosine**2) * self._unit(aside)
+        made: Floats = cosine * rows + np.sqrt(np.float32(1) - cosine**2) * self._unit(aside)
         return made
 
     def _noise(self, count: int, random: np.random.Generator) -> Floats:

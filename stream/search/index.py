@@ -57,6 +57,7 @@ class VectorIndex:
             most: of them from either part.
             exhaustive: whether to look into all lists.
         """
+        faiss.omp_set_num_threads(1)  # of this thread alone: waking others costs more than a query
         with self._lock:
             self._fill_tail()
             count = min(most, self._tail.ntotal)
