@@ -22,6 +22,7 @@ PRIOR = 10.0  # a word that was said once counts a tenth of its picture
 BAG_LENGTH = 2.0
 LEAST_WIDTH = 1e-3
 AT_ONCE = 500
+SAMPLED = 2000  # captions
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def make_start(
     places = pictures @ axes.T
     places /= np.linalg.norm(places, axis=1, keepdims=True).clip(1e-6)
     words = word_vectors(places - places.mean(axis=0), pairs.photos, ids, network.config.entries)
-    bags = words[ids].sum(axis=1)  # (M, d)
+    bags = words[ids[:SAMPLED]].sum(axis=1)
     words *= BAG_LENGTH / max(float(np.linalg.norm(bags, axis=1).mean()), 1e-6)
     return Start(torch.from_numpy(axes), torch.from_numpy(words))
 
@@ -88,7 +89,9 @@ def main_axes(pictures: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         (d, C).
     """
     away = pictures - pictures.mean(axis=0)
-    variances, axes = np.linalg.eigh(away.T @ away / len(away))  # ascending; axes are columns
+    variances, axes = (
+        part.numpy() for part in torch.linalg.eigh(torch.from_numpy(away.T @ away / len(away)))
+    )  # ascending; axes are columns
     widths = np.sqrt(variances[::-1].clip(0))
     kept = min(count, int((widths > LEAST_WIDTH).sum()))
     found = np.zeros((count, pictures.shape[1]), np.float32)
@@ -110,9 +113,12 @@ def word_vectors(
     Returns:
         (V, d); special ids are 0.
     """
-    sums, counts = np.zeros((entries, places.shape[1]), np.float32), np.zeros(entries, np.float32)
-    for column in ids.T:
-        np.add.at(sums, column, places[photos])
-        np.add.at(counts, column, 1)
+    places_of = torch.from_numpy(np.stack([ids.ravel(), photos.repeat(ids.shape[1])]))
+    said = torch.sparse_coo_tensor(
+        places_of, torch.ones(ids.size), (entries, len(places)), check_invariants=True
+    )
+    sums = (said.coalesce() @ torch.from_numpy(places)).numpy()
     sums[: len(SPECIAL)] = 0
-    return sums / (counts + PRIOR)[:, None]
+    counts = np.bincount(ids.ravel(), minlength=entries)[:, None]
+    found: NDArray[np.float32] = (sums / (counts + PRIOR)).astype(np.float32)
+    return found
