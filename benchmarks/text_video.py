@@ -50,7 +50,7 @@ from models.video_text.methods.weak_pairs import WeakPairs, kept_pairs
 from models.video_text.tokenizer import CaptionTokenizer
 from models.video_text.trunk import TrunkConfig, load_trunk
 
-STEPS = 200
+STEPS = 150
 SEEDS = (1, 2, 3)
 SCORES, RESULT, PLAN = "similarities.npy", "result.json", "plan.json"
 TURNS, BATCH = 8, 32
