@@ -102,7 +102,7 @@ class TextEncoder(Protocol):
         ...
 
     def known_share(self, text: str) -> float:
-        """Share in [0, 1] of the text's tokens that the vocabulary has.
+        """Share in [0, 1] of the text's words, or tokens, that the vocabulary has.
 
         Raises:
             ValueError: a text without a word.

@@ -1,6 +1,7 @@
 """A tokenizer.json in use: texts to ids, cut and padded; serves the text towers, without torch."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from tokenizers import Encoding, Tokenizer
 from models.errors import ModelFileError
 
 SHOWN = 40
+CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
 class TokenIds(NamedTuple):
@@ -105,6 +107,26 @@ class TokenizerFile:
         """
         content = _content(self._encoded(text))
         return sum(token != self._unknown for token in content) / len(content)
+
+    def whole_share(self, text: str) -> float:
+        """Share in [0, 1] of the text's words that have an entry of their own.
+
+        A word of another language in known letters falls into pieces that are all in the
+        vocabulary. Chinese isn't written in words: there each token counts as one.
+
+        Raises:
+            ValueError: a text without a token.
+        """
+        words: dict[tuple[int, int], list[int]] = {}
+        encoded = self._encoded(text)
+        for part in [encoded, *encoded.overflowing]:
+            for place, (begin, end) in enumerate(part.offsets):
+                said, word = text[begin:end].strip(), part.word_ids[place]
+                if word is not None and said[:1].isalnum():
+                    key = (begin, 0) if CHINESE.match(said) else (word, 1)
+                    words.setdefault(key, []).append(part.ids[place])
+        known = sum(len(word) == 1 and word[0] != self._unknown for word in words.values())
+        return known / len(words) if words else self.known_share(text)
 
     def _encoded(self, text: str) -> Encoding:
         encoding = self._tokenizer.encode(text) if text.strip() else None

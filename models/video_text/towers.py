@@ -137,8 +137,8 @@ class TextTower:
         return self._tokenizer.tokens(text)
 
     def known_share(self, text: str) -> float:
-        """Share of the text's tokens that the vocabulary has, as `TextEncoder` says."""
-        return self._tokenizer.known_share(text)
+        """Share of the text's words with an entry of their own, as `TextEncoder` says."""
+        return self._tokenizer.whole_share(text)
 
     def _embed_ids(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         return _run(self._network, "ids", ids, "vectors", (len(ids), self.dimension))

@@ -49,5 +49,8 @@ def text_query(encoder: TextEncoder, text: str) -> TextQuery:
             f"{encoder.model_version} knows none of the query's words: the results mean nothing"
         )
     elif known < FEW_KNOWN:
-        warnings.append(f"{encoder.model_version} knows only {known:.0%} of the query's tokens")
+        warnings.append(
+            f"{encoder.model_version} knows only {known:.0%} of the query's words: the results may "
+            "mean little"
+        )
     return TextQuery(vector, tuple(warnings))

@@ -179,7 +179,11 @@ def test_the_known_share_tells_a_language_that_was_never_seen(files: PairFiles) 
     text = open_text(files)
     assert text.known_share("Two dogs RUN 红色") == 1.0
     assert text.known_share("собаки") == 0.0
-    assert text.known_share("dogs щщ") == pytest.approx(1 / 3)
+    assert text.known_share("dogs щщ") == 0.5
+    assert text.known_share("zwei hunde laufen") == 0.0
+    assert text.known_share("dogs, zwei!") == 0.5
+    assert text.known_share("?!") in (0.0, 1.0)
+    assert text.known_share("two zwei " * 400) == 0.5
 
 
 @pytest.mark.parametrize("empty", ["", "  \n", "\u3000"])
