@@ -18,6 +18,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from models.bounds import Count, CountOrNone, Positive, Seed, Weight
 from models.encoder.frozen import FrozenLower
 from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_trunk
 from models.encoder.warm_start import freeze_norms, load_exported
@@ -43,16 +44,16 @@ class EncoderRecipe:
             are folded.
     """
 
-    seed: int = 1
-    steps: int = 1500
-    trunk_rate: float = 3e-4
-    head_rate: float = 1.5e-3
-    weight_decay: float = 1e-4
-    warm_up: int = 40
-    temperature: float = 0.05
-    entropy_weight: float = 0.5
-    frozen_stages: int = 2
-    validate_every: int = 100
+    seed: Seed = 1
+    steps: Count = 1500
+    trunk_rate: Positive = 3e-4
+    head_rate: Positive = 1.5e-3
+    weight_decay: Weight = 1e-4
+    warm_up: Count = 40
+    temperature: Positive = 0.05
+    entropy_weight: Weight = 0.5
+    frozen_stages: CountOrNone = 2
+    validate_every: Count = 100
     imagenet: bool = True
     frozen_norms: bool = False
     network: EncoderConfig = field(default_factory=EncoderConfig)

@@ -16,6 +16,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from models.bounds import Count, Positive, Seed, Share, Weight
 from models.detector.grid import CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_axis
 from models.detector.network import ALIGN
 from models.encode import FrameDescription, FrameEncoder
@@ -54,17 +55,17 @@ class JointRecipe:
         warm_up: steps until the rates are at their highest; then they fall to nothing.
     """
 
-    seed: int = 3
-    steps: int = 2000
-    pairs: int = 8
+    seed: Seed = 3
+    steps: Count = 2000
+    pairs: Count = 8
     lengths_seconds: tuple[float, ...] = (62.0, 62.0, 94.0, 126.0)
     longest_spans: tuple[int, ...] = (4, 8, 12, 16)
-    temperature: float = 0.05
-    pooled_share: float = 0.8
-    kept_weight: float = 2.0
-    key_frame_rate: float = 3e-4
-    detector_rate: float = 3e-4
-    warm_up: int = 50
+    temperature: Positive = 0.05
+    pooled_share: Share = 0.8
+    kept_weight: Weight = 2.0
+    key_frame_rate: Positive = 3e-4
+    detector_rate: Positive = 3e-4
+    warm_up: Count = 50
     detector: SpdRecipe = field(default_factory=SpdRecipe)
 
 

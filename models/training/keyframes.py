@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
+from models.bounds import Count, Positive, Seed, Weight
 from models.encode import FrameEncoder
 from models.keyframes.network import KeyFrameConfig, KeyFrameNetwork
 from models.keyframes.soft import soft_select
@@ -45,21 +46,21 @@ class KeyFrameRecipe:
         temperature: of the straight-through choice.
     """
 
-    seed: int = 1
-    steps: int = 1500
-    videos: int = 12
-    frames: int = 24
-    rate: float = 2e-3
-    weight_decay: float = 1e-3
-    warm_up: int = 50
-    longest_span: int = 8
-    classification_weight: float = 0.1
-    kept_weight: float = 5.0
-    look_weight: float = 5.0
-    agreement_weight: float = 2.0
-    sparsity_weight: float = 0.01
-    temperature: float = 0.05
-    validate_every: int = 250
+    seed: Seed = 1
+    steps: Count = 1500
+    videos: Count = 12
+    frames: Count = 24
+    rate: Positive = 2e-3
+    weight_decay: Weight = 1e-3
+    warm_up: Count = 50
+    longest_span: Count = 8
+    classification_weight: Weight = 0.1
+    kept_weight: Weight = 5.0
+    look_weight: Weight = 5.0
+    agreement_weight: Weight = 2.0
+    sparsity_weight: Weight = 0.01
+    temperature: Positive = 0.05
+    validate_every: Count = 250
     network: KeyFrameConfig = field(default_factory=KeyFrameConfig)
 
 

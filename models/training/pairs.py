@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from models.bounds import Count, CountOrNone, Share
 from models.frames import prepare
 from models.training.edits import edited
 from models.training.pictures import Source
@@ -33,14 +34,14 @@ class PairConfig:
         most_edits: how many edits one look has at the most.
     """
 
-    pairs: int = 128
-    clip_share: float = 0.5
-    frames_per_clip: int = 4
-    apart: int = 5
-    neighbour_share: float = 0.4
-    neighbour_frames: int = 1
-    plain_share: float = 0.6
-    most_edits: int = 4
+    pairs: Count = 128
+    clip_share: Share = 0.5
+    frames_per_clip: Count = 4
+    apart: Count = 5
+    neighbour_share: Share = 0.4
+    neighbour_frames: CountOrNone = 1
+    plain_share: Share = 0.6
+    most_edits: CountOrNone = 4
 
 
 class PairBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.bounds import Count, Positive, Seed, Share, Weight
 from models.detector.network import DetectorConfig
 from models.training.pasted_pairs import PairRecipe
 from models.training.recipe_file import read_recipe_file
@@ -20,19 +21,19 @@ class SpdRecipe:
         averaging: of the running mean of the weights, a step.
     """
 
-    seed: int = 1
-    steps: int = 6000
-    pairs: int = 16
-    rate: float = 2e-3
-    weight_decay: float = 1e-3
-    warm_up: int = 100
+    seed: Seed = 1
+    steps: Count = 6000
+    pairs: Count = 16
+    rate: Positive = 2e-3
+    weight_decay: Weight = 1e-3
+    warm_up: Count = 100
     lengths_seconds: tuple[float, ...] = (62.0, 62.0, 94.0, 126.0)
-    window_share: float = 0.25
-    box_weight: float = 2.0
-    reversed_weight: float = 0.5
-    averaging: float = 0.998
-    validate_every: int = 500
-    validation_pairs: int = 192
+    window_share: Share = 0.25
+    box_weight: Weight = 2.0
+    reversed_weight: Weight = 0.5
+    averaging: Share = 0.998
+    validate_every: Count = 500
+    validation_pairs: Count = 192
     network: DetectorConfig = field(default_factory=DetectorConfig)
     made: PairRecipe = field(default_factory=PairRecipe)
 

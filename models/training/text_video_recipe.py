@@ -2,19 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
-
+from models.bounds import Count, CountOrNone, Positive, Seed, Share, Weight
 from models.errors import RecipeError
-from models.training.recipe_file import (
-    Count,
-    Positive,
-    Seed,
-    Share,
-    fill,
-    read_recipe_file,
-)
+from models.training.recipe_file import fill, read_recipe_file
 from models.training.text_methods import SETTINGS, Methods
 from models.video_text.captions import SOURCES
 from models.video_text.network import TextVideoConfig
@@ -41,7 +33,7 @@ class DrawConfig:
     mismatched_share: Share = 0.0
     plain_share: Share = 0.6
     token_dropout: Share = 0.1
-    clip_every: Annotated[int, Field(ge=0)] = 4
+    clip_every: CountOrNone = 4
     clip_pairs: Count = 128
 
     def __post_init__(self) -> None:
@@ -65,7 +57,7 @@ class TextRecipe:
     seed: Seed = 1
     steps: Count = 600
     rate: Positive = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    weight_decay: Weight = 0.05
     warm_up: Count = 50
     temperature: Positive = 0.07
     averaging: Share = 0.99

@@ -6,6 +6,18 @@ from typing import Annotated
 import typer
 
 from stream.cli.console import stdout
+from stream.cli.train_options import (
+    Data,
+    Device,
+    Encoder,
+    Minutes,
+    Out,
+    Pictures,
+    Recipe,
+    Resume,
+    Start,
+    Threads,
+)
 from stream.cli.train_text import text
 
 train_app = typer.Typer(help="Train the networks. Needs the extra `train`.", no_args_is_help=True)
@@ -19,13 +31,9 @@ def _group() -> None:
 
 @train_app.command("encoder")
 def encoder(
-    data: Annotated[Path, typer.Option(help="Folder with clips/*.mp4 and, if any, photos/*.tar.")],
-    out: Annotated[Path, typer.Option(help="Checkpoints and the curve go here.")] = Path(
-        "runs/encoder"
-    ),
-    recipe: Annotated[Path, typer.Option(help="What to train and how (TOML).")] = Path(
-        "configs/training/encoder.toml"
-    ),
+    data: Data,
+    out: Out = Path("runs/encoder"),
+    recipe: Recipe = Path("configs/training/encoder.toml"),
     start: Annotated[
         Path | None,
         typer.Option(help="An exported encoder to go on from; ImageNet's weights without."),
@@ -33,10 +41,10 @@ def encoder(
     scenes: Annotated[
         Path | None, typer.Option(help="Each line names the clips of one scene.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
-    device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="More only on cores that are idle.")] = 1,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
 ) -> None:
     """Train the frame encoder by self-supervision."""
     import torch
@@ -59,26 +67,16 @@ def encoder(
 
 @train_app.command("spd")
 def spd(
-    data: Annotated[Path, typer.Option(help="Folder with clips/*.mp4 and, if any, photos/*.tar.")],
-    out: Annotated[Path, typer.Option(help="Checkpoints and the curve go here.")] = Path(
-        "runs/spd"
-    ),
-    recipe: Annotated[Path, typer.Option(help="What to train and how (TOML).")] = Path(
-        "configs/training/spd.toml"
-    ),
-    encoder: Annotated[
-        Path | None, typer.Option(help="Makes the descriptors; the shipped one without.")
-    ] = None,
-    pictures: Annotated[
-        Path | None, typer.Option(help="Decoded footage, made where it is missing.")
-    ] = None,
-    start: Annotated[
-        Path | None, typer.Option(help="The folder of an earlier run to begin with.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
-    device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="More only on cores that are idle.")] = 1,
+    data: Data,
+    out: Out = Path("runs/spd"),
+    recipe: Recipe = Path("configs/training/spd.toml"),
+    encoder: Encoder = None,
+    pictures: Pictures = None,
+    start: Start = None,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
 ) -> None:
     """Train the pattern detector on pairs that are pasted together from clips."""
     import torch
@@ -104,25 +102,15 @@ def spd(
 
 @train_app.command("keyframes")
 def keyframes(
-    data: Annotated[Path, typer.Option(help="Folder with clips/*.mp4 and, if any, photos/*.tar.")],
-    out: Annotated[Path, typer.Option(help="Checkpoints and the curve go here.")] = Path(
-        "runs/keyframes"
-    ),
-    recipe: Annotated[Path, typer.Option(help="What to train and how (TOML).")] = Path(
-        "configs/training/keyframes.toml"
-    ),
-    encoder: Annotated[
-        Path | None, typer.Option(help="Its descriptors are the targets; the shipped one without.")
-    ] = None,
-    pictures: Annotated[
-        Path | None, typer.Option(help="Decoded footage, made where it is missing.")
-    ] = None,
-    start: Annotated[
-        Path | None, typer.Option(help="The folder of an earlier run to begin with.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
-    threads: Annotated[int, typer.Option(help="More only on cores that are idle.")] = 1,
+    data: Data,
+    out: Out = Path("runs/keyframes"),
+    recipe: Recipe = Path("configs/training/keyframes.toml"),
+    encoder: Encoder = None,
+    pictures: Pictures = None,
+    start: Start = None,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    threads: Threads = 1,
 ) -> None:
     """Train the key-frame network, without labels, for an encoder."""
     import torch
@@ -146,7 +134,7 @@ def keyframes(
 
 @train_app.command("joint")
 def joint(
-    data: Annotated[Path, typer.Option(help="Folder with clips/*.mp4 and, if any, photos/*.tar.")],
+    data: Data,
     key_frames: Annotated[Path, typer.Option(help="The folder of a key-frame run.")] = Path(
         "runs/keyframes"
     ),
@@ -156,18 +144,12 @@ def joint(
     out: Annotated[Path, typer.Option(help="Both networks' checkpoints go here.")] = Path(
         "runs/joint"
     ),
-    recipe: Annotated[Path, typer.Option(help="What to train and how (TOML).")] = Path(
-        "configs/training/joint.toml"
-    ),
-    encoder: Annotated[
-        Path | None, typer.Option(help="Makes the descriptors; the shipped one without.")
-    ] = None,
-    pictures: Annotated[
-        Path | None, typer.Option(help="Decoded footage, made where it is missing.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints.")] = False,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
-    threads: Annotated[int, typer.Option(help="More only on cores that are idle.")] = 1,
+    recipe: Recipe = Path("configs/training/joint.toml"),
+    encoder: Encoder = None,
+    pictures: Pictures = None,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    threads: Threads = 1,
 ) -> None:
     """Train key-frame extractor and pattern detector together, from a run of each."""
     import torch

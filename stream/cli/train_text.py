@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stream.cli.console import stdout
+from stream.cli.train_options import Device, Minutes, Recipe, Resume, Start, Threads
 
 
 def text(
@@ -15,16 +16,12 @@ def text(
     out: Annotated[Path, typer.Option(help="Tokenizer, checkpoints and the curve go here.")] = Path(
         "runs/text"
     ),
-    recipe: Annotated[Path, typer.Option(help="What to train and how (TOML).")] = Path(
-        "configs/training/text.toml"
-    ),
+    recipe: Recipe = Path("configs/training/text.toml"),
     features: Annotated[
         Path,
         typer.Option(help="What the frozen trunk sees is kept here, made where it is missing."),
     ] = Path("runs/text-features"),
-    start: Annotated[
-        Path | None, typer.Option(help="The folder of an earlier run to begin with.")
-    ] = None,
+    start: Start = None,
     keep: Annotated[
         Path | None,
         typer.Option(help="Which pairs are learned from: a .npy of booleans (weak-pair filter)."),
@@ -32,10 +29,10 @@ def text(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**32 - 1, help="Instead of the recipe's.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
-    device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
-    threads: Annotated[int, typer.Option(min=1, help="More only on cores that are idle.")] = 1,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
 ) -> None:
     """Train the text-video encoder: a tower for captions, one for photos and clips."""
     from dataclasses import replace

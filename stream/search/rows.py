@@ -1,6 +1,7 @@
 """The vectors of a view: a byte a number, in blocks, so that those of a snapshot stay on disk."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +60,13 @@ class VectorRows:
         return row
 
     def take(self, rows: NDArray[np.int64]) -> Floats:
-        """Some vectors, (N, D) float32, of unit length but for rounding."""
+        """Some vectors, (N, D) float32, of unit length but for rounding; rows ascend."""
         found = np.empty((len(rows), self.dimension), np.float32)
-        for block in np.unique(rows // BLOCK_ROWS):
-            here = rows // BLOCK_ROWS == block
-            places = rows[here] % BLOCK_ROWS
-            found[here] = self._blocks[block][places] * self._scales[block][places, None]
+        blocks, starts = np.unique(rows // BLOCK_ROWS, return_index=True)
+        for block, (start, stop) in zip(blocks, pairwise([*starts, len(rows)]), strict=True):
+            places = rows[start:stop] - block * BLOCK_ROWS
+            scales = self._scales[block][places, None]
+            np.multiply(self._blocks[block][places], scales, out=found[start:stop])
         return found
 
     def span(self, start: int, stop: int) -> Floats:

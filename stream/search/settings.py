@@ -23,5 +23,5 @@ class SearchSettings(BaseModel):
     snapshot_folder: Path = Path("var/search")
     snapshot_every_videos: int = Field(default=1000, ge=1)
     exact_rows: int = Field(default=50_000, ge=64)
-    probes: int = Field(default=64, ge=1)
-    near_rows: int = Field(default=1024, ge=1)
+    probes: int = Field(default=256, ge=1)
+    near_rows: int = Field(default=2048, ge=1)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from models.bounds import Count, Share
 from models.errors import RecipeError
 from models.training.joint import read_joint_recipe
-from models.training.recipe_file import Count, Share, fill, read_recipe_file
+from models.training.recipe_file import fill, read_recipe_file
 from models.training.spd_recipe import SpdRecipe, read_spd_recipe
 
 

@@ -107,6 +107,21 @@ def one_line(done: Done) -> str:
         ("clip_every = 0", "[methods.magic]", "unknown method methods.magic"),
         ("clip_every = 0", "[methods.curriculum]\nx = 1", "unknown key methods.curriculum.x"),
         ("clip_every = 0", "[methods.masked_words]\nheads = 3", "[methods] embed_dim must be"),
+        (
+            "clip_every = 0",
+            "[methods.curriculum]\nkept_share = 1.5",
+            "methods.curriculum.kept_share = 1.5, expected less than or equal to 1",
+        ),
+        (
+            "clip_every = 0",
+            "[methods.local_matching]\nwords = 0",
+            "methods.local_matching.words = 0, expected greater than or equal to 1",
+        ),
+        (
+            "clip_every = 0",
+            "[methods.negative_nce]\nweight = -1.0",
+            "methods.negative_nce.weight = -1.0, expected greater than or equal to 0",
+        ),
         ("steps = 1", "steps =", "is no TOML"),
     ],
 )

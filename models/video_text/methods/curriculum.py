@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.bounds import Positive, Share
 from models.video_text.methods.contrast import logits_of, positive_losses
 from models.video_text.methods.step import Step
 
@@ -22,10 +23,10 @@ class Curriculum:
         least_weight: floor of the weight of pairs that are easy already.
     """
 
-    stage_share: float = 0.073
-    stage_rise: float = 0.15
-    kept_share: float = 0.125
-    least_weight: float = 0.2
+    stage_share: Positive = 0.073
+    stage_rise: Share = 0.15
+    kept_share: Share = 0.125
+    least_weight: Share = 0.2
 
 
 def hard_probability(progress: float, settings: Curriculum) -> float:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.bounds import CountOrNone, Share, Weight
 from models.video_text.methods.token_maxima import Companions, token_maxima
 from models.video_text.side import Side
 from models.video_text.tokenizer import CLS, PAD
@@ -37,12 +38,12 @@ class DualAttention:
         most_dropped_share: and no greater share of its words.
     """
 
-    weight: float = 1.0
-    emphasis: float = 1.0
-    companion: float = 0.5
-    sentence: float = 0.5
-    most_dropped: int = 5
-    most_dropped_share: float = 0.5
+    weight: Weight = 1.0
+    emphasis: Weight = 1.0
+    companion: Weight = 0.5
+    sentence: Share = 0.5
+    most_dropped: CountOrNone = 5
+    most_dropped_share: Share = 0.5
 
 
 def dual_attention(

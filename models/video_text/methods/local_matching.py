@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.bounds import Count, Weight
 from models.video_text.methods.step import Step
 
 
@@ -18,8 +19,8 @@ class LocalMatching:
         words: so many significant words are drawn of each caption.
     """
 
-    weight: float = 1.0
-    words: int = 3
+    weight: Weight = 1.0
+    words: Count = 3
 
 
 def draw_words(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.bounds import Count, Share, Weight
 from models.video_text.methods.step import Step
 from models.video_text.side import Side
 from models.video_text.tokenizer import CLS, MASK
@@ -24,12 +25,12 @@ class MaskedWords:
         heads: of the cross-attention; ours.
     """
 
-    weight: float = 1.0
-    budget: float = 0.15
-    round_up_from: float = 0.3
-    mask_share: float = 0.8
-    random_share: float = 0.1
-    heads: int = 4
+    weight: Weight = 1.0
+    budget: Share = 0.15
+    round_up_from: Share = 0.3
+    mask_share: Share = 0.8
+    random_share: Share = 0.1
+    heads: Count = 4
 
 
 def choose_words(

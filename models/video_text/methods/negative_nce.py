@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.bounds import Weight
 from models.video_text.methods.contrast import logits_of
 from models.video_text.methods.step import Step
 
@@ -18,7 +19,7 @@ class NegativeNce:
         margin: a negative outranks when it comes so near to the positive, in similarity.
     """
 
-    weight: float = 0.5
+    weight: Weight = 0.5
     margin: float = 0.0
 
 

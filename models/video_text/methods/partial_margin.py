@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.bounds import Share, Weight
 from models.video_text.methods.importance import TokenImportance, most_important, pooled
 from models.video_text.methods.step import Step
 from models.video_text.tokenizer import MASK
@@ -22,8 +23,8 @@ class PartialMargin:
         stranger_margin: of the partly masked pair above the nearest stranger; ours.
     """
 
-    weight: float = 1.0
-    masked_share: float = 0.6
+    weight: Weight = 1.0
+    masked_share: Share = 0.6
     margin: float = 0.6
     stranger_margin: float = 0.0
 
