@@ -38,6 +38,7 @@ from benchmarks.text_search_view import (
     number_of,
     snapshots,
 )
+from models.errors import ModelError
 from models.video_text.encode import TextEncoder
 from stream.embed import EmbeddingSettings, open_text_encoder
 from stream.search.query import text_query
@@ -275,7 +276,7 @@ def main(
         raise typer.BadParameter("no text–video pair is shipped and embedding names none: set one")
     try:
         questions(WARM_UP + queries, data)
-    except ValueError as error:
+    except (ModelError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
     report = measure(settings, sizes or SIZES, queries, data, threads)
     Console().print(table_of(report), soft_wrap=True)

@@ -28,7 +28,7 @@ from models.training.background import (
     best_offsets,
     offset_figures,
 )
-from models.training.checkpoint import read_checkpoint
+from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.encoder import EncoderRecipe, is_held_out
 from models.training.pictures import load_clips, load_photos
 from models.training.validate import DISTRACTORS, Retrieval, make_task, rank, without_offsets
@@ -152,8 +152,8 @@ def _trained(recipe: EncoderRecipe, run: Path | None, start: Path | None) -> Fra
     torch.manual_seed(recipe.seed)
     network = FrameNetwork(recipe.network)
     if run is not None:
-        state = read_checkpoint(run)
-        network.load_state_dict(state["network"])
+        state = read_checkpoint(run, keys=("network",))
+        load_weights(network, state["network"], run)
     elif start is not None:
         load_exported(network, start)
     elif recipe.imagenet:

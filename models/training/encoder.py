@@ -22,15 +22,17 @@ from models.bounds import Count, CountOrNone, Positive, Seed, Weight
 from models.encoder.frozen import FrozenLower
 from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_trunk
 from models.encoder.warm_start import freeze_norms, load_exported
+from models.errors import MissingDataError
 from models.losses.differential_entropy import differential_entropy
 from models.losses.info_nce import info_nce
-from models.training.checkpoint import rate_factor, read_checkpoint, write_checkpoint
+from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.pairs import PairBatches, PairConfig
 from models.training.pictures import Source, load_clips, load_photos
 from models.training.recipe_file import read_recipe_file
 from models.training.validate import DISTRACTORS, RetrievalTask, make_task, retrieval
 
 HELD_OUT_ONE_IN = 10
+KEPT = {"network", "optimiser", "step", "recipe", "curve"}
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,13 @@ def read_scenes(path: Path) -> list[set[str]]:
     """Read which clips show one scene: each line names the clips of one, blanks between.
 
     Raises:
-        FileNotFoundError: no such file.
+        MissingDataError: no such file.
     """
-    return [set(line.split()) for line in path.read_text().splitlines() if line.strip()]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise MissingDataError(f"no scenes at {path}: {error.strerror}") from error
+    return [set(line.split()) for line in lines if line.strip()]
 
 
 def is_held_out(name: str) -> bool:
@@ -242,10 +248,11 @@ class EncoderTrainer:
         """Go on from the folder's checkpoint.
 
         Raises:
-            FileNotFoundError: there is none.
+            MissingDataError: there is none.
+            ModelFileError: it is of another network, or damaged.
         """
-        state = read_checkpoint(self.folder, self.device)
-        self.network.load_state_dict(state["network"])
+        state = read_checkpoint(self.folder, self.device, keys=KEPT)
+        load_weights(self.network, state["network"], self.folder)
         self._lower = self._frozen_lower()
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.curve = state["step"], state["curve"]
@@ -278,7 +285,8 @@ def train_encoder(
         The trainer in its last state, saved.
 
     Raises:
-        FileNotFoundError: no clips, or nothing to resume from.
+        MissingDataError: no clips, or nothing to resume from.
+        ModelFileError: the run to resume has another network.
     """
     trainer = EncoderTrainer(recipe, out_dir, device, start)
     trainer.scenes = scenes or []

@@ -21,14 +21,15 @@ from models.keyframes.network import KeyFrameConfig, KeyFrameNetwork
 from models.keyframes.soft import soft_select
 from models.losses.kept_similarity import kept_similarity
 from models.losses.segment_classification import segment_classification
-from models.training.checkpoint import rate_factor, read_checkpoint, write_checkpoint
+from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.descriptor_pool import build_pictures, part_of
 from models.training.keyframes_check import coverage_check
 from models.training.keyframes_footage import SeenFootage, ViewBatches, ViewPairs, load_seen
-from models.training.recipe_file import read_recipe_file
+from models.training.recipe_file import fill, read_recipe_file
 
 HELD_OUT_ONE_IN = 4
 NEAR_SECONDS = 5.0
+KEPT = {"network", "optimiser", "step", "recipe", "curve"}
 
 
 @dataclass(frozen=True)
@@ -228,10 +229,11 @@ class KeyFrameTrainer:
         """Go on from the folder's checkpoint.
 
         Raises:
-            FileNotFoundError: there is none.
+            MissingDataError: there is none.
+            ModelFileError: it is of another network, or damaged.
         """
-        state = read_checkpoint(self.folder)
-        self.network.load_state_dict(state["network"])
+        state = read_checkpoint(self.folder, keys=KEPT)
+        load_weights(self.network, state["network"], self.folder)
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.curve = state["step"], state["curve"]
 
@@ -240,12 +242,14 @@ def trained_network(run: Path) -> KeyFrameNetwork:
     """The network of a run's checkpoint.
 
     Raises:
-        FileNotFoundError: there is none.
+        MissingDataError: there is none.
+        ModelFileError: it is of another kind of run, or damaged.
+        RecipeError: its network has settings that are unknown here.
     """
-    state = read_checkpoint(run)
-    shape = state["recipe"]["network"]
-    network = KeyFrameNetwork(KeyFrameConfig(**{**shape, "widths": tuple(shape["widths"])}))
-    network.load_state_dict(state["network"])
+    state = read_checkpoint(run, keys=KEPT)
+    path = run / "checkpoint.pt"
+    network = KeyFrameNetwork(fill(KeyFrameConfig, state["recipe"]["network"], path, "network."))
+    load_weights(network, state["network"], run)
     return network
 
 
@@ -276,11 +280,12 @@ def train_keyframes(
         The trainer in its last state, saved.
 
     Raises:
-        FileNotFoundError: no clips, or nothing to start or resume from.
+        MissingDataError: no clips, or nothing to start or resume from.
+        ModelFileError: the run to start or resume from has another network.
     """
     trainer = KeyFrameTrainer(recipe, out)
     if start is not None:
-        trainer.network.load_state_dict(trained_network(start).state_dict())
+        load_weights(trainer.network, trained_network(start).state_dict(), start)
     if resume:
         trainer.resume()
     pictures = pictures or out / "pictures"

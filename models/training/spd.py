@@ -16,13 +16,15 @@ from torch.utils.data import DataLoader, Subset
 
 from models.detector.network import PatternNetwork
 from models.encode import FrameEncoder
-from models.training.checkpoint import rate_factor, read_checkpoint, write_checkpoint
+from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.descriptor_pool import Footage, build_pictures, load_pool
 from models.training.pasted_pairs import PastedPair
 from models.training.spd_batches import Batch, PairBatches
 from models.training.spd_export import held_out_figures, split_pool, validation_pairs
 from models.training.spd_loss import detection_loss
 from models.training.spd_recipe import SpdRecipe
+
+KEPT = {"network", "mean", "optimiser", "step", "recipe", "curve"}
 
 
 class SpdTrainer:
@@ -120,21 +122,23 @@ class SpdTrainer:
         """Begin with the mean weights of another run.
 
         Raises:
-            FileNotFoundError: it has no checkpoint.
+            MissingDataError: it has no checkpoint.
+            ModelFileError: it is of another network, or damaged.
         """
-        state = read_checkpoint(folder, self.device)
-        self.network.load_state_dict(state["mean"])
-        self.mean.load_state_dict(state["mean"])
+        state = read_checkpoint(folder, self.device, keys=KEPT)
+        load_weights(self.network, state["mean"], folder)
+        load_weights(self.mean, state["mean"], folder)
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint.
 
         Raises:
-            FileNotFoundError: there is none.
+            MissingDataError: there is none.
+            ModelFileError: it is of another network, or damaged.
         """
-        state = read_checkpoint(self.folder, self.device)
-        self.network.load_state_dict(state["network"])
-        self.mean.load_state_dict(state["mean"])
+        state = read_checkpoint(self.folder, self.device, keys=KEPT)
+        load_weights(self.network, state["network"], self.folder)
+        load_weights(self.mean, state["mean"], self.folder)
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.curve = state["step"], state["curve"]
 
@@ -168,7 +172,8 @@ def train_spd(
         The trainer in its last state, saved.
 
     Raises:
-        FileNotFoundError: no clips, or nothing to start from.
+        MissingDataError: no clips, or nothing to start or resume from.
+        ModelFileError: the run to start or resume from has another network.
     """
     trainer = SpdTrainer(recipe, out, device)
     if start is not None:

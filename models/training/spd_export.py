@@ -13,11 +13,12 @@ from models.detector.network import DetectorConfig, PatternNetwork
 from models.detector.refine import Refiner
 from models.encode import FrameEncoder
 from models.metrics import score_pairs
-from models.training.checkpoint import read_checkpoint
+from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.descriptor_pool import Footage, load_pool, part_of
 from models.training.pasted_pairs import PairMaker, PastedPair
+from models.training.recipe_file import fill
 from models.training.spd_batches import padded
-from models.training.spd_recipe import SpdRecipe, tuples, with_length
+from models.training.spd_recipe import SpdRecipe, with_length
 
 HELD_OUT_FOLD, FOLDS = 0, 10
 HELD_OUT_SEED = 1_000_003
@@ -85,12 +86,14 @@ def export_spd(run: Path, path: Path, *, encoder: FrameEncoder, pictures: Path) 
         Figures on the held-out pairs, and `difference`, the largest one to torch.
 
     Raises:
-        FileNotFoundError: no checkpoint or no footage.
+        MissingDataError: no checkpoint or no footage.
+        ModelFileError: it is of another kind of run, or damaged.
         ModelError: ONNX differs from torch by more than the bound.
     """
-    state = read_checkpoint(run)
-    network = PatternNetwork(DetectorConfig(**tuples(state["recipe"]["network"])))
-    network.load_state_dict(state["mean"])
+    state = read_checkpoint(run, keys=("mean", "recipe"))
+    table, checkpoint = state["recipe"]["network"], run / "checkpoint.pt"
+    network = PatternNetwork(fill(DetectorConfig, table, checkpoint, "network."))
+    load_weights(network, state["mean"], run)
     network.eval()
     held = split_pool(load_pool(pictures, encoder))[1]
     recipe = SpdRecipe(validation_pairs=CALIBRATION_PAIRS)

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from models.bounds import Count, Positive, Seed, Share, Weight
 from models.detector.network import DetectorConfig
@@ -45,11 +44,6 @@ def read_spd_recipe(path: Path) -> SpdRecipe:
         RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
     """
     return read_recipe_file(path, SpdRecipe)
-
-
-def tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """A table of a checkpoint with its lists as tuples."""
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
 
 
 def with_length(made: PairRecipe, seconds: float) -> PairRecipe:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from models.errors import ModelFileError
 from models.metrics.recall import Retrieval
-from models.training.checkpoint import rate_factor, read_checkpoint, write_checkpoint
+from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.recipe_file import fill
 from models.training.text_methods import Methods
 from models.training.text_video_batches import Batch, PairBatches
@@ -29,7 +29,6 @@ from models.video_text.network import TextVideoConfig, TextVideoNetwork
 KEPT = {"network", "mean", "methods", "optimiser", "step", "channels", "recipe", "curve"}
 SAVE_EVERY_SECONDS = 120
 SHOW_EVERY = 50
-SHOWN_LETTERS = 200  # of torch's list of what doesn't fit
 LEAST_RATE = 0.01
 MOST_GRADIENT = 5.0
 
@@ -171,8 +170,8 @@ class TextTrainer:
             ModelFileError: its checkpoint is of another shape, or damaged.
         """
         state = read_fitting(folder, self.recipe.network, self.channels, self.device)
-        _load(self.network, state["mean"], folder)
-        _load(self.mean, state["mean"], folder)
+        load_weights(self.network, state["mean"], folder)
+        load_weights(self.mean, state["mean"], folder)
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint.
@@ -190,9 +189,9 @@ class TextTrainer:
                 f"{self.folder}/checkpoint.pt is of the methods {theirs}, the recipe has {ours}: "
                 "go on with the same ones"
             )
-        _load(self.network, state["network"], self.folder)
-        _load(self.mean, state["mean"], self.folder)
-        _load(self.methods, state["methods"], self.folder)
+        load_weights(self.network, state["network"], self.folder)
+        load_weights(self.mean, state["mean"], self.folder)
+        load_weights(self.methods, state["methods"], self.folder)
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.curve = state["step"], state["curve"]
 
@@ -206,7 +205,7 @@ def trained_network(folder: Path) -> TextVideoNetwork:
     """
     state, config = _read_run(folder, "cpu")
     network = TextVideoNetwork(config, state["channels"])
-    _load(network, state["mean"], folder)
+    load_weights(network, state["mean"], folder)
     return network.eval()
 
 
@@ -238,26 +237,10 @@ def read_fitting(
 
 def _read_run(folder: Path, device: str) -> tuple[dict[str, Any], TextVideoConfig]:
     """A checkpoint and the shape of its towers."""
-    state = read_checkpoint(folder, device)
-    missing = sorted(KEPT - set(state))
-    if missing:
-        raise ModelFileError(
-            f"{folder}/checkpoint.pt has no {missing[0]!r}: name the folder of a text-video run"
-        )
+    state = read_checkpoint(folder, device, keys=KEPT)
     return state, fill(
         TextVideoConfig, state["recipe"]["network"], folder / "checkpoint.pt", "network."
     )
-
-
-def _load(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
-    """Take weights over; those of an earlier state of the code may be others by name or shape."""
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        said = " ".join(str(error).split())[:SHOWN_LETTERS]
-        raise ModelFileError(
-            f"{folder}/checkpoint.pt is of another version of the towers, train anew: {said}"
-        ) from error
 
 
 def _shape(config: TextVideoConfig) -> dict[str, object]:

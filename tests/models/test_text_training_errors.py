@@ -169,9 +169,7 @@ def test_a_folder_without_a_run_is_named(train: Training, tmp_path: Path, run: P
         assert "is no checkpoint, or damaged" in train.refused("--start", tmp_path)
     torch.save({"network": {}, "step": 3}, tmp_path / "checkpoint.pt")
     (tmp_path / "tokenizer.json").write_bytes((run / "tokenizer.json").read_bytes())
-    assert "has no 'channels': name the folder of a text-video run" in train.refused(
-        "--start", tmp_path
-    )
+    assert "has no 'channels': it is of another kind of run" in train.refused("--start", tmp_path)
     assert not train.out.exists()
 
 
@@ -218,7 +216,7 @@ def test_a_run_of_other_code_is_neither_started_from_nor_exported(
     (tmp_path / "tokenizer.json").write_bytes((run / "tokenizer.json").read_bytes())
     exported = command("export", "text", tmp_path, "--out", tmp_path / "pair")
     for done in (exported, train("--start", tmp_path)):
-        assert "another version of the towers" in one_line(done)
+        assert "an older version of the code" in one_line(done)
 
 
 def test_a_run_goes_on_and_only_with_its_own_methods(train: Training, run: Path) -> None:
