@@ -213,7 +213,7 @@ class _Spool:
             return
         if self.second and now - self.seconds[self.second[-1]] < output.gap_seconds - EPSILON:
             return
-        output.write(output.pictures.picture(frame).rgb.tobytes())
+        output.write(output.pictures.square(frame, self._picture.content).tobytes())
         self.second.append(len(self.seconds) - 1)
 
 

@@ -239,6 +239,37 @@ def test_a_square_knows_the_shape_that_its_picture_had(
         assert video.aspect_ratios == pytest.approx(np.full(len(video.seconds), ratio), rel=0.04)
 
 
+@pytest.mark.parametrize("turn", [False, True])
+@pytest.mark.parametrize("bar", [0, 30])
+@pytest.mark.parametrize("second_size", [64, 224])
+def test_the_second_size_shows_the_same_part_of_the_picture(
+    tmp_path: Path, turn: bool, bar: int, second_size: int
+) -> None:
+    def slopes(index: int, width: int, height: int) -> NDArray[np.uint8]:
+        picture = np.full((height, width, 3), 90, np.uint8)
+        picture[..., 0] = np.linspace(40, 220, width)
+        picture[bar : height - bar, :, 1] = np.linspace(200, 30, height - 2 * bar)[:, None]
+        picture[:bar], picture[height - bar :] = 0, 0
+        return picture
+
+    path = make_video(
+        tmp_path / "film.mp4", count=RATE, frames_per_second=RATE, key_every=1, size=(320, 240),
+        draw=slopes,
+    )  # fmt: skip
+    if turn:
+        set_display_matrix(path, QUARTER_TURN)
+    with (
+        Decoder(DecodeSettings(processes=1), 96, second_size) as decoder,
+        decoder.decode(path) as video,
+    ):
+        assert video.second_frames is not None
+        size = (second_size, second_size)
+        first = Image.fromarray(np.ascontiguousarray(video.frames[0]))
+        expected = np.asarray(first.resize(size, Image.Resampling.BICUBIC), np.float32)
+        difference = np.abs(video.second_frames[0] - expected)
+        assert difference.mean() < 3 and difference[9:-9, 9:-9].max() < 40
+
+
 def test_a_failure_costs_the_embedding_and_not_the_fingerprint(
     fingerprinter: Fingerprinter, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
