@@ -54,6 +54,7 @@ STEPS = 150
 SEEDS = (1, 2, 3)
 SCORES, RESULT, PLAN = "similarities.npy", "result.json", "plan.json"
 TURNS, BATCH = 8, 32
+TABLE_LETTERS = 220  # a line of the table; terminals wrap it, files keep it whole
 
 Mask = NDArray[np.bool_]
 
@@ -284,7 +285,7 @@ def main(
             if json is not None:
                 _write(json, _report(bench, finished))
     report = _report(bench, finished)
-    console.print(main_table(report["rows"], steps), soft_wrap=True)
+    Console(width=TABLE_LETTERS).print(main_table(report["rows"], steps))
     if (curve := volume_table(report["rows"])) is not None:
         console.print(curve)
     report["trunk_ms_per_frame"] = _trunk_costs(bench, names)
