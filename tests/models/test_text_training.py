@@ -280,5 +280,5 @@ def test_a_language_that_is_missing_is_named(split: Split, tokenizer: CaptionTok
 def test_the_shipped_recipe_is_read() -> None:
     recipe = read_text_recipe(Path("configs/training/text.toml"))
     assert recipe.draw.sources == ("en", "zh", "zh_mt_a", "zh_mt_b")
-    assert recipe.network.trunk.input_size == 192
+    assert recipe.network.trunk.input_size == 256
     assert list(recipe.methods) == ["dual_attention"]
