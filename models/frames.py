@@ -68,6 +68,16 @@ def is_repeat(before: Rgb, frame: Rgb) -> bool:
     return bool(tiles.max() < REPEAT_DIFFERENCE)
 
 
+def difference(before: Rgb, frame: Rgb) -> float:
+    """How far the pixels of two frames are apart, the mean in levels of 255; every fourth is seen.
+
+    Args:
+        before: (S, S, 3) uint8.
+        frame: (S, S, 3) uint8.
+    """
+    return float(np.abs(before[::4, ::4].astype(np.int16) - frame[::4, ::4]).mean())
+
+
 def prepare(rgb: Rgb, size: int) -> Rgb:
     """The encoder's view of a frame: borders cut, antialiased, square.
 

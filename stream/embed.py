@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.frames import difference
 from models.runtime import Provider
 from models.video_text.encode import (
     TextEncoder,
@@ -141,8 +142,8 @@ class Embedder:
         """
         frames, looked_at = video.frames, spread(key, self._frames)
         if self.input_size != frames.shape[1] and video.second_frames is not None:
+            looked_at = most_alike(video.frames, video.second, looked_at)
             frames = video.second_frames
-            looked_at = nearest(video.seconds[video.second], video.seconds[looked_at])
         vector = self._encoder.embed(np.ascontiguousarray(frames[looked_at]))  # (D,)
         shown = spread(key, self._thumbnails)
         return VideoEmbedded(
@@ -165,20 +166,26 @@ def spread(chosen: NDArray[np.intp], most: int) -> NDArray[np.intp]:
     return chosen[((np.arange(most) + 0.5) * len(chosen) / max(most, 1)).astype(np.intp)]
 
 
-def nearest(there: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Places of the times there that are nearest to the wanted ones, each once.
+def most_alike(
+    frames: NDArray[np.uint8], there: NDArray[np.intp], wanted: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """The frames there that stand for the wanted ones: the last or the next, if more alike.
 
     Args:
-        there: (M,) ascending, M ≥ 1.
-        wanted: (K,) ascending.
+        frames: (N, S, S, 3) uint8.
+        there: (M,) ascending indices, M ≥ 1.
+        wanted: (K,) ascending indices.
 
     Returns:
-        (J,) ascending, J ≤ K.
+        (J,) ascending places in `there`, each once, J ≤ K.
     """
     after = np.searchsorted(there, wanted).clip(max=len(there) - 1)
     before = (after - 1).clip(min=0)
-    closer = np.abs(there[before] - wanted) <= np.abs(there[after] - wanted)
-    return np.unique(np.where(closer, before, after))
+    chosen = [
+        min(places, key=lambda place: difference(frames[there[place]], frames[index]))
+        for places, index in zip(zip(after, before, strict=True), wanted, strict=True)
+    ]
+    return np.unique(np.array(chosen, np.intp))
 
 
 def thumbnail(square: NDArray[np.uint8], aspect_ratio: float) -> str:

@@ -24,7 +24,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from models.frames import is_repeat
+from models.frames import difference, is_repeat
 from stream.decode.cuts import CutFinder
 from stream.decode.packets import (
     check_duration,
@@ -45,6 +45,7 @@ from stream.decode.settings import DecodeSettings
 from stream.errors import CorruptError, TooLargeError
 
 EPSILON = 1e-3  # seconds
+NEWS = 24.0  # levels of 255, the mean over a frame, from which on it looks unlike another
 
 Strategy = Literal["key_frames", "groups", "every_frame"]
 
@@ -100,15 +101,19 @@ def _end_with_parent() -> None:
 class SecondSpool:
     """A second file for some of the frames, for an encoder that takes another size.
 
+    A frame goes there when it looks unlike the last one there, or that is long ago.
+
     Attributes:
         path: an empty file.
         size: side of a frame in pixels.
-        gap_seconds: least time between two frames.
+        least_gap_seconds: between two frames, unlike as they may be.
+        most_gap_seconds: between two frames, unless nothing moves.
     """
 
     path: Path
     size: int
-    gap_seconds: float
+    least_gap_seconds: float
+    most_gap_seconds: float
 
 
 def decode_video(
@@ -138,8 +143,8 @@ def decode_video(
             other = None
             if second is not None:
                 file = files.enter_context(second.path.open("r+b"))
-                other = _Output(file.write, second.size, table, second.gap_seconds)
-            sink = _Spool(first, other, settings)
+                other = _Output(file.write, second.size, table)
+            sink = _Spool(first, other, second, settings)
             counts = _decode_into(sink, path, table, settings)
     except MemoryError as error:
         raise TooLargeError(
@@ -162,30 +167,34 @@ def decode_video(
 
 
 class _Output:
-    """A spool file and the pictures that go there, so many seconds apart."""
+    """A spool file and the pictures that go there."""
 
-    def __init__(
-        self, write: Callable[[bytes], int], size: int, table: PacketTable, gap_seconds: float = 0.0
-    ) -> None:
-        self.write, self.gap_seconds = write, gap_seconds
+    def __init__(self, write: Callable[[bytes], int], size: int, table: PacketTable) -> None:
+        self.write = write
         self.pictures = Pictures(size, table.pixel_aspect_ratio)
 
 
 class _Spool:
     """Writes samples, leaving out repeats within the bounded gap; `cuts` sees every frame."""
 
-    def __init__(self, first: _Output, second: _Output | None, settings: DecodeSettings) -> None:
+    def __init__(
+        self,
+        first: _Output,
+        second: _Output | None,
+        rule: SecondSpool | None,
+        settings: DecodeSettings,
+    ) -> None:
         self.seconds: list[float] = []
         self.aspect_ratios: list[float] = []
         self.second: list[int] = []
         self.samples = 0
         self.cuts = CutFinder()
-        self._first, self._second = first, second
+        self._first, self._second, self._rule = first, second, rule
         self._gap = settings.repeat_gap_seconds
         self._settings = settings
         self._source: VideoFrame | None = None
         self._picture = Picture(np.empty((0, 0, 3), np.uint8), 1.0)
-        self._last = self._picture.rgb
+        self._last = self._last_second = self._picture.rgb
 
     def add(self, frame: VideoFrame, seconds: float) -> None:
         """Take a frame as the sample of a time; the same frame may come for several."""
@@ -207,14 +216,21 @@ class _Spool:
         self._write_second(frame)
 
     def _write_second(self, frame: VideoFrame) -> None:
-        """Write the last frame of the first spool to the second too, if it is time."""
-        output, now = self._second, self.seconds[-1]
-        if output is None:
+        """Write the last frame of the first spool to the second too, if it tells something new."""
+        if self._second is None or self._rule is None or not self._tells(self._rule):
             return
-        if self.second and now - self.seconds[self.second[-1]] < output.gap_seconds - EPSILON:
-            return
-        output.write(output.pictures.square(frame, self._picture.content).tobytes())
+        square = self._second.pictures.square(frame, self._picture.content)
+        self._second.write(square.tobytes())
         self.second.append(len(self.seconds) - 1)
+        self._last_second = self._last
+
+    def _tells(self, rule: SecondSpool) -> bool:
+        if not self.second:
+            return True
+        since = self.seconds[-1] - self.seconds[self.second[-1]] + EPSILON
+        if since >= rule.most_gap_seconds:
+            return True
+        return since >= rule.least_gap_seconds and difference(self._last_second, self._last) > NEWS
 
 
 @dataclass

@@ -27,7 +27,7 @@ from stream.decode.settings import DecodeSettings
 from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeoutError
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
-SECOND_GAP = 1.0  # seconds between frames of the second size
+SECOND_GAPS = (1.0, 4.0)  # seconds between frames of the second size, at least and at most
 
 
 @dataclass
@@ -97,8 +97,8 @@ class Decoder:
         Args:
             settings: limits and sampling.
             size: side of the prepared frames in pixels, the encoder's input.
-            second_size: as `size`, of another encoder that sees one frame a second or so; none by
-                default.
+            second_size: as `size`, of another encoder that sees a frame when the picture changes,
+                one a second to one in four; none by default.
         """
         self._settings = settings
         self._size, self._second_size = size, second_size
@@ -166,7 +166,7 @@ class Decoder:
                 yield spool, None
                 return
             with _SpoolFile(self._settings) as second:
-                yield spool, SecondSpool(second, self._second_size, SECOND_GAP)
+                yield spool, SecondSpool(second, self._second_size, *SECOND_GAPS)
 
     def _schedule(self, path: Path, spool: Path, second: SecondSpool | None) -> "Future[Decoded]":
         with self._mutex:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.errors import ModelFileError
-from models.frames import content_box
+from models.frames import content_box, difference
 from models.video_text.encode import PairFiles
 from stream import embed
 from stream.agents.fingerprint import fingerprint_step
@@ -23,7 +23,7 @@ from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
 from stream.embed import (
     EmbeddingSettings,
-    nearest,
+    most_alike,
     open_embedder,
     open_text_encoder,
     spread,
@@ -177,8 +177,9 @@ def test_a_pair_from_outside_replaces_ours_for_videos_and_for_texts(tmp_path: Pa
     assert green > 0.9 > red
 
 
-def test_the_second_size_shows_a_frame_a_second_and_no_repeats(tmp_path: Path) -> None:
-    path = tinted_video(tmp_path / "film.mp4", "red", "green", "green", "blue")
+def test_the_second_size_shows_what_is_new_and_what_was_long_ago(tmp_path: Path) -> None:
+    colours = ["red", "green", "green", "blue", *6 * ["red"], "green"]
+    path = tinted_video(tmp_path / "film.mp4", *colours)
     with (
         Decoder(DecodeSettings(processes=1), 96, 224) as decoder,
         decoder.decode(path) as video,
@@ -186,8 +187,12 @@ def test_the_second_size_shows_a_frame_a_second_and_no_repeats(tmp_path: Path) -
         assert video.second_frames is not None
         assert video.frames.shape == (len(video.seconds), 96, 96, 3)
         assert video.second_frames.shape == (len(video.second), 224, 224, 3)
+        for place, frame in enumerate(video.frames):
+            last = video.second[video.second <= place][-1]
+            since = video.seconds[place] - video.seconds[last]
+            assert since == 0 or since < (1 if difference(video.frames[last], frame) > 24 else 4)
         assert np.diff(video.seconds[video.second]).min() >= 1 - 1e-3
-        assert set(np.flatnonzero(np.diff(video.seconds) >= 1) + 1) <= set(video.second)
+        assert 6 <= len(video.second) <= 8
         first, second = video.frames[video.second], video.second_frames
         assert first.mean((1, 2)) == pytest.approx(second.mean((1, 2)), abs=4)
     assert len(list(tmp_path.glob("samesource-*"))) == 0
@@ -196,16 +201,20 @@ def test_the_second_size_shows_a_frame_a_second_and_no_repeats(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("there", "wanted", "found"),
     [
-        ([0.0], [0.0, 9.0], [0]),
-        ([0.0, 1.0, 2.0], [0.4, 0.6, 1.5, 7.0], [0, 1, 2]),
-        ([0.0, 1.0, 2.0], [1.5], [1]),
-        ([3.0, 4.0], [0.0, 3.9], [0, 1]),
+        ([0], [0, 7], [0]),
+        ([0, 4, 6], [1, 3], [0]),  # not the next one, near as it is: it is another shot
+        ([0, 4, 6], [5], [2]),
+        ([0, 6], [4, 5], [1]),  # the shot that begins at 4
+        ([0, 4, 6], [0, 4, 6, 7], [0, 1, 2]),
     ],
 )
-def test_the_frames_nearest_in_time_are_looked_at(
-    there: list[float], wanted: list[float], found: list[int]
+def test_the_frames_that_look_most_alike_stand_for_the_others(
+    there: list[int], wanted: list[int], found: list[int]
 ) -> None:
-    places = nearest(np.array(there, np.float32), np.array(wanted, np.float32))
+    frames = np.zeros((8, 8, 8, 3), np.uint8)
+    frames[:4] += np.arange(4, dtype=np.uint8)[:, None, None, None]
+    frames[4:] += np.arange(200, 204, dtype=np.uint8)[:, None, None, None]
+    places = most_alike(frames, np.array(there), np.array(wanted))
     assert places.tolist() == found
 
 
