@@ -19,7 +19,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-import faiss
 import numpy as np
 import orjson
 import psutil
@@ -118,7 +117,7 @@ class Answered:
 
 
 def measure(
-    settings: Settings, sizes: Sequence[int], count: int, data: Path | None, threads: int | None
+    settings: Settings, sizes: Sequence[int], count: int, data: Path | None
 ) -> dict[str, Any]:
     """Ask views of several sizes.
 
@@ -127,7 +126,6 @@ def measure(
         sizes: numbers of videos.
         count: of questions that are measured.
         data: photos and captions; made ones without.
-        threads: of Faiss in a search; its own default when left out, as the service has it.
 
     Returns:
         The report as JSON.
@@ -142,18 +140,13 @@ def measure(
         with tempfile.TemporaryDirectory(prefix="samesource-text-search-") as folder:
             search = settings.search.model_copy(update={"snapshot_folder": Path(folder)})
             made = in_fresh_process(build, search, encoder.model_version, alike, size, wanted)
-            found.append(
-                in_fresh_process(ask, settings.embedding, search, asked, size, made, threads)
-            )
+            found.append(in_fresh_process(ask, settings.embedding, search, asked, size, made))
     return {
         "model_version": encoder.model_version,
         "dimension": encoder.dimension,
         "data": data is not None,
         "queries": count,
-        "threads": {
-            "text": settings.embedding.threads,
-            "search": threads or faiss.omp_get_max_threads(),
-        },
+        "threads": settings.embedding.threads,
         "machine": machine(),
         "sizes": [asdict(figures) for figures in found],
     }
@@ -173,11 +166,8 @@ def ask(
     asked: Sequence[Question],
     size: int,
     made: Built,
-    threads: int | None,
 ) -> Figures:
     """Restore a view from its snapshot and ask it."""
-    if threads is not None:
-        faiss.omp_set_num_threads(threads)
     encoder = open_text_encoder(embedding)
     encoder.embed([asked[0].text])
     empty, before = memory(), time.perf_counter()
@@ -245,7 +235,7 @@ def table_of(report: dict[str, Any]) -> Table:
     table = Table(
         "videos",
         title=f"{report['queries']} questions, {report['model_version']}, {report['dimension']} "
-        f"dimensions; {report['machine']['cpu']}, search on {report['threads']['search']} threads",
+        f"dimensions; {report['machine']['cpu']}, search on one thread, text on {report['threads']}",
     )
     sizes = report["sizes"]
     for size in sizes:
@@ -265,9 +255,6 @@ def main(
     ] = None,
     sizes: Annotated[list[int] | None, typer.Option(min=2000, help="Three by default.")] = None,
     queries: Annotated[int, typer.Option(min=10, help="Questions that are measured.")] = 800,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Of Faiss in a search; as the service by default.")
-    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
 ) -> None:
     """Measure search by text in views of several sizes."""
@@ -278,7 +265,7 @@ def main(
         questions(WARM_UP + queries, data)
     except (ModelError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
-    report = measure(settings, sizes or SIZES, queries, data, threads)
+    report = measure(settings, sizes or SIZES, queries, data)
     Console().print(table_of(report), soft_wrap=True)
     if json is not None:
         json.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
