@@ -235,7 +235,7 @@ def table_of(report: dict[str, Any]) -> Table:
     table = Table(
         "videos",
         title=f"{report['queries']} questions, {report['model_version']}, {report['dimension']} "
-        f"dimensions; {report['machine']['cpu']}, search on one thread, text on {report['threads']}",
+        f"dimensions; {report['machine']['cpu']}, one thread for a search",
     )
     sizes = report["sizes"]
     for size in sizes:

@@ -41,7 +41,7 @@ def unit(
 
 def test_a_small_view_is_measured_and_an_exact_one_finds_all(tmp_path: Path) -> None:
     embedding = EmbeddingSettings(path=make_pair(tmp_path / "pair"))
-    report = measure(load_settings(embedding=embedding), [VIDEOS], 40, None, 1)
+    report = measure(load_settings(embedding=embedding), [VIDEOS], 40, None)
     assert (report["model_version"], report["dimension"]) == (VERSION, DIMENSION)
     [figures] = report["sizes"]
     assert (figures["videos"], figures["index"]) == (VIDEOS, "exact")
