@@ -18,7 +18,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from models.bounds import Count, CountOrNone, Positive, Seed, Weight
+from models.bounds import Count, Natural, Positive, Seed, Weight
 from models.encoder.frozen import FrozenLower
 from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_trunk
 from models.encoder.warm_start import freeze_norms, load_exported
@@ -54,7 +54,7 @@ class EncoderRecipe:
     warm_up: Count = 40
     temperature: Positive = 0.05
     entropy_weight: Weight = 0.5
-    frozen_stages: CountOrNone = 2
+    frozen_stages: Natural = 2
     validate_every: Count = 100
     imagenet: bool = True
     frozen_norms: bool = False

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.bounds import Count, CountOrNone, Share
+from models.bounds import Count, Natural, Share
 from models.frames import prepare
 from models.training.edits import edited
 from models.training.pictures import Source
@@ -39,9 +39,9 @@ class PairConfig:
     frames_per_clip: Count = 4
     apart: Count = 5
     neighbour_share: Share = 0.4
-    neighbour_frames: CountOrNone = 1
+    neighbour_frames: Natural = 1
     plain_share: Share = 0.6
-    most_edits: CountOrNone = 4
+    most_edits: Natural = 4
 
 
 class PairBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.bounds import Count, CountOrNone, Positive, Seed, Share, Weight
+from models.bounds import Count, Natural, Positive, Seed, Share, Weight
 from models.errors import RecipeError
 from models.training.recipe_file import fill, read_recipe_file
 from models.training.text_methods import SETTINGS, Methods
@@ -33,7 +33,7 @@ class DrawConfig:
     mismatched_share: Share = 0.0
     plain_share: Share = 0.6
     token_dropout: Share = 0.1
-    clip_every: CountOrNone = 4
+    clip_every: Natural = 4
     clip_pairs: Count = 128
 
     def __post_init__(self) -> None:

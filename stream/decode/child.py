@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,21 +20,16 @@ from typing import Literal
 
 import av.error
 import av.logging
-import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from models.frames import difference, is_repeat
-from stream.decode.cuts import CutFinder
 from stream.decode.packets import (
     check_duration,
-    check_pixels,
     frame_seconds,
     open_video,
     read_table,
     readable_packets,
 )
-from stream.decode.pictures import Picture, Pictures, same_pixels
 from stream.decode.sampling import (
     ROUNDING_SECONDS,
     PacketTable,
@@ -42,10 +37,8 @@ from stream.decode.sampling import (
     plan_sampling,
 )
 from stream.decode.settings import DecodeSettings
+from stream.decode.spool import SecondFrames, SecondSpool, Spool
 from stream.errors import CorruptError, TooLargeError
-
-EPSILON = 1e-3  # seconds
-NEWS = 24.0  # levels of 255, the mean over a frame, from which on it looks unlike another
 
 Strategy = Literal["key_frames", "groups", "every_frame"]
 
@@ -97,25 +90,6 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@dataclass(frozen=True)
-class SecondSpool:
-    """A second file for some of the frames, for an encoder that takes another size.
-
-    A frame goes there when it looks unlike the last one there, or that is long ago.
-
-    Attributes:
-        path: an empty file.
-        size: side of a frame in pixels.
-        least_gap_seconds: between two frames, unlike as they may be.
-        most_gap_seconds: between two frames, unless nothing moves.
-    """
-
-    path: Path
-    size: int
-    least_gap_seconds: float
-    most_gap_seconds: float
-
-
 def decode_video(
     path: Path,
     spool: Path,
@@ -139,12 +113,12 @@ def decode_video(
     try:
         table = read_table(path, settings)
         with ExitStack() as files:
-            first = _Output(files.enter_context(spool.open("r+b")).write, size, table)
-            other = None
+            ratio, other = table.pixel_aspect_ratio, None
             if second is not None:
                 file = files.enter_context(second.path.open("r+b"))
-                other = _Output(file.write, second.size, table)
-            sink = _Spool(first, other, second, settings)
+                other = SecondFrames(file.write, second, ratio)
+            write = files.enter_context(spool.open("r+b")).write
+            sink = Spool(write, size, ratio, settings, other)
             counts = _decode_into(sink, path, table, settings)
     except MemoryError as error:
         raise TooLargeError(
@@ -166,73 +140,6 @@ def decode_video(
     )
 
 
-class _Output:
-    """A spool file and the pictures that go there."""
-
-    def __init__(self, write: Callable[[bytes], int], size: int, table: PacketTable) -> None:
-        self.write = write
-        self.pictures = Pictures(size, table.pixel_aspect_ratio)
-
-
-class _Spool:
-    """Writes samples, leaving out repeats within the bounded gap; `cuts` sees every frame."""
-
-    def __init__(
-        self,
-        first: _Output,
-        second: _Output | None,
-        rule: SecondSpool | None,
-        settings: DecodeSettings,
-    ) -> None:
-        self.seconds: list[float] = []
-        self.aspect_ratios: list[float] = []
-        self.second: list[int] = []
-        self.samples = 0
-        self.cuts = CutFinder()
-        self._first, self._second, self._rule = first, second, rule
-        self._gap = settings.repeat_gap_seconds
-        self._settings = settings
-        self._source: VideoFrame | None = None
-        self._picture = Picture(np.empty((0, 0, 3), np.uint8), 1.0)
-        self._last = self._last_second = self._picture.rgb
-
-    def add(self, frame: VideoFrame, seconds: float) -> None:
-        """Take a frame as the sample of a time; the same frame may come for several."""
-        self.samples += 1
-        if self._source is None or not same_pixels(self._source, frame):
-            check_pixels(frame.width, frame.height, self._settings)
-            self._picture = self._first.pictures.picture(frame)
-        self._source = frame
-        rgb = self._picture.rgb
-        if self.seconds:
-            if seconds <= self.seconds[-1]:
-                return
-            if seconds - self.seconds[-1] < self._gap and is_repeat(self._last, rgb):
-                return
-        self._first.write(rgb.tobytes())
-        self._last = rgb
-        self.seconds.append(seconds)
-        self.aspect_ratios.append(self._picture.aspect_ratio)
-        self._write_second(frame)
-
-    def _write_second(self, frame: VideoFrame) -> None:
-        """Write the last frame of the first spool to the second too, if it tells something new."""
-        if self._second is None or self._rule is None or not self._tells(self._rule):
-            return
-        square = self._second.pictures.square(frame, self._picture.content)
-        self._second.write(square.tobytes())
-        self.second.append(len(self.seconds) - 1)
-        self._last_second = self._last
-
-    def _tells(self, rule: SecondSpool) -> bool:
-        if not self.second:
-            return True
-        since = self.seconds[-1] - self.seconds[self.second[-1]] + EPSILON
-        if since >= rule.most_gap_seconds:
-            return True
-        return since >= rule.least_gap_seconds and difference(self._last_second, self._last) > NEWS
-
-
 @dataclass
 class _Counts:
     strategy: Strategy
@@ -242,7 +149,7 @@ class _Counts:
     broken: int = 0
 
 
-def _decode_into(sink: _Spool, path: Path, table: PacketTable, settings: DecodeSettings) -> _Counts:
+def _decode_into(sink: Spool, path: Path, table: PacketTable, settings: DecodeSettings) -> _Counts:
     if not table.complete:
         return _follow(sink, path, table, settings)
     plan = plan_sampling(
@@ -261,7 +168,7 @@ def _decode_into(sink: _Spool, path: Path, table: PacketTable, settings: DecodeS
 
 
 def _keep_samples(
-    sink: _Spool, frames: Iterator[VideoFrame], table: PacketTable, plan: SamplingPlan
+    sink: Spool, frames: Iterator[VideoFrame], table: PacketTable, plan: SamplingPlan
 ) -> None:
     """Match frames, in order of presentation, with the samples of the plan.
 
@@ -324,7 +231,7 @@ def _decode(stream: VideoStream, packet: object, counts: _Counts) -> list[VideoF
     return frames
 
 
-def _follow(sink: _Spool, path: Path, table: PacketTable, settings: DecodeSettings) -> _Counts:
+def _follow(sink: Spool, path: Path, table: PacketTable, settings: DecodeSettings) -> _Counts:
     """Decode every frame of a stream whose packets don't carry their times.
 
     A frame without a time of its own follows the one before it at the stream's rate.
@@ -344,7 +251,7 @@ def _follow(sink: _Spool, path: Path, table: PacketTable, settings: DecodeSettin
     return counts
 
 
-def _next(sink: _Spool, settings: DecodeSettings) -> float:
+def _next(sink: Spool, settings: DecodeSettings) -> float:
     """The even time of the next sample."""
     return sink.samples / settings.frames_per_second
 
@@ -371,7 +278,7 @@ def _timed_frames(
 
 
 def _check_yield(
-    sink: _Spool, counts: _Counts, table: PacketTable, settings: DecodeSettings
+    sink: Spool, counts: _Counts, table: PacketTable, settings: DecodeSettings
 ) -> None:
     if not sink.seconds:
         raise CorruptError(

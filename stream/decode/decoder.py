@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
-from stream.decode.child import Decoded, SecondSpool, Strategy, decode_video, prepare_child
+from stream.decode.child import Decoded, Strategy, decode_video, prepare_child
 from stream.decode.settings import DecodeSettings
+from stream.decode.spool import SecondSpool
 from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeoutError
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)

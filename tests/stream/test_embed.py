@@ -275,8 +275,8 @@ def test_the_second_size_shows_the_same_part_of_the_picture(
         size = (second_size, second_size)
         first = Image.fromarray(np.ascontiguousarray(video.frames[0]))
         expected = np.asarray(first.resize(size, Image.Resampling.BICUBIC), np.float32)
-        difference = np.abs(video.second_frames[0] - expected)
-        assert difference.mean() < 3 and difference[9:-9, 9:-9].max() < 40
+        apart = np.abs(video.second_frames[0] - expected)
+        assert apart.mean() < 3 and apart[9:-9, 9:-9].max() < 40
 
 
 def test_a_failure_costs_the_embedding_and_not_the_fingerprint(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.bounds import CountOrNone, Share, Weight
+from models.bounds import Natural, Share, Weight
 from models.video_text.methods.token_maxima import Companions, token_maxima
 from models.video_text.side import Side
 from models.video_text.tokenizer import CLS, PAD
@@ -42,7 +42,7 @@ class DualAttention:
     emphasis: Weight = 1.0
     companion: Weight = 0.5
     sentence: Share = 0.5
-    most_dropped: CountOrNone = 5
+    most_dropped: Natural = 5
     most_dropped_share: Share = 0.5
 
 

@@ -1,0 +1,130 @@
+"""The files that a child fills: every sample at one size, and some of them at another."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from models.frames import Rgb, difference, is_repeat
+from stream.decode.cuts import CutFinder
+from stream.decode.packets import check_pixels
+from stream.decode.pictures import Picture, Pictures, same_pixels
+from stream.decode.settings import DecodeSettings
+
+EPSILON = 1e-3  # seconds
+NEWS = 24.0  # levels of 255, the mean over a frame, from which on it looks unlike another
+
+Write = Callable[[bytes], int]
+
+
+@dataclass(frozen=True)
+class SecondSpool:
+    """A second file for some of the frames, for an encoder that takes another size.
+
+    A frame goes there when it looks unlike the last one there, or that is long ago.
+
+    Attributes:
+        path: an empty file.
+        size: side of a frame in pixels.
+        least_gap_seconds: between two frames, unlike as they may be.
+        most_gap_seconds: between two frames, unless nothing moves.
+    """
+
+    path: Path
+    size: int
+    least_gap_seconds: float
+    most_gap_seconds: float
+
+
+class SecondFrames:
+    """Writes the second file.
+
+    Attributes:
+        places: of each frame there, its place in the first file.
+    """
+
+    def __init__(self, write: Write, rule: SecondSpool, pixel_aspect_ratio: float) -> None:
+        """Begin; `write` appends to the file of `rule`."""
+        self.places: list[int] = []
+        self._write, self._rule = write, rule
+        self._pictures = Pictures(rule.size, pixel_aspect_ratio)
+        self._last: tuple[Rgb, float] | None = None
+
+    def offer(self, place: int, frame: VideoFrame, picture: Picture, seconds: float) -> None:
+        """Take a frame that was written to the first file, if it tells something new.
+
+        Args:
+            place: where it is there.
+            frame: as decoded.
+            picture: what was written there.
+            seconds: its time.
+        """
+        if self._last is not None and not self._tells(self._last, picture.rgb, seconds):
+            return
+        self._write(self._pictures.square(frame, picture.content).tobytes())
+        self.places.append(place)
+        self._last = picture.rgb, seconds
+
+    def _tells(self, last: tuple[Rgb, float], rgb: Rgb, seconds: float) -> bool:
+        since = seconds - last[1] + EPSILON
+        if since >= self._rule.most_gap_seconds:
+            return True
+        return since >= self._rule.least_gap_seconds and difference(last[0], rgb) > NEWS
+
+
+class Spool:
+    """Writes samples, leaving out repeats within the bounded gap.
+
+    Attributes:
+        seconds: of each frame written, ascending.
+        aspect_ratios: width by height, as shown, of each before it became a square.
+        samples: that were offered.
+        cuts: to be given every decoded frame.
+    """
+
+    def __init__(
+        self,
+        write: Write,
+        size: int,
+        pixel_aspect_ratio: float,
+        settings: DecodeSettings,
+        second: SecondFrames | None = None,
+    ) -> None:
+        """Begin; `write` appends to the file, (size, size, 3) bytes at a time."""
+        self.seconds: list[float] = []
+        self.aspect_ratios: list[float] = []
+        self.samples = 0
+        self.cuts = CutFinder()
+        self._write, self._second, self._settings = write, second, settings
+        self._pictures = Pictures(size, pixel_aspect_ratio)
+        self._source: VideoFrame | None = None
+        self._picture = Picture(np.empty((0, 0, 3), np.uint8), 1.0)
+        self._last = self._picture.rgb
+
+    @property
+    def second(self) -> list[int]:
+        """Places of the frames that went to the second file too."""
+        return [] if self._second is None else self._second.places
+
+    def add(self, frame: VideoFrame, seconds: float) -> None:
+        """Take a frame as the sample of a time; the same frame may come for several."""
+        self.samples += 1
+        if self._source is None or not same_pixels(self._source, frame):
+            check_pixels(frame.width, frame.height, self._settings)
+            self._picture = self._pictures.picture(frame)
+        self._source = frame
+        rgb = self._picture.rgb
+        if self.seconds:
+            since = seconds - self.seconds[-1]
+            if since <= 0:
+                return
+            if since < self._settings.repeat_gap_seconds and is_repeat(self._last, rgb):
+                return
+        self._write(rgb.tobytes())
+        self._last = rgb
+        self.seconds.append(seconds)
+        self.aspect_ratios.append(self._picture.aspect_ratio)
+        if self._second is not None:
+            self._second.offer(len(self.seconds) - 1, frame, self._picture, seconds)
