@@ -49,7 +49,9 @@ def everything(context: typer.Context) -> None:
 
 def _run(settings: Settings, roles: Sequence[Any], shards: Sequence[int] | None = None) -> None:
     from stream.agents.run import run_until_stopped
+    from stream.machine import check_machine
 
+    check_machine(settings, roles)
     with _broker(settings) as kafka:
         settings = settings.model_copy(update={"kafka": kafka})
         names = "+".join(roles)
