@@ -20,10 +20,10 @@ hypothesis.settings.load_profile("samesource")
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """One seed for all that is random; long files first, so that no worker is left with one."""
-    seed = config.getoption("randomly_seed", "default")
-    for item in items:
-        test = getattr(item, "function", None)
-        if isinstance(seed, int) and hypothesis.is_hypothesis_test(test):
+    seed = config.getoption("randomly_seed", None)
+    if isinstance(seed, int):
+        tests = [item.function for item in items if isinstance(item, pytest.Function)]
+        for test in filter(hypothesis.is_hypothesis_test, tests):
             hypothesis.seed(seed)(test)
     items.sort(key=lambda item: not item.nodeid.startswith(LONG_FIRST))
 
