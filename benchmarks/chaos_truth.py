@@ -15,9 +15,9 @@ from stream.agents.library import library_step
 from stream.broker.settings import KafkaSettings
 from stream.decide import Join, on_compared
 from stream.events import Alert, ContentVersion, VideoCompared
+from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
-from stream.library.store import NEVER
 from stream.log import LibraryLog
 
 
