@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore, Event
 from types import TracebackType
 from typing import Self
 
@@ -67,6 +68,8 @@ class Fingerprinter:
         """
         encoder = settings.encoder
         self._settings = settings
+        self._stop = Event()
+        self._slots = BoundedSemaphore(settings.worker.fingerprint_concurrency)
         self._encoder = open_encoder(
             encoder.path,
             encoder.outside,
@@ -160,11 +163,12 @@ class Fingerprinter:
     def _decoded(self, uri: str, stages: dict[str, float]) -> Iterator[DecodedVideo]:
         with tempfile.TemporaryDirectory(prefix="samesource-") as folder:
             with timed(stages, "fetch"):
-                fetched = fetch(uri, self._settings.fetch, Path(folder))
-            with timed(stages, "decode"):
-                decoded = self._decoder.decode(fetched.path)
-            with decoded as video:
-                yield video
+                fetched = fetch(uri, self._settings.fetch, Path(folder), self._stop)
+            with self._slots:  # a slow download holds none
+                with timed(stages, "decode"):
+                    decoded = self._decoder.decode(fetched.path)
+                with decoded as video:
+                    yield video
 
     def _searching(self, candidates: CandidateFrames) -> NDArray[np.intp]:
         """Indices of the frames that are encoded and search; key frames are chosen among them.
@@ -205,7 +209,8 @@ class Fingerprinter:
                 return None
 
     def close(self) -> None:
-        """End the decoder's child processes."""
+        """End the downloads and the decoder's child processes."""
+        self._stop.set()
         self._decoder.close()
 
     def __enter__(self) -> Self:

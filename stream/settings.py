@@ -60,10 +60,12 @@ class WorkerSettings(BaseModel):
 
     Attributes:
         fingerprint_concurrency: uploads at work at a time.
+        fetch_concurrency: further uploads that are being downloaded, or wait for their turn.
         decided_retention_seconds: how long a decided join recognises repeated answers.
         session_timeout_seconds: after so long without a sign of life, Kafka gives a worker's
             partitions to others.
         metrics_port: Prometheus; none when left out.
+        metrics_host: the address that it listens on.
         data_folder: scratch of the workers; nothing in it is missed.
         drain_seconds: how long a stop waits for what is in flight.
     """
@@ -71,9 +73,11 @@ class WorkerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fingerprint_concurrency: int = Field(default=4, ge=1)
+    fetch_concurrency: int = Field(default=32, ge=1)
     decided_retention_seconds: float = Field(default=7 * 86400.0, gt=0)
     session_timeout_seconds: float = Field(default=10.0, ge=6)
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
     data_folder: Path = Path("var/workers")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     drain_seconds: float = Field(default=30.0, ge=0)

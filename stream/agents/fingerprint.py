@@ -50,7 +50,9 @@ class FingerprintWorker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._fingerprinter = Fingerprinter(settings)
-        self._threads = ThreadPoolExecutor(settings.worker.fingerprint_concurrency, "fingerprint")
+        worker = settings.worker
+        self._at_a_time = worker.fingerprint_concurrency + worker.fetch_concurrency
+        self._threads = ThreadPoolExecutor(self._at_a_time, "fingerprint")
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
         self._app = self._make_app()
@@ -64,7 +66,7 @@ class FingerprintWorker:
         app = make_app("fingerprint", self._settings, finish_before_rebalance=False)
         topic = raw_topic(app, self._settings, VideoUploaded.topic)
 
-        @app.agent(topic, concurrency=self._settings.worker.fingerprint_concurrency)
+        @app.agent(topic, concurrency=self._at_a_time)
         async def fingerprint(stream: Any) -> None:
             await self._drain.consume(stream, self._handle)
 
