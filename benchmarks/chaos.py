@@ -70,6 +70,7 @@ SETTINGS = {
 }
 BACKLOG = 16
 CALM_SECONDS = (0.0, 5.0)
+LEAST_PROGRESS_SECONDS = 30.0
 PAUSE_SECONDS = 0.4
 SILENCE_SECONDS = 180.0
 
@@ -122,6 +123,7 @@ def live_through(site: WorstSite, world: World, lanes: dict[str, list[Fault]]) -
     def hit_all(faults: list[Fault]) -> None:
         for fault in faults:
             time.sleep(random.Random(fault.seed).uniform(*CALM_SECONDS))
+            _wait_for_work(world)
             begin = time.monotonic() - start
             came = fault.hit(site)
             with lock:
@@ -145,6 +147,13 @@ def live_through(site: WorstSite, world: World, lanes: dict[str, list[Fault]]) -
             one.result()
     day.seconds = time.monotonic() - start
     return day
+
+
+def _wait_for_work(world: World) -> None:
+    """Let something be decided between two faults of a lane, or they find nobody at work."""
+    before, deadline = world.decisions, time.monotonic() + LEAST_PROGRESS_SECONDS
+    while world.decisions == before and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
 def _over(running: dict[str, Any], lane: str) -> bool:
@@ -246,6 +255,7 @@ def report(
             f"{name} with {code}": count for (name, code), count in site.workers.ended.items()
         },
         "bad_exits": site.bad_exits,
+        "hung_at_sigterm": site.workers.hung,
         "losses": [vars(loss) | {"faults": _going_on(day, loss)} for loss in judgement.losses],
         "log": [
             {"kind": fault.kind, "hits": fault.lane, "begin": round(begin, 1), "end": round(end, 1)}
@@ -298,7 +308,7 @@ def main() -> int:
     show(figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
-    return int(bool(figures["losses"] or figures["bad_exits"]))
+    return int(bool(figures["losses"] or figures["bad_exits"] or figures["hung_at_sigterm"]))
 
 
 if __name__ == "__main__":

@@ -97,6 +97,11 @@ class World:
         decided = {event["request_id"] for event in self.platform.answers["video.decided"]}
         return {one.request_id for one in self.submissions} - decided
 
+    @property
+    def decisions(self) -> int:
+        """How many have come, those that came again included."""
+        return len(self.platform.answers["video.decided"])
+
     def step(self) -> str:
         """Do the next thing; says which kind it was."""
         kinds: dict[Callable[[], None], int] = {
