@@ -19,6 +19,7 @@ class CutFinder:
     def __init__(self) -> None:
         self._changes = Changes()
         self._scaler: VideoReformatter | None = None
+        self._cuts: list[int] | None = None
 
     def add(self, frame: VideoFrame, seconds: float) -> None:
         """Note a frame.
@@ -28,10 +29,11 @@ class CutFinder:
             seconds: since the start of the video; not before the frame added last.
         """
         self._changes.add(self._luma(frame), seconds)
+        self._cuts = None
 
     def cut_seconds(self) -> list[float]:
         """Time of the first frame seen of each new shot, ascending."""
-        seconds: list[float] = self._changes.seconds[self._changes.cuts()].tolist()
+        seconds: list[float] = self._changes.seconds[self._found()].tolist()
         return seconds
 
     def motion(self, duration_seconds: float) -> NDArray[np.uint8]:
@@ -41,7 +43,13 @@ class CutFinder:
             duration_seconds: length of the video.
         """
         changes = self._changes
-        return motion_codes(changes.steps, changes.seconds, changes.cuts(), duration_seconds)
+        return motion_codes(changes.steps, changes.seconds, self._found(), duration_seconds)
+
+    def _found(self) -> list[int]:
+        """Numbers of the frames that begin a shot, looked for once."""
+        if self._cuts is None:
+            self._cuts = self._changes.cuts()
+        return self._cuts
 
     def _luma(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """(H, W) uint8; a view of the codec's own memory where the format allows it."""
