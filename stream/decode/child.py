@@ -266,13 +266,16 @@ def _keep_samples(
     """
     waiting = 0
     before: VideoFrame | None = None
-    origin = int(table.pts[table.shown].min())
+    shown = np.sort(table.pts[table.shown])
+    origin = int(shown[0])
     for frame in frames:
         if frame.pts is None or frame.is_corrupt:
             continue
         if frame.pts >= origin:
             seconds = (frame.pts - origin) * float(frame.time_base or 0)
-            sink.cuts.add(frame, table.lead_seconds + seconds)
+            place = int(np.searchsorted(shown, frame.pts))
+            held = (frame.pts - int(shown[max(place - 1, 0)])) * float(frame.time_base or 0)
+            sink.cuts.add(frame, table.lead_seconds + seconds, held)
         while waiting < len(plan.sample_pts) and plan.sample_pts[waiting] <= frame.pts:
             own = plan.sample_pts[waiting] == frame.pts
             if own:
@@ -333,7 +336,7 @@ def _follow(sink: Spool, path: Path, table: PacketTable, settings: DecodeSetting
     shown_at = 0.0
     for frame, seconds in _timed_frames(path, counts, settings):
         check_duration(table.lead_seconds + seconds, None, settings)
-        sink.cuts.add(frame, table.lead_seconds + seconds)
+        sink.cuts.add(frame, table.lead_seconds + seconds, seconds - shown_at)
         if before is not None:
             _hold(sink, before, shown_at, seconds, settings)
         before, shown_at = frame, seconds
