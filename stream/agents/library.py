@@ -28,6 +28,7 @@ from stream.metrics import (
     LOG_LAG,
     LOG_POSITION,
     OUTCOMES,
+    SNAPSHOT_AGE,
     SNAPSHOT_OFFSET,
     observe_stages,
 )
@@ -145,6 +146,7 @@ class LibraryWorker:
         self._answered = await self._consumer.committed(self._log) or begin
         self._position = self._saved_position = position
         self._saved_at = self._committed_at = time.monotonic()
+        self._snapshot_at = found.written_at if found else time.time()
         self._consumer.seek(self._log, position)
         log.info("%s starts at offset %d of %d", self._name, position, end)
 
@@ -196,6 +198,8 @@ class LibraryWorker:
             await self._save()
         label = str(self._number)
         LOG_POSITION.labels(label).set(self._position)
+        age = time.time() - self._snapshot_at if grown else 0.0
+        SNAPSHOT_AGE.labels(label).set(max(0.0, age))
         LIBRARY_FRAMES.labels(label).set(self._shard.state.frames)
         end = self._consumer.highwater(self._log)
         if end is not None:
@@ -216,7 +220,7 @@ class LibraryWorker:
             return
 
         def saved() -> None:
-            self._saved_position = position
+            self._saved_position, self._snapshot_at = position, time.time()
             SNAPSHOT_OFFSET.labels(str(self._number)).set(position)
 
         begin = partial(self._upkeep.snapshot, self._shard.state, position, saved)
