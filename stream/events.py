@@ -146,6 +146,26 @@ class VideoUploaded(Event):
     content_version: ContentVersion = 1
 
 
+class Submission(BaseModel):
+    """Where an upload's message lies: what was submitted first, whatever arrives first."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    log_id: Annotated[Identifier, Field(description="Of the cluster and of its video.uploaded")]
+    partition: Annotated[int, Field(ge=0, lt=2**31)]
+    offset: Annotated[int, Field(ge=0, lt=2**62)]
+    timestamp_ms: Annotated[int, Field(ge=-1, lt=2**62, description="Kafka's, of the message")]
+
+
+class Place(BaseModel):
+    """Where a message lies in its topic."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    partition: Annotated[int, Field(ge=0)]
+    offset: Annotated[int, Field(ge=0)]
+
+
 class VideoFingerprinted(Event):
     """What the library keeps of a video, and the denser frames that search and are not kept.
 
@@ -203,6 +223,12 @@ class VideoFingerprinted(Event):
     ] = None
     query_score_offsets: Annotated[
         str | None, Field(description="As score_offsets, (Q,), of the frames that search")
+    ] = None
+    submission: Annotated[
+        Submission | None, Field(description="Of the upload; without it, what is read later wins")
+    ] = None
+    embedded_at: Annotated[
+        Place | None, Field(description="Where its vector is, on video.embedded")
     ] = None
     stage_seconds: StageSeconds = Field(default_factory=dict)
 
@@ -373,6 +399,9 @@ class VideoEmbedded(Event):
     video_id: Identifier
     content_version: Annotated[
         ContentVersion | None, Field(description="Of the upload; older messages lack it")
+    ] = None
+    submission: Annotated[
+        Submission | None, Field(description="Of the upload; without it, content_version counts")
     ] = None
     model_version: Identifier
     dimension: Annotated[int, Field(gt=0)]

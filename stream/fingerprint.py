@@ -6,7 +6,7 @@ fetch ▸ decode ▸ key frames ▸ encode ▸ embed. Serves the fingerprint wor
 import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore, Event
@@ -24,6 +24,7 @@ from models.keyframes.stored import StoredFrames, stored_frames
 from models.outside_encoder import open_encoder
 from models.select import CandidateFrames
 from stream.decode.decoder import DecodedVideo, Decoder
+from stream.decode.room import Room, is_shortage
 from stream.describe import FrameDescriber
 from stream.embed import open_embedder
 from stream.errors import NoVideoError
@@ -91,6 +92,7 @@ class Fingerprinter:
         if self._embedder is not None and self._embedder.input_size != size:
             second = self._embedder.input_size
         self._decoder = Decoder(settings.decode, size, second)
+        self._room = Room(None)
 
     @property
     def model_version(self) -> str:
@@ -161,14 +163,29 @@ class Fingerprinter:
 
     @contextmanager
     def _decoded(self, uri: str, stages: dict[str, float]) -> Iterator[DecodedVideo]:
-        with tempfile.TemporaryDirectory(prefix="samesource-") as folder:
-            with timed(stages, "fetch"):
-                fetched = fetch(uri, self._settings.fetch, Path(folder), self._stop)
-            with self._slots:  # a slow download holds none
-                with timed(stages, "decode"):
-                    decoded = self._decoder.decode(fetched.path)
-                with decoded as video:
-                    yield video
+        with self._fetched(uri, stages) as path:
+            with timed(stages, "decode"):
+                decoded = self._decoder.decode(path)
+            with decoded as video, self._slots:  # a slow download, or a full disk, holds none
+                yield video
+
+    @contextmanager
+    def _fetched(self, uri: str, stages: dict[str, float]) -> Iterator[Path]:
+        """The video as a file; where this machine has no room for it, tried again and again."""
+        with ExitStack() as files:
+            with timed(stages, "fetch"), self._room.enter() as turn:
+                while True:
+                    try:
+                        folder = tempfile.TemporaryDirectory(prefix="samesource-")
+                        files.enter_context(folder)
+                        path = fetch(uri, self._settings.fetch, Path(folder.name), self._stop).path
+                        break
+                    except OSError as error:
+                        files.close()
+                        if not is_shortage(error):
+                            raise
+                    turn.wait(self._settings.fetch.max_bytes)
+            yield path
 
     def _searching(self, candidates: CandidateFrames) -> NDArray[np.intp]:
         """Indices of the frames that are encoded and search; key frames are chosen among them.
@@ -211,6 +228,7 @@ class Fingerprinter:
     def close(self) -> None:
         """End the downloads and the decoder's child processes."""
         self._stop.set()
+        self._room.close()
         self._decoder.close()
 
     def __enter__(self) -> Self:

@@ -8,7 +8,7 @@ from typing import Any, Self
 import orjson
 
 from stream.errors import BadEventError, RejectedError
-from stream.events import VideoRejected, parse_json
+from stream.events import Submission, VideoRejected, parse_json
 from stream.times import now
 
 ATTEMPTS_HEADER = "samesource-attempts"
@@ -22,6 +22,7 @@ class Source:
         topic: the contract's name, without the cluster's prefix.
         timestamp_ms: tells a topic that was made anew from the one before it.
         attempts: 1 for a first submission, more for a replayed dead letter.
+        headers: names and values.
     """
 
     topic: str
@@ -31,6 +32,7 @@ class Source:
     value: bytes | None
     key: bytes | None = None
     attempts: int = 1
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
     @classmethod
     def of(cls, message: Any, topic: str) -> Self:
@@ -50,12 +52,28 @@ class Source:
             value=message.value,
             key=message.key,
             attempts=_attempts(message.headers),
+            headers=pairs(message.headers),
         )
+
+    def header(self, name: str) -> bytes | None:
+        """The last value under a name; None where there is none."""
+        return dict(self.headers).get(name)
 
     @property
     def request_id(self) -> str:
         """Names this delivery of an upload; a second submission of the same video has another."""
         return f"{self.partition}-{self.offset}-{self.timestamp_ms}"
+
+    def submission(self, log_id: str | None) -> Submission | None:
+        """Its place, where it is an upload; None where its topic's identity isn't known."""
+        if log_id is None:
+            return None
+        return Submission(
+            log_id=log_id,
+            partition=self.partition,
+            offset=self.offset,
+            timestamp_ms=max(-1, self.timestamp_ms),
+        )
 
     def rejected(
         self,
@@ -93,6 +111,11 @@ class Source:
         except BadEventError:
             return {}, {"event_base64": _base64(self.value)}
         return (parsed if isinstance(parsed, dict) else {}), {"event": parsed}
+
+
+def pairs(headers: Any) -> tuple[tuple[str, bytes | None], ...]:
+    """Clients give a dictionary, pairs or nothing."""
+    return tuple(headers.items() if isinstance(headers, dict) else headers or ())
 
 
 def attempts_headers(attempts: int) -> list[tuple[str, bytes]]:

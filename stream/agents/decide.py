@@ -82,6 +82,7 @@ class DecideWorker:
         failpoint("decide.after_produce")
         if join is not before:
             await self._store(key, join)
+            failpoint("decide.after_state")
             self._waiting.note(message.partition, key, join, source.timestamp_ms)
         if join.decided_at is not None:
             self._forget_old(message.partition, key)

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models.aligners import make_aligner
 from stream.agents.publisher import Publisher
+from stream.agents.restater import Restater
 from stream.errors import RejectedError, SnapshotError
 from stream.events import Event, VideoCompared, VideoFingerprinted
 from stream.failpoints import failpoint
@@ -28,9 +29,11 @@ from stream.metrics import (
     LOG_LAG,
     LOG_POSITION,
     OUTCOMES,
+    SNAPSHOT_AGE,
     SNAPSHOT_OFFSET,
     observe_stages,
 )
+from stream.order import Takedown, restated
 from stream.settings import Settings
 from stream.source import Source
 from stream.topics import log_identity
@@ -50,16 +53,20 @@ def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list
         answered: its answer is on the broker already: the shard only takes the entry.
 
     Returns:
-        The shard's answer, or a dead letter, or nothing where it is answered already.
+        The shard's answer, or a dead letter, or nothing where it is answered already. What the log
+        must say again is in `shard.truth`.
     """
+    shard.truth, again = None, restated(source)
     if source.value is None and source.key is not None:
-        shard.remove(source.key.decode(errors="replace"), source.offset)
+        video_id = source.key.decode(errors="replace")
+        shard.remove(video_id, source.offset, Takedown.of(source), restated=again)
         return []
     request_id = None
     try:
         event = VideoFingerprinted.from_bytes(source.value)
         request_id = event.request_id
-        if answered:
+        first = shard.state.first_offset(event.video_id, event.content_version)
+        if answered or (again and first is not None):
             shard.absorb(event, source.offset)
             return []
         return [shard.apply(event, source.offset)]
@@ -73,13 +80,15 @@ class LibraryWorker:
 
     Delivery contract: every log entry is answered at least once, in order; entries answered
     before a crash may be answered again, with the same content. A snapshot holds only entries
-    whose answers are on the broker.
+    whose answers are on the broker. Where the last message of a video isn't what the library holds,
+    what it holds is on the log again before the offset is committed.
     """
 
     def __init__(self, settings: Settings, shard: int) -> None:
         self._settings, self._number = settings, shard
         self._name = f"library-{shard}-of-{settings.library.shards}"
         self._publisher = Publisher(settings.kafka)
+        self._restater = Restater(settings.kafka, self._publisher)
         self._thread = ThreadPoolExecutor(1, self._name)
         self._log = TopicPartition(settings.kafka.topic(VideoFingerprinted.topic), 0)
         self._stopping = False
@@ -145,6 +154,7 @@ class LibraryWorker:
         self._answered = await self._consumer.committed(self._log) or begin
         self._position = self._saved_position = position
         self._saved_at = self._committed_at = time.monotonic()
+        self._snapshot_at = found.written_at if found else time.time()
         self._consumer.seek(self._log, position)
         log.info("%s starts at offset %d of %d", self._name, position, end)
 
@@ -176,6 +186,9 @@ class LibraryWorker:
         failpoint("library.before_produce")
         await self._publisher.publish(outputs)
         failpoint("library.after_produce")
+        if self._shard.truth is not None and not answered:
+            await self._restater.say(self._shard.truth)
+            failpoint("library.after_restate")
         self._position = source.offset + 1
         for output in outputs:
             OUTCOMES.labels("library", output.topic).inc()
@@ -196,6 +209,8 @@ class LibraryWorker:
             await self._save()
         label = str(self._number)
         LOG_POSITION.labels(label).set(self._position)
+        age = time.time() - self._snapshot_at if grown else 0.0
+        SNAPSHOT_AGE.labels(label).set(max(0.0, age))
         LIBRARY_FRAMES.labels(label).set(self._shard.state.frames)
         end = self._consumer.highwater(self._log)
         if end is not None:
@@ -216,7 +231,7 @@ class LibraryWorker:
             return
 
         def saved() -> None:
-            self._saved_position = position
+            self._saved_position, self._snapshot_at = position, time.time()
             SNAPSHOT_OFFSET.labels(str(self._number)).set(position)
 
         begin = partial(self._upkeep.snapshot, self._shard.state, position, saved)

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from stream.broker.settings import KafkaSettings
-from stream.events import Event
+from stream.events import Event, Place
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +88,11 @@ class Publisher:
         *,
         partition: int | None = None,
         headers: list[tuple[str, bytes]] | None = None,
-    ) -> None:
+    ) -> Place:
         """Send one message and wait until the broker has it.
+
+        Returns:
+            Where it lies.
 
         Raises:
             MessageSizeTooLargeError: larger than the topic or this client allows; trying again
@@ -100,14 +103,14 @@ class Publisher:
             producer = self._producer
             assert producer is not None, "start() first"
             try:
-                await producer.send_and_wait(
+                sent = await producer.send_and_wait(
                     self._kafka.topic(topic),
                     value=value,
                     key=key,
                     partition=partition,
                     headers=headers,
                 )
-                return
+                return Place(partition=sent.partition, offset=max(0, sent.offset))
             except MessageSizeTooLargeError:
                 await self._replace(producer)
                 raise

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from stream.errors import BadEventError, SnapshotError
 from stream.events import VideoEmbedded
+from stream.order import Takedown, restated
 from stream.search.snapshot import ViewSnapshots
 from stream.search.table import Place
 from stream.search.view import SearchView
@@ -44,7 +45,8 @@ def search_step(view: SearchView, source: Source) -> None:
         BadEventError: it can't be read, or its key isn't its video; nothing is changed.
     """
     if source.value is None and source.key is not None:
-        view.remove(source.key.decode(errors="replace"))
+        video_id, takedown = source.key.decode(errors="replace"), Takedown.of(source)
+        view.remove(video_id, takedown, restated=restated(source))
         return
     event = VideoEmbedded.from_bytes(source.value)
     if source.key != event.key():
