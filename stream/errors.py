@@ -3,8 +3,10 @@
 SamesourceError
 ├── SettingsError            a setting is missing, unknown or unusable: fix the configuration
 ├── BrokerError              Kafka can't be reached, started or has the wrong topics
+│   └── UnreachableError     it doesn't answer in time
 ├── SnapshotError            a library snapshot is damaged or belongs to another log
 ├── QueryError               a search can't be answered: its text is empty, or there are no vectors
+├── WorkerError              a worker must end: a part of it crashed, or Kafka refuses it for good
 └── RejectedError            bad input; ends in `video.rejected` with a fixed code
     ├── BadEventError        bad_event      not JSON, or a field is missing or mistyped
     ├── NotFoundError        not_found      nothing at that URI
@@ -44,12 +46,20 @@ class BrokerError(SamesourceError):
     """Kafka can't be reached or started, or its topics don't fit the contract."""
 
 
+class UnreachableError(BrokerError):
+    """Kafka doesn't answer in time."""
+
+
 class SnapshotError(SamesourceError):
     """A library snapshot is damaged, or belongs to another log."""
 
 
 class QueryError(SamesourceError):
     """A search can't be answered: its text is empty, or there is nothing to search in."""
+
+
+class WorkerError(SamesourceError):
+    """A worker must end: a part of it crashed, or Kafka refuses for good what it asks."""
 
 
 class RejectedError(SamesourceError):

@@ -2,13 +2,22 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import faust
 from aiokafka.errors import MessageSizeTooLargeError
 
-from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
+from stream.agents.faust_app import (
+    Drain,
+    consumer_health,
+    contract_name,
+    make_app,
+    raw_topic,
+)
+from stream.agents.health import Health
+from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients, within
+from stream.agents.ordered_consumer import OrderedApp
 from stream.agents.publisher import Publisher
 from stream.agents.turns import Turns
 from stream.errors import BadEventError, InternalError, RejectedError, TooLargeError
@@ -21,11 +30,13 @@ from stream.events import (
 )
 from stream.failpoints import failpoint
 from stream.fingerprint import Fingerprinter
-from stream.metrics import OUTCOMES, observe_stages
+from stream.metrics import OUTCOMES, observe_stages, show_lags
 from stream.settings import Settings
 from stream.source import Source
 from stream.topics import log_identity
+from stream.traces import carried, note
 
+GAUGE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -76,15 +87,16 @@ class FingerprintWorker:
         self._drain = Drain()
         self._turns = Turns()
         self._log_id: str | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._app = self._make_app()
 
     @property
-    def failure(self) -> asyncio.Future[None]:
+    def failure(self) -> Failure:
         """Holds the error of a worker that must end."""
         return self._drain.failure
 
-    def _make_app(self) -> faust.App:
-        app = make_app("fingerprint", self._settings, finish_before_rebalance=False)
+    def _make_app(self) -> OrderedApp:
+        app = make_app("fingerprint", self._settings, self._drain, finish_before_rebalance=False)
         topic = raw_topic(app, self._settings, VideoUploaded.topic)
 
         @app.agent(topic, concurrency=self._at_a_time)
@@ -95,9 +107,14 @@ class FingerprintWorker:
 
     async def _handle(self, event: Any) -> None:
         source = Source.of(event.message, contract_name(self._settings, event.message.topic))
+        note(request_id=source.request_id)
         async with self._turns.queued(_video_id(source) or source) as turn:
             outputs = await asyncio.get_running_loop().run_in_executor(
-                self._threads, fingerprint_step, self._fingerprinter, source, self._log_id
+                self._threads,
+                carried(fingerprint_step),
+                self._fingerprinter,
+                source,
+                self._log_id,
             )
             await turn.come()
             failpoint("fingerprint.before_produce")
@@ -151,15 +168,36 @@ class FingerprintWorker:
             log_identity, self._settings.kafka, VideoUploaded.topic
         )
         await self._publisher.start()
+        for name, coroutine in (
+            ("watching Kafka's clients", watch_clients(self._clients, self.failure)),
+            ("counting what waits", self._show_lags()),
+        ):
+            self._tasks.append(supervised(coroutine, name, self.failure))
         await self._app.start()
 
     async def stop(self) -> None:
         """Finish what is in flight within the drain time, then leave the group."""
-        await self._drain.drain(self._settings.worker.drain_seconds)
-        await self._app.stop()
-        await self._publisher.stop()
+        deadline = Deadline(self._settings.worker.drain_seconds)
+        await self._drain.drain(deadline.for_events())
+        await within(deadline.for_closing(), "leaving the group", self._app.stop())
+        await within(deadline.for_closing(), "disconnecting", self._publisher.stop())
+        for task in self._tasks:
+            task.cancel()
         self._fingerprinter.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _show_lags(self) -> None:
+        while True:
+            show_lags("fingerprint", self._app.lags())
+            await asyncio.sleep(GAUGE_SECONDS)
+
+    def _clients(self) -> Iterator[object]:
+        yield from self._app.clients()
+        yield from self._publisher.clients()
+
+    def health(self) -> Health:
+        """Ready when the networks are loaded and the group has given partitions."""
+        return consumer_health("fingerprint", self._app, self._drain, self._publisher)
 
 
 def _video_id(source: Source) -> str | None:

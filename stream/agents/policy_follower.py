@@ -6,12 +6,14 @@ Not a consumer group: every decide worker reads all partitions of `policy.update
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream.agents.publisher import Publisher
+from stream.agents.lifetime import Failure, fail, supervised
+from stream.agents.publisher import Publisher, is_final, refusal
 from stream.errors import BadEventError
 from stream.events import (
     EVENTS,
@@ -26,6 +28,7 @@ from stream.settings import Settings
 from stream.source import Source
 from stream.times import now
 from stream.topics import partition_counts
+from stream.traces import about
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +36,7 @@ WHOLE_TOPICS = (PolicyUpdated.topic, AlertReviewed.topic)
 RECENT_TOPICS = (AlertRaised.topic, AlertSuppressed.topic)
 ALL_TOPICS = WHOLE_TOPICS + RECENT_TOPICS
 POLL_MILLISECONDS = 500
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 
 
 def policy_step(policies: Policies, source: Source) -> None:
@@ -64,9 +67,7 @@ class PolicyFollower:
     and changes nothing.
     """
 
-    def __init__(
-        self, settings: Settings, publisher: Publisher, failure: asyncio.Future[None]
-    ) -> None:
+    def __init__(self, settings: Settings, publisher: Publisher, failure: Failure) -> None:
         """Nothing is read yet.
 
         Args:
@@ -110,7 +111,7 @@ class PolicyFollower:
         for partition, end in ends.items():
             while await consumer.position(partition) < end:
                 await self._take_some()
-        self._task = asyncio.create_task(self._follow(), name="policies")
+        self._task = supervised(self._follow(), "following the policies", self._failure)
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -134,20 +135,25 @@ class PolicyFollower:
             first = found.get(partition)
             consumer.seek(partition, ends[partition] if first is None else first.offset)
 
+    def clients(self) -> Iterator[object]:
+        """The consumer in use, for those who watch over its tasks."""
+        if self._consumer is not None:
+            yield self._consumer
+
     async def _follow(self) -> None:
+        pause = PAUSE_SECONDS
         while True:
             try:
                 await self._take_some()
             except KafkaError as error:
-                log.warning(
-                    "policies can't be followed (%s); again in %.1f s", error, PAUSE_SECONDS
-                )
-                await asyncio.sleep(PAUSE_SECONDS)
-            except Exception as error:
-                log.exception("following policies failed")
-                if not self._failure.done():
-                    self._failure.set_exception(error)
-                return
+                if is_final(error):
+                    fail(self._failure, refusal(self._kafka, "to read the policies", error))
+                    return
+                log.warning("policies can't be followed (%s); again in %.1f s", error, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                pause = PAUSE_SECONDS
 
     async def _take_some(self) -> None:
         """Take what has come by now; waits a moment for the first."""
@@ -158,6 +164,10 @@ class PolicyFollower:
                 await self._take(message)
 
     async def _take(self, message: Any) -> None:
+        with about(message):
+            await self._take_one(message)
+
+    async def _take_one(self, message: Any) -> None:
         source = Source.of(message, message.topic.removeprefix(self._kafka.topic_prefix))
         try:
             policy_step(self.policies, source)
