@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import faust
-from aiokafka.errors import MessageSizeTooLargeError
 
+from stream.agents.attempts import attempted, publish_or_reject
 from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
 from stream.agents.publisher import Publisher
-from stream.errors import InternalError, RejectedError, TooLargeError
+from stream.errors import RejectedError, brief
 from stream.events import Event, VideoFingerprinted, VideoRejected, VideoUploaded
 from stream.fingerprint import Fingerprinter
 from stream.metrics import OUTCOMES, observe_stages
@@ -25,18 +25,19 @@ def fingerprint_step(fingerprinter: Fingerprinter, source: Source) -> list[Event
 
     Returns:
         The fingerprint and the embedding, if there is one, or one dead letter.
+
+    Raises:
+        Exception: what the machine lacks: worth another attempt.
     """
     stages: dict[str, float] = {}
     try:
         upload = VideoUploaded.from_bytes(source.value)
-        made = fingerprinter.fingerprint(upload, source.request_id, stages)
+        made = attempted(
+            source, lambda: fingerprinter.fingerprint(upload, source.request_id, stages)
+        )
     except RejectedError as error:
-        log.info("rejected %s %s: %s", source.request_id, error.code, error)
+        log.info("rejected %s %s: %s", source.request_id, error.code, brief(error))
         return [source.rejected(error, stage_seconds=stages)]
-    except Exception as error:
-        log.exception("fingerprinting %s failed", source.request_id)
-        problem = InternalError(f"{type(error).__name__}: {error}")
-        return [source.rejected(problem, stage_seconds=stages)]
     return [made.event] if made.embedding is None else [made.event, made.embedding]
 
 
@@ -75,12 +76,7 @@ class FingerprintWorker:
         outputs = await asyncio.get_running_loop().run_in_executor(
             self._threads, fingerprint_step, self._fingerprinter, source
         )
-        try:
-            await self._publisher.publish(outputs)
-        except MessageSizeTooLargeError as error:
-            letter = source.rejected(TooLargeError(f"the fingerprint is too large: {error}"))
-            outputs = [letter]
-            await self._publisher.publish(outputs)
+        outputs = await publish_or_reject(self._publisher, source, outputs)
         for output in outputs:
             if isinstance(output, VideoRejected):
                 OUTCOMES.labels("fingerprint", output.error).inc()
