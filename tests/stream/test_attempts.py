@@ -28,6 +28,7 @@ class Failing:
         self.errors, self.calls = [*errors], 0
 
     def __call__(self) -> str:
+        """Raise, or be done."""
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -95,6 +96,7 @@ class FullTopic:
         self.taken: list[Event] = []
 
     async def publish(self, events: list[Event]) -> None:
+        """Refuse anything else."""
         for event in events:
             if not isinstance(event, VideoRejected):
                 raise MessageSizeTooLargeError("9,000 bytes")
@@ -125,6 +127,7 @@ class Stumbling:
         self.real, self.raises = make_aligner("temporal_network"), 0
 
     def align(self, similarity: SimilarityMatrix) -> list[Segment]:
+        """Raise, or align."""
         if self.raises:
             self.raises -= 1
             raise FloatingPointError("no number")
