@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka.errors import MessageSizeTooLargeError
 
+from stream.agents.attempts import attempted, publish_or_reject
 from stream.agents.faust_app import (
     Drain,
     consumer_health,
@@ -20,7 +21,7 @@ from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients,
 from stream.agents.ordered_consumer import OrderedApp
 from stream.agents.publisher import Publisher
 from stream.agents.turns import Turns
-from stream.errors import BadEventError, InternalError, RejectedError, TooLargeError
+from stream.errors import BadEventError, RejectedError, brief
 from stream.events import (
     Event,
     VideoFingerprinted,
@@ -52,18 +53,19 @@ def fingerprint_step(
 
     Returns:
         The embedding, if there is one, and the fingerprint, or one dead letter.
+
+    Raises:
+        Exception: what the machine lacks: worth another attempt.
     """
     stages: dict[str, float] = {}
     try:
         upload = VideoUploaded.from_bytes(source.value)
-        made = fingerprinter.fingerprint(upload, source.request_id, stages)
+        made = attempted(
+            source, lambda: fingerprinter.fingerprint(upload, source.request_id, stages)
+        )
     except RejectedError as error:
-        log.info("rejected %s %s: %s", source.request_id, error.code, error)
+        log.info("rejected %s %s: %s", source.request_id, error.code, brief(error))
         return [source.rejected(error, stage_seconds=stages)]
-    except Exception as error:
-        log.exception("fingerprinting %s failed", source.request_id)
-        problem = InternalError(f"{type(error).__name__}: {error}")
-        return [source.rejected(problem, stage_seconds=stages)]
     place = {"submission": source.submission(log_id)}
     made_events = [made.event] if made.embedding is None else [made.embedding, made.event]
     return [event.model_copy(update=place) for event in made_events]
@@ -123,12 +125,7 @@ class FingerprintWorker:
 
     async def _publish(self, source: Source, outputs: list[Event]) -> None:
         outputs = await self._with_place(outputs)
-        try:
-            await self._publisher.publish(outputs)
-        except MessageSizeTooLargeError as error:
-            letter = source.rejected(TooLargeError(f"the fingerprint is too large: {error}"))
-            outputs = [letter]
-            await self._publisher.publish(outputs)
+        outputs = await publish_or_reject(self._publisher, source, outputs)
         for output in outputs:
             if isinstance(output, VideoRejected):
                 OUTCOMES.labels("fingerprint", output.error).inc()

@@ -16,11 +16,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models.aligners import make_aligner
+from stream.agents.attempts import attempted, publish_or_reject
 from stream.agents.health import Health, Progress
 from stream.agents.lifetime import Deadline, Failure, fail, supervised, watch_clients, within
 from stream.agents.publisher import Publisher
 from stream.agents.restater import Restater
-from stream.errors import RejectedError, SnapshotError, WorkerError
+from stream.errors import InternalError, RejectedError, SnapshotError, WorkerError, brief
 from stream.events import Event, VideoCompared, VideoFingerprinted
 from stream.failpoints import failpoint
 from stream.library.shard import LibraryShard
@@ -52,6 +53,9 @@ READY_LAG = 100  # entries behind the end of the log
 def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list[Event]:
     """One log message in, events out; never raises for bad input.
 
+    An entry that can't be answered is kept all the same, if it can be kept: what a shard holds
+    doesn't depend on whether it had to answer, so that a rebuild from the log gives the same.
+
     Args:
         shard: changed by the entry.
         source: the log message; one without a value takes the video of its key down.
@@ -72,12 +76,16 @@ def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list
         request_id = event.request_id
         note(request_id=request_id)
         first = shard.state.first_offset(event.video_id, event.content_version)
-        if answered or (again and first is not None):
-            shard.absorb(event, source.offset)
-            return []
-        return [shard.apply(event, source.offset)]
+        if not answered and (not again or first is None):
+            try:
+                return [attempted(source, lambda: shard.apply(event, source.offset))]
+            except InternalError:
+                attempted(source, lambda: shard.absorb(event, source.offset))
+                raise
+        attempted(source, lambda: shard.absorb(event, source.offset))
+        return []
     except RejectedError as error:
-        log.warning("log entry %d: %s: %s", source.offset, error.code, error)
+        log.warning("log entry %d: %s: %s", source.offset, error.code, brief(error))
         return [] if answered else [source.rejected(error, request_id=request_id)]
 
 
@@ -219,7 +227,9 @@ class LibraryWorker:
         step = carried(partial(library_step, self._shard, source, answered=answered))
         outputs = await asyncio.get_running_loop().run_in_executor(self._thread, step)
         failpoint("library.before_produce")
-        await self._publisher.publish(outputs)
+        outputs = await publish_or_reject(
+            self._publisher, source, outputs, request_id=_request_of(outputs)
+        )
         failpoint("library.after_produce")
         if self._shard.truth is not None and not answered:
             await self._restater.say(self._shard.truth)
@@ -292,6 +302,11 @@ class LibraryWorker:
         await loop.run_in_executor(self._thread, self._upkeep.finish)
         await self._save()
         await loop.run_in_executor(self._thread, self._upkeep.finish)
+
+
+def _request_of(outputs: list[Event]) -> str | None:
+    """Whose answer or dead letter it is."""
+    return next((getattr(output, "request_id", None) for output in outputs), None)
 
 
 def _own(stage_seconds: dict[str, float]) -> dict[str, float]:
