@@ -68,14 +68,7 @@ def open_session(
     """
     if not path.is_file():
         raise ModelFileError(f"no network at {path}: name an ONNX file")
-    if provider not in PROVIDERS:
-        raise ProviderError(f"{provider = }, expected one of {', '.join(PROVIDERS)}")
-    available = onnxruntime.get_available_providers()
-    if PROVIDERS[provider] not in available:
-        raise ProviderError(
-            f"{provider} was asked for, but this onnxruntime has only {', '.join(available)}: "
-            "install the extra `gpu` on a machine with an NVIDIA GPU, or ask for cpu"
-        )
+    require_provider(provider)
     if provider != "cpu":  # finds the CUDA and cuDNN that pip installed
         onnxruntime.preload_dlls()
     if provider == "tensorrt":
@@ -85,6 +78,22 @@ def open_session(
     session.disable_fallback()
     _check_what_runs(session, path, provider)
     return session
+
+
+def require_provider(provider: Provider) -> None:
+    """Refuse a provider that this ONNX Runtime hasn't.
+
+    Raises:
+        ProviderError: the text lists those that it has.
+    """
+    if provider not in PROVIDERS:
+        raise ProviderError(f"{provider = }, expected one of {', '.join(PROVIDERS)}")
+    available = onnxruntime.get_available_providers()
+    if PROVIDERS[provider] not in available:
+        raise ProviderError(
+            f"{provider} was asked for, but this onnxruntime has only {', '.join(available)}: "
+            "install the extra `gpu` on a machine with an NVIDIA GPU, or ask for cpu"
+        )
 
 
 def describe_inputs(path: Path) -> list[Input]:
