@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
+from stream.agents.flood_claims import FloodClaims
 from stream.agents.join_table import JoinTable
 from stream.agents.policy_follower import PolicyFollower
 from stream.agents.publisher import Publisher
@@ -38,6 +39,9 @@ class DecideWorker:
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
         self._follower = PolicyFollower(settings, self._publisher, self._drain.failure)
+        self._claims = FloodClaims(
+            settings.kafka, self._publisher, self._follower.policies.floods, self._drain.failure
+        )
         self._app = make_app("decide", settings, finish_before_rebalance=True)
         state = raw_topic(self._app, settings, STATE_TOPIC)
         state.compacting = True
@@ -72,7 +76,7 @@ class DecideWorker:
         message = event.message
         source = Source.of(message, contract_name(self._settings, message.topic))
         try:
-            key, before, join, outputs = self._step(source)
+            key, before, join, outputs = await self._claimed_step(source)
         except BadEventError as error:
             if source.topic != VideoRejected.topic:  # a dead letter of a dead letter helps nobody
                 await self._publisher.publish([source.rejected(error)])
@@ -87,6 +91,17 @@ class DecideWorker:
             self._forget_old(message.partition, key)
         for output in outputs:
             _count(output)
+
+    async def _claimed_step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
+        """As `_step`, once all alerts that a limit applies to have their place in the order."""
+        policies = self._follower.policies
+        while True:
+            policies.take_unclaimed()
+            found = self._step(source)
+            unclaimed = policies.take_unclaimed()
+            if not unclaimed:
+                return found
+            await self._claims.claim(unclaimed)
 
     def _step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
         """The request's key, its state before and after, and what to publish."""
@@ -149,6 +164,7 @@ class DecideWorker:
         """Connect, read all policies and verdicts, recover the table and begin to read."""
         await self._publisher.start()
         await self._follower.start()
+        await self._claims.start()
         self._metrics = asyncio.create_task(self._show_waiting(), name="waiting")
         await self._app.start()
 
@@ -159,6 +175,7 @@ class DecideWorker:
         if self._metrics is not None:
             self._metrics.cancel()
         await self._follower.stop()
+        await self._claims.stop()
         await self._publisher.stop()
 
 
