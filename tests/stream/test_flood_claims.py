@@ -10,7 +10,7 @@ from stream.agents.flood_claims import CLAIMS_TOPIC, FloodClaims
 from stream.agents.publisher import Publisher
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
-from stream.client import send
+from stream.client import Headers, send
 from stream.policy.floods import Floods
 
 pytestmark = pytest.mark.asyncio
@@ -82,7 +82,12 @@ async def test_of_many_that_claim_at_the_same_moment_as_many_pass_as_the_limit_s
 async def test_what_is_no_claim_is_passed_over(
     kafka: KafkaSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    junk = [(None, b"x", []), (b"series", None, []), (b"\xff", b"x", []), (b"x", b"\xff", [])]
+    junk: list[tuple[bytes | None, bytes | None, Headers]] = [
+        (None, b"x", []),
+        (b"series", None, []),
+        (b"\xff", b"x", []),
+        (b"x", b"\xff", []),
+    ]
     await asyncio.to_thread(send, kafka, CLAIMS_TOPIC, junk)
     async with claiming(kafka) as (claims, floods):
         await claims.claim([("series", "a"), ("series", "b")])
