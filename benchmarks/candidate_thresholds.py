@@ -57,11 +57,12 @@ class Frames:
     innocent: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, fingerprinted: FingerprintedSet) -> "Frames":
-        """All queries of a set."""
-        queries = fingerprinted.queries
-        labels = fingerprinted.copies.labels
-        guilty = {pair.partition("-")[0] for pair in labels}
+    def of(cls, fingerprinted: FingerprintedSet, most: int) -> "Frames":
+        """The first queries of a set that copy something, and that copy nothing."""
+        guilty = {pair.partition("-")[0] for pair in fingerprinted.copies.labels}
+        some = [query for query in fingerprinted.queries if query.video_id in guilty]
+        none = [query for query in fingerprinted.queries if query.video_id not in guilty]
+        queries = [*some[:most], *none[:most]]
         return cls(
             np.concatenate([query.query_codes() for query in queries]).astype(np.float32),
             np.concatenate([query.query_offset_codes() for query in queries]) / np.float32(127),
@@ -109,7 +110,7 @@ class Row:
         candidates: videos with enough hits, for each such upload.
         crowded: share of such uploads with more than `library.candidates`.
         recall: share of the labelled pairs with enough hits.
-        kept: share that is also among the best `library.candidates`.
+        kept: share, of those of the searched uploads, that is among the best `library.candidates`.
     """
 
     rows: int
@@ -170,21 +171,19 @@ class BestHits:
 
 
 def measure(
-    fingerprinted: FingerprintedSet,
-    maker: VideoMaker,
-    figures: Figures,
-    sizes: list[int],
-    bits: int,
+    fingerprinted: FingerprintedSet, frames: Frames, maker: VideoMaker, sizes: list[int]
 ) -> Iterator[Row]:
     """The table, row by row, smaller libraries first."""
     settings = load_settings().library
-    frames, codes = Frames.of(fingerprinted), RowCodes(fingerprinted.references[0].dimension, bits)
+    codes = RowCodes(fingerprinted.references[0].dimension, settings.code_bits)
     count, most = len(frames.names), settings.candidates
     tallies = {
         one: Tally(0.0, np.zeros(count, np.int64), np.zeros((count, most), np.float32))
         for one in SIMILARITIES
     }
     true = {one: _true_votes(fingerprinted, frames, codes, one) for one in SIMILARITIES}
+    every = Frames.of(fingerprinted, len(fingerprinted.queries))
+    all_true = {one: _true_votes(fingerprinted, every, codes, one) for one in SIMILARITIES}
     guiltless = frames.innocent[frames.uploads]
     random, made = np.random.default_rng(1), 0
     for size in sizes:
@@ -200,7 +199,8 @@ def measure(
                 tally.hits += float((hits > one).sum()) / int(guiltless.sum())
                 tally.take(*best.candidates(one, settings.candidate_hits))
         for one, tally in tallies.items():
-            yield _row(made, one, tally, true[one], frames)
+            recall = float(np.mean([votes > 0 for _, votes in all_true[one]]))
+            yield _row(made, one, tally, recall, true[one], frames)
 
 
 def _true_votes(
@@ -220,7 +220,12 @@ def _true_votes(
 
 
 def _row(
-    rows: int, similarity: float, tally: Tally, true: list[tuple[int, float]], frames: Frames
+    rows: int,
+    similarity: float,
+    tally: Tally,
+    recall: float,
+    true: list[tuple[int, float]],
+    frames: Frames,
 ) -> Row:
     innocent = tally.candidates[frames.innocent]
     most = tally.best.shape[1]
@@ -231,7 +236,7 @@ def _row(
         tally.hits,
         float(innocent.mean()),
         float((innocent > most).mean()),
-        float(np.mean([votes > 0 for _, votes in true])),
+        recall,
         float(np.mean(kept)),
     )
 
@@ -271,6 +276,9 @@ def main(
     folder: Annotated[Path, typer.Argument(metavar="SET")],
     data: Annotated[Path, typer.Argument(metavar="DATA")],
     rows: Annotated[int, typer.Option(min=10_000, help="Of the largest library.")] = 10_000_000,
+    uploads: Annotated[
+        int, typer.Option(min=1, help="Queries that copy something, and as many that don't.")
+    ] = 12,
     rounds: Annotated[int, typer.Option(min=1, help="Views of each picture.")] = 5,
     kept: Annotated[Path, typer.Option(help="What is encoded lies here between runs.")] = Path(
         "runs"
@@ -282,8 +290,8 @@ def main(
     fingerprinted = fingerprint_set(folder, settings, kept / "fingerprints", console)
     encoder = FrameEncoder(settings.encoder.path or default_encoder_path(), threads=1)
     real = encode_rounds(data, kept / "real-rows", rounds, encoder)
-    maker, bits = VideoMaker.of(real), settings.library.code_bits
-    frames, codes = Frames.of(fingerprinted), RowCodes(encoder.dimension, bits)
+    maker, frames = VideoMaker.of(real), Frames.of(fingerprinted, uploads)
+    codes = RowCodes(encoder.dimension, settings.library.code_bits)
     random = np.random.default_rng(2)
     some = random.permutation(len(real.codes))[:CHECKED_ROWS]
     made = maker.videos(CHECKED_ROWS // VIDEO_ROWS, random)
@@ -296,7 +304,7 @@ def main(
         ),
     )
     sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size < rows] + [rows]
-    for row in measure(fingerprinted, maker, figures, sizes, bits):
+    for row in measure(fingerprinted, frames, maker, sizes):
         figures.rows.append(row)
         if row.candidates <= FEW_CANDIDATES:
             figures.steps.setdefault(str(row.rows), row.similarity)
