@@ -6,13 +6,14 @@ of a reference lie on one partition, the value the alert's. Every decide worker 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream.agents.publisher import Publisher
+from stream.agents.lifetime import Failure, fail, supervised
+from stream.agents.publisher import Publisher, is_final, refusal
 from stream.broker.settings import KafkaSettings
 from stream.policy.floods import Floods
 from stream.topics import partition_counts
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 CLAIMS_TOPIC = "samesource-flood-claims"
 POLL_MILLISECONDS = 500
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 AGAIN_SECONDS = 30.0
 
 
@@ -38,7 +39,7 @@ class FloodClaims:
         kafka: KafkaSettings,
         publisher: Publisher,
         floods: Floods,
-        failure: asyncio.Future[None],
+        failure: Failure,
     ) -> None:
         """Nothing is read yet.
 
@@ -76,7 +77,7 @@ class FloodClaims:
         for partition, end in ends.items():
             while await consumer.position(partition) < end:
                 await self._take_some()
-        self._task = asyncio.create_task(self._follow(), name="flood claims")
+        self._task = supervised(self._follow(), "following the claims", self._failure)
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -107,18 +108,25 @@ class FloodClaims:
     def _unknown(self, alerts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         return [alert for alert in alerts if self._floods.others(*alert) is None]
 
+    def clients(self) -> Iterator[object]:
+        """The consumer in use, for those who watch over its tasks."""
+        if self._consumer is not None:
+            yield self._consumer
+
     async def _follow(self) -> None:
+        pause = PAUSE_SECONDS
         while True:
             try:
                 await self._take_some()
             except KafkaError as error:
-                log.warning("claims can't be followed (%s); again in %.1f s", error, PAUSE_SECONDS)
-                await asyncio.sleep(PAUSE_SECONDS)
-            except Exception as error:
-                log.exception("following claims failed")
-                if not self._failure.done():
-                    self._failure.set_exception(error)
-                return
+                if is_final(error):
+                    fail(self._failure, refusal(self._kafka, "to read the claims", error))
+                    return
+                log.warning("claims can't be followed (%s); again in %.1f s", error, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                pause = PAUSE_SECONDS
 
     async def _take_some(self) -> None:
         """Take what has come by now; waits a moment for the first."""

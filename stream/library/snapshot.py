@@ -23,6 +23,7 @@ from stream.errors import SnapshotError
 from stream.failpoints import failpoint
 from stream.library.hash_map import HashMap
 from stream.library.lists import Codebook
+from stream.library.remembered import Remembered
 from stream.library.remote import KEPT, MANIFEST, SEGMENTS, RemoteSnapshots
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
@@ -40,10 +41,11 @@ from stream.library.store import FrameStore
 
 log = logging.getLogger(__name__)
 
-FORMAT = 5
+FORMAT = 6
 STATE = "state.npz"
 FILES = (STATE, MANIFEST)
 MAPS = ("seen", "removed")
+REMEMBERED = "remembered"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Capture:
     runs: tuple[Run, ...]
     arrays: dict[str, NDArray[Any]]
     numbers: dict[str, Any]
+    remembered: Remembered
 
 
 def capture(state: ShardState, next_offset: int) -> Capture:
@@ -81,6 +84,7 @@ def capture(state: ShardState, next_offset: int) -> Capture:
     arrays: dict[str, NDArray[Any]] = {}
     for name in MAPS:
         arrays[f"{name}_keys"], arrays[f"{name}_values"] = getattr(state, name).arrays()
+    remembered = state.remembered.copy()
     numbers: dict[str, Any] = {
         "model_version": state.model_version,
         "dimension": state.dimension,
@@ -91,7 +95,7 @@ def capture(state: ShardState, next_offset: int) -> Capture:
     }
     store = state.store
     if store is None:
-        return Capture(next_offset, (), arrays, numbers)
+        return Capture(next_offset, (), arrays, numbers, remembered)
     head, runs = store.head.run, store.runs
     arrays |= {"entries": head.entries.copy(), "rows": head.rows, "payload": head.payload}
     replaced = np.concatenate(
@@ -106,7 +110,7 @@ def capture(state: ShardState, next_offset: int) -> Capture:
     if store.codebook is not None:
         arrays["codebook"] = store.codebook.packed
         numbers["trained_on"] = store.codebook.trained_on
-    return Capture(next_offset, runs, arrays, numbers)
+    return Capture(next_offset, runs, arrays, numbers, remembered)
 
 
 class SnapshotStore:
@@ -315,7 +319,8 @@ class SnapshotStore:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _write(self, taken: Capture, folder: Path) -> None:
-        np.savez_compressed(folder / STATE, **taken.arrays)  # type: ignore[arg-type]
+        arrays = {**taken.arrays, REMEMBERED: taken.remembered.to_array()}
+        np.savez_compressed(folder / STATE, **arrays)  # type: ignore[arg-type]
         failpoint("snapshot.writing")
         manifest = {
             **self._identity,
@@ -350,7 +355,7 @@ class SnapshotStore:
         maps = {name: HashMap(arrays[f"{name}_keys"], arrays[f"{name}_values"]) for name in MAPS}
         state = ShardState(
             manifest["model_version"], int(manifest["dimension"]), seen=maps["seen"],
-            removed=maps["removed"],
+            removed=maps["removed"], remembered=Remembered.of_array(arrays[REMEMBERED]),
         )  # fmt: skip
         if state.model_version is None:
             return state

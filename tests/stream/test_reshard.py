@@ -20,7 +20,7 @@ from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState
 from stream.library.snapshot_reader import SnapshotReader
-from tests.stream.library_log import content, fingerprint, look
+from tests.stream.library_log import content, fingerprint, look, submitted
 from tests.stream.list_log import LOG_ID, ListLog
 
 TINY: dict[str, Any] = {"exact_rows": 64, "segment_rows": 40}
@@ -34,7 +34,7 @@ def pasted(number: int) -> VideoFingerprinted:
 
 LOG: list[VideoFingerprinted | str | bytes] = [
     *(pasted(number) for number in range(2, 14)),
-    fingerprint("v3", look(40), content_version="2"),
+    fingerprint("v3", look(40), content_version="2", submission=submitted(12)),
     "v5",
     b"not JSON",
     pasted(4),
@@ -46,7 +46,7 @@ LOG: list[VideoFingerprinted | str | bytes] = [
 ]
 LATER: list[VideoFingerprinted | str | bytes] = [
     *(pasted(number) for number in range(14, 27)),
-    pasted(3),
+    pasted(3).model_copy(update={"submission": submitted(1)}),  # was submitted before version 2
     pasted(7),
     "v9",
     pasted(18),
