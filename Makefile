@@ -1,5 +1,6 @@
 # make demo            watch videos go in and decisions come out (VIDEOS=folder, BROKER=kafka)
-# make test            all tests; those on a real Kafka need Java 17 and Maven
+# make test            all tests, in random order (SEED=n, WORKERS=n); those on a real Kafka need
+#                      Java 17 and Maven
 # make check           style, types, import rules
 # make setup           .venv with the `samesource` command
 # make contract        kafka/schemas and kafka/asyncapi.yaml, from stream/events.py
@@ -7,6 +8,8 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BROKER ?= embedded
 VIDEOS ?=
+SEED ?=
+WORKERS ?= 2
 
 bin := .venv/bin
 
@@ -29,8 +32,11 @@ setup: .venv/serve.done
 demo: setup
 	$(bin)/samesource demo --broker $(BROKER) $(if $(VIDEOS),--videos "$(VIDEOS)")
 
+# One thread for each of the numeric libraries: the workers are as many as the cores.
+test: export OMP_NUM_THREADS = 1
 test: .venv/test.done
-	$(bin)/python -m pytest
+	$(bin)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		$(if $(SEED),--randomly-seed $(SEED))
 
 check: .venv/test.done
 	$(bin)/ruff check

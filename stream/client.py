@@ -104,6 +104,7 @@ def send(
         {
             **kafka.librdkafka_options(),
             "acks": "all",
+            "partitioner": "murmur2_random",  # a key's partition is the same for all clients
             "message.max.bytes": kafka.max_message_bytes,
             "message.timeout.ms": 30_000,
             "log_level": 0,
@@ -129,6 +130,16 @@ def send(
     left = producer.flush(35)
     if failed or left:
         raise BrokerError(_unreachable(kafka, failed[0] if failed else f"{left} messages not sent"))
+
+
+def ends_of(kafka: KafkaSettings, topic: str) -> list[int]:
+    """The offset that the next message gets, of each partition of a topic.
+
+    Raises:
+        BrokerError: the broker doesn't answer, or has no such topic.
+    """
+    with Reader(kafka, topic) as reader:
+        return reader.ends()
 
 
 class Reader:
@@ -196,6 +207,14 @@ class Reader:
             if int(message.offset() or 0) + 1 >= ends[key][1]:
                 left.discard(key)
             yield found
+
+    def ends(self) -> list[int]:
+        """The offset that the next message gets, of each partition, by topic and number.
+
+        Raises:
+            BrokerError: the broker doesn't answer.
+        """
+        return [self._watermarks(partition)[1] for partition in self._partitions]
 
     def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
         try:

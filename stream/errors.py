@@ -34,6 +34,9 @@ ErrorCode = Literal[
 ]
 
 
+MOST_LETTERS = 2000
+
+
 class SamesourceError(Exception):
     """Root of every error that this project raises on purpose."""
 
@@ -120,3 +123,16 @@ class InternalError(RejectedError):
     """A bug or a lack of resources on our side; worth a replay after mending."""
 
     code = "internal"
+
+
+def brief(problem: object, most: int = MOST_LETTERS) -> str:
+    """What an error says, as text that fits into an event and can be written as UTF-8.
+
+    Args:
+        problem: an error, or its text.
+        most: characters; what is beyond is left out of the middle, which is said.
+    """
+    text = str(problem)
+    if len(text) > most:
+        text = f"{text[: most // 2]} [… {len(text) - most} characters …] {text[-most // 2 :]}"
+    return text.encode("utf-8", "replace").decode()

@@ -16,6 +16,11 @@ LOG_POSITION = Gauge("samesource_log_position", "Next log offset to read", ["sha
 LOG_LAG = Gauge("samesource_log_lag", "Log entries not read yet", ["shard"])
 LIBRARY_FRAMES = Gauge("samesource_library_frames", "Key frames in the shard", ["shard"])
 SNAPSHOT_OFFSET = Gauge("samesource_snapshot_offset", "Log offset of the last snapshot", ["shard"])
+SNAPSHOT_AGE = Gauge(
+    "samesource_snapshot_age_seconds",
+    "Seconds since the newest snapshot was written; 0 while nothing has come since",
+    ["shard"],
+)
 SUPPRESSED = Counter("samesource_suppressed", "Alerts suppressed or held, by reason", ["reason"])
 WAITING_REQUESTS = Gauge(
     "samesource_waiting_requests", "Requests that wait for a shard's answer", ["shard"]

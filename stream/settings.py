@@ -60,6 +60,7 @@ class WorkerSettings(BaseModel):
 
     Attributes:
         fingerprint_concurrency: uploads at work at a time.
+        fetch_concurrency: further uploads that are being downloaded, or wait for their turn.
         decided_retention_seconds: how long a decided join recognises repeated answers.
         session_timeout_seconds: after so long without a sign of life, Kafka gives a worker's
             partitions to others.
@@ -74,6 +75,7 @@ class WorkerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fingerprint_concurrency: int = Field(default=4, ge=1)
+    fetch_concurrency: int = Field(default=32, ge=1)
     decided_retention_seconds: float = Field(default=7 * 86400.0, gt=0)
     session_timeout_seconds: float = Field(default=10.0, ge=6)
     metrics_port: int | None = Field(default=None, ge=0, le=65535)

@@ -1,11 +1,13 @@
 """The decide worker: answers, dead letters and policies in; alerts and decisions out."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from stream.agents.attempts import attempted, publish_or_reject
 from stream.agents.faust_app import (
     Drain,
     consumer_health,
@@ -19,7 +21,7 @@ from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients,
 from stream.agents.policy_follower import PolicyFollower
 from stream.agents.publisher import Publisher
 from stream.decide import Join, on_compared, on_rejected
-from stream.errors import BadEventError
+from stream.errors import RejectedError, TooLargeError, brief
 from stream.events import AlertSuppressed, Event, VideoCompared, VideoDecided, VideoRejected
 from stream.failpoints import failpoint
 from stream.joins import CHANGELOG, Joins
@@ -32,13 +34,57 @@ from stream.metrics import (
     WAITING_SECONDS,
     show_lags,
 )
+from stream.policy.judge import Policies
 from stream.settings import Settings
 from stream.source import Source
 from stream.traces import note
 from stream.waiting import ShardWait, Waiting
 
+log = logging.getLogger(__name__)
+
 GAUGE_SECONDS = 1.0
 FORGET_EVERY_SECONDS, FORGET_AT_ONCE = 1.0, 200
+SPARE_BYTES = 64 * 1024  # what Kafka adds to a record, with room
+
+
+def decide_step(
+    source: Source,
+    state_of: Callable[[bytes], Join],
+    policies: Policies,
+    *,
+    as_soon_as_matched: bool = False,
+) -> tuple[bytes, Join, Join, list[Event]]:
+    """One answer or dead letter in; nothing is changed but what policies know of alerts.
+
+    Args:
+        source: a message of `video.compared` or `video.rejected`.
+        state_of: what is known of a request, by its key.
+        policies: judge matches.
+        as_soon_as_matched: see `DecideSettings`.
+
+    Returns:
+        The request's key, its state before and after, and what to publish.
+
+    Raises:
+        BadEventError: it can't be read.
+    """
+    if source.topic == VideoCompared.topic:
+        answer = VideoCompared.from_bytes(source.value)
+        key = answer.request_id.encode()
+        before = state_of(key)
+        after, outputs = on_compared(
+            before,
+            answer,
+            policies,
+            timestamp_ms=source.timestamp_ms,
+            as_soon_as_matched=as_soon_as_matched,
+        )
+    else:
+        letter = VideoRejected.from_bytes(source.value)
+        key = letter.request_id.encode()
+        before = state_of(key)
+        after, outputs = on_rejected(before, letter)
+    return key, before, after, outputs
 
 
 class DecideWorker:
@@ -54,7 +100,7 @@ class DecideWorker:
         self._settings = settings
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
-        self._follower = PolicyFollower(settings, self._publisher, self._drain.failure)
+        self._follower = PolicyFollower(settings, self._publisher, self._drain.failure, self._owns)
         self._app = make_app("decide", settings, self._drain, finish_before_rebalance=True)
         self._joins = Joins(settings.worker.decided_retention_seconds)
         self._add_table()
@@ -70,6 +116,7 @@ class DecideWorker:
 
     def _add_table(self) -> None:
         state = raw_topic(self._app, self._settings, CHANGELOG)
+        self._partitions = state.partitions
         state.compacting = True
         table = JoinTable(
             self._app,
@@ -82,6 +129,11 @@ class DecideWorker:
         table.on_recovered, table.on_all_recovered = self._note_recovered, self._all_recovered
         self._app.tables.add(table)
 
+    def _owns(self, partition: int) -> bool:
+        """Whether a partition of this number, of any topic that all workers read, is ours alone."""
+        number = partition % self._partitions
+        return any(number == tp.partition for tp in self._app.assignor.assigned_actives())
+
     def _add_agent(self) -> None:
         topic = raw_topic(self._app, self._settings, VideoCompared.topic, VideoRejected.topic)
 
@@ -93,42 +145,53 @@ class DecideWorker:
         message = event.message
         source = Source.of(message, contract_name(self._settings, message.topic))
         try:
-            key, before, join, outputs = self._step(source)
+            key, before, join, outputs = attempted(source, lambda: self._step(source))
             note(request_id=key.decode())
-        except BadEventError as error:
-            if source.topic != VideoRejected.topic:  # a dead letter of a dead letter helps nobody
-                await self._publisher.publish([source.rejected(error)])
+            self._check_size(join)
+        except RejectedError as error:
+            await self._reject(source, error)
             return
         failpoint("decide.before_produce")
-        await self._publisher.publish(outputs)
+        published = await publish_or_reject(
+            self._publisher, source, outputs, request_id=key.decode()
+        )
         failpoint("decide.after_produce")
+        if any(isinstance(output, VideoRejected) for output in published):
+            return  # too large to tell: the letter decides it
         if join is not before:
             await self._store(message.partition, key, join)
+            failpoint("decide.after_state")
             self._waiting.note(message.partition, key, join, source.timestamp_ms)
-        for output in outputs:
+        for output in published:
             _count(output)
 
+    async def _reject(self, source: Source, error: RejectedError) -> None:
+        """Tell of a message that nothing can be made of, so that its request is decided."""
+        log.warning("%s is passed over: %s: %s", source, error.code, brief(error))
+        if source.topic != VideoRejected.topic:  # a dead letter of a dead letter helps nobody
+            letter = source.rejected(error)
+            await self._publisher.publish([letter])
+            _count(letter)
+
+    def _check_size(self, join: Join) -> None:
+        """Refuse a state that the changelog can't take.
+
+        Raises:
+            TooLargeError: the answers of the shards are, together.
+        """
+        if not join.answers:
+            return
+        size, most = len(join.to_bytes()), self._settings.kafka.max_message_bytes - SPARE_BYTES
+        if size > most:
+            raise TooLargeError(f"the shards' answers have {size} bytes, expected {most} at most")
+
     def _step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
-        """The request's key, its state before and after, and what to publish."""
-        if source.topic == VideoCompared.topic:
-            answer = VideoCompared.from_bytes(source.value)
-            key = answer.request_id.encode()
-            before = self._joins.get(source.partition, key)
-            return (
-                key,
-                before,
-                *on_compared(
-                    before,
-                    answer,
-                    self._follower.policies,
-                    timestamp_ms=source.timestamp_ms,
-                    as_soon_as_matched=self._settings.decide.as_soon_as_matched,
-                ),
-            )
-        letter = VideoRejected.from_bytes(source.value)
-        key = letter.request_id.encode()
-        before = self._joins.get(source.partition, key)
-        return key, before, *on_rejected(before, letter)
+        return decide_step(
+            source,
+            lambda key: self._joins.get(source.partition, key),
+            self._follower.policies,
+            as_soon_as_matched=self._settings.decide.as_soon_as_matched,
+        )
 
     async def _store(self, partition: int, key: bytes, join: Join) -> None:
         """Write the state and wait until the broker has it, however long it is away."""
@@ -145,7 +208,7 @@ class DecideWorker:
 
     def _note_recovered(self, partition: int, key: bytes, value: bytes | None) -> None:
         self._not_ready = "requests are being recovered"
-        join = Join.from_bytes(value)
+        join = known_state(value)
         if value is None:
             self._joins.remove(partition, key)
         else:
@@ -213,6 +276,17 @@ def _count(output: Event) -> None:
     OUTCOMES.labels("decide", label).inc()
     if isinstance(output, AlertSuppressed):
         SUPPRESSED.labels(output.reason).inc()
+
+
+def known_state(state: bytes | None) -> Join:
+    """What the table says of a request; nothing where anyone wrote something else there."""
+    try:
+        join = Join.from_bytes(state)
+        join.missing_shards()
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        log.warning("a state in %s can't be read: %s", CHANGELOG, brief(error, 200))
+        return Join()
+    return join
 
 
 def _now_ms() -> int:

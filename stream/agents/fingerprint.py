@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka.errors import MessageSizeTooLargeError
 
+from stream.agents.attempts import attempted, publish_or_reject
 from stream.agents.faust_app import (
     Drain,
     consumer_health,
@@ -19,51 +20,75 @@ from stream.agents.health import Health
 from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients, within
 from stream.agents.ordered_consumer import OrderedApp
 from stream.agents.publisher import Publisher
-from stream.errors import InternalError, RejectedError, TooLargeError
-from stream.events import Event, VideoFingerprinted, VideoRejected, VideoUploaded
+from stream.agents.turns import Turns
+from stream.errors import BadEventError, RejectedError, brief
+from stream.events import (
+    Event,
+    VideoFingerprinted,
+    VideoRejected,
+    VideoUploaded,
+    parse_json,
+)
+from stream.failpoints import failpoint
 from stream.fingerprint import Fingerprinter
 from stream.metrics import OUTCOMES, observe_stages, show_lags
 from stream.settings import Settings
 from stream.source import Source
+from stream.topics import log_identity
 from stream.traces import carried, note
 
 GAUGE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-def fingerprint_step(fingerprinter: Fingerprinter, source: Source) -> list[Event]:
+def fingerprint_step(
+    fingerprinter: Fingerprinter, source: Source, log_id: str | None = None
+) -> list[Event]:
     """One upload message in, events out; never raises for bad input.
 
+    Args:
+        fingerprinter: does the work.
+        source: the upload's message.
+        log_id: of its topic, for the place of the submission.
+
     Returns:
-        The fingerprint and the embedding, if there is one, or one dead letter.
+        The embedding, if there is one, and the fingerprint, or one dead letter.
+
+    Raises:
+        Exception: what the machine lacks: worth another attempt.
     """
     stages: dict[str, float] = {}
     try:
         upload = VideoUploaded.from_bytes(source.value)
-        made = fingerprinter.fingerprint(upload, source.request_id, stages)
+        made = attempted(
+            source, lambda: fingerprinter.fingerprint(upload, source.request_id, stages)
+        )
     except RejectedError as error:
-        log.info("rejected %s %s: %s", source.request_id, error.code, error)
+        log.info("rejected %s %s: %s", source.request_id, error.code, brief(error))
         return [source.rejected(error, stage_seconds=stages)]
-    except Exception as error:
-        log.exception("fingerprinting %s failed", source.request_id)
-        problem = InternalError(f"{type(error).__name__}: {error}")
-        return [source.rejected(problem, stage_seconds=stages)]
-    return [made.event] if made.embedding is None else [made.event, made.embedding]
+    place = {"submission": source.submission(log_id)}
+    made_events = [made.event] if made.embedding is None else [made.embedding, made.event]
+    return [event.model_copy(update=place) for event in made_events]
 
 
 class FingerprintWorker:
     """A Faust agent around `fingerprint_step`.
 
-    Delivery contract: an upload is acknowledged after its fingerprint and embedding, or its
-    dead letter, are on the broker. A crash before that repeats the upload.
+    Delivery contract: an upload is acknowledged after its embedding and fingerprint, in this order,
+    or its dead letter, are on the broker. A crash before that repeats the upload. Uploads of one
+    video are published in the order in which they were submitted, as long as one worker has them.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._fingerprinter = Fingerprinter(settings)
-        self._threads = ThreadPoolExecutor(settings.worker.fingerprint_concurrency, "fingerprint")
+        worker = settings.worker
+        self._at_a_time = worker.fingerprint_concurrency + worker.fetch_concurrency
+        self._threads = ThreadPoolExecutor(self._at_a_time, "fingerprint")
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
+        self._turns = Turns()
+        self._log_id: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._app = self._make_app()
 
@@ -76,7 +101,7 @@ class FingerprintWorker:
         app = make_app("fingerprint", self._settings, self._drain, finish_before_rebalance=False)
         topic = raw_topic(app, self._settings, VideoUploaded.topic)
 
-        @app.agent(topic, concurrency=self._settings.worker.fingerprint_concurrency)
+        @app.agent(topic, concurrency=self._at_a_time)
         async def fingerprint(stream: Any) -> None:
             await self._drain.consume(stream, self._handle)
 
@@ -85,26 +110,60 @@ class FingerprintWorker:
     async def _handle(self, event: Any) -> None:
         source = Source.of(event.message, contract_name(self._settings, event.message.topic))
         note(request_id=source.request_id)
-        outputs = await asyncio.get_running_loop().run_in_executor(
-            self._threads, carried(fingerprint_step), self._fingerprinter, source
-        )
-        try:
-            await self._publisher.publish(outputs)
-        except MessageSizeTooLargeError as error:
-            letter = source.rejected(TooLargeError(f"the fingerprint is too large: {error}"))
-            outputs = [letter]
-            await self._publisher.publish(outputs)
+        async with self._turns.queued(_video_id(source) or source) as turn:
+            outputs = await asyncio.get_running_loop().run_in_executor(
+                self._threads,
+                carried(fingerprint_step),
+                self._fingerprinter,
+                source,
+                self._log_id,
+            )
+            await turn.come()
+            failpoint("fingerprint.before_produce")
+            await self._publish(source, outputs)
+            failpoint("fingerprint.after_produce")
+
+    async def _publish(self, source: Source, outputs: list[Event]) -> None:
+        outputs = await self._with_place(outputs)
+        outputs = await publish_or_reject(self._publisher, source, outputs)
         for output in outputs:
             if isinstance(output, VideoRejected):
                 OUTCOMES.labels("fingerprint", output.error).inc()
             else:
                 OUTCOMES.labels("fingerprint", output.topic).inc()
-        if self._fingerprinter.embeds and isinstance(outputs[-1], VideoFingerprinted):
-            OUTCOMES.labels("fingerprint", "embedding_failed").inc()
         observe_stages("fingerprint", getattr(outputs[0], "stage_seconds", {}))
+
+    async def _with_place(self, outputs: list[Event]) -> list[Event]:
+        """Publish the embedding, and say in the fingerprint where it is.
+
+        Before the fingerprint: when the library reads of an upload that was delivered again too
+        late, its vector has been published too, and can be answered.
+        """
+        *embeddings, made = outputs
+        video_id = getattr(made, "video_id", None)
+        if len(made.to_bytes()) > self._settings.kafka.max_message_bytes:
+            return [made]  # will be refused, and what is rejected isn't found
+        place = None
+        for embedding in embeddings:
+            try:
+                place = await self._publisher.send(
+                    embedding.topic, embedding.to_bytes(), embedding.key()
+                )
+                OUTCOMES.labels("fingerprint", embedding.topic).inc()
+            except MessageSizeTooLargeError as error:
+                log.error("the embedding of %s is too large: %s", video_id, error)
+        failpoint("fingerprint.between")
+        if not isinstance(made, VideoFingerprinted):
+            return [made]
+        if self._fingerprinter.embeds and place is None:
+            OUTCOMES.labels("fingerprint", "embedding_failed").inc()
+        return [made.model_copy(update={"embedded_at": place})]
 
     async def start(self) -> None:
         """Connect and begin to read."""
+        self._log_id = await asyncio.to_thread(
+            log_identity, self._settings.kafka, VideoUploaded.topic
+        )
         await self._publisher.start()
         for name, coroutine in (
             ("watching Kafka's clients", watch_clients(self._clients, self.failure)),
@@ -136,3 +195,13 @@ class FingerprintWorker:
     def health(self) -> Health:
         """Ready when the networks are loaded and the group has given partitions."""
         return consumer_health("fingerprint", self._app, self._drain, self._publisher)
+
+
+def _video_id(source: Source) -> str | None:
+    """Whose upload a message is; None where it is none's."""
+    try:
+        fields = parse_json(source.value)
+    except BadEventError:
+        return None
+    video_id = fields.get("video_id") if isinstance(fields, dict) else None
+    return video_id if isinstance(video_id, str) else None

@@ -16,10 +16,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models.aligners import make_aligner
+from stream.agents.attempts import attempted, publish_or_reject
 from stream.agents.health import Health, Progress
 from stream.agents.lifetime import Deadline, Failure, fail, supervised, watch_clients, within
 from stream.agents.publisher import Publisher
-from stream.errors import RejectedError, SnapshotError, WorkerError
+from stream.agents.restater import Restater
+from stream.errors import InternalError, RejectedError, SnapshotError, WorkerError, brief
 from stream.events import Event, VideoCompared, VideoFingerprinted
 from stream.failpoints import failpoint
 from stream.library.shard import LibraryShard
@@ -31,9 +33,11 @@ from stream.metrics import (
     LOG_LAG,
     LOG_POSITION,
     OUTCOMES,
+    SNAPSHOT_AGE,
     SNAPSHOT_OFFSET,
     observe_stages,
 )
+from stream.order import Takedown, restated
 from stream.settings import Settings
 from stream.source import Source
 from stream.topics import log_identity
@@ -49,28 +53,39 @@ READY_LAG = 100  # entries behind the end of the log
 def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list[Event]:
     """One log message in, events out; never raises for bad input.
 
+    An entry that can't be answered is kept all the same, if it can be kept: what a shard holds
+    doesn't depend on whether it had to answer, so that a rebuild from the log gives the same.
+
     Args:
         shard: changed by the entry.
         source: the log message; one without a value takes the video of its key down.
         answered: its answer is on the broker already: the shard only takes the entry.
 
     Returns:
-        The shard's answer, or a dead letter, or nothing where it is answered already.
+        The shard's answer, or a dead letter, or nothing where it is answered already. What the log
+        must say again is in `shard.truth`.
     """
+    shard.truth, again = None, restated(source)
     if source.value is None and source.key is not None:
-        shard.remove(source.key.decode(errors="replace"), source.offset)
+        video_id = source.key.decode(errors="replace")
+        shard.remove(video_id, source.offset, Takedown.of(source), restated=again)
         return []
     request_id = None
     try:
         event = VideoFingerprinted.from_bytes(source.value)
         request_id = event.request_id
         note(request_id=request_id)
-        if answered:
-            shard.absorb(event, source.offset)
-            return []
-        return [shard.apply(event, source.offset)]
+        first = shard.state.first_offset(event.video_id, event.content_version)
+        if not answered and (not again or first is None):
+            try:
+                return [attempted(source, lambda: shard.apply(event, source.offset))]
+            except InternalError:
+                attempted(source, lambda: shard.absorb(event, source.offset))
+                raise
+        attempted(source, lambda: shard.absorb(event, source.offset))
+        return []
     except RejectedError as error:
-        log.warning("log entry %d: %s: %s", source.offset, error.code, error)
+        log.warning("log entry %d: %s: %s", source.offset, error.code, brief(error))
         return [] if answered else [source.rejected(error, request_id=request_id)]
 
 
@@ -79,13 +94,15 @@ class LibraryWorker:
 
     Delivery contract: every log entry is answered at least once, in order; entries answered
     before a crash may be answered again, with the same content. A snapshot holds only entries
-    whose answers are on the broker.
+    whose answers are on the broker. Where the last message of a video isn't what the library holds,
+    what it holds is on the log again before the offset is committed.
     """
 
     def __init__(self, settings: Settings, shard: int) -> None:
         self._settings, self._number = settings, shard
         self._name = f"library-{shard}-of-{settings.library.shards}"
         self._publisher = Publisher(settings.kafka)
+        self._restater = Restater(settings.kafka, self._publisher)
         self._thread = ThreadPoolExecutor(1, self._name)
         self._log = TopicPartition(settings.kafka.topic(VideoFingerprinted.topic), 0)
         self._stopping = False
@@ -170,6 +187,7 @@ class LibraryWorker:
         self._answered = await self._consumer.committed(self._log) or begin
         self._position = self._saved_position = position
         self._saved_at = self._committed_at = time.monotonic()
+        self._snapshot_at = found.written_at if found else time.time()
         self._lag = end - position
         self._not_ready = "the log is being read"
         if self._lag <= READY_LAG:
@@ -209,8 +227,13 @@ class LibraryWorker:
         step = carried(partial(library_step, self._shard, source, answered=answered))
         outputs = await asyncio.get_running_loop().run_in_executor(self._thread, step)
         failpoint("library.before_produce")
-        await self._publisher.publish(outputs)
+        outputs = await publish_or_reject(
+            self._publisher, source, outputs, request_id=_request_of(outputs)
+        )
         failpoint("library.after_produce")
+        if self._shard.truth is not None and not answered:
+            await self._restater.say(self._shard.truth)
+            failpoint("library.after_restate")
         self._position = source.offset + 1
         for output in outputs:
             OUTCOMES.labels("library", output.topic).inc()
@@ -231,6 +254,8 @@ class LibraryWorker:
             await self._save()
         label = str(self._number)
         LOG_POSITION.labels(label).set(self._position)
+        age = time.time() - self._snapshot_at if grown else 0.0
+        SNAPSHOT_AGE.labels(label).set(max(0.0, age))
         LIBRARY_FRAMES.labels(label).set(self._shard.state.frames)
         end = self._consumer.highwater(self._log)
         if end is not None:
@@ -265,7 +290,7 @@ class LibraryWorker:
             return
 
         def saved() -> None:
-            self._saved_position = position
+            self._saved_position, self._snapshot_at = position, time.time()
             SNAPSHOT_OFFSET.labels(str(self._number)).set(position)
 
         begin = partial(self._upkeep.snapshot, self._shard.state, position, saved)
@@ -277,6 +302,11 @@ class LibraryWorker:
         await loop.run_in_executor(self._thread, self._upkeep.finish)
         await self._save()
         await loop.run_in_executor(self._thread, self._upkeep.finish)
+
+
+def _request_of(outputs: list[Event]) -> str | None:
+    """Whose answer or dead letter it is."""
+    return next((getattr(output, "request_id", None) for output in outputs), None)
 
 
 def _own(stage_seconds: dict[str, float]) -> dict[str, float]:

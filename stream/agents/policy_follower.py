@@ -6,15 +6,17 @@ Not a consumer group: every decide worker reads all partitions of `policy.update
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from stream.agents.attempts import attempted
 from stream.agents.lifetime import Failure, fail, supervised
+from stream.agents.passed_over import PassedOver
 from stream.agents.publisher import Publisher, is_final, refusal
-from stream.errors import BadEventError
+from stream.errors import BadEventError, RejectedError, brief
 from stream.events import (
     EVENTS,
     AlertRaised,
@@ -63,21 +65,27 @@ class PolicyFollower:
 
     Delivery contract: when `start` returns, everything that was on the topics by then is in
     `policies`; what comes later follows within moments, in order of each partition. A message
-    that can't be read is a dead letter each time that a worker reads it, with the same request id,
-    and changes nothing.
+    that can't be read changes nothing, and is a dead letter once; see `PassedOver`.
     """
 
-    def __init__(self, settings: Settings, publisher: Publisher, failure: Failure) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        failure: Failure,
+        owns: Callable[[int], bool],
+    ) -> None:
         """Nothing is read yet.
 
         Args:
             settings: of the service.
             publisher: for dead letters; started by then.
             failure: is given the error of a follower that must end.
+            owns: whether this worker is the one that writes a partition's dead letters now.
         """
         self.policies = Policies(settings.policy)
         self._kafka = settings.kafka
-        self._publisher, self._failure = publisher, failure
+        self._publisher, self._failure, self._owns = publisher, failure, owns
         self._consumer: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -90,10 +98,12 @@ class PolicyFollower:
         """
         self._consumer = consumer = AIOKafkaConsumer(
             **self._kafka.aiokafka_options(),
+            group_id=f"{self._kafka.topic_prefix}samesource-policies",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=self._kafka.max_message_bytes,
         )
+        self._passed_over = PassedOver(consumer, self._publisher, self._owns)
         await consumer.start()
         counts = await asyncio.to_thread(partition_counts, self._kafka, ALL_TOPICS)
         partitions = {
@@ -145,6 +155,7 @@ class PolicyFollower:
         while True:
             try:
                 await self._take_some()
+                await self._passed_over.tell()
             except KafkaError as error:
                 if is_final(error):
                     fail(self._failure, refusal(self._kafka, "to read the policies", error))
@@ -161,17 +172,17 @@ class PolicyFollower:
         batches = await self._consumer.getmany(timeout_ms=POLL_MILLISECONDS)
         for messages in batches.values():
             for message in messages:
-                await self._take(message)
+                self._take(message)
 
-    async def _take(self, message: Any) -> None:
+    def _take(self, message: Any) -> None:
         with about(message):
-            await self._take_one(message)
+            self._take_one(message)
 
-    async def _take_one(self, message: Any) -> None:
+    def _take_one(self, message: Any) -> None:
         source = Source.of(message, message.topic.removeprefix(self._kafka.topic_prefix))
         try:
-            policy_step(self.policies, source)
-        except BadEventError as error:
-            where = f"{source.topic}[{source.partition}]@{source.offset}"
-            log.warning("%s is passed over: %s: %s", where, error.code, error)
-            await self._publisher.publish([source.rejected(error)])
+            attempted(source, lambda: policy_step(self.policies, source))
+        except RejectedError as error:
+            log.warning("%s is passed over: %s: %s", source, error.code, brief(error))
+            partition = TopicPartition(message.topic, message.partition)
+            self._passed_over.note(partition, source, error)

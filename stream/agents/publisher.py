@@ -26,7 +26,7 @@ from aiokafka.errors import (
 from stream.agents.lifetime import within
 from stream.broker.settings import KafkaSettings
 from stream.errors import WorkerError
-from stream.events import Event
+from stream.events import Event, Place, VideoRejected
 from stream.traces import trace_headers
 
 log = logging.getLogger(__name__)
@@ -135,9 +135,22 @@ class Publisher:
     async def publish(
         self, events: Iterable[Event], headers: list[tuple[str, bytes]] | None = None
     ) -> None:
-        """Publish in order and wait for each acknowledgement."""
+        """Publish in order and wait for each acknowledgement.
+
+        A dead letter is never too large: where its topic doesn't take it, it goes without what it
+        is about.
+
+        Raises:
+            MessageSizeTooLargeError: as `send`, for any other event.
+        """
         for event in events:
-            await self.send(event.topic, event.to_bytes(), event.key(), headers=headers)
+            try:
+                await self.send(event.topic, event.to_bytes(), event.key(), headers=headers)
+            except MessageSizeTooLargeError:
+                if not isinstance(event, VideoRejected):
+                    raise
+                least = event.shortened()
+                await self.send(least.topic, least.to_bytes(), least.key(), headers=headers)
 
     async def send(
         self,
@@ -147,8 +160,11 @@ class Publisher:
         *,
         partition: int | None = None,
         headers: list[tuple[str, bytes]] | None = None,
-    ) -> None:
+    ) -> Place:
         """Send one message and wait until the broker has it.
+
+        Returns:
+            Where it lies.
 
         Raises:
             MessageSizeTooLargeError: larger than the topic or this client allows; trying again
@@ -165,10 +181,10 @@ class Publisher:
                 if producer is None:
                     raise WorkerError(f"{name} can't be written: the publisher is closed")
                 try:
-                    await producer.send_and_wait(
+                    sent = await producer.send_and_wait(
                         name, value=value, key=key, partition=partition, headers=headers
                     )
-                    return
+                    return Place(partition=sent.partition, offset=max(0, sent.offset))
                 except KafkaError as error:
                     await self._after(error, producer, name)
                     self._waiting.setdefault(me, time.monotonic())

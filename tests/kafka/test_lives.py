@@ -13,7 +13,7 @@ import pytest
 
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
-from stream.client import Reader, send
+from stream.client import Headers, Reader, send
 from stream.topics import create_topics
 from tests.stream.answers import answer
 from tests.stream.command import started
@@ -82,7 +82,9 @@ def wait_until_read(kafka: KafkaSettings, name: bytes) -> None:
 
 def fill(kafka: KafkaSettings, name: bytes, count: int) -> None:
     """Give every role that many events: two get what can't be read, decide gets answers."""
-    unread = [(b"%s-%d" % (name, number), b"no JSON", []) for number in range(count)]
+    unread: list[tuple[bytes | None, bytes | None, Headers]] = [
+        (b"%s-%d" % (name, number), b"no JSON", []) for number in range(count)
+    ]
     send(kafka, "video.uploaded", unread)
     send(kafka, "video.fingerprinted", unread)
     answers = [
