@@ -163,11 +163,20 @@ class Fingerprinter:
 
     @contextmanager
     def _decoded(self, uri: str, stages: dict[str, float]) -> Iterator[DecodedVideo]:
-        with self._fetched(uri, stages) as path:
+        with self._fetched(uri, stages) as path, self._slots:  # a slow download holds none
             with timed(stages, "decode"):
-                decoded = self._decoder.decode(path)
-            with decoded as video, self._slots:  # a slow download, or a full disk, holds none
+                decoded = self._decoder.decode(path, self._aside)
+            with decoded as video:
                 yield video
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Let another upload have the slot for the time of the block."""
+        self._slots.release()
+        try:
+            yield
+        finally:
+            self._slots.acquire()
 
     @contextmanager
     def _fetched(self, uri: str, stages: dict[str, float]) -> Iterator[Path]:

@@ -8,7 +8,7 @@ import difflib
 import json
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -69,10 +69,12 @@ class WorkerSettings(BaseModel):
         decided_retention_seconds: how long a decided join recognises repeated answers.
         session_timeout_seconds: after so long without a sign of life, Kafka gives a worker's
             partitions to others.
-        metrics_port: Prometheus; none when left out.
-        metrics_host: the address that it listens on.
+        metrics_port: of `/metrics`, `/health/live` and `/health/ready`; none when left out.
+        metrics_host: the address that they are on.
         data_folder: scratch of the workers; nothing in it is missed.
-        drain_seconds: how long a stop waits for what is in flight.
+        drain_seconds: how long a stop may take: for what is in flight, and for leaving Kafka.
+        stalled_seconds: `/health/live` fails after so long with work and without progress.
+        log_format: `json` is an object a line, `auto` that where stderr is no terminal.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,7 +87,9 @@ class WorkerSettings(BaseModel):
     metrics_host: str = "127.0.0.1"
     data_folder: Path = Path("var/workers")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: Literal["auto", "json", "text"] = "auto"
     drain_seconds: float = Field(default=30.0, ge=0)
+    stalled_seconds: float = Field(default=300.0, gt=0)
 
 
 class Settings(BaseSettings):

@@ -2,16 +2,26 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import faust
 from aiokafka.errors import MessageSizeTooLargeError
 
-from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
+from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.faust_app import (
+    Drain,
+    consumer_health,
+    contract_name,
+    make_app,
+    raw_topic,
+)
+from stream.agents.health import Health
+from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients, within
+from stream.agents.ordered_consumer import OrderedApp
 from stream.agents.publisher import Publisher
 from stream.agents.turns import Turns
-from stream.errors import BadEventError, InternalError, RejectedError, TooLargeError
+from stream.errors import BadEventError, RejectedError, brief
 from stream.events import (
     Event,
     VideoFingerprinted,
@@ -21,11 +31,13 @@ from stream.events import (
 )
 from stream.failpoints import failpoint
 from stream.fingerprint import Fingerprinter
-from stream.metrics import OUTCOMES, observe_stages
+from stream.metrics import OUTCOMES, observe_stages, show_lags
 from stream.settings import Settings
 from stream.source import Source
 from stream.topics import log_identity
+from stream.traces import carried, note
 
+GAUGE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -41,18 +53,19 @@ def fingerprint_step(
 
     Returns:
         The embedding, if there is one, and the fingerprint, or one dead letter.
+
+    Raises:
+        Exception: what the machine lacks: worth another attempt.
     """
     stages: dict[str, float] = {}
     try:
         upload = VideoUploaded.from_bytes(source.value)
-        made = fingerprinter.fingerprint(upload, source.request_id, stages)
+        made = attempted(
+            source, lambda: fingerprinter.fingerprint(upload, source.request_id, stages)
+        )
     except RejectedError as error:
-        log.info("rejected %s %s: %s", source.request_id, error.code, error)
+        log.info("rejected %s %s: %s", source.request_id, error.code, brief(error))
         return [source.rejected(error, stage_seconds=stages)]
-    except Exception as error:
-        log.exception("fingerprinting %s failed", source.request_id)
-        problem = InternalError(f"{type(error).__name__}: {error}")
-        return [source.rejected(problem, stage_seconds=stages)]
     place = {"submission": source.submission(log_id)}
     made_events = [made.event] if made.embedding is None else [made.embedding, made.event]
     return [event.model_copy(update=place) for event in made_events]
@@ -76,15 +89,16 @@ class FingerprintWorker:
         self._drain = Drain()
         self._turns = Turns()
         self._log_id: str | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._app = self._make_app()
 
     @property
-    def failure(self) -> asyncio.Future[None]:
+    def failure(self) -> Failure:
         """Holds the error of a worker that must end."""
         return self._drain.failure
 
-    def _make_app(self) -> faust.App:
-        app = make_app("fingerprint", self._settings, finish_before_rebalance=False)
+    def _make_app(self) -> OrderedApp:
+        app = make_app("fingerprint", self._settings, self._drain, finish_before_rebalance=False)
         topic = raw_topic(app, self._settings, VideoUploaded.topic)
 
         @app.agent(topic, concurrency=self._at_a_time)
@@ -95,9 +109,14 @@ class FingerprintWorker:
 
     async def _handle(self, event: Any) -> None:
         source = Source.of(event.message, contract_name(self._settings, event.message.topic))
+        note(request_id=source.request_id)
         async with self._turns.queued(_video_id(source) or source) as turn:
             outputs = await asyncio.get_running_loop().run_in_executor(
-                self._threads, fingerprint_step, self._fingerprinter, source, self._log_id
+                self._threads,
+                carried(fingerprint_step),
+                self._fingerprinter,
+                source,
+                self._log_id,
             )
             await turn.come()
             failpoint("fingerprint.before_produce")
@@ -106,12 +125,7 @@ class FingerprintWorker:
 
     async def _publish(self, source: Source, outputs: list[Event]) -> None:
         outputs = await self._with_place(outputs)
-        try:
-            await self._publisher.publish(outputs)
-        except MessageSizeTooLargeError as error:
-            letter = source.rejected(TooLargeError(f"the fingerprint is too large: {error}"))
-            outputs = [letter]
-            await self._publisher.publish(outputs)
+        outputs = await publish_or_reject(self._publisher, source, outputs)
         for output in outputs:
             if isinstance(output, VideoRejected):
                 OUTCOMES.labels("fingerprint", output.error).inc()
@@ -151,15 +165,36 @@ class FingerprintWorker:
             log_identity, self._settings.kafka, VideoUploaded.topic
         )
         await self._publisher.start()
+        for name, coroutine in (
+            ("watching Kafka's clients", watch_clients(self._clients, self.failure)),
+            ("counting what waits", self._show_lags()),
+        ):
+            self._tasks.append(supervised(coroutine, name, self.failure))
         await self._app.start()
 
     async def stop(self) -> None:
         """Finish what is in flight within the drain time, then leave the group."""
-        await self._drain.drain(self._settings.worker.drain_seconds)
-        await self._app.stop()
-        await self._publisher.stop()
+        deadline = Deadline(self._settings.worker.drain_seconds)
+        await self._drain.drain(deadline.for_events())
+        await within(deadline.for_closing(), "leaving the group", self._app.stop())
+        await within(deadline.for_closing(), "disconnecting", self._publisher.stop())
+        for task in self._tasks:
+            task.cancel()
         self._fingerprinter.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _show_lags(self) -> None:
+        while True:
+            show_lags("fingerprint", self._app.lags())
+            await asyncio.sleep(GAUGE_SECONDS)
+
+    def _clients(self) -> Iterator[object]:
+        yield from self._app.clients()
+        yield from self._publisher.clients()
+
+    def health(self) -> Health:
+        """Ready when the networks are loaded and the group has given partitions."""
+        return consumer_health("fingerprint", self._app, self._drain, self._publisher)
 
 
 def _video_id(source: Source) -> str | None:

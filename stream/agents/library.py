@@ -8,6 +8,7 @@ from the log stays silent until there.
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -15,9 +16,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models.aligners import make_aligner
+from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.health import Health, Progress
+from stream.agents.lifetime import Deadline, Failure, fail, supervised, watch_clients, within
 from stream.agents.publisher import Publisher
 from stream.agents.restater import Restater
-from stream.errors import RejectedError, SnapshotError
+from stream.errors import InternalError, RejectedError, SnapshotError, WorkerError, brief
 from stream.events import Event, VideoCompared, VideoFingerprinted
 from stream.failpoints import failpoint
 from stream.library.shard import LibraryShard
@@ -37,15 +41,20 @@ from stream.order import Takedown, restated
 from stream.settings import Settings
 from stream.source import Source
 from stream.topics import log_identity
+from stream.traces import about, carried, note
 
 log = logging.getLogger(__name__)
 
 COMMIT_EVERY_SECONDS = 1.0
 POLL_SECONDS = 0.5
+READY_LAG = 100  # entries behind the end of the log
 
 
 def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list[Event]:
     """One log message in, events out; never raises for bad input.
+
+    An entry that can't be answered is kept all the same, if it can be kept: what a shard holds
+    doesn't depend on whether it had to answer, so that a rebuild from the log gives the same.
 
     Args:
         shard: changed by the entry.
@@ -65,13 +74,18 @@ def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list
     try:
         event = VideoFingerprinted.from_bytes(source.value)
         request_id = event.request_id
+        note(request_id=request_id)
         first = shard.state.first_offset(event.video_id, event.content_version)
-        if answered or (again and first is not None):
-            shard.absorb(event, source.offset)
-            return []
-        return [shard.apply(event, source.offset)]
+        if not answered and (not again or first is None):
+            try:
+                return [attempted(source, lambda: shard.apply(event, source.offset))]
+            except InternalError:
+                attempted(source, lambda: shard.absorb(event, source.offset))
+                raise
+        attempted(source, lambda: shard.absorb(event, source.offset))
+        return []
     except RejectedError as error:
-        log.warning("log entry %d: %s: %s", source.offset, error.code, error)
+        log.warning("log entry %d: %s: %s", source.offset, error.code, brief(error))
         return [] if answered else [source.rejected(error, request_id=request_id)]
 
 
@@ -92,8 +106,12 @@ class LibraryWorker:
         self._thread = ThreadPoolExecutor(1, self._name)
         self._log = TopicPartition(settings.kafka.topic(VideoFingerprinted.topic), 0)
         self._stopping = False
+        self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
-        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watch: asyncio.Task[None] | None = None
+        self._progress, self._lag = Progress(), 0
+        self._not_ready: str | None = "the snapshot is being restored"
+        self.failure: Failure = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
         """Connect, restore the newest usable snapshot and begin to read after it.
@@ -114,18 +132,33 @@ class LibraryWorker:
         await self._consumer.start()
         self._consumer.assign([self._log])
         await self._restore()
+        watching = watch_clients(self._clients, self.failure)
+        self._watch = supervised(watching, "watching Kafka's clients", self.failure)
         self._task = asyncio.create_task(self._guarded(), name=self._name)
+
+    def _clients(self) -> Iterator[object]:
+        yield self._consumer
+        yield from self._publisher.clients()
 
     async def stop(self) -> None:
         """Finish the entry in hand, save a snapshot, disconnect."""
+        deadline = Deadline(self._settings.worker.drain_seconds)
         self._stopping = True
         if self._task is not None:
-            await self._task
-            # While Kafka is away, what the consumer has under way ends as cancelled.
-            await asyncio.gather(self._consumer.stop(), return_exceptions=True)
+            await within(deadline.for_events() + 0.1, f"{self._name}'s last entry", self._task)
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._consumer is not None:
+            await within(deadline.for_closing(), "leaving the log", self._consumer.stop())
+        await within(deadline.for_closing(), "disconnecting", self._publisher.stop())
+        self._close()
+
+    def _close(self) -> None:
+        """Let go of the threads; one that is busy can't be waited for."""
+        idle = self._task is None or self._task.done()
+        self._thread.shutdown(wait=idle, cancel_futures=True)
+        if self._task is not None and idle:
             self._upkeep.close()
-        await self._publisher.stop()
-        self._thread.shutdown()
 
     async def _restore(self) -> None:
         library = self._settings.library
@@ -155,6 +188,10 @@ class LibraryWorker:
         self._position = self._saved_position = position
         self._saved_at = self._committed_at = time.monotonic()
         self._snapshot_at = found.written_at if found else time.time()
+        self._lag = end - position
+        self._not_ready = "the log is being read"
+        if self._lag <= READY_LAG:
+            self._not_ready = None
         self._consumer.seek(self._log, position)
         log.info("%s starts at offset %d of %d", self._name, position, end)
 
@@ -163,8 +200,11 @@ class LibraryWorker:
             await self._run()
         except Exception as error:
             log.exception("%s failed", self._name)
-            if not self.failure.done():
-                self.failure.set_exception(error)
+            fail(self.failure, error)
+        except asyncio.CancelledError:
+            if not self._stopping:  # by a Kafka client that went down
+                fail(self.failure, WorkerError(f"{self._name} was cancelled from within"))
+            raise
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -172,7 +212,10 @@ class LibraryWorker:
                 self._log, timeout_ms=int(1000 * POLL_SECONDS), max_records=32
             )
             for message in batches.get(self._log, ()):
-                await self._take(message)
+                self._progress.begin()
+                with about(message):
+                    await self._take(message)
+                self._progress.end()
                 if self._stopping:
                     break
             await self._note_progress()
@@ -181,10 +224,12 @@ class LibraryWorker:
     async def _take(self, message: Any) -> None:
         source = Source.of(message, VideoFingerprinted.topic)
         answered = source.offset < self._answered
-        step = partial(library_step, self._shard, source, answered=answered)
+        step = carried(partial(library_step, self._shard, source, answered=answered))
         outputs = await asyncio.get_running_loop().run_in_executor(self._thread, step)
         failpoint("library.before_produce")
-        await self._publisher.publish(outputs)
+        outputs = await publish_or_reject(
+            self._publisher, source, outputs, request_id=_request_of(outputs)
+        )
         failpoint("library.after_produce")
         if self._shard.truth is not None and not answered:
             await self._restater.say(self._shard.truth)
@@ -214,7 +259,21 @@ class LibraryWorker:
         LIBRARY_FRAMES.labels(label).set(self._shard.state.frames)
         end = self._consumer.highwater(self._log)
         if end is not None:
-            LOG_LAG.labels(label).set(max(0, end - self._position))
+            self._lag = max(0, end - self._position)
+            LOG_LAG.labels(label).set(self._lag)
+            if self._lag <= READY_LAG:
+                self._not_ready = None
+
+    def health(self) -> Health:
+        """Ready when the snapshot is restored and the log is read almost to its end."""
+        waits = self._publisher.waits_seconds
+        stands = self._progress.stands_still_seconds(self._lag)
+        why = f"{self._lag} entries of the log are not read yet" if self._lag else self._not_ready
+        if waits:
+            why = f"Kafka has not taken an event for {waits:.0f} s"
+        ready = not waits and self._not_ready is None
+        lag = {f"{self._log.topic}/0": self._lag}
+        return Health(self._name, 0.0 if waits else stands, None if ready else why, lag)
 
     async def _commit(self) -> None:
         await self._consumer.commit({self._log: self._position})
@@ -243,6 +302,11 @@ class LibraryWorker:
         await loop.run_in_executor(self._thread, self._upkeep.finish)
         await self._save()
         await loop.run_in_executor(self._thread, self._upkeep.finish)
+
+
+def _request_of(outputs: list[Event]) -> str | None:
+    """Whose answer or dead letter it is."""
+    return next((getattr(output, "request_id", None) for output in outputs), None)
 
 
 def _own(stage_seconds: dict[str, float]) -> dict[str, float]:

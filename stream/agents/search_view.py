@@ -7,12 +7,14 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream.errors import BadEventError, SnapshotError
+from stream.agents.attempts import attempted
+from stream.errors import BadEventError, RejectedError, SnapshotError, brief
 from stream.events import VideoEmbedded
 from stream.order import Takedown, restated
 from stream.search.snapshot import ViewSnapshots
@@ -209,10 +211,9 @@ class SearchFollower:
         for message in messages:
             source = Source.of(message, TOPIC)
             try:
-                search_step(self.view, source)
-            except BadEventError as error:
-                where = f"{source.topic}[{source.partition}]@{source.offset}"
-                log.warning("%s is passed over: %s", where, error)
+                attempted(source, partial(search_step, self.view, source))
+            except RejectedError as error:
+                log.warning("%s is passed over: %s", source, brief(error))
             self._offsets[source.partition] = source.offset + 1
         self._maintain()
         self._fresh += len(messages)

@@ -1,11 +1,9 @@
 """Joins the commands into one, and reads the settings once for all of them."""
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.logging import RichHandler
 
 from stream.cli import (
     broker,
@@ -26,16 +24,6 @@ from stream.cli import (
 )
 from stream.cli.config import config_app
 from stream.cli.console import stderr
-
-CHATTY = (
-    "aiokafka",
-    "faiss",
-    "faust",
-    "kafka",
-    "mode",
-    "stream.agents.join_table",  # Faust's services log under the module of their class
-    "stream.agents.ordered_consumer",
-)
 
 app = typer.Typer(
     name="samesource",
@@ -70,14 +58,9 @@ def _root(
         Path | None, typer.Option(help="Settings file (TOML). Environment variables win over it.")
     ] = None,
 ) -> None:
+    from stream.logs import set_up_logging
     from stream.settings import load_settings
 
     settings = load_settings(config)
     context.obj = settings
-    logging.basicConfig(
-        level=settings.worker.log_level,
-        format="%(name)s: %(message)s",
-        handlers=[RichHandler(console=stderr, show_path=False)],
-    )
-    for chatty in CHATTY:
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    set_up_logging(settings.worker, stderr)

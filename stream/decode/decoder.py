@@ -9,10 +9,10 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -110,8 +110,14 @@ class Decoder:
         self._room = Room(settings.spool_folder)
         self._pool = self._new_pool()
 
-    def decode(self, path: Path) -> DecodedVideo:
+    def decode(
+        self, path: Path, aside: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> DecodedVideo:
         """Decode one video, and wait for it, and first for room on the disk where that is short.
+
+        Args:
+            path: the video.
+            aside: surrounds the waiting for room, so that the caller can let others go first.
 
         Raises:
             RejectedError: the video can't be used, or a limit was passed; its code says why.
@@ -129,7 +135,8 @@ class Decoder:
                         return self._mapped(decoded, *spools)
                 except (OSError, NoRoomError, ProcessExpired) as error:
                     needed, killed = _shortage(error, killed, counted)
-                turn.wait(needed)
+                with aside():
+                    turn.wait(needed)
 
     async def decode_async(self, path: Path) -> DecodedVideo:
         """Decode one video without blocking the event loop; cancelling it ends its child.

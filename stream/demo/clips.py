@@ -8,9 +8,11 @@ from multiprocessing import get_context
 from os import cpu_count
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, signal
+from zlib import crc32
 
 from PIL import Image
 
+from stream.demo.camera import Camera
 from stream.demo.demo_set import DemoSet, Pair, span
 from stream.demo.edits import EDITS, Edit, picture_in_picture
 from stream.demo.footage import FRAMES_PER_SECOND, read_frames, write_video
@@ -109,9 +111,10 @@ def _make_all(pool: Executor, folder: Path, kind: str, clips: Iterable[Clip]) ->
 
 def _pictures(shot: Drawn | Copied, folder: Path) -> Iterator[Image.Image]:
     if isinstance(shot, Drawn):
-        scene = SCENES[shot.scene](shot.seed)
+        scene, camera = SCENES[shot.scene](shot.seed), Camera(_camera_seed(shot), shot.seconds)
         for number in range(_frames(shot)):
-            yield scene.draw(number / FRAMES_PER_SECOND)
+            seconds = number / FRAMES_PER_SECOND
+            yield camera.see(scene.draw(seconds), seconds)
         return
     edit = _edit(shot.edit)
     source = _file(folder, "references", shot.reference)
@@ -124,6 +127,10 @@ def _edit(name: str) -> Edit:
     if name == PICTURE_IN_PICTURE:
         return picture_in_picture(SCENES[BACKGROUND.scene](BACKGROUND.seed))
     return EDITS[name]
+
+
+def _camera_seed(shot: Drawn) -> int:
+    return crc32(f"{shot.scene} {shot.seed}".encode())
 
 
 def _frames(shot: Drawn | Copied) -> int:

@@ -19,19 +19,22 @@ class FootageError(SamesourceError):
     """A video file can't be read by the demo; its text names the file and the cause."""
 
 
-def write_video(path: Path, frames: Iterable[Image.Image], *, quality: int = 25) -> None:
+def write_video(
+    path: Path, frames: Iterable[Image.Image], *, quality: int = 25, threads: int = 1
+) -> None:
     """Encode frames at `FRAMES_PER_SECOND`; the same frames give the same bytes.
 
     Args:
         path: the MP4 file to make.
         frames: RGB, all of one even width and height.
         quality: x264's constant rate factor: 18 is very good, 40 very bad.
+        threads: of x264; another number gives other bytes.
     """
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
             "libx264",
             rate=FRAMES_PER_SECOND,
-            options={"preset": "superfast", "crf": str(quality), "threads": "1"},
+            options={"preset": "superfast", "crf": str(quality), "threads": str(threads)},
         )
         stream.pix_fmt = "yuv420p"
         for number, picture in enumerate(frames):

@@ -30,6 +30,8 @@ from stream.search.takedowns import Takedowns
 OWN = 0  # the number of the view's own model
 DEAD_SHARE = 0.5
 LEAST_DEAD = 1024
+LONGEST_SECONDS = 1e9
+MOST_MODELS = 1000  # whose vectors are counted apart
 
 
 class Hit(NamedTuple):
@@ -121,7 +123,8 @@ class SearchView:
             record = table.records[number]
             record["model"] = self._model(event)
             record["partition"], record["offset"] = place
-            record["version"], record["duration"] = version, event.duration_seconds
+            record["version"] = version
+            record["duration"] = min(event.duration_seconds, LONGEST_SECONDS)
             self._note_submission(record, event.submission)
             if vector is not None:
                 self._append(number, vector)
@@ -266,6 +269,8 @@ class SearchView:
                 return OWN
             name = f"{name} of {event.dimension} dimensions"
         models = self.state.models
+        if len(models) > MOST_MODELS and name not in models[1:]:
+            name = "other models"
         if name not in models[1:]:
             models.append(name)
         return models.index(name, 1)
