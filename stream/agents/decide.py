@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.deaths import Deaths
 from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
 from stream.agents.join_table import JoinTable
 from stream.agents.policy_follower import PolicyFollower
@@ -84,6 +85,7 @@ class DecideWorker:
         self._settings = settings
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
+        self._deaths = Deaths(settings.worker.data_folder, "decide")
         self._follower = PolicyFollower(settings, self._publisher, self._drain.failure, self._owns)
         self._app = make_app("decide", settings, finish_before_rebalance=True)
         state = raw_topic(self._app, settings, STATE_TOPIC)
@@ -124,8 +126,9 @@ class DecideWorker:
         message = event.message
         source = Source.of(message, contract_name(self._settings, message.topic))
         try:
-            key, before, join, outputs = attempted(source, lambda: self._step(source))
-            self._check_size(join)
+            with self._deaths.at_work(source):
+                key, before, join, outputs = attempted(source, lambda: self._step(source))
+                self._check_size(join)
         except RejectedError as error:
             await self._reject(source, error)
             return
@@ -209,6 +212,7 @@ class DecideWorker:
 
     async def start(self) -> None:
         """Connect, read all policies and verdicts, recover the table and begin to read."""
+        self._deaths.open()
         await self._publisher.start()
         await self._follower.start()
         self._metrics = asyncio.create_task(self._show_waiting(), name="waiting")
@@ -218,6 +222,7 @@ class DecideWorker:
         """Finish what is in flight within the drain time, then leave the group."""
         await self._drain.drain(self._settings.worker.drain_seconds)
         await self._app.stop()
+        self._deaths.close()
         if self._metrics is not None:
             self._metrics.cancel()
         await self._follower.stop()

@@ -8,6 +8,7 @@ from typing import Any
 import faust
 
 from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.deaths import Deaths
 from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
 from stream.agents.publisher import Publisher
 from stream.errors import RejectedError, brief
@@ -18,6 +19,9 @@ from stream.settings import Settings
 from stream.source import Source
 
 log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
 
 
 def fingerprint_step(fingerprinter: Fingerprinter, source: Source) -> list[Event]:
@@ -54,6 +58,7 @@ class FingerprintWorker:
         self._threads = ThreadPoolExecutor(settings.worker.fingerprint_concurrency, "fingerprint")
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
+        self._deaths = Deaths(settings.worker.data_folder, "fingerprint")
         self._app = self._make_app()
 
     @property
@@ -73,9 +78,11 @@ class FingerprintWorker:
 
     async def _handle(self, event: Any) -> None:
         source = Source.of(event.message, contract_name(self._settings, event.message.topic))
-        outputs = await asyncio.get_running_loop().run_in_executor(
-            self._threads, fingerprint_step, self._fingerprinter, source
-        )
+        try:
+            with self._deaths.at_work(source):
+                outputs = await self._patiently(source)
+        except RejectedError as error:
+            outputs = [source.rejected(error)]
         outputs = await publish_or_reject(self._publisher, source, outputs)
         for output in outputs:
             if isinstance(output, VideoRejected):
@@ -86,8 +93,26 @@ class FingerprintWorker:
             OUTCOMES.labels("fingerprint", "embedding_failed").inc()
         observe_stages("fingerprint", getattr(outputs[0], "stage_seconds", {}))
 
+    async def _patiently(self, source: Source) -> list[Event]:
+        """The step, again and again while the machine lacks what it takes.
+
+        Raises:
+            MemoryError: the worker should end, and begin anew.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads, fingerprint_step, self._fingerprinter, source
+                )
+            except OSError as error:
+                log.warning("%s waits for the machine (%s); again in %.0f s", source, error, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
     async def start(self) -> None:
         """Connect and begin to read."""
+        self._deaths.open()
         await self._publisher.start()
         await self._app.start()
 
@@ -96,5 +121,6 @@ class FingerprintWorker:
         await self._drain.drain(self._settings.worker.drain_seconds)
         await self._app.stop()
         await self._publisher.stop()
+        self._deaths.close()
         self._fingerprinter.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models.aligners import make_aligner
 from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.deaths import Deaths
 from stream.agents.publisher import Publisher
 from stream.errors import InternalError, RejectedError, SnapshotError, brief
 from stream.events import Event, VideoCompared, VideoFingerprinted
@@ -91,6 +92,7 @@ class LibraryWorker:
         self._thread = ThreadPoolExecutor(1, self._name)
         self._log = TopicPartition(settings.kafka.topic(VideoFingerprinted.topic), 0)
         self._stopping = False
+        self._deaths = Deaths(settings.worker.data_folder, self._name)
         self._task: asyncio.Task[None] | None = None
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -100,6 +102,7 @@ class LibraryWorker:
         Raises:
             SnapshotError: the log is shorter than the snapshot: it was deleted or made anew.
         """
+        self._deaths.open()
         await self._publisher.start()
         kafka = self._settings.kafka
         self._consumer = AIOKafkaConsumer(
@@ -125,6 +128,7 @@ class LibraryWorker:
             self._upkeep.close()
         await self._publisher.stop()
         self._thread.shutdown()
+        self._deaths.close()
 
     async def _restore(self) -> None:
         library = self._settings.library
@@ -180,7 +184,11 @@ class LibraryWorker:
         source = Source.of(message, VideoFingerprinted.topic)
         answered = source.offset < self._answered
         step = partial(library_step, self._shard, source, answered=answered)
-        outputs = await asyncio.get_running_loop().run_in_executor(self._thread, step)
+        try:
+            with self._deaths.at_work(source):
+                outputs = await asyncio.get_running_loop().run_in_executor(self._thread, step)
+        except InternalError as error:  # the process died here again and again
+            outputs = [] if answered else [source.rejected(error)]
         failpoint("library.before_produce")
         outputs = await publish_or_reject(
             self._publisher, source, outputs, request_id=_request_of(outputs)
