@@ -19,6 +19,7 @@ from stream.cli import (
     resubmit,
     review,
     search,
+    skip,
     submit,
     topics,
     train,
@@ -61,6 +62,7 @@ app.command("search")(search.search)
 app.command("alerts")(outcomes.alerts)
 app.command("review")(review.review)
 app.command("rejected")(outcomes.rejected)
+app.command("skip")(skip.skip)
 
 
 @app.callback()
