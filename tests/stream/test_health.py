@@ -96,7 +96,7 @@ async def test_an_event_loop_that_is_stuck_is_not_live(page: HealthPage, port: i
 def test_metrics_are_beside_and_other_paths_are_not_found(port: int) -> None:
     code, body = get(port, "/metrics")
     assert code == 200
-    assert "samesource_outcomes" in body
+    assert "process_resident_memory_bytes" in body
     assert get(port, "/elsewhere")[0] == 404
 
 
