@@ -45,6 +45,7 @@ class Topic(BaseModel):
             be asked for.
         retention_days: 0 is for ever.
         copartitioned: topics that name the same group must have equal partition counts.
+        append_time: whether messages carry the broker's time instead of their producer's.
         internal: not for other teams.
     """
 
@@ -61,6 +62,7 @@ class Topic(BaseModel):
     min_compaction_lag_days: int = Field(default=0, ge=0)
     tombstone_days: int = Field(default=1, ge=1)
     copartitioned: str | None = None
+    append_time: bool = False
     internal: bool = False
 
     def config(self, replication_factor: int) -> dict[str, str]:
@@ -76,6 +78,8 @@ class Topic(BaseModel):
             "max.message.bytes": str(self.max_message_bytes),
             "min.insync.replicas": "2" if replication_factor >= 3 else "1",
         }
+        if self.append_time:
+            config["message.timestamp.type"] = "LogAppendTime"
         if "compact" in self.cleanup:
             lag = self.min_compaction_lag_days * DAY_MILLISECONDS
             config["min.compaction.lag.ms"] = str(lag)

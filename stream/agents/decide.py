@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.deaths import Deaths
 from stream.agents.faust_app import (
     Drain,
     consumer_health,
@@ -15,6 +16,7 @@ from stream.agents.faust_app import (
     make_app,
     raw_topic,
 )
+from stream.agents.flood_claims import FloodClaims
 from stream.agents.health import Health
 from stream.agents.join_table import JoinTable
 from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients, within
@@ -100,7 +102,11 @@ class DecideWorker:
         self._settings = settings
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
+        self._deaths = Deaths(settings.worker.data_folder, "decide")
         self._follower = PolicyFollower(settings, self._publisher, self._drain.failure, self._owns)
+        self._claims = FloodClaims(
+            settings.kafka, self._publisher, self._follower.policies.floods, self._drain.failure
+        )
         self._app = make_app("decide", settings, self._drain, finish_before_rebalance=True)
         self._joins = Joins(settings.worker.decided_retention_seconds)
         self._add_table()
@@ -145,9 +151,10 @@ class DecideWorker:
         message = event.message
         source = Source.of(message, contract_name(self._settings, message.topic))
         try:
-            key, before, join, outputs = attempted(source, lambda: self._step(source))
-            note(request_id=key.decode())
-            self._check_size(join)
+            with self._deaths.at_work(source):
+                key, before, join, outputs = await self._claimed_step(source)
+                note(request_id=key.decode())
+                self._check_size(join)
         except RejectedError as error:
             await self._reject(source, error)
             return
@@ -164,6 +171,17 @@ class DecideWorker:
             self._waiting.note(message.partition, key, join, source.timestamp_ms)
         for output in published:
             _count(output)
+
+    async def _claimed_step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
+        """As `_step`, once all alerts that a limit applies to have their place in the order."""
+        policies = self._follower.policies
+        while True:
+            policies.take_unclaimed()
+            found = attempted(source, lambda: self._step(source))
+            unclaimed = policies.take_unclaimed()
+            if not unclaimed:
+                return found
+            await self._claims.claim(unclaimed)
 
     async def _reject(self, source: Source, error: RejectedError) -> None:
         """Tell of a message that nothing can be made of, so that its request is decided."""
@@ -238,8 +256,10 @@ class DecideWorker:
 
     async def start(self) -> None:
         """Connect, read all policies and verdicts, recover the table and begin to read."""
+        self._deaths.open()
         await self._publisher.start()
         await self._follower.start()
+        await self._claims.start()
         self._not_ready = "requests are being recovered"
         for name, coroutine in (
             ("watching Kafka's clients", watch_clients(self._clients, self.failure)),
@@ -254,15 +274,18 @@ class DecideWorker:
         deadline = Deadline(self._settings.worker.drain_seconds)
         await self._drain.drain(deadline.for_events())
         await within(deadline.for_closing(), "leaving the group", self._app.stop())
+        self._deaths.close()
         for task in self._tasks:
             task.cancel()
         await within(deadline.for_closing(), "leaving the policies", self._follower.stop())
+        await within(deadline.for_closing(), "leaving the claims", self._claims.stop())
         await within(deadline.for_closing(), "disconnecting", self._publisher.stop())
 
     def _clients(self) -> Iterator[object]:
         yield from self._app.clients()
         yield from self._publisher.clients()
         yield from self._follower.clients()
+        yield from self._claims.clients()
 
     def health(self) -> Health:
         """Ready when policies are read and the table is recovered."""

@@ -1,7 +1,7 @@
 """Keeps a decide worker's policies as the topics say: read to the end at the start, then followed.
 
 Not a consumer group: every decide worker reads all partitions of `policy.updated` and
-`alert.reviewed` from their beginning, and the last hour of the alerts' topics, to see floods.
+`alert.reviewed` from their beginning.
 """
 
 import asyncio
@@ -17,26 +17,16 @@ from stream.agents.lifetime import Failure, fail, supervised
 from stream.agents.passed_over import PassedOver
 from stream.agents.publisher import Publisher, is_final, refusal
 from stream.errors import BadEventError, RejectedError, brief
-from stream.events import (
-    EVENTS,
-    AlertRaised,
-    AlertReviewed,
-    AlertSuppressed,
-    PolicyUpdated,
-)
-from stream.policy.floods import HOUR_MS
+from stream.events import EVENTS, AlertReviewed, PolicyUpdated
 from stream.policy.judge import Policies
 from stream.settings import Settings
 from stream.source import Source
-from stream.times import now
 from stream.topics import partition_counts
 from stream.traces import about
 
 log = logging.getLogger(__name__)
 
-WHOLE_TOPICS = (PolicyUpdated.topic, AlertReviewed.topic)
-RECENT_TOPICS = (AlertRaised.topic, AlertSuppressed.topic)
-ALL_TOPICS = WHOLE_TOPICS + RECENT_TOPICS
+ALL_TOPICS = (PolicyUpdated.topic, AlertReviewed.topic)
 POLL_MILLISECONDS = 500
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 
@@ -57,7 +47,7 @@ def policy_step(policies: Policies, source: Source) -> None:
     event = EVENTS[source.topic].from_bytes(source.value)
     if isinstance(event, PolicyUpdated) and source.key != event.key():
         raise BadEventError(f"{source.key = !r}, expected the owner_id {event.owner_id!r}")
-    policies.take(event, source.timestamp_ms)
+    policies.take(event)
 
 
 class PolicyFollower:
@@ -83,7 +73,7 @@ class PolicyFollower:
             failure: is given the error of a follower that must end.
             owns: whether this worker is the one that writes a partition's dead letters now.
         """
-        self.policies = Policies(settings.policy)
+        self.policies = Policies(settings.policy, claimed_elsewhere=True)
         self._kafka = settings.kafka
         self._publisher, self._failure, self._owns = publisher, failure, owns
         self._consumer: AIOKafkaConsumer | None = None
@@ -106,18 +96,14 @@ class PolicyFollower:
         self._passed_over = PassedOver(consumer, self._publisher, self._owns)
         await consumer.start()
         counts = await asyncio.to_thread(partition_counts, self._kafka, ALL_TOPICS)
-        partitions = {
-            topic: [TopicPartition(self._kafka.topic(topic), number) for number in range(count)]
+        partitions = [
+            TopicPartition(self._kafka.topic(topic), number)
             for topic, count in counts.items()
-        }
-        whole, recent = (
-            [partition for topic in topics for partition in partitions[topic]]
-            for topics in (WHOLE_TOPICS, RECENT_TOPICS)
-        )
-        consumer.assign([*whole, *recent])
-        ends = await consumer.end_offsets([*whole, *recent])
-        await consumer.seek_to_beginning(*whole)
-        await self._seek_an_hour_back(recent, ends)
+            for number in range(count)
+        ]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning(*partitions)
         for partition, end in ends.items():
             while await consumer.position(partition) < end:
                 await self._take_some()
@@ -130,20 +116,6 @@ class PolicyFollower:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._consumer is not None:
             await self._consumer.stop()
-
-    async def _seek_an_hour_back(
-        self, partitions: list[TopicPartition], ends: dict[TopicPartition, int]
-    ) -> None:
-        consumer = self._consumer
-        assert consumer is not None, "start() first"
-        if self._kafka.broker == "embedded":  # can't look up times, and keeps little
-            await consumer.seek_to_beginning(*partitions)
-            return
-        since_ms = round(1000 * now().timestamp()) - HOUR_MS
-        found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
-        for partition in partitions:
-            first = found.get(partition)
-            consumer.seek(partition, ends[partition] if first is None else first.offset)
 
     def clients(self) -> Iterator[object]:
         """The consumer in use, for those who watch over its tasks."""
