@@ -96,7 +96,7 @@ async def test_each_task_has_its_own() -> None:
             await asyncio.sleep(0.01)
             return in_hand()["video_id"]
 
-    assert await asyncio.gather(handle(b"a"), handle(b"b")) == ["a", "b"]
+    assert [*await asyncio.gather(handle(b"a"), handle(b"b"))] == ["a", "b"]
 
 
 def test_the_trace_is_passed_on_as_it_came() -> None:
