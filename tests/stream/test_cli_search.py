@@ -307,3 +307,14 @@ def test_a_topic_that_ends_before_the_snapshot_is_read_from_its_start(
             found = json.loads(command("search", "red", "--json").out)
             assert found["videos"] == len(events)
     assert "is foreign" in caplog.text or "is shorter than the snapshot" in caplog.text
+
+
+@pytest.mark.parametrize("folder", ["/proc/none", "file", "file/below"])
+def test_a_folder_that_cant_keep_the_view_is_one_line(
+    command: Command, monkeypatch: pytest.MonkeyPatch, settled: Path, folder: str
+) -> None:
+    (settled / "file").touch()
+    monkeypatch.setenv("SAMESOURCE_SEARCH__SNAPSHOT_FOLDER", folder)
+    done = command("search", "red")
+    assert done.code == 1
+    one_line(done.err, folder)
