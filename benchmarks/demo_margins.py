@@ -60,7 +60,9 @@ class Answer:
 Answers = dict[Pair, Answer]
 
 
-def answers_of(demo: DemoSet, events: list[VideoFingerprinted], library: LibrarySettings) -> Answers:
+def answers_of(
+    demo: DemoSet, events: list[VideoFingerprinted], library: LibrarySettings
+) -> Answers:
     """Every ordered pair, (later, earlier)."""
     aligner = make_aligner(library.aligner)
     found: Answers = {}
