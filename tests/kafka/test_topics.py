@@ -114,6 +114,12 @@ def test_a_wrong_setting_is_a_sentence_with_what_was_expected(
     assert f"{kafka_settings.topic('video.fingerprinted')} has {key} {value}, expected" in problem
 
 
+def test_claims_carry_the_brokers_time(kafka_settings: KafkaSettings) -> None:
+    alter(kafka_settings, "samesource-flood-claims", "message.timestamp.type", "CreateTime")
+    (problem,) = check_topics(kafka_settings)
+    assert "message.timestamp.type CreateTime, expected LogAppendTime" in problem
+
+
 def test_more_copies_than_brokers_is_an_error_that_names_the_setting(
     empty_kafka_settings: KafkaSettings,
 ) -> None:
