@@ -49,5 +49,7 @@ def traces_on(kafka: KafkaSettings) -> dict[tuple[str, str], set[bytes | None]]:
             headers = dict(message.headers() or [])
             key = message.key()
             assert isinstance(key, bytes)
-            found[topic, key.decode()].add(headers.get("traceparent"))
+            trace = headers.get("traceparent")
+            assert trace is None or isinstance(trace, bytes)
+            found[topic, key.decode()].add(trace)
     return found
