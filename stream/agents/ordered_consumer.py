@@ -12,10 +12,11 @@ from typing import Any, Protocol, cast
 
 import faust
 from faust.exceptions import ConsumerNotStarted
-from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 
 from stream.agents.lifetime import Failure, crash, fail
+from stream.broker.settings import RETRY_BACKOFF_MILLISECONDS
 
 FINISH_SECONDS = 10.0  # for what is in flight when partitions move
 
@@ -50,6 +51,16 @@ class NothingRead(MutableMapping[TP, int | None]):
         return 0
 
 
+class PatientThread(AIOKafkaConsumerThread):
+    """Faust's consumer thread, whose client waits between its tries as our other clients do."""
+
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
+        consumer = super()._create_consumer(loop)
+        consumer._retry_backoff_ms = RETRY_BACKOFF_MILLISECONDS
+        consumer._client._retry_backoff = RETRY_BACKOFF_MILLISECONDS / 1000
+        return consumer
+
+
 class OrderedConsumer(Consumer):
     """Reads from the committed offset after every rebalance, and commits in order.
 
@@ -66,6 +77,9 @@ class OrderedConsumer(Consumer):
         self._moving = asyncio.Lock()  # a fetch sees the positions before a seek, or after it
         self._seeks = 0
         self._fetched_after = 0
+
+    def _new_consumer_thread(self) -> PatientThread:
+        return PatientThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
         """Rewind every partition to its committed offset; to its start where there is none."""
