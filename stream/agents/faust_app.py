@@ -33,7 +33,7 @@ def make_app(role: str, settings: Settings, *, finish_before_rebalance: bool) ->
     """
     kafka, folder = settings.kafka, settings.worker.data_folder / role
     folder.mkdir(parents=True, exist_ok=True)
-    return OrderedApp(
+    app = OrderedApp(
         f"{kafka.topic_prefix}samesource-{role}",
         broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
@@ -56,6 +56,8 @@ def make_app(role: str, settings: Settings, *, finish_before_rebalance: bool) ->
         # Not reading for long means a backlog, which the group must not take for a dead member.
         broker_max_poll_interval=LONGEST_IDLE_SECONDS,
     )
+    app.fetch_wait_ms = kafka.fetch_wait_ms
+    return app
 
 
 def raw_topic(app: faust.App, settings: Settings, *names: str) -> Any:

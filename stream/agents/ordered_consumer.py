@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Any, cast
 
 import faust
-from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 
 
@@ -37,6 +37,15 @@ class NothingRead(MutableMapping[TP, int | None]):
         return 0
 
 
+class PatientThread(AIOKafkaConsumerThread):
+    """Faust's thread around aiokafka's consumer, with a say in how long a fetch may wait."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = self.app.fetch_wait_ms  # Faust has 1500 written in
+        return consumer
+
+
 class OrderedConsumer(Consumer):
     """Reads from the committed offset after every rebalance, and commits in order.
 
@@ -53,6 +62,9 @@ class OrderedConsumer(Consumer):
         self._moving = asyncio.Lock()  # a fetch sees the positions before a seek, or after it
         self._seeks = 0
         self._fetched_after = 0
+
+    def _new_consumer_thread(self) -> PatientThread:
+        return PatientThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
         """Rewind every partition to its committed offset; to its start where there is none."""
@@ -109,6 +121,8 @@ class OrderedTransport(Transport):
 
 class OrderedApp(faust.App):
     """A Faust app that reads through `OrderedConsumer`."""
+
+    fetch_wait_ms: int
 
     def _new_transport(self) -> Any:
         return OrderedTransport(self.conf.broker_consumer, self)
