@@ -40,7 +40,6 @@ ENCODINGS: dict[str, dict[str, int]] = {
     "as drawn": {},
     "again, better": {"quality": 24, "threads": 1},
     "again, worse": {"quality": 26, "threads": 2},
-    "again, much worse": {"quality": 30, "threads": 3},
 }
 
 
@@ -60,7 +59,9 @@ class Answer:
 Answers = dict[Pair, Answer]
 
 
-def answers_of(demo: DemoSet, events: list[VideoFingerprinted], library: LibrarySettings) -> Answers:
+def answers_of(
+    demo: DemoSet, events: list[VideoFingerprinted], library: LibrarySettings
+) -> Answers:
     """Every ordered pair, (later, earlier)."""
     aligner = make_aligner(library.aligner)
     found: Answers = {}
