@@ -85,7 +85,7 @@ def drawing(folder: Path, plan: Plan = PLAN) -> Iterator[Drawing]:
     for future in drawn.values():
         future.set_running_or_notify_cancel()  # nobody who waits for one can cancel it
     with _processes() as pool:
-        Thread(target=_draw, args=(pool, folder, plan, drawn), name="drawing").start()
+        Thread(target=_draw, args=(pool, folder, plan, drawn), daemon=True).start()
         yield Drawing(demo, drawn)
 
 
@@ -158,9 +158,9 @@ def _draw(pool: Executor, folder: Path, plan: Plan, drawn: dict[Path, Future[Non
                 pool.submit(make_clip, clip, folder, kind, cut_off=clip.name == plan.broken): clip
                 for clip in clips
             }
-            for task in as_completed(tasks):
+            for task, clip in tasks.items():  # as_completed() would never tell of a cancelled one
                 task.result()
-                drawn[_file(folder, kind, tasks[task].name)].set_result(None)
+                drawn[_file(folder, kind, clip.name)].set_result(None)
     except BrokenProcessPool:
         _fail(drawn, FootageError("a process that draws videos was killed: is memory short?"))
     except BaseException as error:  # the one who waits raises it
