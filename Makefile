@@ -1,16 +1,20 @@
 # make demo            watch videos go in and decisions come out (VIDEOS=folder, BROKER=kafka)
-# make test            all tests; those on a real Kafka need Java 17 and Maven
+# make test            all tests, in random order (SEED=n, WORKERS=n); those on a real Kafka need
+#                      Java 17 and Maven
 # make check           style, types, import rules
 # make setup           .venv with the `samesource` command
+# make lock            requirements.lock, what the image installs, from pyproject.toml
 # make contract        kafka/schemas and kafka/asyncapi.yaml, from stream/events.py
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BROKER ?= embedded
 VIDEOS ?=
+SEED ?=
+WORKERS ?= 2
 
 bin := .venv/bin
 
-.PHONY: setup demo test check contract
+.PHONY: setup demo test check contract lock
 .DELETE_ON_ERROR:
 
 setup: .venv/serve.done
@@ -29,8 +33,11 @@ setup: .venv/serve.done
 demo: setup
 	$(bin)/samesource demo --broker $(BROKER) $(if $(VIDEOS),--videos "$(VIDEOS)")
 
+# One thread for each of the numeric libraries: the workers are as many as the cores.
+test: export OMP_NUM_THREADS = 1
 test: .venv/test.done
-	$(bin)/python -m pytest
+	$(bin)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		$(if $(SEED),--randomly-seed $(SEED))
 
 check: .venv/test.done
 	$(bin)/ruff check
@@ -40,3 +47,9 @@ check: .venv/test.done
 
 contract: setup
 	$(bin)/python -m stream.contract
+
+# What is locked stays; `rm requirements.lock` first takes what is newest. setuptools builds the project.
+lock: .venv/test.done
+	echo 'setuptools>=77' | $(bin)/uv pip compile pyproject.toml - --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
+		--custom-compile-command 'make lock' --output-file requirements.lock

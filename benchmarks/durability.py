@@ -77,6 +77,7 @@ def judge(calm: Run, disturbed: Run, windows: Sequence[Window]) -> dict[str, Any
         "faults": sum(disturbed.came.values()),
         "not_reached": disturbed.unreached,
         "ended_by_themselves": disturbed.ended,
+        "hung_at_sigterm": disturbed.hung,
         "alerts": len(calm.answers["alert.raised"]),
         "outcomes": Counter(event["outcome"] for event in calm.answers["video.decided"]),
         "probes": probe_figures(calm.answers, [one for part in windows for one in part.probes]),
@@ -92,7 +93,10 @@ def judge(calm: Run, disturbed: Run, windows: Sequence[Window]) -> dict[str, Any
 def is_wrong(figures: dict[str, Any]) -> bool:
     """Whether anything differs, or contradicts the log."""
     return bool(
-        figures["differences"] or any(figures["wrong"].values()) or figures["probes"]["gone_named"]
+        figures["differences"]
+        or any(figures["wrong"].values())
+        or figures["probes"]["gone_named"]
+        or figures["hung_at_sigterm"]
     )
 
 

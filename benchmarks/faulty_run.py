@@ -67,6 +67,7 @@ class Run:
         unreached: how many didn't come to pass, by kind.
         undecided: requests.
         ended: how often workers ended by themselves, by worker and exit code.
+        hung: how often workers didn't end when they were told to.
     """
 
     answers: Answers
@@ -75,6 +76,7 @@ class Run:
     unreached: dict[str, int] = field(default_factory=dict)
     undecided: int = 0
     ended: dict[str, int] = field(default_factory=dict)
+    hung: dict[str, int] = field(default_factory=dict)
 
 
 def make_windows(planned: dict[str, list[Fault]], seed: int) -> list[Window]:
@@ -120,6 +122,7 @@ def run(
             platform.read(LINGER_SECONDS)
             found.seconds = time.monotonic() - start
     found.ended = {f"{name} with {code}": count for (name, code), count in workers.ended.items()}
+    found.hung = dict(workers.hung)
     return found
 
 

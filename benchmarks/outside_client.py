@@ -69,9 +69,22 @@ class Platform:
         """Publish anything at all as an upload."""
         self.produce("video.uploaded", value, key)
 
-    def produce(self, topic: str, value: bytes | None, key: bytes) -> None:
-        """Hand a message over, to be published in this order, once, when the broker is there."""
-        self._producer.produce(self._prefix + topic, value=value, key=key)
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes,
+        delivered: Callable[[Any, Any], None] | None = None,
+    ) -> None:
+        """Hand a message over, to be published in this order, once, when the broker is there.
+
+        Args:
+            topic: without the prefix.
+            value: none takes back what was said under the key.
+            key: of the message.
+            delivered: called with an error or None, and the message, in `read` or `flush`.
+        """
+        self._producer.produce(self._prefix + topic, value=value, key=key, on_delivery=delivered)
         self._producer.poll(0)
 
     def flush(self) -> None:
@@ -88,6 +101,7 @@ class Platform:
         """Read for so long."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
+            self._producer.poll(0)
             message = self._consumer.poll(min(left, 0.5))
             if message is None:
                 continue

@@ -17,6 +17,7 @@ from stream.failpoints import VARIABLE
 
 SAMESOURCE = Path(sys.executable).with_name("samesource")
 STOP_SECONDS = 60.0
+HUNG = 1000
 EXPECTED_CODES = (0, -signal.SIGKILL, -signal.SIGTERM)  # the last: it hadn't even begun
 
 
@@ -44,6 +45,7 @@ class Workers:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.kills: list[str] = []
         self.ended: Counter[tuple[str, int]] = Counter()
+        self.hung: Counter[str] = Counter()
 
     @property
     def names(self) -> list[str]:
@@ -95,10 +97,20 @@ class Workers:
         self.start(name)
 
     def end(self, name: str, how: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal that ends a worker, wait until it has; its exit code, as of `Popen`."""
+        """Send a signal that ends a worker, wait until it has; its exit code, as of `Popen`.
+
+        One that is still there after `STOP_SECONDS` is noted in `hung` and killed; its code is
+        `HUNG`.
+        """
         process = self._processes[name]
         process.send_signal(how)
-        return self._noted(name, process.wait(STOP_SECONDS))
+        try:
+            return self._noted(name, process.wait(STOP_SECONDS))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            self.hung[name] += 1
+            return HUNG
 
     def dies(self, name: str, seconds: float) -> bool:
         """Whether it is dead by SIGKILL within so long.

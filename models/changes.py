@@ -49,6 +49,9 @@ class Changes:
         self._recent[1:] = self._recent[:-1]
         self._recent[0] = blocks
 
+    def __len__(self) -> int:
+        return len(self._jumps)
+
     @property
     def seconds(self) -> NDArray[np.float64]:
         """(N,) of the frames."""

@@ -104,6 +104,7 @@ def send(
         {
             **kafka.librdkafka_options(),
             "acks": "all",
+            "partitioner": "murmur2_random",  # a key's partition is the same for all clients
             "message.max.bytes": kafka.max_message_bytes,
             "message.timeout.ms": 30_000,
             "log_level": 0,
@@ -131,10 +132,35 @@ def send(
         raise BrokerError(_unreachable(kafka, failed[0] if failed else f"{left} messages not sent"))
 
 
+def ends_of(kafka: KafkaSettings, topic: str) -> list[int]:
+    """The offset that the next message gets, of each partition of a topic.
+
+    Raises:
+        BrokerError: the broker doesn't answer, or has no such topic.
+    """
+    with Reader(kafka, topic) as reader:
+        return reader.ends()
+
+
 class Reader:
     """Reads topics of the contract from now or from the beginning, without a consumer group."""
 
-    def __init__(self, kafka: KafkaSettings, *topics: str, from_beginning: bool = True) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        *topics: str,
+        from_beginning: bool = True,
+        since_ms: int | None = None,
+    ) -> None:
+        """Connect.
+
+        Args:
+            kafka: the cluster.
+            *topics: the contract's names.
+            from_beginning: or from now.
+            since_ms: from the first message of that time by Kafka, in milliseconds since 1970, in
+                place of the beginning; all is read where the broker can't look up times.
+        """
         self._kafka = kafka
         self._consumer = Consumer(
             {
@@ -156,6 +182,8 @@ class Reader:
         if not from_beginning:  # fix "now" before the caller does anything
             for partition in self._partitions:
                 partition.offset = self._watermarks(partition)[1]
+        if since_ms is not None and kafka.broker != "embedded":
+            self._partitions = self._since(since_ms)
         self._consumer.assign(self._partitions)
 
     def __enter__(self) -> "Reader":
@@ -184,7 +212,12 @@ class Reader:
             (partition.topic, partition.partition): self._watermarks(partition)
             for partition in self._partitions
         }
-        left = {key for key, (low, high) in ends.items() if low < high}
+        starts = {(one.topic, one.partition): int(one.offset) for one in self._partitions}
+        left = {
+            key
+            for key, (low, high) in ends.items()
+            if low < high and OFFSET_END != starts[key] < high
+        }
         deadline = time.monotonic() + ANSWER_SECONDS
         while left and time.monotonic() < deadline:
             found = self.poll(0.5)
@@ -196,6 +229,27 @@ class Reader:
             if int(message.offset() or 0) + 1 >= ends[key][1]:
                 left.discard(key)
             yield found
+
+    def ends(self) -> list[int]:
+        """The offset that the next message gets, of each partition, by topic and number.
+
+        Raises:
+            BrokerError: the broker doesn't answer.
+        """
+        return [self._watermarks(partition)[1] for partition in self._partitions]
+
+    def _since(self, since_ms: int) -> list[TopicPartition]:
+        asked = [
+            TopicPartition(partition.topic, partition.partition, since_ms)
+            for partition in self._partitions
+        ]
+        try:
+            found: list[TopicPartition] = self._consumer.offsets_for_times(
+                asked, timeout=ANSWER_SECONDS
+            )
+        except KafkaException as error:
+            raise BrokerError(_unreachable(self._kafka, error.args[0].str())) from error
+        return found
 
     def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
         try:

@@ -7,6 +7,7 @@ from datetime import datetime
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from stream.errors import brief
 from stream.events import (
     Alert,
     AlertRaised,
@@ -165,7 +166,8 @@ def _judged(
 
 def _complete(names: Iterable[str], shards: int) -> bool:
     """Whether all shards of this number are there."""
-    return set(names).issuperset(f"{shard}/{shards}" for shard in range(shards))
+    told = set(names)
+    return all(f"{shard}/{shards}" in told for shard in range(shards))
 
 
 def _shard_name(answer: VideoCompared) -> str:
@@ -187,7 +189,7 @@ def on_rejected(join: Join, letter: VideoRejected) -> tuple[Join, list[Event]]:
         content_version=1 if letter.content_version is None else letter.content_version,
         outcome="rejected",
         alert_ids=[],
-        reason=f"{letter.error}: {letter.message}",
+        reason=brief(f"{letter.error}: {letter.message}"),
         decided_at=now(),
         request_id=letter.request_id,
         stage_seconds=letter.stage_seconds,

@@ -3,8 +3,10 @@
 SamesourceError
 ├── SettingsError            a setting is missing, unknown or unusable: fix the configuration
 ├── BrokerError              Kafka can't be reached, started or has the wrong topics
+│   └── UnreachableError     it doesn't answer in time
 ├── SnapshotError            a library snapshot is damaged or belongs to another log
 ├── QueryError               a search can't be answered: its text is empty, or there are no vectors
+├── WorkerError              a worker must end: a part of it crashed, or Kafka refuses it for good
 └── RejectedError            bad input; ends in `video.rejected` with a fixed code
     ├── BadEventError        bad_event      not JSON, or a field is missing or mistyped
     ├── NotFoundError        not_found      nothing at that URI
@@ -32,6 +34,9 @@ ErrorCode = Literal[
 ]
 
 
+MOST_LETTERS = 2000
+
+
 class SamesourceError(Exception):
     """Root of every error that this project raises on purpose."""
 
@@ -44,12 +49,20 @@ class BrokerError(SamesourceError):
     """Kafka can't be reached or started, or its topics don't fit the contract."""
 
 
+class UnreachableError(BrokerError):
+    """Kafka doesn't answer in time."""
+
+
 class SnapshotError(SamesourceError):
     """A library snapshot is damaged, or belongs to another log."""
 
 
 class QueryError(SamesourceError):
     """A search can't be answered: its text is empty, or there is nothing to search in."""
+
+
+class WorkerError(SamesourceError):
+    """A worker must end: a part of it crashed, or Kafka refuses for good what it asks."""
 
 
 class RejectedError(SamesourceError):
@@ -110,3 +123,16 @@ class InternalError(RejectedError):
     """A bug or a lack of resources on our side; worth a replay after mending."""
 
     code = "internal"
+
+
+def brief(problem: object, most: int = MOST_LETTERS) -> str:
+    """What an error says, as text that fits into an event and can be written as UTF-8.
+
+    Args:
+        problem: an error, or its text.
+        most: characters; what is beyond is left out of the middle, which is said.
+    """
+    text = str(problem)
+    if len(text) > most:
+        text = f"{text[: most // 2]} [… {len(text) - most} characters …] {text[-most // 2 :]}"
+    return text.encode("utf-8", "replace").decode()

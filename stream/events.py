@@ -14,12 +14,13 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     ValidationError,
     model_validator,
 )
 
-from stream.errors import BadEventError, ErrorCode
+from stream.errors import BadEventError, ErrorCode, brief
 from stream.packed import (
     check_count,
     check_motion,
@@ -46,8 +47,20 @@ def _no_boolean(value: Any) -> Any:
     return value
 
 
+def _few_stages(value: Any) -> Any:
+    if isinstance(value, dict):
+        if len(value) > MOST_STAGES:
+            raise ValueError(f"{len(value)} stages, expected at most {MOST_STAGES}")
+        if any(isinstance(name, str) and len(name) > MOST_STAGE_LETTERS for name in value):
+            raise ValueError(f"a stage with a name of more than {MOST_STAGE_LETTERS} characters")
+    return value
+
+
 Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_text)]
-ContentVersion = Annotated[int | str, Field(description="Changes when the owner replaces the file")]
+VersionText = Annotated[str, Field(max_length=512)]
+ContentVersion = Annotated[
+    int | VersionText, Field(description="Changes when the owner replaces the file")
+]
 Role = Literal["upload", "reference"]
 Outcome = Literal["matched", "clear", "rejected"]
 SuppressionReason = Literal[
@@ -62,8 +75,16 @@ SuppressionReason = Literal[
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 StageSeconds = Annotated[
-    dict[str, Seconds], Field(description="Wall-clock seconds by stage of the pipeline")
+    dict[str, Seconds],
+    Field(description="Wall-clock seconds by stage of the pipeline"),
+    BeforeValidator(_few_stages),
 ]
+
+MOST_STAGES = 100
+MOST_STAGE_LETTERS = 100
+MOST_SHARDS = 4096
+MOST_DIMENSIONS = 65_536
+SHORT_LETTERS = 500
 
 
 class Event(BaseModel):
@@ -102,9 +123,11 @@ class Event(BaseModel):
         except ValidationError as error:
             problems = "; ".join(
                 f"{'.'.join(map(str, problem['loc'])) or 'event'}: {problem['msg']}"
-                for problem in error.errors(include_url=False)
+                for problem in error.errors(
+                    include_url=False, include_context=False, include_input=False
+                )
             )
-            raise BadEventError(f"{cls.__name__}: {problems}") from error
+            raise BadEventError(brief(f"{cls.__name__}: {problems}")) from None
 
     def to_bytes(self) -> bytes:
         """The message value: JSON without the fields that are not set."""
@@ -127,7 +150,7 @@ def parse_json(data: bytes | None) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise BadEventError(f"not JSON: {error}") from error
+        raise BadEventError(brief(f"not JSON: {error}")) from None
 
 
 class VideoUploaded(Event):
@@ -144,6 +167,26 @@ class VideoUploaded(Event):
     uploaded_at: Instant | None = None
     role: Role = "upload"
     content_version: ContentVersion = 1
+
+
+class Submission(BaseModel):
+    """Where an upload's message lies: what was submitted first, whatever arrives first."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    log_id: Annotated[Identifier, Field(description="Of the cluster and of its video.uploaded")]
+    partition: Annotated[int, Field(ge=0, lt=2**31)]
+    offset: Annotated[int, Field(ge=0, lt=2**62)]
+    timestamp_ms: Annotated[int, Field(ge=-1, lt=2**62, description="Kafka's, of the message")]
+
+
+class Place(BaseModel):
+    """Where a message lies in its topic."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    partition: Annotated[int, Field(ge=0)]
+    offset: Annotated[int, Field(ge=0)]
 
 
 class VideoFingerprinted(Event):
@@ -173,7 +216,7 @@ class VideoFingerprinted(Event):
         Identifier | None, Field(description="What chose the key frames")
     ] = None
     duration_seconds: Seconds
-    dimension: Annotated[int, Field(gt=0)]
+    dimension: Annotated[int, Field(gt=0, le=MOST_DIMENSIONS)]
     key_frame_seconds: Annotated[
         str, Field(description="base64 of little-endian float32 (N,), ascending seconds")
     ]
@@ -203,6 +246,12 @@ class VideoFingerprinted(Event):
     ] = None
     query_score_offsets: Annotated[
         str | None, Field(description="As score_offsets, (Q,), of the frames that search")
+    ] = None
+    submission: Annotated[
+        Submission | None, Field(description="Of the upload; without it, what is read later wins")
+    ] = None
+    embedded_at: Annotated[
+        Place | None, Field(description="Where its vector is, on video.embedded")
     ] = None
     stage_seconds: StageSeconds = Field(default_factory=dict)
 
@@ -286,7 +335,7 @@ class Match(BaseModel):
     reference_role: Role
     reference_duration_seconds: Seconds | None = None
     score: Annotated[float, Field(ge=0, le=1)]
-    segments: Annotated[list[MatchedSegment], Field(min_length=1)]
+    segments: Annotated[list[MatchedSegment], Field(min_length=1), FailFast()]
 
 
 class VideoCompared(Event):
@@ -307,10 +356,10 @@ class VideoCompared(Event):
         Identifier | None, Field(description="What chose the key frames of the video")
     ] = None
     shard: Annotated[int, Field(ge=0)]
-    shards: Annotated[int, Field(gt=0)]
+    shards: Annotated[int, Field(gt=0, le=MOST_SHARDS)]
     library_offset: Annotated[int, Field(ge=0)]
     duration_seconds: Seconds | None = None
-    matches: list[Match]
+    matches: Annotated[list[Match], FailFast()]
     stage_seconds: StageSeconds = Field(default_factory=dict)
 
 
@@ -323,7 +372,7 @@ class Alert(Event):
     video_owner_id: Identifier
     reference_owner_id: Identifier
     score: Annotated[float, Field(ge=0, le=1)]
-    segments: Annotated[list[MatchedSegment], Field(min_length=1)]
+    segments: Annotated[list[MatchedSegment], Field(min_length=1), FailFast()]
     model_version: Identifier
     aligner_version: Annotated[Identifier | None, Field(description="What boxed the segments")] = (
         None
@@ -358,7 +407,7 @@ class VideoDecided(Event):
     video_id: Identifier
     content_version: ContentVersion
     outcome: Outcome
-    alert_ids: list[Identifier]
+    alert_ids: Annotated[list[Identifier], FailFast()]
     reason: str
     decided_at: Instant
     request_id: Identifier
@@ -374,12 +423,17 @@ class VideoEmbedded(Event):
     content_version: Annotated[
         ContentVersion | None, Field(description="Of the upload; older messages lack it")
     ] = None
+    submission: Annotated[
+        Submission | None, Field(description="Of the upload; without it, content_version counts")
+    ] = None
     model_version: Identifier
-    dimension: Annotated[int, Field(gt=0)]
-    vector: list[Annotated[float, Field(allow_inf_nan=False)]]
+    dimension: Annotated[int, Field(gt=0, le=MOST_DIMENSIONS)]
+    vector: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], FailFast()]
     duration_seconds: Seconds
     thumbnails: Annotated[
-        list[str], Field(description="base64 of small JPEGs, in order of time; may be empty")
+        list[str],
+        Field(description="base64 of small JPEGs, in order of time; may be empty"),
+        FailFast(),
     ] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -390,7 +444,11 @@ class VideoEmbedded(Event):
 
 
 class VideoRejected(Event):
-    """A dead letter: why an input was not processed, where it came from, and the input itself."""
+    """A dead letter: why an input was not processed, where it came from, and the input itself.
+
+    One of `event`, `event_base64` and `event_head_base64` holds the input: whole where it can
+    travel, else its first bytes, with its length and digest.
+    """
 
     topic = "video.rejected"
 
@@ -408,7 +466,28 @@ class VideoRejected(Event):
     event_base64: Annotated[
         str | None, Field(description="The original bytes where they were not JSON")
     ] = None
+    event_head_base64: Annotated[
+        str | None, Field(description="The first of the original bytes where not all can travel")
+    ] = None
+    event_bytes: Annotated[
+        int | None, Field(ge=0, description="How many bytes the original has, beside its head")
+    ] = None
+    event_sha256: Annotated[
+        str | None, Field(description="Of all bytes of the original, in hex, beside its head")
+    ] = None
     stage_seconds: StageSeconds = Field(default_factory=dict)
+
+    def shortened(self) -> "VideoRejected":
+        """The least that a letter says: no original, and a message of one line."""
+        return self.model_copy(
+            update={
+                "message": brief(self.message, SHORT_LETTERS),
+                "event": None,
+                "event_base64": None,
+                "event_head_base64": None,
+                "stage_seconds": {},
+            }
+        )
 
 
 class AlertReviewed(Event):
@@ -465,10 +544,10 @@ class PolicyUpdated(Event):
         int | None,
         Field(ge=1, description="Of one reference; what goes beyond is held for review"),
     ] = None
-    licensed_owner_ids: Annotated[list[Identifier], Field(description="Whose uploads may copy")] = (
-        Field(default_factory=list)
-    )
-    exclusions: list[Exclusion] = Field(default_factory=list)
+    licensed_owner_ids: Annotated[
+        list[Identifier], Field(description="Whose uploads may copy"), FailFast()
+    ] = Field(default_factory=list)
+    exclusions: Annotated[list[Exclusion], FailFast()] = Field(default_factory=list)
 
     def key(self) -> bytes:
         """The owner id."""

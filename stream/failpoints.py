@@ -19,12 +19,17 @@ Failpoint = Literal[
     "library.after_append",
     "library.before_produce",
     "library.after_produce",
+    "library.after_restate",
     "library.merging",
     "snapshot.writing",
     "snapshot.before_rename",
     "snapshot.after_rename",
+    "fingerprint.before_produce",
+    "fingerprint.between",
+    "fingerprint.after_produce",
     "decide.before_produce",
     "decide.after_produce",
+    "decide.after_state",
 ]
 FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
 

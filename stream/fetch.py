@@ -9,18 +9,19 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from stream.errors import ForbiddenUriError, NotFoundError, VideoTimeoutError
-from stream.sources.copy import LimitedFile, TransientError
+from stream.sources.copy import DiskError, LimitedFile, TooSlowError, TransientError, paced
 from stream.sources.http import copy_http
 from stream.sources.local import local_video
 from stream.sources.s3 import copy_s3
 from stream.sources.settings import FetchSettings
 
-__all__ = ["FetchSettings", "FetchedVideo", "fetch"]
+__all__ = ["DiskError", "FetchSettings", "FetchedVideo", "fetch"]
 
 Copy = Callable[[str, LimitedFile, FetchSettings], Awaitable[None]]
 
@@ -56,7 +57,9 @@ class FetchedVideo:
         self.close()
 
 
-def fetch(uri: str, settings: FetchSettings, folder: Path) -> FetchedVideo:
+def fetch(
+    uri: str, settings: FetchSettings, folder: Path, stop: Event | None = None
+) -> FetchedVideo:
     """Make a video available as a file. Blocks; call it outside of an event loop.
 
     Args:
@@ -64,12 +67,15 @@ def fetch(uri: str, settings: FetchSettings, folder: Path) -> FetchedVideo:
         settings: what is allowed.
         folder: where a copy is put; the caller deletes it, or uses the result as a context
             manager. A local file is used in place. Nothing is left here by an error.
+        stop: when it is set, a download ends at once.
 
     Raises:
         ForbiddenUriError: scheme, host, address, bucket or folder is not allowed.
         NotFoundError: nothing is there, or it can't be reached after all retries.
         TooLargeError: more than `max_bytes`.
-        VideoTimeoutError: longer than `timeout_seconds` in all.
+        VideoTimeoutError: longer than `timeout_seconds` in all, or too slow at every try.
+        DiskError: the folder is full, or can't be written for another reason.
+        CancelledError: stopped.
     """
     scheme = _scheme(uri, settings)
     if scheme == "file":
@@ -77,7 +83,7 @@ def fetch(uri: str, settings: FetchSettings, folder: Path) -> FetchedVideo:
         return FetchedVideo(path, path.stat().st_size, is_copy=False)
     path = folder / f"video-{uuid.uuid4().hex}"
     try:
-        asyncio.run(_copied(uri, path, settings, COPIES[scheme]))
+        asyncio.run(_copied(uri, path, settings, COPIES[scheme], stop or Event()))
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -95,17 +101,23 @@ def _scheme(uri: str, settings: FetchSettings) -> str:
     return scheme
 
 
-async def _copied(uri: str, path: Path, settings: FetchSettings, copy: Copy) -> None:
+async def _copied(uri: str, path: Path, settings: FetchSettings, copy: Copy, stop: Event) -> None:
     """Try until it is there, the time is over, or the tries are used up."""
     try:
         async with asyncio.timeout(settings.timeout_seconds):
             for attempt in range(settings.retries + 1):
                 try:
                     with LimitedFile(path, settings.max_bytes) as file:
-                        return await copy(uri, file, settings)
+                        return await paced(
+                            copy(uri, file, settings),
+                            file,
+                            least_bytes_per_second=settings.least_bytes_per_second,
+                            window_seconds=settings.rate_window_seconds,
+                            stop=stop,
+                        )
                 except TransientError as error:
                     if attempt == settings.retries:
-                        raise NotFoundError(f"{error} (tried {attempt + 1} times)") from error
+                        raise _given_up(error, uri, attempt + 1) from error
                 wait = settings.retry_wait_seconds * 2**attempt
                 await asyncio.sleep(wait * random.uniform(0.5, 1))
     except TimeoutError as error:
@@ -113,6 +125,12 @@ async def _copied(uri: str, path: Path, settings: FetchSettings, copy: Copy) -> 
             f"fetching from {_host(uri)} took longer than fetch.timeout_seconds = "
             f"{settings.timeout_seconds:g}"
         ) from error
+
+
+def _given_up(error: TransientError, uri: str, tries: int) -> NotFoundError | VideoTimeoutError:
+    if isinstance(error, TooSlowError):
+        return VideoTimeoutError(f"{_host(uri)} is too slow: {error} (tried {tries} times)")
+    return NotFoundError(f"{error} (tried {tries} times)")
 
 
 def _host(uri: str) -> str:

@@ -6,9 +6,10 @@ fetch ▸ decode ▸ key frames ▸ encode ▸ embed. Serves the fingerprint wor
 import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore, Event
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +24,7 @@ from models.keyframes.stored import StoredFrames, stored_frames
 from models.outside_encoder import open_encoder
 from models.select import CandidateFrames
 from stream.decode.decoder import DecodedVideo, Decoder
+from stream.decode.room import Room, is_shortage
 from stream.describe import FrameDescriber
 from stream.embed import open_embedder
 from stream.errors import NoVideoError
@@ -67,6 +69,8 @@ class Fingerprinter:
         """
         encoder = settings.encoder
         self._settings = settings
+        self._stop = Event()
+        self._slots = BoundedSemaphore(settings.worker.fingerprint_concurrency)
         self._encoder = open_encoder(
             encoder.path,
             encoder.outside,
@@ -88,6 +92,7 @@ class Fingerprinter:
         if self._embedder is not None and self._embedder.input_size != size:
             second = self._embedder.input_size
         self._decoder = Decoder(settings.decode, size, second)
+        self._room = Room(None)
 
     @property
     def model_version(self) -> str:
@@ -158,13 +163,38 @@ class Fingerprinter:
 
     @contextmanager
     def _decoded(self, uri: str, stages: dict[str, float]) -> Iterator[DecodedVideo]:
-        with tempfile.TemporaryDirectory(prefix="samesource-") as folder:
-            with timed(stages, "fetch"):
-                fetched = fetch(uri, self._settings.fetch, Path(folder))
+        with self._fetched(uri, stages) as path, self._slots:  # a slow download holds none
             with timed(stages, "decode"):
-                decoded = self._decoder.decode(fetched.path)
+                decoded = self._decoder.decode(path, self._aside)
             with decoded as video:
                 yield video
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Let another upload have the slot for the time of the block."""
+        self._slots.release()
+        try:
+            yield
+        finally:
+            self._slots.acquire()
+
+    @contextmanager
+    def _fetched(self, uri: str, stages: dict[str, float]) -> Iterator[Path]:
+        """The video as a file; where this machine has no room for it, tried again and again."""
+        with ExitStack() as files:
+            with timed(stages, "fetch"), self._room.enter() as turn:
+                while True:
+                    try:
+                        folder = tempfile.TemporaryDirectory(prefix="samesource-")
+                        files.enter_context(folder)
+                        path = fetch(uri, self._settings.fetch, Path(folder.name), self._stop).path
+                        break
+                    except OSError as error:
+                        files.close()
+                        if not is_shortage(error):
+                            raise
+                    turn.wait(self._settings.fetch.max_bytes)
+            yield path
 
     def _searching(self, candidates: CandidateFrames) -> NDArray[np.intp]:
         """Indices of the frames that are encoded and search; key frames are chosen among them.
@@ -205,7 +235,9 @@ class Fingerprinter:
                 return None
 
     def close(self) -> None:
-        """End the decoder's child processes."""
+        """End the downloads and the decoder's child processes."""
+        self._stop.set()
+        self._room.close()
         self._decoder.close()
 
     def __enter__(self) -> Self:

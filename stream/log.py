@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
 from stream.events import VideoFingerprinted
-from stream.source import Source
+from stream.source import Source, pairs
 from stream.topics import log_identity
 
 ANSWER_SECONDS = 10.0
@@ -152,4 +152,5 @@ def _source(message: Message) -> Source:
         timestamp_ms=int(message.timestamp()[1]),
         value=message.value(),
         key=message.key(),
+        headers=pairs(message.headers()),
     )

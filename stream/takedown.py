@@ -7,10 +7,12 @@ import time
 from collections.abc import Collection, Sequence
 
 from stream.broker.settings import KafkaSettings
-from stream.client import Reader, send
+from stream.client import Reader, ends_of, send
 from stream.errors import BrokerError
-from stream.events import VideoDecided, VideoEmbedded, VideoFingerprinted
+from stream.events import VideoDecided, VideoEmbedded, VideoFingerprinted, VideoUploaded
 from stream.log import LibraryLog
+from stream.order import Takedown
+from stream.topics import log_identity
 
 POLL_SECONDS = 0.1
 
@@ -19,14 +21,22 @@ def take_down(kafka: KafkaSettings, video_ids: Sequence[str]) -> None:
     """Put takedowns on the library log, then on the topic of the vectors.
 
     When it returns, they are on the broker: no shard and no search view that reads on finds the
-    videos, and nothing that is read after them is answered with one. A video that comes again
-    later is a new one.
+    videos, and nothing that is read after them is answered with one. They cover every upload that
+    is on `video.uploaded` now, whether its fingerprint is there, on its way or comes again. A video
+    that is submitted later is a new one.
 
     Raises:
         BrokerError: the broker didn't take them all; asking again is safe.
     """
+    headers = _covering_all_until_now(kafka).headers()
     for topic in (VideoFingerprinted.topic, VideoEmbedded.topic):
-        send(kafka, topic, ((video_id.encode(), None, ()) for video_id in video_ids))
+        send(kafka, topic, ((video_id.encode(), None, headers) for video_id in video_ids))
+
+
+def _covering_all_until_now(kafka: KafkaSettings) -> Takedown:
+    log_id = log_identity(kafka, VideoUploaded.topic)
+    now_ms = round(1000 * time.time())
+    return Takedown(log_id, tuple(ends_of(kafka, VideoUploaded.topic)), others_ms=now_ms)
 
 
 def undecided(kafka: KafkaSettings, video_ids: Collection[str]) -> list[str]:

@@ -22,11 +22,18 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented,
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from stream.broker.settings import KafkaSettings
-from stream.errors import BrokerError, SettingsError
+from stream.errors import BrokerError, SettingsError, UnreachableError
 
 TOPICS_FILE = Path(__file__).resolve().parents[1] / "kafka" / "topics.toml"
 ANSWER_SECONDS = 10.0
 DAY_MILLISECONDS = 24 * 3600 * 1000
+AT_LEAST = {  # what a topic may have more of, and what happens where it has less
+    "retention.ms": "messages are dropped too early",
+    "max.message.bytes": "large messages are refused",
+    "min.insync.replicas": "what is acknowledged is lost with one broker",
+    "min.compaction.lag.ms": "versions are compacted away before all have read them",
+    "delete.retention.ms": "a reader that was away keeps what was taken down",
+}
 
 
 class Topic(BaseModel):
@@ -38,6 +45,7 @@ class Topic(BaseModel):
             be asked for.
         retention_days: 0 is for ever.
         copartitioned: topics that name the same group must have equal partition counts.
+        append_time: whether messages carry the broker's time instead of their producer's.
         internal: not for other teams.
     """
 
@@ -54,6 +62,7 @@ class Topic(BaseModel):
     min_compaction_lag_days: int = Field(default=0, ge=0)
     tombstone_days: int = Field(default=1, ge=1)
     copartitioned: str | None = None
+    append_time: bool = False
     internal: bool = False
 
     def config(self, replication_factor: int) -> dict[str, str]:
@@ -69,6 +78,8 @@ class Topic(BaseModel):
             "max.message.bytes": str(self.max_message_bytes),
             "min.insync.replicas": "2" if replication_factor >= 3 else "1",
         }
+        if self.append_time:
+            config["message.timestamp.type"] = "LogAppendTime"
         if "compact" in self.cleanup:
             lag = self.min_compaction_lag_days * DAY_MILLISECONDS
             config["min.compaction.lag.ms"] = str(lag)
@@ -133,7 +144,8 @@ def require_topics(kafka: KafkaSettings) -> None:
     """Refuse a cluster that lacks topics of the contract: workers would wait for ever.
 
     Raises:
-        BrokerError: names them; or the cluster can't be reached within 10 s.
+        BrokerError: names them.
+        UnreachableError: the cluster can't be reached within 10 s.
     """
     there = _Cluster(kafka).partitions()
     wanted = (kafka.topic(topic.name) for topic in load_topics())
@@ -145,23 +157,54 @@ def require_topics(kafka: KafkaSettings) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Problem:
+    """How a topic differs from the contract, and what to do.
+
+    Attributes:
+        text: a sentence.
+        fatal: with it the answers would be wrong, or none would come.
+    """
+
+    text: str
+    fatal: bool
+
+
 def check_topics(kafka: KafkaSettings) -> list[str]:
     """How the cluster's topics differ from the contract, as sentences; empty when they fit.
 
     Raises:
         BrokerError: the cluster can't be reached within 10 s.
     """
+    return [problem.text for problem in topic_problems(kafka)]
+
+
+def topic_problems(kafka: KafkaSettings) -> list[Problem]:
+    """How the cluster's topics differ from the contract; empty when they fit.
+
+    Raises:
+        UnreachableError: the cluster can't be reached within 10 s.
+    """
     cluster = _Cluster(kafka)
     partitions = cluster.partitions()
     wanted = {kafka.topic(topic.name): topic for topic in load_topics()}
-    configs = cluster.configs([name for name in wanted if name in partitions])
-    problems: list[str] = []
-    for name, topic in wanted.items():
-        if name not in partitions:
-            problems.append(f"{name} is missing: run `samesource topics create`")
-            continue
+    there = [name for name in wanted if name in partitions]
+    problems = [
+        Problem(f"{name} is missing: run `samesource topics create`", fatal=True)
+        for name in wanted
+        if name not in partitions
+    ]
+    configs: dict[str, dict[str, str]] = {}
+    if kafka.broker != "embedded":
+        try:
+            configs = cluster.configs(there)
+        except BrokerError as error:  # a right that a worker needn't have
+            problems.append(Problem(str(error), fatal=False))
+    for name in there:
+        topic = wanted[name]
         problems += _partition_problems(name, topic, partitions[name])
-        problems += _config_problems(name, topic, configs[name])
+        if name in configs:
+            problems += _config_problems(name, topic, configs[name], kafka.replication_factor)
     return problems
 
 
@@ -189,7 +232,7 @@ def log_identity(kafka: KafkaSettings, name: str) -> str:
     return _Cluster(kafka).identity(kafka.topic(name))
 
 
-def _partition_problems(name: str, topic: Topic, found: int) -> list[str]:
+def _partition_problems(name: str, topic: Topic, found: int) -> list[Problem]:
     if found == topic.partitions:
         return []
     if topic.partitions == 1:
@@ -198,30 +241,46 @@ def _partition_problems(name: str, topic: Topic, found: int) -> list[str]:
         cure = "drain the workers, then add partitions"
     else:
         cure = "partitions can't be taken away: make it anew, or raise kafka/topics.toml for all"
-    return [f"{name} has {found} partitions, expected {topic.partitions}: {cure}"]
+    text = f"{name} has {found} partitions, expected {topic.partitions}: {cure}"
+    return [Problem(text, fatal=True)]
 
 
-def _config_problems(name: str, topic: Topic, found: dict[str, str]) -> list[str]:
+def _config_problems(
+    name: str, topic: Topic, found: dict[str, str], replication_factor: int
+) -> list[Problem]:
+    """What is set otherwise than the contract needs; longer, larger and later than asked are fine.
+
+    Where a topic is compacted that must not be, or the other way round, messages are lost or come
+    back: nobody may work with it.
+    """
+    policy = {*found["cleanup.policy"].split(",")}
+    wanted = topic.config(replication_factor)
     problems = []
-    policy, size = found["cleanup.policy"], int(found["max.message.bytes"])
-    if {*policy.split(",")} != {*topic.cleanup.split(",")}:
-        problems.append(
-            f"{name} has cleanup.policy {policy}, expected {topic.cleanup}: alter the topic, "
-            "or messages are lost or pile up"
+    if policy != {*topic.cleanup.split(",")}:
+        text = (
+            f"{name} has cleanup.policy {found['cleanup.policy']}, expected {topic.cleanup}: "
+            "alter the topic, or messages are lost or pile up"
         )
-    if size < topic.max_message_bytes:
-        problems.append(
-            f"{name} has max.message.bytes {size}, expected at least {topic.max_message_bytes}: "
-            "alter the topic, or large messages are refused"
-        )
-    retention = int(found["retention.ms"])
-    wanted = topic.retention_days * DAY_MILLISECONDS
-    if "delete" in topic.cleanup and retention != -1 and (wanted == 0 or retention < wanted):
-        problems.append(
-            f"{name} has retention.ms {retention}, expected at least {wanted or 'for ever (-1)'}: "
-            "alter the topic, or messages are dropped too early"
-        )
-    return problems
+        problems.append(Problem(text, fatal=True))
+    return problems + [
+        Problem(_less(name, key, found[key], wanted[key]), fatal=False)
+        for key in AT_LEAST
+        if key in wanted
+        and (key != "retention.ms" or "delete" in topic.cleanup)
+        and _rank(found[key]) < _rank(wanted[key])
+    ]
+
+
+def _less(name: str, key: str, found: str, wanted: str) -> str:
+    shown = "for ever (-1)" if wanted == "-1" else wanted
+    return (
+        f"{name} has {key} {found}, expected at least {shown}: alter the topic, or {AT_LEAST[key]}"
+    )
+
+
+def _rank(value: str) -> float:
+    """Of a number in a topic's configuration, where -1 is without end."""
+    return float("inf") if value == "-1" else float(value)
 
 
 @dataclass
@@ -249,7 +308,7 @@ class _Cluster:
         except KafkaException as error:
             self._admin.poll(0)  # lets the connection's own error, which says more, be reported
             why = self.reported[-1] if self.reported else str(error)
-            raise BrokerError(
+            raise UnreachableError(
                 f"no Kafka answers at {self.kafka.bootstrap_servers} within "
                 f"{ANSWER_SECONDS:.0f} s ({why}): start one with `samesource broker start`, or "
                 "check kafka.bootstrap_servers and its security settings"

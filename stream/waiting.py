@@ -39,6 +39,11 @@ class Waiting:
         else:
             self._open[partition].pop(key, None)
 
+    def keep(self, partitions: Collection[int]) -> None:
+        """Forget what belongs to other partitions."""
+        for partition in [number for number in self._open if number not in partitions]:
+            del self._open[partition]
+
     def by_shard(self, partitions: Collection[int], now_ms: int) -> dict[int, ShardWait]:
         """What waits for each shard, of the requests on some partitions."""
         found: dict[int, ShardWait] = defaultdict(ShardWait)

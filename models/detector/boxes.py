@@ -100,7 +100,11 @@ def _tiles(
 
 
 def _worth_reading(values: Array, query: Axis, reference: Axis) -> list[tuple[int, int]]:
-    """Where tiles begin; of many, the `MOST_TILES` with the most cells' best matches."""
+    """Where tiles begin; of many, the `MOST_TILES` with the most cells' best matches.
+
+    A cell that is far from the frame that it shows counts for nothing: a hole in a recording would
+    be hours of matches.
+    """
     tops, lefts = _starts(len(query)), _starts(len(reference))
     every = [(top, left) for top in tops for left in lefts]
     if len(every) <= MOST_TILES:
@@ -108,7 +112,7 @@ def _worth_reading(values: Array, query: Axis, reference: Axis) -> list[tuple[in
     best = values.argmax(axis=1)  # (Nq,) the frame that each frame resembles most
     cells = np.searchsorted(reference.frames, best[query.frames])  # (H,) where that is shown
     rows = np.arange(len(query))
-    matched = values.max(axis=1)[query.frames] > MATCH_SIMILARITY
+    matched = (values.max(axis=1)[query.frames] > MATCH_SIMILARITY) & (query.distance < 1)
     counts = [
         int((inside & (cells >= left) & (cells < left + TILE)).sum())
         for top in tops

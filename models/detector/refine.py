@@ -23,6 +23,7 @@ FAR_COST = 0.08
 SHORTEST_SECONDS = 1.0
 MOST_WALKS = 8
 LEAST_LEVEL = 0.05
+LEAD_SECONDS = 0.5
 REACH_SECONDS = LOOK_SECONDS * (MOST_WALKS + 1)
 
 
@@ -51,6 +52,7 @@ class Refiner:
         self._lines = LineFinder(similarity)
         self._query = similarity.query_seconds.astype(np.float64)
         self._query_cuts = similarity.query_cuts_seconds.astype(np.float64)
+        self._begin = _begin(self._query, self._query_cuts)
         self._usual = np.median(similarity.values, axis=1)  # (Nq,)
         self._middles = (self._query[1:] + self._query[:-1]) / 2
         self._weights = _weights(self._query)
@@ -128,7 +130,7 @@ class Refiner:
 
     def _nearest_end(self, predicted: float) -> float:
         """The video's own start or end if within a cell: the network sees no finer."""
-        ends = (0.0, self._matrix.query_duration_seconds)
+        ends = (self._begin, self._matrix.query_duration_seconds)
         return next((end for end in ends if abs(end - predicted) < CELL_SECONDS), predicted)
 
     def _places(
@@ -137,7 +139,8 @@ class Refiner:
         """Where an end may be, and what speaks for it beforehand."""
         matrix = self._matrix
         first, last = np.searchsorted(self._query_cuts, (low, high)).tolist()
-        hard = [*self._query_cuts[first : last + 1].tolist(), 0.0, matrix.query_duration_seconds]
+        hard = self._query_cuts[first : last + 1].tolist()
+        hard += [self._begin, matrix.query_duration_seconds]
         hard += line.query_at(np.array([0.0, matrix.reference_duration_seconds])).tolist()
         first, last = np.searchsorted(self._middles, (low, high)).tolist()
         soft = np.append(self._middles[first:last], predicted)
@@ -147,7 +150,7 @@ class Refiner:
 
     def _boxed(self, segment: Segment, line: Line, start: float, end: float) -> Segment | None:
         limits = np.sort(line.query_at(np.array([0.0, self._matrix.reference_duration_seconds])))
-        start = max(start, float(limits[0]) - BEYOND_SECONDS, 0.0)
+        start = max(start, float(limits[0]) - BEYOND_SECONDS, self._begin)
         end = min(end, float(limits[1]) + BEYOND_SECONDS, self._matrix.query_duration_seconds)
         if end - start < SHORTEST_SECONDS:
             return None
@@ -163,6 +166,14 @@ class Refiner:
             reference_start_seconds=first,
             reference_end_seconds=last,
         )
+
+
+def _begin(seconds: Floats, cuts: Floats) -> float:
+    """Where the query's pictures begin, in seconds: sound may play before the first of them."""
+    if len(seconds) == 0 or seconds[0] <= LEAD_SECONDS:
+        return 0.0
+    near = cuts[(cuts <= seconds[0]) & (cuts > seconds[0] - CELL_SECONDS)]
+    return float(near[0]) if len(near) else 0.0
 
 
 def _weights(seconds: Floats) -> Floats:

@@ -1,27 +1,92 @@
 """The decide worker: answers, dead letters and policies in; alerts and decisions out."""
 
 import asyncio
+import logging
 import time
-from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
-from aiokafka.errors import KafkaError
-
-from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
+from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.deaths import Deaths
+from stream.agents.faust_app import (
+    Drain,
+    consumer_health,
+    contract_name,
+    make_app,
+    raw_topic,
+)
+from stream.agents.flood_claims import FloodClaims
+from stream.agents.health import Health
 from stream.agents.join_table import JoinTable
+from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients, within
 from stream.agents.policy_follower import PolicyFollower
 from stream.agents.publisher import Publisher
 from stream.decide import Join, on_compared, on_rejected
-from stream.errors import BadEventError
+from stream.errors import RejectedError, TooLargeError, brief
 from stream.events import AlertSuppressed, Event, VideoCompared, VideoDecided, VideoRejected
 from stream.failpoints import failpoint
-from stream.metrics import OUTCOMES, SUPPRESSED, WAITING_REQUESTS, WAITING_SECONDS
+from stream.joins import CHANGELOG, Joins
+from stream.metrics import (
+    OPEN_REQUESTS,
+    OUTCOMES,
+    REMEMBERED_REQUESTS,
+    SUPPRESSED,
+    WAITING_REQUESTS,
+    WAITING_SECONDS,
+    show_lags,
+)
+from stream.policy.judge import Policies
 from stream.settings import Settings
 from stream.source import Source
+from stream.traces import note
 from stream.waiting import ShardWait, Waiting
 
-STATE_TOPIC = "samesource-decide-state"
+log = logging.getLogger(__name__)
+
 GAUGE_SECONDS = 1.0
+FORGET_EVERY_SECONDS, FORGET_AT_ONCE = 1.0, 200
+SPARE_BYTES = 64 * 1024  # what Kafka adds to a record, with room
+
+
+def decide_step(
+    source: Source,
+    state_of: Callable[[bytes], Join],
+    policies: Policies,
+    *,
+    as_soon_as_matched: bool = False,
+) -> tuple[bytes, Join, Join, list[Event]]:
+    """One answer or dead letter in; nothing is changed but what policies know of alerts.
+
+    Args:
+        source: a message of `video.compared` or `video.rejected`.
+        state_of: what is known of a request, by its key.
+        policies: judge matches.
+        as_soon_as_matched: see `DecideSettings`.
+
+    Returns:
+        The request's key, its state before and after, and what to publish.
+
+    Raises:
+        BadEventError: it can't be read.
+    """
+    if source.topic == VideoCompared.topic:
+        answer = VideoCompared.from_bytes(source.value)
+        key = answer.request_id.encode()
+        before = state_of(key)
+        after, outputs = on_compared(
+            before,
+            answer,
+            policies,
+            timestamp_ms=source.timestamp_ms,
+            as_soon_as_matched=as_soon_as_matched,
+        )
+    else:
+        letter = VideoRejected.from_bytes(source.value)
+        key = letter.request_id.encode()
+        before = state_of(key)
+        after, outputs = on_rejected(before, letter)
+    return key, before, after, outputs
 
 
 class DecideWorker:
@@ -37,11 +102,29 @@ class DecideWorker:
         self._settings = settings
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
-        self._follower = PolicyFollower(settings, self._publisher, self._drain.failure)
-        self._app = make_app("decide", settings, finish_before_rebalance=True)
-        state = raw_topic(self._app, settings, STATE_TOPIC)
+        self._deaths = Deaths(settings.worker.data_folder, "decide")
+        self._follower = PolicyFollower(settings, self._publisher, self._drain.failure, self._owns)
+        self._claims = FloodClaims(
+            settings.kafka, self._publisher, self._follower.policies.floods, self._drain.failure
+        )
+        self._app = make_app("decide", settings, self._drain, finish_before_rebalance=True)
+        self._joins = Joins(settings.worker.decided_retention_seconds)
+        self._add_table()
+        self._waiting, self._waited_for = Waiting(), {*range(settings.library.shards)}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._not_ready: str | None = "policies are being read"
+        self._add_agent()
+
+    @property
+    def failure(self) -> Failure:
+        """Holds the error of a worker that must end."""
+        return self._drain.failure
+
+    def _add_table(self) -> None:
+        state = raw_topic(self._app, self._settings, CHANGELOG)
+        self._partitions = state.partitions
         state.compacting = True
-        self._joins = JoinTable(
+        table = JoinTable(
             self._app,
             name="joins",
             partitions=state.partitions,
@@ -49,17 +132,13 @@ class DecideWorker:
             value_type=bytes,
             changelog_topic=state,
         )
-        self._app.tables.add(self._joins)
-        self._joins.on_recovered = self._note_recovered
-        self._waiting, self._waited_for = Waiting(), {*range(settings.library.shards)}
-        self._metrics: asyncio.Task[None] | None = None
-        self._decided: dict[int, deque[tuple[float, bytes]]] = {}
-        self._add_agent()
+        table.on_recovered, table.on_all_recovered = self._note_recovered, self._all_recovered
+        self._app.tables.add(table)
 
-    @property
-    def failure(self) -> asyncio.Future[None]:
-        """Holds the error of a worker that must end."""
-        return self._drain.failure
+    def _owns(self, partition: int) -> bool:
+        """Whether a partition of this number, of any topic that all workers read, is ours alone."""
+        number = partition % self._partitions
+        return any(number == tp.partition for tp in self._app.assignor.assigned_actives())
 
     def _add_agent(self) -> None:
         topic = raw_topic(self._app, self._settings, VideoCompared.topic, VideoRejected.topic)
@@ -72,70 +151,100 @@ class DecideWorker:
         message = event.message
         source = Source.of(message, contract_name(self._settings, message.topic))
         try:
-            key, before, join, outputs = self._step(source)
-        except BadEventError as error:
-            if source.topic != VideoRejected.topic:  # a dead letter of a dead letter helps nobody
-                await self._publisher.publish([source.rejected(error)])
+            with self._deaths.at_work(source):
+                key, before, join, outputs = await self._claimed_step(source)
+                note(request_id=key.decode())
+                self._check_size(join)
+        except RejectedError as error:
+            await self._reject(source, error)
             return
         failpoint("decide.before_produce")
-        await self._publisher.publish(outputs)
+        published = await publish_or_reject(
+            self._publisher, source, outputs, request_id=key.decode()
+        )
         failpoint("decide.after_produce")
+        if any(isinstance(output, VideoRejected) for output in published):
+            return  # too large to tell: the letter decides it
         if join is not before:
-            await self._store(key, join)
+            await self._store(message.partition, key, join)
+            failpoint("decide.after_state")
             self._waiting.note(message.partition, key, join, source.timestamp_ms)
-        if join.decided_at is not None:
-            self._forget_old(message.partition, key)
-        for output in outputs:
+        for output in published:
             _count(output)
 
-    def _step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
-        """The request's key, its state before and after, and what to publish."""
-        if source.topic == VideoCompared.topic:
-            answer = VideoCompared.from_bytes(source.value)
-            key = answer.request_id.encode()
-            before = Join.from_bytes(self._joins.get(key))
-            return (
-                key,
-                before,
-                *on_compared(
-                    before,
-                    answer,
-                    self._follower.policies,
-                    timestamp_ms=source.timestamp_ms,
-                    as_soon_as_matched=self._settings.decide.as_soon_as_matched,
-                ),
-            )
-        letter = VideoRejected.from_bytes(source.value)
-        key = letter.request_id.encode()
-        before = Join.from_bytes(self._joins.get(key))
-        return key, before, *on_rejected(before, letter)
-
-    async def _store(self, key: bytes, join: Join) -> None:
-        """Write the state and wait until the broker has it, however long it is away."""
+    async def _claimed_step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
+        """As `_step`, once all alerts that a limit applies to have their place in the order."""
+        policies = self._follower.policies
         while True:
-            self._joins[key] = join.to_bytes()
-            try:
-                await self._joins.last_write
-                return
-            except KafkaError:
-                await asyncio.sleep(1.0)
+            policies.take_unclaimed()
+            found = attempted(source, lambda: self._step(source))
+            unclaimed = policies.take_unclaimed()
+            if not unclaimed:
+                return found
+            await self._claims.claim(unclaimed)
 
-    def _forget_old(self, partition: int, key: bytes) -> None:
-        """Drop joins decided longer ago than the retention, a few at a time."""
-        queue = self._decided.setdefault(partition, deque())
-        now = time.time()
-        queue.append((now, key))
-        while queue and queue[0][0] < now - self._settings.worker.decided_retention_seconds:
-            _, old = queue.popleft()
-            self._joins.pop(old, None)
-            self._waiting.note(partition, old, Join(), 0)
+    async def _reject(self, source: Source, error: RejectedError) -> None:
+        """Tell of a message that nothing can be made of, so that its request is decided."""
+        log.warning("%s is passed over: %s: %s", source, error.code, brief(error))
+        if source.topic != VideoRejected.topic:  # a dead letter of a dead letter helps nobody
+            letter = source.rejected(error)
+            await self._publisher.publish([letter])
+            _count(letter)
+
+    def _check_size(self, join: Join) -> None:
+        """Refuse a state that the changelog can't take.
+
+        Raises:
+            TooLargeError: the answers of the shards are, together.
+        """
+        if not join.answers:
+            return
+        size, most = len(join.to_bytes()), self._settings.kafka.max_message_bytes - SPARE_BYTES
+        if size > most:
+            raise TooLargeError(f"the shards' answers have {size} bytes, expected {most} at most")
+
+    def _step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
+        return decide_step(
+            source,
+            lambda key: self._joins.get(source.partition, key),
+            self._follower.policies,
+            as_soon_as_matched=self._settings.decide.as_soon_as_matched,
+        )
+
+    async def _store(self, partition: int, key: bytes, join: Join) -> None:
+        """Write the state and wait until the broker has it, however long it is away."""
+        await self._publisher.send(CHANGELOG, join.to_bytes(), key, partition=partition)
+        self._joins.put(partition, key, join, time.time())
+
+    async def _forget(self) -> None:
+        """Drop what is too old to matter, also from the changelog, a few at a time."""
+        while True:
+            for partition, key in islice(self._joins.pop_expired(time.time()), FORGET_AT_ONCE):
+                self._waiting.note(partition, key, Join(), 0)
+                await self._publisher.send(CHANGELOG, None, key, partition=partition)
+            await asyncio.sleep(FORGET_EVERY_SECONDS)
 
     def _note_recovered(self, partition: int, key: bytes, value: bytes | None) -> None:
-        self._waiting.note(partition, key, Join.from_bytes(value), _now_ms())
+        self._not_ready = "requests are being recovered"
+        join = known_state(value)
+        if value is None:
+            self._joins.remove(partition, key)
+        else:
+            self._joins.put(partition, key, join, time.time())
+        self._waiting.note(partition, key, join, _now_ms())
+
+    def _all_recovered(self, partitions: set[int]) -> None:
+        self._joins.keep(partitions)
+        self._waiting.keep(partitions)
+        self._not_ready = None
 
     async def _show_waiting(self) -> None:
         """Keep the gauges of what waits for each shard true; a shard that came back is at 0."""
         while True:
+            still_open, decided = self._joins.counts()
+            OPEN_REQUESTS.set(still_open)
+            REMEMBERED_REQUESTS.set(decided)
+            show_lags("decide", self._app.lags())
             active = {tp.partition for tp in self._app.assignor.assigned_actives()}
             waits = self._waiting.by_shard(active, _now_ms())
             self._waited_for |= waits.keys()
@@ -147,19 +256,42 @@ class DecideWorker:
 
     async def start(self) -> None:
         """Connect, read all policies and verdicts, recover the table and begin to read."""
+        self._deaths.open()
         await self._publisher.start()
         await self._follower.start()
-        self._metrics = asyncio.create_task(self._show_waiting(), name="waiting")
+        await self._claims.start()
+        self._not_ready = "requests are being recovered"
+        for name, coroutine in (
+            ("watching Kafka's clients", watch_clients(self._clients, self.failure)),
+            ("counting what waits", self._show_waiting()),
+            ("forgetting old requests", self._forget()),
+        ):
+            self._tasks.append(supervised(coroutine, name, self.failure))
         await self._app.start()
 
     async def stop(self) -> None:
         """Finish what is in flight within the drain time, then leave the group."""
-        await self._drain.drain(self._settings.worker.drain_seconds)
-        await self._app.stop()
-        if self._metrics is not None:
-            self._metrics.cancel()
-        await self._follower.stop()
-        await self._publisher.stop()
+        deadline = Deadline(self._settings.worker.drain_seconds)
+        await self._drain.drain(deadline.for_events())
+        await within(deadline.for_closing(), "leaving the group", self._app.stop())
+        self._deaths.close()
+        for task in self._tasks:
+            task.cancel()
+        await within(deadline.for_closing(), "leaving the policies", self._follower.stop())
+        await within(deadline.for_closing(), "leaving the claims", self._claims.stop())
+        await within(deadline.for_closing(), "disconnecting", self._publisher.stop())
+
+    def _clients(self) -> Iterator[object]:
+        yield from self._app.clients()
+        yield from self._publisher.clients()
+        yield from self._follower.clients()
+        yield from self._claims.clients()
+
+    def health(self) -> Health:
+        """Ready when policies are read and the table is recovered."""
+        return consumer_health(
+            "decide", self._app, self._drain, self._publisher, not_ready=self._not_ready
+        )
 
 
 def _count(output: Event) -> None:
@@ -167,6 +299,17 @@ def _count(output: Event) -> None:
     OUTCOMES.labels("decide", label).inc()
     if isinstance(output, AlertSuppressed):
         SUPPRESSED.labels(output.reason).inc()
+
+
+def known_state(state: bytes | None) -> Join:
+    """What the table says of a request; nothing where anyone wrote something else there."""
+    try:
+        join = Join.from_bytes(state)
+        join.missing_shards()
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        log.warning("a state in %s can't be read: %s", CHANGELOG, brief(error, 200))
+        return Join()
+    return join
 
 
 def _now_ms() -> int:

@@ -11,9 +11,13 @@ from typing import Any
 
 import faust
 
+from stream.agents.health import Health, Progress
+from stream.agents.lifetime import Failure, fail
 from stream.agents.ordered_consumer import OrderedApp
+from stream.agents.publisher import Publisher
 from stream.settings import Settings
 from stream.topics import load_topics
+from stream.traces import about
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +26,15 @@ LONGEST_IDLE_SECONDS = 86_400.0
 BUFFERED_EVENTS = 64
 
 
-def make_app(role: str, settings: Settings, *, finish_before_rebalance: bool) -> faust.App:
+def make_app(
+    role: str, settings: Settings, drain: "Drain", *, finish_before_rebalance: bool
+) -> OrderedApp:
     """An app whose consumer group is `<prefix>samesource-<role>`.
 
     Args:
         role: of the worker.
         settings: of the service.
+        drain: of the worker: is told when Faust crashes, and tells what is in flight.
         finish_before_rebalance: whether the group waits for the events in flight before partitions
             move. Where that takes minutes, the group gives up on this member sooner.
     """
@@ -57,6 +64,7 @@ def make_app(role: str, settings: Settings, *, finish_before_rebalance: bool) ->
         broker_max_poll_interval=LONGEST_IDLE_SECONDS,
     )
     app.fetch_wait_ms = kafka.fetch_wait_ms
+    app.watch_over(drain, drain.failure)
     return app
 
 
@@ -85,10 +93,10 @@ def _partitions(name: str) -> int:
 def _credentials(settings: Settings) -> Any:
     kafka = settings.kafka
     if kafka.uses_sasl:
-        assert kafka.sasl_password is not None
         return faust.SASLCredentials(
             username=kafka.sasl_username,
-            password=kafka.sasl_password.get_secret_value(),
+            # The settings refuse SASL without a password.
+            password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else "",
             ssl_context=kafka.ssl_context(),
             mechanism=kafka.sasl_mechanism,
         )
@@ -96,12 +104,36 @@ def _credentials(settings: Settings) -> Any:
     return None if context is None else faust.SSLCredentials(context)
 
 
+def consumer_health(
+    name: str,
+    app: OrderedApp,
+    drain: "Drain",
+    publisher: Publisher,
+    *,
+    not_ready: str | None = None,
+) -> Health:
+    """How a worker is that reads in a consumer group; Kafka's absence is no standstill."""
+    lags = app.lags()
+    waits = publisher.waits_seconds
+    stands = drain.progress.stands_still_seconds(sum(lags.values()))
+    if not_ready is None and not app.assigned:
+        not_ready = "the group has given no partitions yet"
+    if waits:
+        not_ready = f"Kafka has not taken an event for {waits:.0f} s"
+    return Health(
+        name,
+        0.0 if waits or app.rebalancing else stands,
+        not_ready,
+        {f"{tp.topic}/{tp.partition}": lag for tp, lag in lags.items()},
+    )
+
+
 class Drain:
     """Counts events in flight, so that a stop can wait for them and a bug can end the worker."""
 
     def __init__(self) -> None:
-        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._in_flight = 0
+        self.failure: Failure = asyncio.get_running_loop().create_future()
+        self.progress = Progress()
         self._idle = asyncio.Event()
         self._idle.set()
         self._draining = False
@@ -115,26 +147,31 @@ class Drain:
         async for event in stream.noack().events():
             if self._draining or self.failure.done():
                 continue  # not acknowledged: the next worker gets it
-            self._in_flight += 1
+            self.progress.begin()
             self._idle.clear()
             try:
-                await handle(event)
+                with about(event.message):
+                    await handle(event)
                 event.ack()
             except Exception as error:
                 log.exception("a worker failed; its event is not acknowledged")
-                if not self.failure.done():
-                    self.failure.set_exception(error)
+                fail(self.failure, error)
             finally:
-                self._in_flight -= 1
-                if self._in_flight == 0:
+                self.progress.end()
+                if self.progress.in_hand == 0:
                     self._idle.set()
+
+    async def finished(self, seconds: float) -> bool:
+        """Wait for the events in flight; False when time ran out."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        except TimeoutError:
+            count = self.progress.in_hand
+            log.warning("%d events still in flight; they will be delivered again", count)
+            return False
+        return True
 
     async def drain(self, seconds: float) -> bool:
         """Take no further event and wait for those in flight; False when time ran out."""
         self._draining = True
-        try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        except TimeoutError:
-            log.warning("%d events still in flight; they will be delivered again", self._in_flight)
-            return False
-        return True
+        return await self.finished(seconds)

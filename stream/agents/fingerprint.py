@@ -2,69 +2,111 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import faust
 from aiokafka.errors import MessageSizeTooLargeError
 
-from stream.agents.faust_app import Drain, contract_name, make_app, raw_topic
+from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.deaths import Deaths
+from stream.agents.faust_app import (
+    Drain,
+    consumer_health,
+    contract_name,
+    make_app,
+    raw_topic,
+)
+from stream.agents.health import Health
+from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients, within
+from stream.agents.ordered_consumer import OrderedApp
 from stream.agents.publisher import Publisher
-from stream.errors import InternalError, RejectedError, TooLargeError
-from stream.events import Event, VideoFingerprinted, VideoRejected, VideoUploaded
+from stream.agents.turns import Turns
+from stream.errors import BadEventError, RejectedError, brief
+from stream.events import (
+    Event,
+    VideoFingerprinted,
+    VideoRejected,
+    VideoUploaded,
+    parse_json,
+)
+from stream.failpoints import failpoint
 from stream.fingerprint import Fingerprinter
-from stream.metrics import OUTCOMES, observe_stages
+from stream.metrics import OUTCOMES, observe_stages, show_lags
 from stream.settings import Settings
 from stream.source import Source
+from stream.topics import log_identity
+from stream.traces import carried, note
 
+GAUGE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
 
-def fingerprint_step(fingerprinter: Fingerprinter, source: Source) -> list[Event]:
+
+def fingerprint_step(
+    fingerprinter: Fingerprinter, source: Source, log_id: str | None = None
+) -> list[Event]:
     """One upload message in, events out; never raises for bad input.
 
+    Args:
+        fingerprinter: does the work.
+        source: the upload's message.
+        log_id: of its topic, for the place of the submission.
+
     Returns:
-        The fingerprint and the embedding, if there is one, or one dead letter.
+        The embedding, if there is one, and the fingerprint, or one dead letter.
+
+    Raises:
+        Exception: what the machine lacks: worth another attempt.
     """
     stages: dict[str, float] = {}
     try:
         upload = VideoUploaded.from_bytes(source.value)
-        made = fingerprinter.fingerprint(upload, source.request_id, stages)
+        made = attempted(
+            source, lambda: fingerprinter.fingerprint(upload, source.request_id, stages)
+        )
     except RejectedError as error:
-        log.info("rejected %s %s: %s", source.request_id, error.code, error)
+        log.info("rejected %s %s: %s", source.request_id, error.code, brief(error))
         return [source.rejected(error, stage_seconds=stages)]
-    except Exception as error:
-        log.exception("fingerprinting %s failed", source.request_id)
-        problem = InternalError(f"{type(error).__name__}: {error}")
-        return [source.rejected(problem, stage_seconds=stages)]
-    return [made.event] if made.embedding is None else [made.event, made.embedding]
+    place = {"submission": source.submission(log_id)}
+    made_events = [made.event] if made.embedding is None else [made.embedding, made.event]
+    return [event.model_copy(update=place) for event in made_events]
 
 
 class FingerprintWorker:
     """A Faust agent around `fingerprint_step`.
 
-    Delivery contract: an upload is acknowledged after its fingerprint and embedding, or its
-    dead letter, are on the broker. A crash before that repeats the upload.
+    Delivery contract: an upload is acknowledged after its embedding and fingerprint, in this order,
+    or its dead letter, are on the broker. A crash before that repeats the upload. Uploads of one
+    video are published in the order in which they were submitted, as long as one worker has them.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._fingerprinter = Fingerprinter(settings)
-        self._threads = ThreadPoolExecutor(settings.worker.fingerprint_concurrency, "fingerprint")
+        worker = settings.worker
+        self._at_a_time = worker.fingerprint_concurrency + worker.fetch_concurrency
+        self._threads = ThreadPoolExecutor(self._at_a_time, "fingerprint")
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
+        self._turns = Turns()
+        self._log_id: str | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._deaths = Deaths(settings.worker.data_folder, "fingerprint")
         self._app = self._make_app()
 
     @property
-    def failure(self) -> asyncio.Future[None]:
+    def failure(self) -> Failure:
         """Holds the error of a worker that must end."""
         return self._drain.failure
 
-    def _make_app(self) -> faust.App:
-        app = make_app("fingerprint", self._settings, finish_before_rebalance=False)
+    def _make_app(self) -> OrderedApp:
+        app = make_app("fingerprint", self._settings, self._drain, finish_before_rebalance=False)
         topic = raw_topic(app, self._settings, VideoUploaded.topic)
 
-        @app.agent(topic, concurrency=self._settings.worker.fingerprint_concurrency)
+        @app.agent(topic, concurrency=self._at_a_time)
         async def fingerprint(stream: Any) -> None:
             await self._drain.consume(stream, self._handle)
 
@@ -72,33 +114,123 @@ class FingerprintWorker:
 
     async def _handle(self, event: Any) -> None:
         source = Source.of(event.message, contract_name(self._settings, event.message.topic))
-        outputs = await asyncio.get_running_loop().run_in_executor(
-            self._threads, fingerprint_step, self._fingerprinter, source
-        )
+        note(request_id=source.request_id)
+        async with self._turns.queued(_video_id(source) or source) as turn:
+            outputs = await self._made(source)
+            await turn.come()
+            failpoint("fingerprint.before_produce")
+            await self._publish(source, outputs)
+            failpoint("fingerprint.after_produce")
+
+    async def _made(self, source: Source) -> list[Event]:
         try:
-            await self._publisher.publish(outputs)
-        except MessageSizeTooLargeError as error:
-            letter = source.rejected(TooLargeError(f"the fingerprint is too large: {error}"))
-            outputs = [letter]
-            await self._publisher.publish(outputs)
+            with self._deaths.at_work(source):
+                return await self._patiently(source)
+        except RejectedError as error:
+            return [source.rejected(error)]
+
+    async def _patiently(self, source: Source) -> list[Event]:
+        """The step, again and again while the machine lacks what it takes.
+
+        Raises:
+            MemoryError: the worker should end, and begin anew.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads,
+                    carried(fingerprint_step),
+                    self._fingerprinter,
+                    source,
+                    self._log_id,
+                )
+            except OSError as error:
+                log.warning("%s waits for the machine (%s); again in %.0f s", source, error, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _publish(self, source: Source, outputs: list[Event]) -> None:
+        outputs = await self._with_place(outputs)
+        outputs = await publish_or_reject(self._publisher, source, outputs)
         for output in outputs:
             if isinstance(output, VideoRejected):
                 OUTCOMES.labels("fingerprint", output.error).inc()
             else:
                 OUTCOMES.labels("fingerprint", output.topic).inc()
-        if self._fingerprinter.embeds and isinstance(outputs[-1], VideoFingerprinted):
-            OUTCOMES.labels("fingerprint", "embedding_failed").inc()
         observe_stages("fingerprint", getattr(outputs[0], "stage_seconds", {}))
+
+    async def _with_place(self, outputs: list[Event]) -> list[Event]:
+        """Publish the embedding, and say in the fingerprint where it is.
+
+        Before the fingerprint: when the library reads of an upload that was delivered again too
+        late, its vector has been published too, and can be answered.
+        """
+        *embeddings, made = outputs
+        video_id = getattr(made, "video_id", None)
+        if len(made.to_bytes()) > self._settings.kafka.max_message_bytes:
+            return [made]  # will be refused, and what is rejected isn't found
+        place = None
+        for embedding in embeddings:
+            try:
+                place = await self._publisher.send(
+                    embedding.topic, embedding.to_bytes(), embedding.key()
+                )
+                OUTCOMES.labels("fingerprint", embedding.topic).inc()
+            except MessageSizeTooLargeError as error:
+                log.error("the embedding of %s is too large: %s", video_id, error)
+        failpoint("fingerprint.between")
+        if not isinstance(made, VideoFingerprinted):
+            return [made]
+        if self._fingerprinter.embeds and place is None:
+            OUTCOMES.labels("fingerprint", "embedding_failed").inc()
+        return [made.model_copy(update={"embedded_at": place})]
 
     async def start(self) -> None:
         """Connect and begin to read."""
+        self._deaths.open()
+        self._log_id = await asyncio.to_thread(
+            log_identity, self._settings.kafka, VideoUploaded.topic
+        )
         await self._publisher.start()
+        for name, coroutine in (
+            ("watching Kafka's clients", watch_clients(self._clients, self.failure)),
+            ("counting what waits", self._show_lags()),
+        ):
+            self._tasks.append(supervised(coroutine, name, self.failure))
         await self._app.start()
 
     async def stop(self) -> None:
         """Finish what is in flight within the drain time, then leave the group."""
-        await self._drain.drain(self._settings.worker.drain_seconds)
-        await self._app.stop()
-        await self._publisher.stop()
+        deadline = Deadline(self._settings.worker.drain_seconds)
+        await self._drain.drain(deadline.for_events())
+        await within(deadline.for_closing(), "leaving the group", self._app.stop())
+        await within(deadline.for_closing(), "disconnecting", self._publisher.stop())
+        self._deaths.close()
+        for task in self._tasks:
+            task.cancel()
         self._fingerprinter.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _show_lags(self) -> None:
+        while True:
+            show_lags("fingerprint", self._app.lags())
+            await asyncio.sleep(GAUGE_SECONDS)
+
+    def _clients(self) -> Iterator[object]:
+        yield from self._app.clients()
+        yield from self._publisher.clients()
+
+    def health(self) -> Health:
+        """Ready when the networks are loaded and the group has given partitions."""
+        return consumer_health("fingerprint", self._app, self._drain, self._publisher)
+
+
+def _video_id(source: Source) -> str | None:
+    """Whose upload a message is; None where it is none's."""
+    try:
+        fields = parse_json(source.value)
+    except BadEventError:
+        return None
+    video_id = fields.get("video_id") if isinstance(fields, dict) else None
+    return video_id if isinstance(video_id, str) else None

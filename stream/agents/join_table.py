@@ -1,4 +1,7 @@
-"""The decide workers' table, kept in a changelog topic whose writes can be waited for."""
+"""The decide workers' table: Faust reads its changelog when partitions move, and keeps nothing.
+
+What is read goes to `stream.joins`; what is written to the changelog goes through the publisher.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -7,19 +10,17 @@ import faust
 
 
 class JoinTable(faust.Table[bytes, bytes]):
-    """A Faust table whose last write can be waited for, and that tells what it recovers."""
+    """A Faust table that only recovers."""
 
-    last_write: Any = None
-    on_recovered: Callable[[int, bytes, bytes | None], None] | None = None
-
-    def on_key_set(self, key: Any, value: Any) -> None:
-        """Write to the changelog and keep the future of its acknowledgement."""
-        self.last_write = self.send_changelog(self.partition_for_key(key), key, value)
+    on_recovered: Callable[[int, bytes, bytes | None], None]
+    on_all_recovered: Callable[[set[int]], None]
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Take what is read from the changelog, and tell partition, key and value of each."""
-        events = list(batch)
-        super().apply_changelog_batch(events)
-        if self.on_recovered is not None:
-            for event in events:
-                self.on_recovered(event.message.partition, event.key, event.message.value)
+        """Tell partition, key and value of what is read from the changelog."""
+        for event in batch:
+            self.on_recovered(event.message.partition, event.key, event.message.value)
+
+    async def on_recovery_completed(self, active_tps: Any, standby_tps: Any) -> None:
+        """Tell which partitions are recovered; no other is this worker's."""
+        await super().on_recovery_completed(active_tps, standby_tps)
+        self.on_all_recovered({partition for _, partition in active_tps})

@@ -8,6 +8,7 @@ from the log stays silent until there.
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -15,8 +16,13 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models.aligners import make_aligner
+from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.deaths import Deaths
+from stream.agents.health import Health, Progress
+from stream.agents.lifetime import Deadline, Failure, fail, supervised, watch_clients, within
 from stream.agents.publisher import Publisher
-from stream.errors import RejectedError, SnapshotError
+from stream.agents.restater import Restater
+from stream.errors import InternalError, RejectedError, SnapshotError, WorkerError, brief
 from stream.events import Event, VideoCompared, VideoFingerprinted
 from stream.failpoints import failpoint
 from stream.library.shard import LibraryShard
@@ -28,21 +34,28 @@ from stream.metrics import (
     LOG_LAG,
     LOG_POSITION,
     OUTCOMES,
+    SNAPSHOT_AGE,
     SNAPSHOT_OFFSET,
     observe_stages,
 )
+from stream.order import Takedown, restated
 from stream.settings import Settings
 from stream.source import Source
 from stream.topics import log_identity
+from stream.traces import about, carried, note
 
 log = logging.getLogger(__name__)
 
 COMMIT_EVERY_SECONDS = 1.0
 POLL_SECONDS = 0.5
+READY_LAG = 100  # entries behind the end of the log
 
 
 def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list[Event]:
     """One log message in, events out; never raises for bad input.
+
+    An entry that can't be answered is kept all the same, if it can be kept: what a shard holds
+    doesn't depend on whether it had to answer, so that a rebuild from the log gives the same.
 
     Args:
         shard: changed by the entry.
@@ -50,21 +63,30 @@ def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list
         answered: its answer is on the broker already: the shard only takes the entry.
 
     Returns:
-        The shard's answer, or a dead letter, or nothing where it is answered already.
+        The shard's answer, or a dead letter, or nothing where it is answered already. What the log
+        must say again is in `shard.truth`.
     """
+    shard.truth, again = None, restated(source)
     if source.value is None and source.key is not None:
-        shard.remove(source.key.decode(errors="replace"), source.offset)
+        video_id = source.key.decode(errors="replace")
+        shard.remove(video_id, source.offset, Takedown.of(source), restated=again)
         return []
     request_id = None
     try:
         event = VideoFingerprinted.from_bytes(source.value)
         request_id = event.request_id
-        if answered:
-            shard.absorb(event, source.offset)
-            return []
-        return [shard.apply(event, source.offset)]
+        note(request_id=request_id)
+        first = shard.state.first_offset(event.video_id, event.content_version)
+        if not answered and (not again or first is None):
+            try:
+                return [attempted(source, lambda: shard.apply(event, source.offset))]
+            except InternalError:
+                attempted(source, lambda: shard.absorb(event, source.offset))
+                raise
+        attempted(source, lambda: shard.absorb(event, source.offset))
+        return []
     except RejectedError as error:
-        log.warning("log entry %d: %s: %s", source.offset, error.code, error)
+        log.warning("log entry %d: %s: %s", source.offset, error.code, brief(error))
         return [] if answered else [source.rejected(error, request_id=request_id)]
 
 
@@ -73,18 +95,25 @@ class LibraryWorker:
 
     Delivery contract: every log entry is answered at least once, in order; entries answered
     before a crash may be answered again, with the same content. A snapshot holds only entries
-    whose answers are on the broker.
+    whose answers are on the broker. Where the last message of a video isn't what the library holds,
+    what it holds is on the log again before the offset is committed.
     """
 
     def __init__(self, settings: Settings, shard: int) -> None:
         self._settings, self._number = settings, shard
         self._name = f"library-{shard}-of-{settings.library.shards}"
         self._publisher = Publisher(settings.kafka)
+        self._restater = Restater(settings.kafka, self._publisher)
         self._thread = ThreadPoolExecutor(1, self._name)
         self._log = TopicPartition(settings.kafka.topic(VideoFingerprinted.topic), 0)
         self._stopping = False
+        self._consumer: Any = None
+        self._deaths = Deaths(settings.worker.data_folder, self._name)
         self._task: asyncio.Task[None] | None = None
-        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watch: asyncio.Task[None] | None = None
+        self._progress, self._lag = Progress(), 0
+        self._not_ready: str | None = "the snapshot is being restored"
+        self.failure: Failure = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
         """Connect, restore the newest usable snapshot and begin to read after it.
@@ -92,6 +121,7 @@ class LibraryWorker:
         Raises:
             SnapshotError: the log is shorter than the snapshot: it was deleted or made anew.
         """
+        self._deaths.open()
         await self._publisher.start()
         kafka = self._settings.kafka
         self._consumer = AIOKafkaConsumer(
@@ -106,18 +136,34 @@ class LibraryWorker:
         await self._consumer.start()
         self._consumer.assign([self._log])
         await self._restore()
+        watching = watch_clients(self._clients, self.failure)
+        self._watch = supervised(watching, "watching Kafka's clients", self.failure)
         self._task = asyncio.create_task(self._guarded(), name=self._name)
+
+    def _clients(self) -> Iterator[object]:
+        yield self._consumer
+        yield from self._publisher.clients()
 
     async def stop(self) -> None:
         """Finish the entry in hand, save a snapshot, disconnect."""
+        deadline = Deadline(self._settings.worker.drain_seconds)
         self._stopping = True
         if self._task is not None:
-            await self._task
-            # While Kafka is away, what the consumer has under way ends as cancelled.
-            await asyncio.gather(self._consumer.stop(), return_exceptions=True)
+            await within(deadline.for_events() + 0.1, f"{self._name}'s last entry", self._task)
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._consumer is not None:
+            await within(deadline.for_closing(), "leaving the log", self._consumer.stop())
+        await within(deadline.for_closing(), "disconnecting", self._publisher.stop())
+        self._close()
+
+    def _close(self) -> None:
+        """Let go of the threads; one that is busy can't be waited for."""
+        idle = self._task is None or self._task.done()
+        self._thread.shutdown(wait=idle, cancel_futures=True)
+        if self._task is not None and idle:
             self._upkeep.close()
-        await self._publisher.stop()
-        self._thread.shutdown()
+        self._deaths.close()
 
     async def _restore(self) -> None:
         library = self._settings.library
@@ -146,6 +192,11 @@ class LibraryWorker:
         self._answered = await self._consumer.committed(self._log) or begin
         self._position = self._saved_position = position
         self._saved_at = self._committed_at = time.monotonic()
+        self._snapshot_at = found.written_at if found else time.time()
+        self._lag = end - position
+        self._not_ready = "the log is being read"
+        if self._lag <= READY_LAG:
+            self._not_ready = None
         self._consumer.seek(self._log, position)
         log.info("%s starts at offset %d of %d", self._name, position, end)
 
@@ -154,8 +205,11 @@ class LibraryWorker:
             await self._run()
         except Exception as error:
             log.exception("%s failed", self._name)
-            if not self.failure.done():
-                self.failure.set_exception(error)
+            fail(self.failure, error)
+        except asyncio.CancelledError:
+            if not self._stopping:  # by a Kafka client that went down
+                fail(self.failure, WorkerError(f"{self._name} was cancelled from within"))
+            raise
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -163,7 +217,10 @@ class LibraryWorker:
                 self._log, timeout_ms=int(1000 * POLL_SECONDS), max_records=32
             )
             for message in batches.get(self._log, ()):
-                await self._take(message)
+                self._progress.begin()
+                with about(message):
+                    await self._take(message)
+                self._progress.end()
                 if self._stopping:
                     break
             await self._note_progress()
@@ -172,11 +229,20 @@ class LibraryWorker:
     async def _take(self, message: Any) -> None:
         source = Source.of(message, VideoFingerprinted.topic)
         answered = source.offset < self._answered
-        step = partial(library_step, self._shard, source, answered=answered)
-        outputs = await asyncio.get_running_loop().run_in_executor(self._thread, step)
+        step = carried(partial(library_step, self._shard, source, answered=answered))
+        try:
+            with self._deaths.at_work(source):
+                outputs = await asyncio.get_running_loop().run_in_executor(self._thread, step)
+        except InternalError as error:  # the process died here again and again
+            outputs = [] if answered else [source.rejected(error)]
         failpoint("library.before_produce")
-        await self._publisher.publish(outputs)
+        outputs = await publish_or_reject(
+            self._publisher, source, outputs, request_id=_request_of(outputs)
+        )
         failpoint("library.after_produce")
+        if self._shard.truth is not None and not answered:
+            await self._restater.say(self._shard.truth)
+            failpoint("library.after_restate")
         self._position = source.offset + 1
         for output in outputs:
             OUTCOMES.labels("library", output.topic).inc()
@@ -197,10 +263,26 @@ class LibraryWorker:
             await self._save()
         label = str(self._number)
         LOG_POSITION.labels(label).set(self._position)
+        age = time.time() - self._snapshot_at if grown else 0.0
+        SNAPSHOT_AGE.labels(label).set(max(0.0, age))
         LIBRARY_FRAMES.labels(label).set(self._shard.state.frames)
         end = self._consumer.highwater(self._log)
         if end is not None:
-            LOG_LAG.labels(label).set(max(0, end - self._position))
+            self._lag = max(0, end - self._position)
+            LOG_LAG.labels(label).set(self._lag)
+            if self._lag <= READY_LAG:
+                self._not_ready = None
+
+    def health(self) -> Health:
+        """Ready when the snapshot is restored and the log is read almost to its end."""
+        waits = self._publisher.waits_seconds
+        stands = self._progress.stands_still_seconds(self._lag)
+        why = f"{self._lag} entries of the log are not read yet" if self._lag else self._not_ready
+        if waits:
+            why = f"Kafka has not taken an event for {waits:.0f} s"
+        ready = not waits and self._not_ready is None
+        lag = {f"{self._log.topic}/0": self._lag}
+        return Health(self._name, 0.0 if waits else stands, None if ready else why, lag)
 
     async def _commit(self) -> None:
         await self._consumer.commit({self._log: self._position})
@@ -217,7 +299,7 @@ class LibraryWorker:
             return
 
         def saved() -> None:
-            self._saved_position = position
+            self._saved_position, self._snapshot_at = position, time.time()
             SNAPSHOT_OFFSET.labels(str(self._number)).set(position)
 
         begin = partial(self._upkeep.snapshot, self._shard.state, position, saved)
@@ -229,6 +311,11 @@ class LibraryWorker:
         await loop.run_in_executor(self._thread, self._upkeep.finish)
         await self._save()
         await loop.run_in_executor(self._thread, self._upkeep.finish)
+
+
+def _request_of(outputs: list[Event]) -> str | None:
+    """Whose answer or dead letter it is."""
+    return next((getattr(output, "request_id", None) for output in outputs), None)
 
 
 def _own(stage_seconds: dict[str, float]) -> dict[str, float]:

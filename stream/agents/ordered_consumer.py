@@ -8,11 +8,24 @@ event when the one just before it is still at work. Either loses events for good
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, MutableMapping
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
+
+from stream.agents.lifetime import Failure, crash, fail
+
+FINISH_SECONDS = 10.0  # for what is in flight when partitions move
+
+
+class InFlight(Protocol):
+    """What knows the events that are in flight."""
+
+    async def finished(self, seconds: float) -> bool:
+        """Wait for them; False when time ran out."""
+        ...
 
 
 class NothingRead(MutableMapping[TP, int | None]):
@@ -100,6 +113,27 @@ class OrderedConsumer(Consumer):
                     self._next[tp] = message.offset + 1
                 yield tp, message
 
+    async def wait_empty(self) -> None:
+        """Before partitions move: let what is in flight finish, then commit.
+
+        Faust's own waits for every event that was fetched to be acknowledged. One whose handler
+        failed never is, and those behind it aren't taken any more.
+        """
+        app = cast(OrderedApp, self.app)
+        if app.in_flight is not None and not self.should_stop:
+            await app.in_flight.finished(FINISH_SECONDS)
+        await self.commit_and_end_transactions()
+
+    def lags(self) -> dict[TP, int]:
+        """How many events of each partition are not finished, as far as that is known."""
+        found = {}
+        for tp in self.assignment():
+            end, unfinished = self.highwater(tp), self._unfinished.get(tp)
+            done = min(unfinished) if unfinished else self._next.get(tp)
+            if end is not None and done is not None:
+                found[tp] = max(0, end - done)
+        return found
+
     def ack(self, message: Any) -> bool:
         """Note an event as finished."""
         self._unfinished.get(message.tp, set()).discard(message.offset)
@@ -120,9 +154,44 @@ class OrderedTransport(Transport):
 
 
 class OrderedApp(faust.App):
-    """A Faust app that reads through `OrderedConsumer`."""
+    """A Faust app that reads through `OrderedConsumer`, and whose crash ends the worker."""
 
     fetch_wait_ms: int
+    in_flight: InFlight | None = None
+    assigned = False
+
+    def watch_over(self, in_flight: InFlight, failure: Failure) -> None:
+        """Tell what is in flight when partitions move, and who is told of a crash."""
+        self.in_flight, self._failure = in_flight, failure
+        self._failure_loop = asyncio.get_running_loop()
 
     def _new_transport(self) -> Any:
         return OrderedTransport(self.conf.broker_consumer, self)
+
+    def _crash(self, reason: BaseException) -> None:
+        """Called for the crash of any of Faust's services, also in its consumer's thread."""
+        super()._crash(reason)
+        error = crash("Faust", reason)
+        self._failure_loop.call_soon_threadsafe(fail, self._failure, error)
+
+    def on_rebalance_end(self) -> None:
+        """The group has given this member its partitions."""
+        super().on_rebalance_end()
+        self.assigned = True
+
+    def clients(self) -> Iterator[object]:
+        """Kafka's clients in use, for those who watch over their tasks."""
+        for service in (getattr(self._consumer, "_thread", None), self._producer):
+            for name in ("_consumer", "_producer"):
+                client = getattr(service, name, None)
+                if client is not None:
+                    yield client
+
+    def lags(self) -> dict[TP, int]:
+        """How many events of each partition are not finished, as far as that is known."""
+        if not isinstance(self._consumer, OrderedConsumer) or self.rebalancing:
+            return {}
+        try:
+            return self._consumer.lags()
+        except ConsumerNotStarted:
+            return {}

@@ -1,39 +1,34 @@
 """Keeps a decide worker's policies as the topics say: read to the end at the start, then followed.
 
 Not a consumer group: every decide worker reads all partitions of `policy.updated` and
-`alert.reviewed` from their beginning, and the last hour of the alerts' topics, to see floods.
+`alert.reviewed` from their beginning.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream.agents.publisher import Publisher
-from stream.errors import BadEventError
-from stream.events import (
-    EVENTS,
-    AlertRaised,
-    AlertReviewed,
-    AlertSuppressed,
-    PolicyUpdated,
-)
-from stream.policy.floods import HOUR_MS
+from stream.agents.attempts import attempted
+from stream.agents.lifetime import Failure, fail, supervised
+from stream.agents.passed_over import PassedOver
+from stream.agents.publisher import Publisher, is_final, refusal
+from stream.errors import BadEventError, RejectedError, brief
+from stream.events import EVENTS, AlertReviewed, PolicyUpdated
 from stream.policy.judge import Policies
 from stream.settings import Settings
 from stream.source import Source
-from stream.times import now
 from stream.topics import partition_counts
+from stream.traces import about
 
 log = logging.getLogger(__name__)
 
-WHOLE_TOPICS = (PolicyUpdated.topic, AlertReviewed.topic)
-RECENT_TOPICS = (AlertRaised.topic, AlertSuppressed.topic)
-ALL_TOPICS = WHOLE_TOPICS + RECENT_TOPICS
+ALL_TOPICS = (PolicyUpdated.topic, AlertReviewed.topic)
 POLL_MILLISECONDS = 500
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 
 
 def policy_step(policies: Policies, source: Source) -> None:
@@ -52,7 +47,7 @@ def policy_step(policies: Policies, source: Source) -> None:
     event = EVENTS[source.topic].from_bytes(source.value)
     if isinstance(event, PolicyUpdated) and source.key != event.key():
         raise BadEventError(f"{source.key = !r}, expected the owner_id {event.owner_id!r}")
-    policies.take(event, source.timestamp_ms)
+    policies.take(event)
 
 
 class PolicyFollower:
@@ -60,12 +55,15 @@ class PolicyFollower:
 
     Delivery contract: when `start` returns, everything that was on the topics by then is in
     `policies`; what comes later follows within moments, in order of each partition. A message
-    that can't be read is a dead letter each time that a worker reads it, with the same request id,
-    and changes nothing.
+    that can't be read changes nothing, and is a dead letter once; see `PassedOver`.
     """
 
     def __init__(
-        self, settings: Settings, publisher: Publisher, failure: asyncio.Future[None]
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        failure: Failure,
+        owns: Callable[[int], bool],
     ) -> None:
         """Nothing is read yet.
 
@@ -73,10 +71,11 @@ class PolicyFollower:
             settings: of the service.
             publisher: for dead letters; started by then.
             failure: is given the error of a follower that must end.
+            owns: whether this worker is the one that writes a partition's dead letters now.
         """
-        self.policies = Policies(settings.policy)
+        self.policies = Policies(settings.policy, claimed_elsewhere=True)
         self._kafka = settings.kafka
-        self._publisher, self._failure = publisher, failure
+        self._publisher, self._failure, self._owns = publisher, failure, owns
         self._consumer: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -89,28 +88,26 @@ class PolicyFollower:
         """
         self._consumer = consumer = AIOKafkaConsumer(
             **self._kafka.aiokafka_options(),
+            group_id=f"{self._kafka.topic_prefix}samesource-policies",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=self._kafka.max_message_bytes,
         )
+        self._passed_over = PassedOver(consumer, self._publisher, self._owns)
         await consumer.start()
         counts = await asyncio.to_thread(partition_counts, self._kafka, ALL_TOPICS)
-        partitions = {
-            topic: [TopicPartition(self._kafka.topic(topic), number) for number in range(count)]
+        partitions = [
+            TopicPartition(self._kafka.topic(topic), number)
             for topic, count in counts.items()
-        }
-        whole, recent = (
-            [partition for topic in topics for partition in partitions[topic]]
-            for topics in (WHOLE_TOPICS, RECENT_TOPICS)
-        )
-        consumer.assign([*whole, *recent])
-        ends = await consumer.end_offsets([*whole, *recent])
-        await consumer.seek_to_beginning(*whole)
-        await self._seek_an_hour_back(recent, ends)
+            for number in range(count)
+        ]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning(*partitions)
         for partition, end in ends.items():
             while await consumer.position(partition) < end:
                 await self._take_some()
-        self._task = asyncio.create_task(self._follow(), name="policies")
+        self._task = supervised(self._follow(), "following the policies", self._failure)
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -120,34 +117,26 @@ class PolicyFollower:
         if self._consumer is not None:
             await self._consumer.stop()
 
-    async def _seek_an_hour_back(
-        self, partitions: list[TopicPartition], ends: dict[TopicPartition, int]
-    ) -> None:
-        consumer = self._consumer
-        assert consumer is not None, "start() first"
-        if self._kafka.broker == "embedded":  # can't look up times, and keeps little
-            await consumer.seek_to_beginning(*partitions)
-            return
-        since_ms = round(1000 * now().timestamp()) - HOUR_MS
-        found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
-        for partition in partitions:
-            first = found.get(partition)
-            consumer.seek(partition, ends[partition] if first is None else first.offset)
+    def clients(self) -> Iterator[object]:
+        """The consumer in use, for those who watch over its tasks."""
+        if self._consumer is not None:
+            yield self._consumer
 
     async def _follow(self) -> None:
+        pause = PAUSE_SECONDS
         while True:
             try:
                 await self._take_some()
+                await self._passed_over.tell()
             except KafkaError as error:
-                log.warning(
-                    "policies can't be followed (%s); again in %.1f s", error, PAUSE_SECONDS
-                )
-                await asyncio.sleep(PAUSE_SECONDS)
-            except Exception as error:
-                log.exception("following policies failed")
-                if not self._failure.done():
-                    self._failure.set_exception(error)
-                return
+                if is_final(error):
+                    fail(self._failure, refusal(self._kafka, "to read the policies", error))
+                    return
+                log.warning("policies can't be followed (%s); again in %.1f s", error, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                pause = PAUSE_SECONDS
 
     async def _take_some(self) -> None:
         """Take what has come by now; waits a moment for the first."""
@@ -155,13 +144,17 @@ class PolicyFollower:
         batches = await self._consumer.getmany(timeout_ms=POLL_MILLISECONDS)
         for messages in batches.values():
             for message in messages:
-                await self._take(message)
+                self._take(message)
 
-    async def _take(self, message: Any) -> None:
+    def _take(self, message: Any) -> None:
+        with about(message):
+            self._take_one(message)
+
+    def _take_one(self, message: Any) -> None:
         source = Source.of(message, message.topic.removeprefix(self._kafka.topic_prefix))
         try:
-            policy_step(self.policies, source)
-        except BadEventError as error:
-            where = f"{source.topic}[{source.partition}]@{source.offset}"
-            log.warning("%s is passed over: %s: %s", where, error.code, error)
-            await self._publisher.publish([source.rejected(error)])
+            attempted(source, lambda: policy_step(self.policies, source))
+        except RejectedError as error:
+            log.warning("%s is passed over: %s: %s", source, error.code, brief(error))
+            partition = TopicPartition(message.topic, message.partition)
+            self._passed_over.note(partition, source, error)

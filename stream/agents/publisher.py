@@ -2,18 +2,63 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    BrokerResponseError,
+    CorruptRecordException,
+    InvalidProducerEpoch,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    UnknownError,
+)
 
+from stream.agents.lifetime import within
 from stream.broker.settings import KafkaSettings
-from stream.events import Event
+from stream.errors import WorkerError
+from stream.events import Event, Place, VideoRejected
+from stream.traces import trace_headers
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
+STOP_SECONDS = 5.0
+
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
+LOST_COUNT = (InvalidProducerEpoch, OutOfOrderSequenceNumber, ProducerFenced)
+PASSING = (CorruptRecordException, UnknownError)
+
+
+def is_final(error: KafkaError) -> bool:
+    """Whether Kafka refuses for good: to ask again can't help, whatever is written.
+
+    What the client itself reports is taken for an outage; a lost count of messages is mended by
+    another producer.
+    """
+    if isinstance(error, AuthenticationFailedError | AuthenticationMethodNotSupported):
+        return True
+    if isinstance(error, LOST_COUNT + PASSING + TOO_LARGE + (InvalidTimestampError,)):
+        return False
+    return isinstance(error, BrokerResponseError) and not error.retriable
+
+
+def refusal(kafka: KafkaSettings, what: str, error: KafkaError) -> WorkerError:
+    """The line with which a role ends that Kafka refuses something."""
+    return WorkerError(
+        f"Kafka at {kafka.bootstrap_servers} refuses {what} for good "
+        f"({type(error).__name__}: {error}): check the user's rights and the broker's policies"
+    )
 
 
 class Publisher:
@@ -21,7 +66,8 @@ class Publisher:
 
     Delivery contract: when `publish` returns, every event is on the topic, in the order given;
     a broker that is away is waited for, however long. After a crash in the middle the caller's
-    offset has not moved, so the same events come again, with the same ids.
+    offset has not moved, so the same events come again, with the same ids. The trace of what is
+    in hand travels with them.
     """
 
     def __init__(self, kafka: KafkaSettings) -> None:
@@ -29,6 +75,17 @@ class Publisher:
         self._producer: AIOKafkaProducer | None = None
         self._replacing = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
+        self._waiting: dict[int, float] = {}
+
+    @property
+    def waits_seconds(self) -> float:
+        """For how long Kafka has not taken something that is to be written; 0 where it does."""
+        return max((time.monotonic() - since for since in self._waiting.values()), default=0.0)
+
+    def clients(self) -> Iterator[object]:
+        """The producer in use, for those who watch over its tasks."""
+        if self._producer is not None:
+            yield self._producer
 
     async def start(self) -> None:
         """Connect.
@@ -54,10 +111,12 @@ class Publisher:
         return producer
 
     async def stop(self) -> None:
-        """Send what is buffered and disconnect."""
-        if self._producer is not None:
-            await self._producer.stop()
-        await asyncio.gather(*self._closing)
+        """Send what is buffered and disconnect; what Kafka doesn't take by then is left."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await within(STOP_SECONDS, "disconnecting the publisher", producer.stop())
+        if self._closing:
+            await within(1.0, "disconnecting former publishers", asyncio.wait(self._closing))
 
     async def _replace(self, refused: AIOKafkaProducer) -> None:
         """Take another producer: a refused message leaves a hole in this one's sequence numbers.
@@ -76,9 +135,22 @@ class Publisher:
     async def publish(
         self, events: Iterable[Event], headers: list[tuple[str, bytes]] | None = None
     ) -> None:
-        """Publish in order and wait for each acknowledgement."""
+        """Publish in order and wait for each acknowledgement.
+
+        A dead letter is never too large: where its topic doesn't take it, it goes without what it
+        is about.
+
+        Raises:
+            MessageSizeTooLargeError: as `send`, for any other event.
+        """
         for event in events:
-            await self.send(event.topic, event.to_bytes(), event.key(), headers=headers)
+            try:
+                await self.send(event.topic, event.to_bytes(), event.key(), headers=headers)
+            except MessageSizeTooLargeError:
+                if not isinstance(event, VideoRejected):
+                    raise
+                least = event.shortened()
+                await self.send(least.topic, least.to_bytes(), least.key(), headers=headers)
 
     async def send(
         self,
@@ -88,30 +160,48 @@ class Publisher:
         *,
         partition: int | None = None,
         headers: list[tuple[str, bytes]] | None = None,
-    ) -> None:
+    ) -> Place:
         """Send one message and wait until the broker has it.
+
+        Returns:
+            Where it lies.
 
         Raises:
             MessageSizeTooLargeError: larger than the topic or this client allows; trying again
                 can't help.
+            InvalidTimestampError: the topic doesn't take a message of this time.
+            WorkerError: Kafka refuses for good, whatever is written.
         """
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            producer = self._producer
-            assert producer is not None, "start() first"
-            try:
-                await producer.send_and_wait(
-                    self._kafka.topic(topic),
-                    value=value,
-                    key=key,
-                    partition=partition,
-                    headers=headers,
-                )
-                return
-            except MessageSizeTooLargeError:
-                await self._replace(producer)
-                raise
-            except KafkaError as error:
-                log.warning("%s is not reachable (%s); again in %.1f s", topic, error, pause)
+        name, pause = self._kafka.topic(topic), FIRST_PAUSE_SECONDS
+        headers = [*(headers or []), *trace_headers()]
+        me = id(asyncio.current_task())
+        try:
+            while True:
+                producer = self._producer
+                if producer is None:
+                    raise WorkerError(f"{name} can't be written: the publisher is closed")
+                try:
+                    sent = await producer.send_and_wait(
+                        name, value=value, key=key, partition=partition, headers=headers
+                    )
+                    return Place(partition=sent.partition, offset=max(0, sent.offset))
+                except KafkaError as error:
+                    await self._after(error, producer, name)
+                    self._waiting.setdefault(me, time.monotonic())
+                    log.warning("%s is not reachable (%s); again in %.1f s", name, error, pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        finally:
+            self._waiting.pop(me, None)
+
+    async def _after(self, error: KafkaError, producer: AIOKafkaProducer, name: str) -> None:
+        """Make ready to send again; raises what that can't mend."""
+        if isinstance(error, TOO_LARGE + LOST_COUNT + (InvalidTimestampError,)) or is_final(error):
+            with suppress(KafkaError):  # away by now: its successor is made when it is back
+                await self._replace(producer)
+        if isinstance(error, TOO_LARGE):
+            raise MessageSizeTooLargeError(str(error)) from error
+        if isinstance(error, InvalidTimestampError):
+            raise error
+        if is_final(error):
+            raise refusal(self._kafka, f"to write {name}", error) from error

@@ -1,17 +1,27 @@
 """Starts and stops workers in this process: one role in production, all of them in the demo."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal, Protocol, get_args
 
 from aiokafka.errors import KafkaError
-from prometheus_client import start_http_server
 
-from stream.errors import BrokerError
+from models.errors import ModelError
+from stream.agents.health import Health, HealthPage, serving
+from stream.agents.leaving import Leaving
+from stream.agents.lifetime import Failure, fail, gone_after, supervised
+from stream.broker.settings import KafkaSettings
+from stream.errors import BrokerError, SamesourceError, UnreachableError, WorkerError
 from stream.settings import Settings
-from stream.topics import require_topics
+from stream.topics import require_topics, topic_problems
+
+log = logging.getLogger(__name__)
+
+TOPICS_EVERY_SECONDS = 60.0
+AFTERWARDS_SECONDS = 2.0  # for the process to end, once its workers have stopped
 
 Role = Literal["fingerprint", "library", "decide"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -21,7 +31,7 @@ class Worker(Protocol):
     """What every role offers."""
 
     @property
-    def failure(self) -> asyncio.Future[None]:
+    def failure(self) -> Failure:
         """Holds the error of a worker that must end."""
         ...
 
@@ -30,7 +40,11 @@ class Worker(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Finish what is in flight, then disconnect."""
+        """Finish what is in flight, then disconnect, within the drain time."""
+        ...
+
+    def health(self) -> Health:
+        """How it is now; asked from another thread."""
         ...
 
 
@@ -60,28 +74,81 @@ async def running_workers(
     settings: Settings,
     roles: Sequence[Role] = ROLES,
     shards: Sequence[int] | None = None,
-) -> AsyncIterator[asyncio.Future[None]]:
+    page: HealthPage | None = None,
+) -> AsyncIterator[Failure]:
     """Run workers for the time of the block.
+
+    Args:
+        settings: of the service.
+        roles: to run.
+        shards: of the library; all when left out.
+        page: is told of the workers when they run.
 
     Yields:
         A future that fails when a worker fails; the block should end then.
 
     Raises:
-        BrokerError: the cluster doesn't answer, or lacks topics of the contract.
+        BrokerError: the cluster doesn't answer, or its topics can't serve.
     """
-    await asyncio.to_thread(require_topics, settings.kafka)
+    await asyncio.to_thread(look_at_topics, settings.kafka)
     workers = make_workers(settings, roles, shards)
+    failure = _first_failure(workers)
+    watching = supervised(_watch_topics(settings), "looking at the topics", failure)
     try:
-        try:
-            await asyncio.gather(*(worker.start() for worker in workers))
-        except KafkaError as error:
-            raise BrokerError(
-                f"no Kafka at {settings.kafka.bootstrap_servers} ({error}): start one with "
-                "`samesource broker start`, or set SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS"
-            ) from error
-        yield _first_failure(workers)
+        await _start(settings, workers, failure)
+        if page is not None:
+            page.started(workers)
+        yield failure
     finally:
-        await asyncio.gather(*(worker.stop() for worker in reversed(workers)))
+        watching.cancel()
+        ends = [worker.stop() for worker in reversed(workers)]
+        for error in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(error, BaseException):
+                log.error("a worker didn't stop cleanly", exc_info=error)
+
+
+async def _start(settings: Settings, workers: Sequence[Worker], failure: Failure) -> None:
+    """Start all of them; what fails meanwhile ends that."""
+    starting = asyncio.gather(*(worker.start() for worker in workers))
+    try:
+        await asyncio.wait((starting, failure), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            failure.result()
+        await starting
+    except KafkaError as error:
+        raise BrokerError(
+            f"no Kafka at {settings.kafka.bootstrap_servers} ({error}): start one with "
+            "`samesource broker start`, or set SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS"
+        ) from error
+    finally:
+        starting.cancel()
+
+
+async def _watch_topics(settings: Settings) -> None:
+    """Look at the topics again and again: they may be altered while workers wait."""
+    while True:
+        await asyncio.sleep(TOPICS_EVERY_SECONDS)
+        try:
+            await asyncio.to_thread(look_at_topics, settings.kafka)
+        except UnreachableError as error:
+            log.debug("the topics can't be looked at: %s", error)
+
+
+def look_at_topics(kafka: KafkaSettings) -> None:
+    """Warn of topics that differ from the contract.
+
+    Raises:
+        BrokerError: with these topics the answers would be wrong, or none would come.
+        UnreachableError: the cluster doesn't answer within 10 s.
+    """
+    require_topics(kafka)
+    problems = topic_problems(kafka)
+    for problem in problems:
+        if not problem.fatal:
+            log.warning("%s", problem.text)
+    fatal = [problem.text for problem in problems if problem.fatal]
+    if fatal:
+        raise BrokerError("; ".join(fatal))
 
 
 async def run_until_stopped(
@@ -92,33 +159,85 @@ async def run_until_stopped(
 ) -> None:
     """Run workers until SIGTERM or SIGINT; then drain and stop.
 
+    The process is gone within `worker.drain_seconds`, whatever hangs in it, and at once on a
+    second signal.
+
     Raises:
-        Exception: what made a worker fail.
+        SamesourceError: why the workers can't go on.
     """
+    leaving, page = Leaving(), HealthPage(settings.worker)
     stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(_run(settings, roles, shards, started, page, stop, leaving))
+    beating = asyncio.create_task(page.beat(), name="beat")
+    _stop_on_signals(leaving, gone_after(settings.worker.drain_seconds), stop, running, page)
+    try:
+        await running
+    except asyncio.CancelledError:
+        if not stop.done():
+            raise
+    except Exception as error:
+        if not stop.done():
+            raise _as_line(error) from error
+    finally:
+        beating.cancel()
+        leaving.stopped(AFTERWARDS_SECONDS)
+
+
+async def _run(
+    settings: Settings,
+    roles: Sequence[Role],
+    shards: Sequence[int] | None,
+    started: Callable[[], None],
+    page: HealthPage,
+    stop: asyncio.Future[None],
+    leaving: Leaving,
+) -> None:
+    with serving(settings.worker, page):
+        async with running_workers(settings, roles, shards, page) as failure:
+            started()
+            await asyncio.wait((stop, failure), return_when=asyncio.FIRST_COMPLETED)
+            if not stop.done():
+                leaving.begin(1, gone_after(settings.worker.drain_seconds))
+                log.error("the worker ends: %s", _as_line(failure.exception()))
+                failure.result()
+
+
+def _stop_on_signals(
+    leaving: Leaving,
+    seconds: float,
+    stop: asyncio.Future[None],
+    running: asyncio.Task[None],
+    page: HealthPage,
+) -> None:
+    """Stop on the first signal; on the second, leave at once."""
 
     def end() -> None:
-        if not stop.done():
-            stop.set_result(None)
+        if leaving.begun:
+            leaving.begin(0, 0.0)
+            return
+        leaving.begin(0, seconds)
+        stop.set_result(None)
+        if not page.is_up:
+            running.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
-    if settings.worker.metrics_port is not None:
-        start_http_server(settings.worker.metrics_port)
-    async with running_workers(settings, roles, shards) as failure:
-        started()
-        await asyncio.wait((stop, failure), return_when=asyncio.FIRST_COMPLETED)
-        if failure.done():
-            failure.result()
 
 
-def _first_failure(workers: Sequence[Worker]) -> asyncio.Future[None]:
-    first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+def _as_line(error: BaseException | None) -> SamesourceError | ModelError:
+    """The error, as one that is told in one line."""
+    if isinstance(error, SamesourceError | ModelError):
+        return error
+    return WorkerError(f"{type(error).__name__}: {error}")
 
-    def report(failed: asyncio.Future[None]) -> None:
+
+def _first_failure(workers: Sequence[Worker]) -> Failure:
+    first: Failure = asyncio.get_running_loop().create_future()
+
+    def report(failed: Failure) -> None:
         error = None if failed.cancelled() else failed.exception()
-        if error is not None and not first.done():
-            first.set_exception(error)
+        if error is not None:
+            fail(first, error)
 
     for worker in workers:
         worker.failure.add_done_callback(report)

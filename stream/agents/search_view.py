@@ -7,13 +7,16 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream.errors import BadEventError, SnapshotError
+from stream.agents.attempts import attempted
+from stream.errors import BadEventError, RejectedError, SnapshotError, brief
 from stream.events import VideoEmbedded
+from stream.order import Takedown, restated
 from stream.search.snapshot import ViewSnapshots
 from stream.search.table import Place
 from stream.search.view import SearchView
@@ -44,7 +47,8 @@ def search_step(view: SearchView, source: Source) -> None:
         BadEventError: it can't be read, or its key isn't its video; nothing is changed.
     """
     if source.value is None and source.key is not None:
-        view.remove(source.key.decode(errors="replace"))
+        video_id, takedown = source.key.decode(errors="replace"), Takedown.of(source)
+        view.remove(video_id, takedown, restated=restated(source))
         return
     event = VideoEmbedded.from_bytes(source.value)
     if source.key != event.key():
@@ -207,10 +211,9 @@ class SearchFollower:
         for message in messages:
             source = Source.of(message, TOPIC)
             try:
-                search_step(self.view, source)
-            except BadEventError as error:
-                where = f"{source.topic}[{source.partition}]@{source.offset}"
-                log.warning("%s is passed over: %s", where, error)
+                attempted(source, partial(search_step, self.view, source))
+            except RejectedError as error:
+                log.warning("%s is passed over: %s", source, brief(error))
             self._offsets[source.partition] = source.offset + 1
         self._maintain()
         self._fresh += len(messages)

@@ -1,11 +1,9 @@
 """Joins the commands into one, and reads the settings once for all of them."""
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.logging import RichHandler
 
 from stream.cli import (
     broker,
@@ -19,6 +17,7 @@ from stream.cli import (
     resubmit,
     review,
     search,
+    skip,
     submit,
     topics,
     train,
@@ -26,16 +25,6 @@ from stream.cli import (
 )
 from stream.cli.config import config_app
 from stream.cli.console import stderr
-
-CHATTY = (
-    "aiokafka",
-    "faiss",
-    "faust",
-    "kafka",
-    "mode",
-    "stream.agents.join_table",  # Faust's services log under the module of their class
-    "stream.agents.ordered_consumer",
-)
 
 app = typer.Typer(
     name="samesource",
@@ -61,6 +50,7 @@ app.command("search")(search.search)
 app.command("alerts")(outcomes.alerts)
 app.command("review")(review.review)
 app.command("rejected")(outcomes.rejected)
+app.command("skip")(skip.skip)
 
 
 @app.callback()
@@ -70,14 +60,9 @@ def _root(
         Path | None, typer.Option(help="Settings file (TOML). Environment variables win over it.")
     ] = None,
 ) -> None:
+    from stream.logs import set_up_logging
     from stream.settings import load_settings
 
     settings = load_settings(config)
     context.obj = settings
-    logging.basicConfig(
-        level=settings.worker.log_level,
-        format="%(name)s: %(message)s",
-        handlers=[RichHandler(console=stderr, show_path=False)],
-    )
-    for chatty in CHATTY:
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    set_up_logging(settings.worker, stderr)

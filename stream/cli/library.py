@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from stream.cli.console import stderr, stdout
-from stream.cli.shard_option import with_shard
+from stream.cli.shard_option import new_shard, with_shard
 
 library_app = typer.Typer(
     help="What the library's shards hold, against the log.", no_args_is_help=True
@@ -58,6 +58,10 @@ def verify(
 def reshard(
     context: typer.Context,
     shards: Annotated[int, typer.Option(min=1, max=4096, help="How many there shall be.")],
+    shard: Annotated[
+        list[str] | None,
+        typer.Option(help="`i/S`: build this one of the new ones; again for more. All by default."),
+    ] = None,
     from_log: Annotated[
         bool, typer.Option("--from-log", help="Read the whole log instead of the snapshots.")
     ] = False,
@@ -67,11 +71,14 @@ def reshard(
     from stream.log import LibraryLog
 
     settings = context.obj
+    only = [new_shard(text, shards) for text in shard] if shard else None
     with LibraryLog(settings.kafka) as log:
-        offset = build(settings.library, shards, log, _say, from_log=from_log)
+        offset = build(settings.library, shards, log, _say, only=only, from_log=from_log)
+    built = f"{shards} shards" if only is None else ", ".join(f"{i}/{shards}" for i in only)
     _print(
-        f"{shards} shards are ready and answer from offset {offset} on: start `samesource worker "
-        f"library --shard i/{shards}` for each, then stop those of {settings.library.shards}"
+        f"{built} are ready and answer from offset {offset} on: start `samesource worker "
+        f"library --shard i/{shards}` for each of the {shards}, then stop those of "
+        f"{settings.library.shards}"
     )
 
 

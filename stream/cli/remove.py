@@ -32,7 +32,7 @@ def remove(
     for video_id in undecided(settings.kafka, video_ids):
         stderr.print(
             f"note: no decision was ever made about {video_id}: is the id right? The takedown "
-            "stands; the video itself, if it is still on its way, is a new one after it",
+            "stands, also for an upload of it that is still on its way",
             soft_wrap=True,
             markup=False,
         )

@@ -16,3 +16,17 @@ def with_shard(settings: Settings, text: str) -> tuple[Settings, list[int]]:
         raise SettingsError(f"--shard {text}: expected i/S with 0 ≤ i < S, such as 0/2")
     library = settings.library.model_copy(update={"shards": int(shards)})
     return settings.model_copy(update={"library": library}), [int(number)]
+
+
+def new_shard(text: str, shards: int) -> int:
+    """The number of `i/S`, one of so many shards that there shall be.
+
+    Raises:
+        SettingsError: not `i/S` with 0 ≤ i < S, or another S.
+    """
+    number, _, total = text.partition("/")
+    if not (number.isdecimal() and total == str(shards) and int(number) < shards):
+        raise SettingsError(
+            f"--shard {text}: expected i/S with 0 ≤ i < S = {shards}, such as 0/{shards}"
+        )
+    return int(number)

@@ -1,15 +1,21 @@
 """`samesource worker`: one role in this process, or all of them."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Annotated, Any
 
 import typer
 
+from models.errors import ModelError
 from stream.cli.console import stderr
 from stream.cli.shard_option import with_shard
+from stream.errors import SamesourceError
+from stream.logs import logs_json
 from stream.settings import Settings
+
+log = logging.getLogger("stream.worker")
 
 worker_app = typer.Typer(help="Run a worker until SIGTERM or Ctrl-C.", no_args_is_help=True)
 
@@ -48,17 +54,46 @@ def everything(context: typer.Context) -> None:
 
 
 def _run(settings: Settings, roles: Sequence[Any], shards: Sequence[int] | None = None) -> None:
-    from stream.agents.run import run_until_stopped
+    from stream.agents.leaving import exit_on_signals
 
-    with _broker(settings) as kafka:
+    exit_on_signals()
+    from stream.agents.run import run_until_stopped
+    from stream.machine import check_machine
+
+    names = "+".join(roles)
+    with _errors_in_log(settings), _broker(settings) as kafka:
+        check_machine(settings, roles)
         settings = settings.model_copy(update={"kafka": kafka})
-        names = "+".join(roles)
 
         def started() -> None:
-            stderr.print(f"{names} worker is running on {kafka.bootstrap_servers}; Ctrl-C stops it")
+            _tell(
+                settings,
+                f"{names} worker is running on {kafka.bootstrap_servers}; Ctrl-C stops it",
+            )
 
         asyncio.run(run_until_stopped(settings, roles, shards, started))
-        stderr.print(f"{names} worker stopped")
+        _tell(settings, f"{names} worker stopped")
+
+
+def _tell(settings: Settings, text: str) -> None:
+    """A line for people, or an event of the log for machines."""
+    if logs_json(settings.worker, stderr):
+        log.setLevel(logging.INFO)  # that it runs is told at every level
+        log.info("%s", text)
+    else:
+        stderr.print(text, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _errors_in_log(settings: Settings) -> Iterator[None]:
+    """For machines, what ends the worker is the log's last event."""
+    try:
+        yield
+    except (SamesourceError, ModelError) as error:
+        if not logs_json(settings.worker, stderr):
+            raise
+        log.critical("%s", error)
+        raise typer.Exit(1) from error
 
 
 def _broker(settings: Settings) -> AbstractContextManager[Any]:

@@ -4,42 +4,54 @@ Its parent is `stream.decode.decoder`. A crash, a leak or an endless loop in her
 and costs one video.
 """
 
+import errno
 import itertools
+import math
 import multiprocessing
 import os
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import av.error
 import av.logging
+import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from stream.decode.packets import (
+    JUMP_SECONDS,
     check_duration,
     frame_seconds,
+    jumps,
     open_video,
     read_table,
     readable_packets,
 )
+from stream.decode.room import NoRoomError, is_shortage
 from stream.decode.sampling import (
-    ROUNDING_SECONDS,
     PacketTable,
     SamplingPlan,
+    held_samples,
+    most_frames,
     plan_sampling,
+    times_between,
 )
+from stream.decode.sandbox import enter_sandbox
 from stream.decode.settings import DecodeSettings
-from stream.decode.spool import SecondFrames, SecondSpool, Spool
-from stream.errors import CorruptError, TooLargeError
+from stream.decode.spool import SecondFrames, SecondSpool, Spool, check_spool, spool_shares
+from stream.decode.webp import is_animated_webp, read_webp_table, webp_frames
+from stream.errors import CorruptError, RejectedError, TooLargeError
 
+DECODERS = {"av", "PIL"}  # folders of their code
 Strategy = Literal["key_frames", "groups", "every_frame"]
 
 
@@ -71,15 +83,17 @@ class Decoded:
     cpu_seconds: float
 
 
-def prepare_child(memory_bytes: int) -> None:
-    """Once per child: end with the parent, and never take more memory than allowed."""
+def prepare_child(settings: DecodeSettings) -> None:
+    """Once per child: end with the parent, and never take more than allowed."""
     av.logging.set_level(None)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + memory_bytes
+        limit = pages * resource.getpagesize() + settings.memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (settings.spool_bytes, settings.spool_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    enter_sandbox(settings.spool_folder or Path(tempfile.gettempdir()))
 
 
 def _end_with_parent() -> None:
@@ -96,6 +110,7 @@ def decode_video(
     size: int,
     settings: DecodeSettings,
     second: SecondSpool | None = None,
+    reserve: bool = True,
 ) -> Decoded:
     """Decode evenly spaced frames into a file, or into two at different sizes.
 
@@ -105,39 +120,80 @@ def decode_video(
         size: side of a frame in pixels.
         settings: sampling and limits.
         second: written as `spool`, fewer frames.
+        reserve: take the disk space that may be needed before anything is written.
 
     Raises:
         RejectedError: the video can't be used; its code says why.
+        NoRoomError: the disk is full, or could be before the end.
     """
     began = time.process_time()
+    needed = 0
+    with _outcomes(settings, lambda: needed), ExitStack() as files:
+        work = _work(path, settings)
+        table = work.table
+        shares = spool_shares(work.most_frames, table.duration_seconds, size, second)
+        needed = sum(shares)
+        check_spool(needed, settings)
+        outputs = [files.enter_context(spool.open("r+b"))]
+        other = None
+        if second is not None:
+            outputs.append(files.enter_context(second.path.open("r+b")))
+            other = SecondFrames(outputs[1].write, second, table.pixel_aspect_ratio)
+        if reserve:
+            for output, share in zip(outputs, shares, strict=True):
+                os.posix_fallocate(output.fileno(), 0, share)
+        sink = Spool(outputs[0].write, size, table.pixel_aspect_ratio, settings, other)
+        counts = work.decode(sink)
+        for output in outputs:
+            output.truncate()
+        _check_yield(sink, counts, table, settings)
+        lead, end = table.lead_seconds, counts.end_seconds + table.lead_seconds
+        return Decoded(
+            seconds=[lead + seconds for seconds in sink.seconds],
+            aspect_ratios=sink.aspect_ratios,
+            second=sink.second,
+            duration_seconds=end,
+            cut_seconds=[lead] * (lead > 0) + sink.cuts.cut_seconds(),
+            motion=sink.cuts.motion(end).tobytes(),
+            decoded_frames=counts.frames,
+            packets=len(table),
+            broken=table.broken + counts.broken,
+            strategy=counts.strategy,
+            cpu_seconds=time.process_time() - began,
+        )
+
+
+@contextmanager
+def _outcomes(settings: DecodeSettings, needed: Callable[[], int]) -> Iterator[None]:
+    """Whatever a video can raise, as what it means."""
     try:
-        table = read_table(path, settings)
-        with ExitStack() as files:
-            ratio, other = table.pixel_aspect_ratio, None
-            if second is not None:
-                file = files.enter_context(second.path.open("r+b"))
-                other = SecondFrames(file.write, second, ratio)
-            write = files.enter_context(spool.open("r+b")).write
-            sink = Spool(write, size, ratio, settings, other)
-            counts = _decode_into(sink, path, table, settings)
+        yield
+    except (RejectedError, NoRoomError):
+        raise
     except MemoryError as error:
         raise TooLargeError(
             f"decoding takes more than decode.memory_bytes = {settings.memory_bytes}"
         ) from error
-    _check_yield(sink, counts, table, settings)
-    return Decoded(
-        seconds=sink.seconds,
-        aspect_ratios=sink.aspect_ratios,
-        second=sink.second,
-        duration_seconds=counts.end_seconds,
-        cut_seconds=sink.cuts.cut_seconds(),
-        motion=sink.cuts.motion(counts.end_seconds).tobytes(),
-        decoded_frames=counts.frames,
-        packets=len(table),
-        broken=table.broken + counts.broken,
-        strategy=counts.strategy,
-        cpu_seconds=time.process_time() - began,
-    )
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise TooLargeError(
+                f"decoded frames take more than decode.spool_bytes = {settings.spool_bytes}"
+            ) from error
+        if is_shortage(error) and not isinstance(error, av.error.FFmpegError):
+            raise NoRoomError(needed()) from error
+        if isinstance(error, av.error.FFmpegError) or _raised_by_decoder(error):
+            raise CorruptError(f"can't be decoded: {type(error).__name__}: {error}") from error
+        raise
+
+
+def _raised_by_decoder(error: BaseException) -> bool:
+    """Whether the code of a library that reads the file raised."""
+    file = ""
+    traceback = error.__traceback__
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        traceback = traceback.tb_next
+    return bool(DECODERS & set(Path(file).parts[:-1]))
 
 
 @dataclass
@@ -149,22 +205,56 @@ class _Counts:
     broken: int = 0
 
 
-def _decode_into(sink: Spool, path: Path, table: PacketTable, settings: DecodeSettings) -> _Counts:
-    if not table.complete:
-        return _follow(sink, path, table, settings)
+@dataclass(frozen=True)
+class _Work:
+    """One video, before a frame of it is decoded.
+
+    Attributes:
+        most_frames: that may be written.
+        decode: fills a spool.
+    """
+
+    table: PacketTable
+    most_frames: int
+    decode: Callable[[Spool], _Counts]
+
+
+def _work(path: Path, settings: DecodeSettings) -> _Work:
+    if is_animated_webp(path):
+        table = read_webp_table(path, settings)
+        return _planned(table, settings, lambda plan, counts: webp_frames(path, table))
+    table = read_table(path, settings)
+    if table.complete:
+        return _planned(
+            table, settings, lambda plan, counts: _planned_frames(path, plan, counts, settings)
+        )
+    expected = len(table) * table.frame_seconds * settings.frames_per_second
+    most = min(len(table), math.ceil(expected)) + 1
+    return _Work(table, most, lambda sink: _follow(sink, path, table, settings))
+
+
+def _planned(
+    table: PacketTable,
+    settings: DecodeSettings,
+    frames: Callable[[SamplingPlan, _Counts], Iterator[VideoFrame]],
+) -> _Work:
     plan = plan_sampling(
         table,
         frames_per_second=settings.frames_per_second,
         tolerance_seconds=settings.tolerance_seconds,
     )
-    only_keys = bool(table.key[plan.feed].all())
     counts = _Counts(
-        "key_frames" if only_keys else "groups",
+        "key_frames" if bool(table.key[plan.feed].all()) else "groups",
         end_seconds=table.duration_seconds,
         wanted=len(plan.sample_pts),
     )
-    _keep_samples(sink, _planned_frames(path, plan, counts, settings), table, plan)
-    return counts
+
+    def decode(sink: Spool) -> _Counts:
+        _keep_samples(sink, frames(plan, counts), table, plan)
+        return counts
+
+    most = most_frames(plan.sample_pts, plan.sample_seconds, settings.repeat_gap_seconds)
+    return _Work(table, most, decode)
 
 
 def _keep_samples(
@@ -176,12 +266,16 @@ def _keep_samples(
     """
     waiting = 0
     before: VideoFrame | None = None
-    origin = int(table.pts[table.shown].min())
+    shown = np.sort(table.pts[table.shown])
+    origin = int(shown[0])
     for frame in frames:
         if frame.pts is None or frame.is_corrupt:
             continue
         if frame.pts >= origin:
-            sink.cuts.add(frame, (frame.pts - origin) * float(frame.time_base or 0))
+            seconds = (frame.pts - origin) * float(frame.time_base or 0)
+            place = int(np.searchsorted(shown, frame.pts))
+            held = (frame.pts - int(shown[max(place - 1, 0)])) * float(frame.time_base or 0)
+            sink.cuts.add(frame, table.lead_seconds + seconds, held)
         while waiting < len(plan.sample_pts) and plan.sample_pts[waiting] <= frame.pts:
             own = plan.sample_pts[waiting] == frame.pts
             if own:
@@ -234,26 +328,32 @@ def _decode(stream: VideoStream, packet: object, counts: _Counts) -> list[VideoF
 def _follow(sink: Spool, path: Path, table: PacketTable, settings: DecodeSettings) -> _Counts:
     """Decode every frame of a stream whose packets don't carry their times.
 
-    A frame without a time of its own follows the one before it at the stream's rate.
+    A frame without a time of its own follows the one before it at the stream's rate. Samples of
+    the one that was shown last are taken when the next one comes.
     """
     counts = _Counts("every_frame", end_seconds=0.0)
     before: VideoFrame | None = None
     shown_at = 0.0
     for frame, seconds in _timed_frames(path, counts, settings):
-        sink.cuts.add(frame, seconds)
-        while before is not None and _next(sink, settings) < seconds - ROUNDING_SECONDS:
-            sink.add(before, max(_next(sink, settings), shown_at))
+        check_duration(table.lead_seconds + seconds, None, settings)
+        sink.cuts.add(frame, table.lead_seconds + seconds, seconds - shown_at)
+        if before is not None:
+            _hold(sink, before, shown_at, seconds, settings)
         before, shown_at = frame, seconds
-        check_duration(seconds, None, settings)
-    if before is not None and _next(sink, settings) < counts.end_seconds - ROUNDING_SECONDS:
-        sink.add(before, max(_next(sink, settings), shown_at))
-    check_duration(counts.end_seconds, table.stated_seconds, settings)
+    if before is not None:
+        check_duration(table.lead_seconds + counts.end_seconds, table.stated_seconds, settings)
+        _hold(sink, before, shown_at, counts.end_seconds, settings)
     return counts
 
 
-def _next(sink: Spool, settings: DecodeSettings) -> float:
-    """The even time of the next sample."""
-    return sink.samples / settings.frames_per_second
+def _hold(
+    sink: Spool, frame: VideoFrame, start: float, end: float, settings: DecodeSettings
+) -> None:
+    """The samples of a frame that is on the screen from start to end, in seconds."""
+    times = times_between(start, end, settings.frames_per_second)
+    kept = held_samples(np.zeros(len(times), np.intp), times - start)
+    for time_seconds in times[kept].tolist():
+        sink.add(frame, max(time_seconds, start))
 
 
 def _timed_frames(
@@ -263,6 +363,7 @@ def _timed_frames(
     with open_video(path, settings) as (container, stream):
         unit = float(stream.time_base or 0)
         step = frame_seconds(stream)
+        longest = JUMP_SECONDS if jumps(container) else math.inf
         packets = itertools.chain(readable_packets(container, stream), (None,))
         previous: int | None = None
         seconds = -step
@@ -270,8 +371,10 @@ def _timed_frames(
             if packet is None and not counts.frames:
                 continue
             for frame in _decode(stream, packet, counts):
-                forward = frame.pts is not None and previous is not None and frame.pts > previous
-                seconds += (frame.pts - previous) * unit if forward else step  # type: ignore[operator]
+                passed = 0.0
+                if frame.pts is not None and previous is not None:
+                    passed = (frame.pts - previous) * unit
+                seconds += passed if 0 < passed <= longest else step
                 previous = frame.pts
                 counts.end_seconds = seconds + step
                 yield frame, seconds

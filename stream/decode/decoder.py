@@ -9,10 +9,10 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
 from stream.decode.child import Decoded, Strategy, decode_video, prepare_child
+from stream.decode.room import ALONE, NoRoomError, Room, is_shortage, oom_kills
 from stream.decode.settings import DecodeSettings
 from stream.decode.spool import SecondSpool
 from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeoutError
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+MOST_KILLS = 3  # of one video, by a machine that is short of memory
 SECOND_GAPS = (1.0, 4.0)  # seconds between frames of the second size, at least and at most
 
 
@@ -105,20 +107,36 @@ class Decoder:
         self._size, self._second_size = size, second_size
         self._mutex = threading.Lock()
         self._closed = False
+        self._room = Room(settings.spool_folder)
         self._pool = self._new_pool()
 
-    def decode(self, path: Path) -> DecodedVideo:
-        """Decode one video, and wait for it.
+    def decode(
+        self, path: Path, aside: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> DecodedVideo:
+        """Decode one video, and wait for it, and first for room on the disk where that is short.
+
+        Args:
+            path: the video.
+            aside: surrounds the waiting for room, so that the caller can let others go first.
 
         Raises:
             RejectedError: the video can't be used, or a limit was passed; its code says why.
         """
-        with self._spools() as spools, _rejections(self._settings):
-            try:
-                decoded = self._schedule(path, *spools).result()
-            except BrokenProcessPool:
-                decoded = self._schedule(path, *spools).result()
-            return self._mapped(decoded, *spools)
+        with _rejections(self._settings), self._room.enter() as turn:
+            killed = 0
+            while True:
+                counted = oom_kills()
+                try:
+                    with self._spools() as spools:
+                        try:
+                            decoded = self._schedule(path, spools, turn.reserve).result()
+                        except BrokenProcessPool:
+                            decoded = self._schedule(path, spools, turn.reserve).result()
+                        return self._mapped(decoded, *spools)
+                except (OSError, NoRoomError, ProcessExpired) as error:
+                    needed, killed = _shortage(error, killed, counted)
+                with aside():
+                    turn.wait(needed)
 
     async def decode_async(self, path: Path) -> DecodedVideo:
         """Decode one video without blocking the event loop; cancelling it ends its child.
@@ -126,15 +144,26 @@ class Decoder:
         Raises:
             RejectedError: as `decode`.
         """
-        with self._spools() as spools, _rejections(self._settings):
-            try:
-                decoded = await asyncio.wrap_future(self._schedule(path, *spools))
-            except BrokenProcessPool:
-                decoded = await asyncio.wrap_future(self._schedule(path, *spools))
-            return self._mapped(decoded, *spools)
+        with _rejections(self._settings), self._room.enter() as turn:
+            killed = 0
+            while True:
+                counted = oom_kills()
+                try:
+                    with self._spools() as spools:
+                        try:
+                            scheduled = self._schedule(path, spools, turn.reserve)
+                            decoded = await asyncio.wrap_future(scheduled)
+                        except BrokenProcessPool:
+                            scheduled = self._schedule(path, spools, turn.reserve)
+                            decoded = await asyncio.wrap_future(scheduled)
+                        return self._mapped(decoded, *spools)
+                except (OSError, NoRoomError, ProcessExpired) as error:
+                    needed, killed = _shortage(error, killed, counted)
+                await asyncio.to_thread(turn.wait, needed)
 
     def close(self) -> None:
         """End the children; what they work on is cancelled."""
+        self._room.close()
         with self._mutex:
             self._closed = True
             self._pool.stop()
@@ -156,7 +185,7 @@ class Decoder:
             max_workers=self._settings.processes,
             max_tasks=self._settings.videos_per_process,
             initializer=prepare_child,
-            initargs=(self._settings.memory_bytes,),
+            initargs=(self._settings,),
             context=multiprocessing.get_context("spawn"),
         )
 
@@ -169,7 +198,9 @@ class Decoder:
             with _SpoolFile(self._settings) as second:
                 yield spool, SecondSpool(second, self._second_size, *SECOND_GAPS)
 
-    def _schedule(self, path: Path, spool: Path, second: SecondSpool | None) -> "Future[Decoded]":
+    def _schedule(
+        self, path: Path, spools: tuple[Path, SecondSpool | None], reserve: bool
+    ) -> "Future[Decoded]":
         with self._mutex:
             if self._closed:
                 raise InternalError("the decoder is closed")
@@ -179,7 +210,7 @@ class Decoder:
                 self._pool = self._new_pool()
             future: Future[Decoded] = self._pool.schedule(
                 decode_video,
-                args=(path, spool, self._size, self._settings, second),
+                args=(path, spools[0], self._size, self._settings, spools[1], reserve),
                 timeout=self._settings.timeout_seconds,
             )
             return future
@@ -238,10 +269,32 @@ def _rejections(settings: DecodeSettings) -> Iterator[None]:
         ) from error
     except ProcessExpired as error:
         raise _death(error) from error
-    except CancelledError as error:
+    except (CancelledError, NoRoomError) as error:
         raise InternalError("decoding was cancelled: the worker is closing") from error
     except Exception as error:
         raise InternalError(f"decoding failed: {type(error).__name__}: {error}") from error
+
+
+def _shortage(error: Exception, killed: int, counted: int) -> tuple[int, int]:
+    """What a shortage of this machine asks for; any other error is raised again.
+
+    Args:
+        error: that ended a try.
+        killed: how often this video's child was killed for want of memory before.
+        counted: by the kernel, of such kills, before the try.
+
+    Returns:
+        Bytes that the disk must hold, and how often a child was killed by now.
+    """
+    if isinstance(error, NoRoomError):
+        return error.bytes, killed
+    if is_shortage(error):
+        return 0, killed
+    if isinstance(error, ProcessExpired) and error.exitcode == -signal.SIGKILL:
+        killed += 1
+        if oom_kills() > counted and killed < MOST_KILLS:
+            return ALONE, killed
+    raise error
 
 
 def _death(error: ProcessExpired) -> RejectedError:

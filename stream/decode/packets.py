@@ -12,6 +12,7 @@ import av
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.format import Flags
 from av.packet import Packet
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
@@ -35,6 +36,9 @@ OPTIONS = {
 MANY_BROKEN = 1000
 USUAL_RATE = 25
 MOST_PIXEL_ASPECT_RATIO = 8.0
+JUMP_SECONDS = 10.0  # forward or back; a time that goes back by less is a jump from there on:
+BACK_SECONDS = 0.1
+LEAST_LEAD_SECONDS = 0.1  # less is the delay of an encoder
 
 
 @contextmanager
@@ -81,11 +85,13 @@ def _open(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise CorruptError("the file is empty (0 bytes)")
     try:
-        return av.open(path.as_posix(), mode="r", options=OPTIONS)
-    except av.error.InvalidDataError as error:
-        raise CorruptError(f"not a readable video file: {error.strerror}") from error
+        return av.open(path.as_posix(), mode="r", options=OPTIONS, metadata_errors="replace")
     except (av.error.ArgumentError, av.error.PatchWelcomeError) as error:
         raise UnsupportedError(f"a file format that is not handled: {error.strerror}") from error
+    except MemoryError:
+        raise
+    except av.error.FFmpegError as error:
+        raise CorruptError(f"not a readable video file: {error.strerror}") from error
 
 
 def _video_stream(container: InputContainer) -> VideoStream:
@@ -98,7 +104,7 @@ def _video_stream(container: InputContainer) -> VideoStream:
     best = container.streams.best("video")
     stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
     if getattr(stream, "codec_context", None) is None:
-        raise UnsupportedError(f"no decoder for the video codec {stream.codec_tag!r}")
+        raise UnsupportedError(f"no decoder for the video codec of stream {stream.index}")
     return stream
 
 
@@ -107,10 +113,15 @@ def readable_packets(
 ) -> "Iterator[Packet[VideoStream] | None]":
     """The stream's packets in order of decoding, None for each that can't be read.
 
-    The same file gives the same sequence again.
+    Where the container's clock may jump, the jumps are taken out. The same file gives the same
+    sequence again.
+
+    Raises:
+        UnsupportedError: the packets are encrypted.
     """
     broken = 0
     packets = container.demux(stream)
+    clock = _JumpingClock(stream) if jumps(container) else None
     while broken < MANY_BROKEN:
         try:
             packet = next(packets)
@@ -122,7 +133,55 @@ def readable_packets(
             yield None
             continue
         if packet.size:
+            if packet.has_sidedata("encryption_info"):
+                raise UnsupportedError("the video is encrypted")
+            if clock is not None:
+                clock.set(packet)
             yield packet
+
+
+def jumps(container: InputContainer) -> bool:
+    """Whether times of this container may start anew: a broadcast is cut and joined as it is."""
+    return Flags.ts_discont in Flags(container.format.flags)
+
+
+class _JumpingClock:
+    """Gives the packets of a stream times without jumps: players play on as if there were none.
+
+    A time jumps where the order of decoding goes back, or is far from where the packet before it
+    ends. Source: `dts_delta_threshold` of the ffmpeg command.
+    """
+
+    def __init__(self, stream: VideoStream) -> None:
+        unit = float(stream.time_base or 1)
+        self._jump, self._back = JUMP_SECONDS / unit, BACK_SECONDS / unit
+        self._frame = round(frame_seconds(stream) / unit)
+        self._offset = 0
+        self._last: int | None = None
+        self._next = 0
+        self._delay = 0
+
+    def set(self, packet: "Packet[VideoStream]") -> None:
+        """Move a packet to where it is played."""
+        read = packet.pts if packet.dts is None else packet.dts
+        if read is None:
+            return
+        time = read + self._offset
+        if self._last is not None:
+            far = abs(time - self._next) > self._jump
+            if far or (packet.dts is not None and time < self._last - self._back):
+                self._offset += self._next - time
+                time = self._next
+        self._last, self._next = time, time + (packet.duration or self._frame)
+        if packet.pts is not None and packet.dts is not None:
+            if abs(packet.pts - packet.dts) > self._jump:  # guessed by the clock behind the jump
+                packet.pts = packet.dts + self._delay
+            self._delay = packet.pts - packet.dts
+        if self._offset:
+            if packet.pts is not None:
+                packet.pts += self._offset
+            if packet.dts is not None:
+                packet.dts += self._offset
 
 
 def read_table(path: Path, settings: DecodeSettings) -> PacketTable:
@@ -135,15 +194,17 @@ def read_table(path: Path, settings: DecodeSettings) -> PacketTable:
         packets = _Packets()
         for packet in readable_packets(container, stream):
             packets.add(packet)
-        table = packets.table(stream, _stated_seconds(container, stream))
+        table = packets.table(container, stream)
     if table.complete:
         check_duration(table.duration_seconds, table.stated_seconds, settings)
+        check_duration(table.lead_seconds + table.duration_seconds, None, settings)
     return table
 
 
 def frame_seconds(stream: VideoStream) -> float:
     """How long a frame is shown where nothing else says it."""
-    return 1 / float(stream.average_rate or stream.guessed_rate or USUAL_RATE)
+    rate = float(stream.average_rate or stream.guessed_rate or USUAL_RATE)
+    return 1 / rate if rate > 0 else 1 / USUAL_RATE
 
 
 class _Packets:
@@ -167,14 +228,15 @@ class _Packets:
         self._key.append(packet.is_keyframe)
         self._hidden.append(packet.is_discard)
 
-    def table(self, stream: VideoStream, stated_seconds: float | None) -> PacketTable:
+    def table(self, container: InputContainer, stream: VideoStream) -> PacketTable:
         if not self._pts:
             raise CorruptError("a video stream without any packet")
         unit = float(stream.time_base or 0)
         pts = np.array(self._pts, np.int64)
         hidden = np.array(self._hidden, np.uint8).astype(bool)
         shown = ~hidden if not hidden.all() else ~np.zeros_like(hidden)
-        seconds = (pts - pts[shown].min()) * unit
+        start = int(pts[shown].min())
+        seconds = (pts.astype(np.float64) - start) * unit  # a lying file's may overflow as integers
         durations = np.array(self._durations, np.int64) * unit
         ends = seconds + np.where(durations > 0, durations, frame_seconds(stream))
         in_order = bool((np.diff(np.array(self._dts, np.int64)) >= 0).all())
@@ -184,11 +246,26 @@ class _Packets:
             key=np.array(self._key, np.uint8).astype(bool),
             shown=shown,
             duration_seconds=float(ends[shown].max()),
-            stated_seconds=stated_seconds,
+            stated_seconds=_stated_seconds(container, stream),
+            lead_seconds=0.0 if self._untimed else _lead_seconds(container, start * unit),
+            frame_seconds=frame_seconds(stream),
             complete=not self._untimed and in_order and len(np.unique(pts)) == len(pts),
             broken=self._broken,
             pixel_aspect_ratio=_pixel_aspect_ratio(stream),
         )
+
+
+def _lead_seconds(container: InputContainer, start_seconds: float) -> float:
+    """How long sound plays before the first picture is shown: players' clocks run by then."""
+    starts = [
+        float(sound.start_time * sound.time_base)
+        for sound in container.streams.audio
+        if sound.start_time is not None and sound.time_base
+    ]
+    lead = start_seconds - min(starts, default=start_seconds)
+    if lead < LEAST_LEAD_SECONDS or (jumps(container) and lead > JUMP_SECONDS):
+        return 0.0
+    return lead
 
 
 def _pixel_aspect_ratio(stream: VideoStream) -> float:
@@ -198,7 +275,9 @@ def _pixel_aspect_ratio(stream: VideoStream) -> float:
 
 
 def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """How long the container says that the video is, where it does."""
+    """How long the container says that the video is, where it does and can be believed."""
+    if jumps(container):
+        return None
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if container.duration and len(container.streams) == 1:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROUNDING_SECONDS = 1e-6
+HELD_SECONDS = 60.0
+HELD_GROWTH = 1.1
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,14 @@ class PacketTable:
     Attributes:
         pts: (P,) int64, presentation time in units of the stream.
         seconds: (P,) float64, presentation time; the first frame that is shown has 0.
+        lead_seconds: what players show before that frame, while only sound plays.
         key: (P,) bool, decoding can start here.
         shown: (P,) bool; an edit list hides the others.
         duration_seconds: from the first shown frame to the end of the last.
         complete: every packet has its own time, so that `pts` names a frame; where not, neither
             `seconds` nor `duration_seconds` can be relied on.
         stated_seconds: duration by the container's header, where it has one.
+        frame_seconds: how long a frame is shown where nothing else says it.
         broken: packets that the container could not read.
         pixel_aspect_ratio: width by height of a coded pixel; 1 where nothing says it.
     """
@@ -35,6 +39,8 @@ class PacketTable:
     duration_seconds: float
     complete: bool
     stated_seconds: float | None = None
+    lead_seconds: float = 0.0
+    frame_seconds: float = 0.04
     broken: int = 0
     pixel_aspect_ratio: float = 1.0
 
@@ -69,6 +75,14 @@ def even_times(duration_seconds: float, frames_per_second: float) -> NDArray[np.
     return np.arange(count) / frames_per_second
 
 
+def times_between(start: float, end: float, frames_per_second: float) -> NDArray[np.float64]:
+    """Sampling times k / rate in [start, end), (K,) float64."""
+    first, last = (
+        int(np.ceil((seconds - ROUNDING_SECONDS) * frames_per_second)) for seconds in (start, end)
+    )
+    return np.arange(first, last) / frames_per_second
+
+
 def plan_sampling(
     table: PacketTable, *, frames_per_second: float, tolerance_seconds: float
 ) -> SamplingPlan:
@@ -84,10 +98,52 @@ def plan_sampling(
     times = even_times(table.duration_seconds, frames_per_second)
     tolerance = min(tolerance_seconds, 0.25 / frames_per_second)
     chosen, seconds = _choose(table, times, tolerance)
+    kept = held_samples(chosen, seconds - table.seconds[chosen])
+    chosen, seconds = chosen[kept], seconds[kept]
     wanted = np.zeros(len(table), bool)
     wanted[chosen] = True
     feed, fresh = _feed(table, wanted)
     return SamplingPlan(feed, wanted, fresh, table.pts[chosen], seconds)
+
+
+def held_samples(frame: NDArray[np.intp], stood_seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which samples to keep where one frame is on the screen for long: a hole in a recording.
+
+    All of the first `HELD_SECONDS`, then one each time that the frame has stood `HELD_GROWTH`
+    times as long, and the last one. So a hole of a day costs a hundred samples.
+
+    Args:
+        frame: (K,) which frame each sample shows, equal ones in a row.
+        stood_seconds: (K,) how long it has been on the screen by then.
+
+    Returns:
+        (K,) bool.
+    """
+    stood = np.maximum(stood_seconds, HELD_SECONDS) / HELD_SECONDS
+    step = np.floor(np.log(stood) / np.log(HELD_GROWTH))
+    short = stood_seconds <= HELD_SECONDS
+    new = np.append(True, (np.diff(frame) != 0) | (np.diff(step) != 0))
+    last = np.append(np.diff(frame) != 0, True)
+    kept: NDArray[np.bool_] = short | new | last
+    return kept
+
+
+def most_frames(
+    frame: NDArray[np.int64], seconds: NDArray[np.float64], repeat_gap_seconds: float
+) -> int:
+    """How many of the samples can be written at most: a frame again only after a gap.
+
+    Args:
+        frame: (K,) which frame each sample shows, equal ones in a row.
+        seconds: (K,) of the samples, ascending.
+        repeat_gap_seconds: between two samples of one frame that are both written.
+    """
+    if repeat_gap_seconds <= 0 or len(frame) == 0:
+        return len(frame)
+    first = np.flatnonzero(np.diff(frame, prepend=frame[0] - 1))
+    stood = seconds[np.append(first[1:], len(frame)) - 1] - seconds[first]
+    again = np.floor(stood / repeat_gap_seconds + ROUNDING_SECONDS) + 1
+    return min(len(frame), int(again.sum()))
 
 
 def _choose(

@@ -24,6 +24,7 @@ class DecodeSettings(BaseModel):
         timeout_seconds: wall-clock limit of one video.
         memory_bytes: what a child may take on top of its own start.
         max_pixels: width times height of a frame.
+        spool_bytes: what decoded frames of one video may take on disk.
         min_readable_share: of the stated duration; less is a truncated video.
         spool_folder: where decoded frames lie until they are encoded; by default the system's
             folder for temporary files.
@@ -41,5 +42,6 @@ class DecodeSettings(BaseModel):
     memory_bytes: int = Field(default=2 * 2**30, ge=256 * 2**20)
     max_pixels: int = Field(default=4096 * 2304, ge=1)
     max_duration_seconds: float = Field(default=12 * 3600.0, gt=0)
+    spool_bytes: int = Field(default=16 * 2**30, ge=2**20)
     min_readable_share: float = Field(default=0.5, ge=0, le=1)
     spool_folder: Path | None = None

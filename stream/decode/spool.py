@@ -1,5 +1,6 @@
 """The files that a child fills: every sample at one size, and some of them at another."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from stream.decode.cuts import CutFinder
 from stream.decode.packets import check_pixels
 from stream.decode.pictures import Picture, Pictures, same_pixels
 from stream.decode.settings import DecodeSettings
+from stream.errors import TooLargeError
 
 EPSILON = 1e-3  # seconds
 NEWS = 24.0  # levels of 255, the mean over a frame, from which on it looks unlike another
@@ -36,6 +38,37 @@ class SecondSpool:
     size: int
     least_gap_seconds: float
     most_gap_seconds: float
+
+
+def spool_shares(
+    most_frames: int, duration_seconds: float, size: int, second: SecondSpool | None
+) -> list[int]:
+    """The most bytes of each spool, of the second only where there is one.
+
+    Args:
+        most_frames: of the first spool.
+        duration_seconds: of the video.
+        size: side of a frame there, in pixels.
+        second: what goes to the second.
+    """
+    shares = [most_frames * size * size * 3]
+    if second is not None:
+        spaced = math.floor(duration_seconds / second.least_gap_seconds + EPSILON) + 1
+        shares.append(min(most_frames, spaced) * second.size * second.size * 3)
+    return shares
+
+
+def check_spool(size_bytes: int, settings: DecodeSettings) -> None:
+    """Refuse frames over the limit.
+
+    Raises:
+        TooLargeError: names the size and the limit.
+    """
+    if size_bytes > settings.spool_bytes:
+        raise TooLargeError(
+            f"decoded frames of {size_bytes} bytes or more are over "
+            f"decode.spool_bytes = {settings.spool_bytes}"
+        )
 
 
 class SecondFrames:
@@ -99,6 +132,7 @@ class Spool:
         self.cuts = CutFinder()
         self._write, self._second, self._settings = write, second, settings
         self._pictures = Pictures(size, pixel_aspect_ratio)
+        self._written = 0
         self._source: VideoFrame | None = None
         self._picture = Picture(np.empty((0, 0, 3), np.uint8), 1.0)
         self._last = self._picture.rgb
@@ -122,7 +156,8 @@ class Spool:
                 return
             if since < self._settings.repeat_gap_seconds and is_repeat(self._last, rgb):
                 return
-        self._write(rgb.tobytes())
+        self._written += self._write(rgb.tobytes())
+        check_spool(self._written, self._settings)
         self._last = rgb
         self.seconds.append(seconds)
         self.aspect_ratios.append(self._picture.aspect_ratio)

@@ -5,13 +5,14 @@ to end, on disk.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from models.motion import coarse
-from stream.events import ContentVersion, Role, VideoFingerprinted
+from stream.events import ContentVersion, Role, Submission, VideoFingerprinted
 from stream.library.codes import (
     pack_motion,
     pack_times,
@@ -30,6 +31,7 @@ class Entry:
         offset_codes: (count,) int8, their score offsets times 127.
         cut_seconds: (C,) float32, where its shots begin, whole milliseconds.
         motion_levels: (M,) uint8 in [0, 16), `models.motion.coarse`; empty where unknown.
+        submission: of the upload; None where unknown.
     """
 
     video_id: str
@@ -41,6 +43,7 @@ class Entry:
     offset_codes: NDArray[np.int8]
     cut_seconds: NDArray[np.float32]
     motion_levels: NDArray[np.uint8]
+    submission: Submission | None = None
 
     @classmethod
     def of(cls, event: VideoFingerprinted) -> "Entry":
@@ -55,7 +58,11 @@ class Entry:
             offset_codes=event.offset_codes(),
             cut_seconds=whole_milliseconds(event.cuts()),
             motion_levels=coarse(event.motion_codes()),
+            submission=event.submission,
         )
+
+
+SUBMISSION = tuple(Submission.model_fields)
 
 
 def pack_entry(entry: Entry) -> bytes:
@@ -66,9 +73,12 @@ def pack_entry(entry: Entry) -> bytes:
         entry.offset_codes.tobytes(),
         pack_motion(entry.motion_levels).tobytes(),
     ]
+    submission = entry.submission
     head = [
         entry.video_id, entry.content_version, entry.owner_id, entry.role,
-        entry.duration_seconds, len(entry.motion_levels), *map(len, parts),
+        entry.duration_seconds,
+        None if submission is None else [getattr(submission, name) for name in SUBMISSION],
+        len(entry.motion_levels), *map(len, parts),
     ]  # fmt: skip
     return b"".join((orjson.dumps(head), b"\n", *parts))
 
@@ -80,7 +90,7 @@ def unpack_entry(data: bytes) -> Entry:
         ValueError: these bytes are none of its.
     """
     line, _, rest = data.partition(b"\n")
-    video_id, version, owner_id, role, duration, moves, *sizes = orjson.loads(line)
+    video_id, version, owner_id, role, duration, submission, moves, *sizes = orjson.loads(line)
     if sum(sizes) != len(rest):
         raise ValueError(f"{len(rest)} bytes of arrays, expected {sum(sizes)}")
     ends = np.cumsum(sizes).tolist()
@@ -97,4 +107,9 @@ def unpack_entry(data: bytes) -> Entry:
         offset_codes=np.frombuffer(offsets, np.int8),
         cut_seconds=unpack_times(np.frombuffer(cuts, "<u2")),
         motion_levels=unpack_motion(np.frombuffer(motion, np.uint8), moves),
+        submission=_submission(submission),
     )
+
+
+def _submission(values: list[Any] | None) -> Submission | None:
+    return None if values is None else Submission(**dict(zip(SUBMISSION, values, strict=True)))

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import RejectedError
-from stream.events import ContentVersion, Role, VideoFingerprinted
+from stream.events import ContentVersion, Role, Submission, VideoFingerprinted
 from stream.library.entry import Entry
 from stream.library.rows import RowCodes
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import shard_of
+from stream.order import Takedown, before, restated
 from stream.source import Source
 
 DIGEST_BYTES = 8
@@ -35,6 +36,7 @@ class Facts(NamedTuple):
     offset_codes: bytes
     cut_seconds: bytes
     motion_levels: bytes
+    submission: Submission | None
     rows: bytes
 
     @classmethod
@@ -49,6 +51,7 @@ class Facts(NamedTuple):
             _digest(entry.offset_codes),
             _digest(entry.cut_seconds),
             _digest(entry.motion_levels),
+            entry.submission,
             _digest(rows),
         )
 
@@ -60,10 +63,12 @@ class Version:
     Attributes:
         offset: of the log, where it was added.
         replaced_at: where another took its place; `NEVER` where it holds.
+        submission: the last of this version while it holds.
     """
 
     facts: Facts
     offset: int
+    submission: Submission | None
     replaced_at: int = NEVER
 
 
@@ -95,6 +100,7 @@ class Expected:
         model: version and dimension of the first readable entry; None before it.
         seen: where each version of every video was first read, since its last takedown then.
         taken_down: where each video was last taken down.
+        covered: which submissions of a video of this shard are taken down.
         versions: of the videos of this shard that are not taken down, oldest first.
         unusable: ids of this shard with an entry that can't be used.
         offsets: of all entries.
@@ -105,6 +111,7 @@ class Expected:
     model: tuple[str, int] | None = None
     seen: dict[tuple[str, ContentVersion], int] = field(default_factory=dict)
     taken_down: dict[str, int] = field(default_factory=dict)
+    covered: dict[str, Takedown] = field(default_factory=dict)
     versions: dict[str, list[Version]] = field(default_factory=dict)
     unusable: set[str] = field(default_factory=set)
     offsets: Offsets = field(default_factory=Offsets)
@@ -114,8 +121,7 @@ class Expected:
         self.offsets.add(source.offset)
         key = (source.key or b"").decode(errors="replace")
         if source.value is None and source.key is not None:
-            self.taken_down[key] = source.offset
-            self.versions.pop(key, None)
+            self._take_down(key, source)
             return
         try:
             event = VideoFingerprinted.from_bytes(source.value)
@@ -129,18 +135,39 @@ class Expected:
         else:
             self.unusable.add(key)
 
+    def _take_down(self, video_id: str, source: Source) -> None:
+        again, takedown = restated(source), Takedown.of(source)
+        if not again:
+            self.taken_down[video_id] = source.offset
+        if shard_of(video_id, self.settings.shards) != self.shard:
+            return
+        known = takedown.joined(self.covered.get(video_id))
+        if versions := self.versions.get(video_id):
+            submission = versions[-1].submission
+            if takedown.takes(submission, restated=again):
+                known = known.including(submission)
+                del self.versions[video_id]
+        self.covered[video_id] = known
+
     def _add(self, event: VideoFingerprinted, offset: int) -> None:
         video_id, version = event.video_id, (event.video_id, event.content_version)
-        if self.seen.get(version, -1) > self.taken_down.get(video_id, -1):
-            return
-        self.seen[version] = offset
+        if self.seen.get(version, -1) <= self.taken_down.get(video_id, -1):
+            self.seen[version] = offset
         if shard_of(video_id, self.settings.shards) != self.shard:
+            return
+        if self.covered.get(video_id, Takedown()).covers(event.submission):
             return
         versions = self.versions.setdefault(video_id, [])
         if versions:
-            versions[-1].replaced_at = offset
+            holding = versions[-1]
+            if before(event.submission, holding.submission):
+                return
+            if holding.facts.content_version == event.content_version:
+                holding.submission = event.submission or holding.submission
+                return
+            holding.replaced_at = offset
         rows = RowCodes(event.dimension, self.settings.code_bits).pack(event.codes())
-        versions.append(Version(Facts.of(Entry.of(event), rows), offset))
+        versions.append(Version(Facts.of(Entry.of(event), rows), offset, event.submission))
 
 
 def _digest(array: NDArray[Any]) -> bytes:

@@ -1,18 +1,19 @@
 """Copies of a shard's snapshots in an object store, through fsspec.
 
 A snapshot's manifest is put last: without it, the rest is not seen. Runs never change, so that
-each is put once.
+each is put once. What is damaged here is never put, and is fetched again.
 """
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import orjson
 
 from stream.errors import SnapshotError
+from stream.library.run_files import aside, check_digests
 
 KEPT = 2
 SEGMENTS, MANIFEST = "segments", "manifest.json"
@@ -41,15 +42,18 @@ class RemoteSnapshots:
             found = self._files.glob(f"{self._root}/*/{MANIFEST}")
         return sorted(Path(path).parent.name for path in found)
 
-    def push(self, name: str, segments: list[str]) -> None:
+    def push(self, name: str) -> None:
         """Copy a snapshot and the runs that it is made of, and drop all but the newest two.
 
         Raises:
             OSError: the store refuses; what it had is untouched.
+            SnapshotError: a file here is damaged; as with `OSError`.
         """
         with _as_os_errors():
-            for segment in segments:
-                self._put(f"{SEGMENTS}/{segment}")
+            manifest = orjson.loads((self._folder / name / MANIFEST).read_bytes())
+            for segment in manifest["segments"]:
+                self._put_run(str(segment["name"]), segment["sha256"])
+            check_digests(self._folder / name, manifest["sha256"])
             self._put(name)
             names = self.names()
             for old in names[:-KEPT]:
@@ -59,7 +63,7 @@ class RemoteSnapshots:
                 self._drop_segments(names[-KEPT:])
 
     def pull(self, name: str) -> None:
-        """Fetch a snapshot and what is missing here of its runs.
+        """Fetch a snapshot, and what is missing or damaged here of its runs.
 
         Raises:
             SnapshotError: it can't be read.
@@ -67,32 +71,53 @@ class RemoteSnapshots:
         try:
             with _as_os_errors():
                 for segment in self._segments_of(name):
-                    if not (self._folder / SEGMENTS / segment).is_dir():
-                        self._get(f"{SEGMENTS}/{segment}")
+                    self.pull_run(str(segment["name"]), segment["sha256"])
                 self._get(name)
         except (OSError, ValueError, KeyError) as error:
             raise SnapshotError(f"{self._root}/{name} can't be fetched: {error}") from error
+
+    def pull_run(self, segment: str, sha256: dict[str, str]) -> None:
+        """Fetch a run, unless it is here and whole.
+
+        Raises:
+            OSError: the store doesn't answer or has no such run, or the disk here is full.
+        """
+        try:
+            check_digests(self._folder / SEGMENTS / segment, sha256)
+        except SnapshotError:
+            with _as_os_errors():
+                self._get(f"{SEGMENTS}/{segment}")
 
     def _drop_segments(self, names: list[str]) -> None:
         """Drop the runs that none of these snapshots is made of."""
         if not self._files.exists(f"{self._root}/{SEGMENTS}"):
             return
-        kept = {segment for each in names for segment in self._segments_of(each)}
+        kept = {segment["name"] for each in names for segment in self._segments_of(each)}
         for path in self._files.ls(f"{self._root}/{SEGMENTS}", detail=False):
             if Path(path).name not in kept:
                 self._files.rm(path, recursive=True)
 
-    def _segments_of(self, name: str) -> list[str]:
+    def _segments_of(self, name: str) -> list[dict[str, Any]]:
         manifest = orjson.loads(self._files.cat_file(f"{self._root}/{name}/{MANIFEST}"))
-        return [str(segment["name"]) for segment in manifest["segments"]]
+        segments: list[dict[str, Any]] = manifest["segments"]
+        return segments
+
+    def _put_run(self, segment: str, sha256: dict[str, str]) -> None:
+        """A run, unless the store has it already."""
+        there = (
+            self._has(f"{self._root}/{SEGMENTS}/{segment}/{name}", path.stat().st_size)
+            for name in sha256
+            if (path := self._folder / SEGMENTS / segment / name).exists()
+        )
+        if sum(there) < len(sha256):
+            check_digests(self._folder / SEGMENTS / segment, sha256)
+            self._put(f"{SEGMENTS}/{segment}")
 
     def _put(self, part: str) -> None:
-        """A folder, its manifest last; files that are there already are left."""
+        """A folder, its manifest last."""
         files = [path for path in (self._folder / part).rglob("*") if path.is_file()]
         for path in sorted(files, key=lambda path: path.name == MANIFEST):
             target = f"{self._root}/{part}/{path.relative_to(self._folder / part).as_posix()}"
-            if part.startswith(SEGMENTS) and self._has(target, path.stat().st_size):
-                continue
             self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
             self._files.put_file(str(path), target)
 
@@ -100,15 +125,15 @@ class RemoteSnapshots:
         return bool(self._files.exists(target)) and int(self._files.size(target)) == size
 
     def _get(self, part: str) -> None:
-        target = self._folder / part
-        unfinished = target.with_name(f".{target.name}.part")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        for path in self._files.find(f"{self._root}/{part}"):
-            inside = path.partition(f"{self._root}/{part}/")[2]
-            (unfinished / inside).parent.mkdir(parents=True, exist_ok=True)
-            self._files.get_file(path, str(unfinished / inside))
-        unfinished.rename(target)
+        """A folder, in place of what is here under its name."""
+        files = self._files.find(f"{self._root}/{part}")
+        if not files:
+            raise OSError(f"{self._root}/{part} isn't there")
+        with aside(self._folder / part) as unfinished:
+            for path in files:
+                inside = path.partition(f"{self._root}/{part}/")[2]
+                (unfinished / inside).parent.mkdir(parents=True, exist_ok=True)
+                self._files.get_file(path, str(unfinished / inside))
 
 
 @contextmanager
@@ -116,7 +141,7 @@ def _as_os_errors() -> Iterator[None]:
     """What a store's client raises that is no `OSError`, such as botocore's, becomes one."""
     try:
         yield
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, SnapshotError):
         raise
     except Exception as error:
         raise OSError(f"{type(error).__name__}: {error}") from error

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
 from stream.library.hash_map import HashMap
+from stream.library.remembered import Remembered
 from stream.library.rows import RowCodes
 from stream.library.run import NEVER, Run
 from stream.library.settings import LibrarySettings
@@ -30,13 +31,15 @@ class Part:
     runs: tuple[Run, ...]
     seen: HashMap
     removed: HashMap
+    remembered: Remembered
 
     @classmethod
     def of(cls, state: ShardState) -> "Part":
         """Of a shard that changes no more; its lists may be freed then."""
         runs = state.store.all_runs() if state.store is not None else ()
         bare = tuple(Run(run.entries, run.rows, run.payload) for run in runs)
-        return cls(state.model_version, state.dimension, bare, state.seen, state.removed)
+        known = (state.seen, state.removed, state.remembered)
+        return cls(state.model_version, state.dimension, bare, *known)
 
 
 def joined(
@@ -56,6 +59,7 @@ def joined(
     state = ShardState(
         seen=_merged([part.seen for part in parts], last=False),
         removed=_merged([part.removed for part in parts], last=True),
+        remembered=Remembered.joined([part.remembered for part in parts], settings.shards, shard),
     )
     models = {(p.model_version, p.dimension) for p in parts if p.model_version is not None}
     if len(models) > 1:

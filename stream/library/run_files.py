@@ -128,6 +128,12 @@ def read_run(folder: Path, sha256: dict[str, str]) -> Run:
     )
 
 
+def map_again(run: Run) -> None:
+    """Map a run whose files have been replaced by the same."""
+    assert run.folder is not None
+    run.rows, run.payload = _mapped(run.folder / ROWS), _mapped(run.folder / PAYLOAD)
+
+
 class aside:  # noqa: N801  # reads as a verb: with aside(folder) as unfinished
     """A folder that is written under another name and gets its own when it is whole."""
 
@@ -147,8 +153,9 @@ class aside:  # noqa: N801  # reads as a verb: with aside(folder) as unfinished
         for path in (*self._unfinished.rglob("*"), self._unfinished):
             flush(path)
         failpoint("snapshot.before_rename")
-        if self._final.exists():
+        if self._final.is_dir():
             shutil.rmtree(self._final)
+        self._final.unlink(missing_ok=True)
         self._unfinished.rename(self._final)
         flush(self._final.parent)
         failpoint("snapshot.after_rename")

@@ -21,14 +21,16 @@ from stream.events import (
     VideoFingerprinted,
 )
 from stream.failpoints import failpoint
-from stream.library.candidates import vote
+from stream.library.candidates import similarity_at, vote
 from stream.library.entry import Entry
 from stream.library.hash_map import HashMap
 from stream.library.index import Hits
 from stream.library.matrix import QueryFrames, searching_frames, similarity_of
+from stream.library.remembered import Latest, Remembered
 from stream.library.rows import RowCodes
 from stream.library.settings import LibrarySettings
 from stream.library.store import FrameStore, Held
+from stream.order import Takedown, before
 from stream.times import timed
 
 
@@ -43,6 +45,7 @@ class ShardState:
         seen: where each version of every video of the log was first read, by `version_hash`.
         current: serial of the version that holds, of each video of this shard, by `video_hash`.
         removed: where videos of the whole log were taken down, by `video_hash`.
+        remembered: in which order videos of this shard were submitted and taken down.
     """
 
     model_version: str | None = None
@@ -51,6 +54,7 @@ class ShardState:
     seen: HashMap = field(default_factory=HashMap)
     current: HashMap = field(default_factory=HashMap)
     removed: HashMap = field(default_factory=HashMap)
+    remembered: Remembered = field(default_factory=Remembered)
 
     @property
     def frames(self) -> int:
@@ -69,11 +73,32 @@ class ShardState:
         return None if gone else first
 
 
+@dataclass(frozen=True)
+class Truth:
+    """What the log must say once more of a video, as its last message says something else.
+
+    Compaction keeps the last message of each key: without this it would drop a takedown for an
+    upload that was delivered again after it, or a version for an older one.
+
+    Attributes:
+        takedown: it is taken down; None where it is held.
+        offset: of the message that says what is held.
+    """
+
+    video_id: str
+    takedown: Takedown | None = None
+    offset: int = -1
+
+
 class LibraryShard:
     """Shard `shard` of `settings.shards`.
 
     A pure function of the log: the same entries in the same order give the same answers, from
     any snapshot on. Not thread-safe.
+
+    Attributes:
+        truth: what the log must say again after the last entry; None where that was the truth, or
+            the video is another shard's.
     """
 
     def __init__(
@@ -86,6 +111,7 @@ class LibraryShard:
         self.settings, self._shard, self._aligner = settings, shard, aligner
         self._aligner_version = str(getattr(aligner, "version", settings.aligner))
         self.state = state or ShardState()
+        self.truth: Truth | None = None
 
     def apply(self, event: VideoFingerprinted, offset: int) -> VideoCompared:
         """Answer about an upload, then keep it if it belongs here.
@@ -137,32 +163,91 @@ class LibraryShard:
             state.model_version, state.dimension = event.model_version, event.dimension
             codes = RowCodes(event.dimension, self.settings.code_bits)
             state.store = FrameStore(self.settings, codes)
-        if state.first_offset(event.video_id, event.content_version) is not None:
-            return
-        state.seen.put(version_hash(event.video_id, event.content_version), offset)
-        if shard_of(event.video_id, self.settings.shards) != self._shard:
-            return
-        key = video_hash(event.video_id)
-        earlier = state.current.get(key)
-        if earlier is not None:
-            state.store.replace(earlier, offset)
-        serial = state.store.append(Entry.of(event), event.codes(), key, offset)
-        state.current.put(key, serial)
+        if state.first_offset(event.video_id, event.content_version) is None:
+            state.seen.put(version_hash(event.video_id, event.content_version), offset)
+        self.truth = None
+        if shard_of(event.video_id, self.settings.shards) == self._shard:
+            self._keep(event, offset)
 
-    def remove(self, video_id: str, offset: int) -> None:
+    def _keep(self, event: VideoFingerprinted, offset: int) -> None:
+        """Hold an upload of this shard, unless it was submitted before what is known already."""
+        state, key = self.state, video_hash(event.video_id)
+        holding = self._holding(event.video_id)
+        takedown = state.remembered.takedowns.get(key)
+        if takedown is not None and takedown.covers(event.submission):
+            self.truth = self._truth(event.video_id, holding)
+        elif holding is None:
+            self._append(event, key, offset)
+        elif before(event.submission, holding.latest.submission):
+            self.truth = self._truth(event.video_id, holding)
+        elif holding.version == event.content_version:
+            submission = event.submission or holding.latest.submission
+            state.remembered.repeat(key, Latest(offset, submission))
+        else:
+            assert state.store is not None
+            state.store.replace(holding.serial, offset)
+            self._append(event, key, offset)
+
+    def _append(self, event: VideoFingerprinted, key: int, offset: int) -> None:
+        state = self.state
+        assert state.store is not None
+        state.current.put(key, state.store.append(Entry.of(event), event.codes(), key, offset))
+        state.remembered.latest.pop(key, None)
+
+    def _holding(self, video_id: str) -> "Holding | None":
+        """The version that holds; None where this shard has none."""
+        key = video_hash(video_id)
+        serial = self.state.current.get(key)
+        if serial is None or self.state.store is None:
+            return None
+        held = self.state.store.held(serial)
+        entry, latest = held.entry, self.state.remembered.latest.get(key)
+        return Holding(
+            serial, entry.content_version, latest or Latest(held.offset, entry.submission)
+        )
+
+    def _truth(self, video_id: str, holding: "Holding | None") -> Truth:
+        if holding is not None:
+            return Truth(video_id, offset=holding.latest.offset)
+        return Truth(video_id, self.state.remembered.takedowns[video_hash(video_id)])
+
+    def remove(
+        self,
+        video_id: str,
+        offset: int,
+        takedown: Takedown | None = None,
+        *,
+        restated: bool = False,
+    ) -> None:
         """Forget a video: no later search finds it, not even one that is repeated.
 
-        Submitted again, it is a new video.
+        What was submitted before is never kept, however late it comes; submitted again, it is a
+        new video.
 
         Args:
             video_id: of any shard.
             offset: of the takedown in the log.
+            takedown: which submissions it covers.
+            restated: it was said before, and changes nothing that was submitted after it.
         """
-        key = video_hash(video_id)
-        self.state.removed.put(key, offset)
-        if self.state.store is not None and self.state.current.get(key) is not None:
-            self.state.store.remove(key)
-            self.state.current.drop(key)
+        key, state = video_hash(video_id), self.state
+        self.truth = None
+        if not restated:
+            state.removed.put(key, offset)
+        if key % self.settings.shards != self._shard:
+            return
+        said = takedown or Takedown()
+        known = said.joined(state.remembered.takedowns.get(key))
+        holding = self._holding(video_id)
+        if holding is not None and said.takes(holding.latest.submission, restated=restated):
+            assert state.store is not None
+            state.store.remove(key)
+            state.current.drop(key)
+            state.remembered.latest.pop(key, None)
+            known, holding = known.including(holding.latest.submission), None
+        state.remembered.take_down(key, known)
+        if holding is not None or known != said:
+            self.truth = self._truth(video_id, holding)
 
     def _check_model(self, event: VideoFingerprinted) -> None:
         ours = (self.state.model_version, self.state.dimension)
@@ -193,7 +278,7 @@ class LibraryShard:
         if store is None:
             return []
         codes, offsets = searching_frames(event, settings.search_frames)
-        hits = store.search(codes, offsets, settings.candidate_similarity, before=as_of)
+        hits = store.search(codes, offsets, similarity_at(settings, as_of), before=as_of)
         owners = store.owners_of(hits.rows)
         held = {serial: store.held(serial) for serial in np.unique(owners).tolist()}
         own = video_hash(event.video_id)
@@ -228,6 +313,15 @@ class LibraryShard:
             score=max(segment.score for segment in segments),
             segments=segments,
         )
+
+
+@dataclass(frozen=True)
+class Holding:
+    """The version of a video that holds."""
+
+    serial: int
+    version: ContentVersion
+    latest: Latest
 
 
 def video_hash(video_id: str) -> int:

@@ -10,6 +10,7 @@ store.
 import hashlib
 import logging
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from stream.errors import SnapshotError
 from stream.failpoints import failpoint
 from stream.library.hash_map import HashMap
 from stream.library.lists import Codebook
+from stream.library.remembered import Remembered
 from stream.library.remote import KEPT, MANIFEST, SEGMENTS, RemoteSnapshots
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
@@ -39,18 +41,25 @@ from stream.library.store import FrameStore
 
 log = logging.getLogger(__name__)
 
-FORMAT = 5
+FORMAT = 6
 STATE = "state.npz"
 FILES = (STATE, MANIFEST)
 MAPS = ("seen", "removed")
+REMEMBERED = "remembered"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A restored state and the next log offset to read."""
+    """A restored state.
+
+    Attributes:
+        next_offset: of the log, to read.
+        written_at: seconds since 1970.
+    """
 
     state: ShardState
     next_offset: int
+    written_at: float
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,7 @@ class Capture:
     runs: tuple[Run, ...]
     arrays: dict[str, NDArray[Any]]
     numbers: dict[str, Any]
+    remembered: Remembered
 
 
 def capture(state: ShardState, next_offset: int) -> Capture:
@@ -74,6 +84,7 @@ def capture(state: ShardState, next_offset: int) -> Capture:
     arrays: dict[str, NDArray[Any]] = {}
     for name in MAPS:
         arrays[f"{name}_keys"], arrays[f"{name}_values"] = getattr(state, name).arrays()
+    remembered = state.remembered.copy()
     numbers: dict[str, Any] = {
         "model_version": state.model_version,
         "dimension": state.dimension,
@@ -84,7 +95,7 @@ def capture(state: ShardState, next_offset: int) -> Capture:
     }
     store = state.store
     if store is None:
-        return Capture(next_offset, (), arrays, numbers)
+        return Capture(next_offset, (), arrays, numbers, remembered)
     head, runs = store.head.run, store.runs
     arrays |= {"entries": head.entries.copy(), "rows": head.rows, "payload": head.payload}
     replaced = np.concatenate(
@@ -99,7 +110,7 @@ def capture(state: ShardState, next_offset: int) -> Capture:
     if store.codebook is not None:
         arrays["codebook"] = store.codebook.packed
         numbers["trained_on"] = store.codebook.trained_on
-    return Capture(next_offset, runs, arrays, numbers)
+    return Capture(next_offset, runs, arrays, numbers, remembered)
 
 
 class SnapshotStore:
@@ -114,6 +125,7 @@ class SnapshotStore:
         name = f"shard-{shard}-of-{settings.shards}"
         self._folder = settings.snapshot_folder / name
         self._passed_over: set[str] = set()
+        self._uncopied: str | None = None
         self._remote = None
         if settings.snapshot_store is not None:
             self._remote = RemoteSnapshots(f"{settings.snapshot_store}/{name}", self._folder)
@@ -131,15 +143,16 @@ class SnapshotStore:
         return self._folder / SEGMENTS
 
     def save(self, state: ShardState, next_offset: int) -> Path:
-        """Write a snapshot at once; as `write`."""
-        return self.write(capture(state, next_offset))
+        """Write a snapshot at once, and copy it; as `write` and `copy`."""
+        path = self.write(capture(state, next_offset))
+        self.copy()
+        return path
 
     def write(self, taken: Capture) -> Path:
         """Write a snapshot, and drop all but the newest two and what only they shared.
 
         Raises:
-            SnapshotError: the disk is full or not writable; earlier snapshots are untouched. Or
-                the object store refuses; on disk the snapshot is whole.
+            SnapshotError: the disk is full or not writable; earlier snapshots are untouched.
         """
         final = self._folder / f"{taken.next_offset:020d}"
         try:
@@ -158,33 +171,112 @@ class SnapshotStore:
         self._drop_old(taken.next_offset)
         runs = {run.folder.name for run in taken.runs if run.folder is not None}
         self._drop_segments(set(runs))
-        try:
-            if self._remote is not None:
-                self._remote.push(final.name, sorted(runs))
-        except OSError as error:
-            raise SnapshotError(
-                f"the snapshot {final} can't be copied to {self._settings.snapshot_store} "
-                f"({error}): it is in its folder alone"
-            ) from error
+        self._uncopied = final.name if self._remote is not None else None
         return final
+
+    @property
+    def to_copy(self) -> bool:
+        """Whether the object store lacks the newest snapshot."""
+        return self._uncopied is not None
+
+    def copy(self) -> None:
+        """Copy the newest snapshot to the object store, if it isn't there yet.
+
+        Raises:
+            SnapshotError: the store refuses; on disk the snapshot is whole.
+        """
+        if self._remote is None or self._uncopied is None:
+            return
+        try:
+            self._remote.push(self._uncopied)
+        except (OSError, ValueError, KeyError, SnapshotError) as error:
+            raise SnapshotError(
+                f"the snapshot {self._folder / self._uncopied} can't be copied to "
+                f"{self._settings.snapshot_store} ({error}): it is in its folder alone"
+            ) from error
+        self._uncopied = None
 
     def load_latest(self) -> Snapshot | None:
         """The newest usable snapshot; None means: read the log from its start.
 
-        A damaged or foreign one is named in a warning and passed over. One that only the object
-        store has is fetched.
+        A damaged or foreign one is named in a warning; it is fetched again from the object store,
+        or passed over where that doesn't have it. One that only the store has is fetched.
         """
         local = {path.name for path in self._found()}
-        names = local | self._remote_names()
-        for name in sorted(names, reverse=True):
+        stored = self._remote_names()
+        for name in sorted(local | stored, reverse=True):
             try:
-                if name not in local and self._remote is not None:
-                    self._remote.pull(name)
-                return self._load(self._folder / name)
+                found = self._restored(name, here=name in local, stored=name in stored)
             except SnapshotError as error:
                 log.warning("snapshot passed over: %s", error)
                 self._passed_over.add(name)
+                continue
+            if self._remote is not None and name not in stored:
+                self._uncopied = name
+            return found
         return None
+
+    def _restored(self, name: str, *, here: bool, stored: bool) -> Snapshot:
+        """A snapshot from its folder, or else from the object store."""
+        if here:
+            try:
+                return self._load(self._folder / name)
+            except SnapshotError as error:
+                if not stored:
+                    raise
+                log.warning("snapshot fetched again from %s: %s", self._store_url, error)
+        assert self._remote is not None
+        self._remote.pull(name)
+        return self._load(self._folder / name)
+
+    def mend(self, run: Run) -> bool:
+        """Check a run's files, and the snapshots beside it; fetch again what is damaged.
+
+        Returns:
+            Whether the run's files were replaced, so that they must be mapped anew.
+
+        Raises:
+            SnapshotError: something is damaged, and the object store doesn't have it.
+        """
+        for path in self._found():
+            try:
+                self._checked_manifest(path)
+            except (SnapshotError, OSError, ValueError, KeyError, TypeError) as error:
+                if path.name not in self._passed_over:
+                    self._fetch_again(path.name, error)
+        assert run.folder is not None
+        try:
+            check_digests(run.folder, run.sha256)
+        except SnapshotError as error:
+            if self._remote is None:
+                raise self._lost(error) from error
+            try:
+                self._remote.pull_run(run.folder.name, run.sha256)
+                check_digests(run.folder, run.sha256)
+            except (OSError, ValueError, KeyError, SnapshotError) as missing:
+                raise self._lost(error) from missing
+            log.warning("fetched again from %s: %s", self._store_url, error)
+            return True
+        return False
+
+    def _fetch_again(self, name: str, damage: Exception) -> None:
+        """A snapshot that lies here damaged; where that fails, it won't be used."""
+        self._passed_over.add(name)
+        if self._remote is None or name not in self._remote_names():
+            raise SnapshotError(f"{damage}: a restart will pass {name} over. Look at the disk")
+        self._remote.pull(name)
+        self._passed_over.discard(name)
+        log.warning("snapshot fetched again from %s: %s", self._store_url, damage)
+
+    def _lost(self, damage: Exception) -> SnapshotError:
+        return SnapshotError(
+            f"{damage}, and no store has it whole: stop the shard, look at the disk, move "
+            f"{self._folder} away and start it: it reads the log"
+        )
+
+    @property
+    def _store_url(self) -> str | None:
+        return self._settings.snapshot_store
 
     def _remote_names(self) -> set[str]:
         """What the object store has; nothing where there is none or it doesn't answer."""
@@ -227,11 +319,13 @@ class SnapshotStore:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _write(self, taken: Capture, folder: Path) -> None:
-        np.savez_compressed(folder / STATE, **taken.arrays)  # type: ignore[arg-type]
+        arrays = {**taken.arrays, REMEMBERED: taken.remembered.to_array()}
+        np.savez_compressed(folder / STATE, **arrays)  # type: ignore[arg-type]
         failpoint("snapshot.writing")
         manifest = {
             **self._identity,
             "next_offset": taken.next_offset,
+            "written_at": time.time(),
             **taken.numbers,
             "segments": [
                 {"name": run.folder.name, "sha256": run.sha256}
@@ -248,7 +342,8 @@ class SnapshotStore:
             manifest = self._checked_manifest(folder)
             with np.load(folder / STATE) as file:
                 arrays = {name: file[name] for name in file.files}
-            return Snapshot(self._state(folder, manifest, arrays), int(manifest["next_offset"]))
+            state, offset = self._state(folder, manifest, arrays), int(manifest["next_offset"])
+            return Snapshot(state, offset, float(manifest.get("written_at", 0.0)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SnapshotError(
                 f"{folder} can't be read: {type(error).__name__}: {error}"
@@ -260,7 +355,7 @@ class SnapshotStore:
         maps = {name: HashMap(arrays[f"{name}_keys"], arrays[f"{name}_values"]) for name in MAPS}
         state = ShardState(
             manifest["model_version"], int(manifest["dimension"]), seen=maps["seen"],
-            removed=maps["removed"],
+            removed=maps["removed"], remembered=Remembered.of_array(arrays[REMEMBERED]),
         )  # fmt: skip
         if state.model_version is None:
             return state

@@ -1,5 +1,6 @@
 """What a shard's store needs done beside answering: codebooks, merges, snapshots.
 
+Also copies what the object store lacks, and looks whether files are still as they were written.
 Work is done on a thread of its own, one piece at a time; the shard's thread hands over what no
 longer changes, and takes results in between two log entries. Search waits for none of it.
 """
@@ -8,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from stream.errors import SnapshotError
 from stream.library.head import AnyLists, Head, fill
 from stream.library.lists import SUBVECTOR, TRAINING_ROWS_PER_LIST, Codebook, FrameLists, list_count
 from stream.library.run import Run
-from stream.library.run_files import add_lists, new_name, write_joined
+from stream.library.run_files import add_lists, map_again, new_name, write_joined
 from stream.library.shard import ShardState
 from stream.library.snapshot import SnapshotStore, capture
 from stream.library.store import FrameStore
@@ -27,7 +29,8 @@ GROWTH = 8  # times the rows of its training, and a codebook is made anew
 DEAD_SHARE = 0.2  # of a run's rows, and they are dropped
 MERGE_RATIO = 32  # an older run that is larger than the newer by more than this stays
 
-REST_SECONDS = 30.0  # after something failed: a full disk is no fuller for being tried again
+REST_SECONDS = 60.0  # after something failed: a full disk is no emptier for being tried again
+CHECK_SECONDS = 3600.0  # between two looks at files that lie on the disk, one run at a time
 
 Adopt = Callable[[], None]
 
@@ -39,7 +42,9 @@ class Upkeep:
         self._snapshots = snapshots
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="library-upkeep")
         self._work: Future[Adopt] | None = None
-        self._rests_until = 0.0
+        self._rests_until = self._copy_rests_until = 0.0
+        self._checks_at = time.monotonic() + CHECK_SECONDS
+        self._checked_serial = -1
 
     @property
     def busy(self) -> bool:
@@ -54,7 +59,7 @@ class Upkeep:
             wait: until nothing is under way or due.
 
         Returns:
-            Whether something is under way.
+            Whether something is under way, or rests after it failed: no time for a snapshot.
         """
         while True:
             if self._work is not None and (wait or self._work.done()):
@@ -62,8 +67,10 @@ class Upkeep:
             rests = time.monotonic() < self._rests_until
             if self._work is None and state.store is not None and not rests:
                 self._begin(state.store)
+            if self._work is None and self._copy_is_due:
+                self._work = self._thread.submit(self._copy)
             if self._work is None or not wait:
-                return self._work is not None
+                return rests or self._work is not None
 
     def snapshot(self, state: ShardState, next_offset: int, saved: Callable[[], None]) -> None:
         """Begin to write a snapshot of the state as it is now; nothing else may be under way.
@@ -78,6 +85,8 @@ class Upkeep:
 
         def write() -> Adopt:
             self._snapshots.write(taken)
+            if self._copy_is_due:
+                self._copy()
             return saved
 
         self._work = self._thread.submit(write)
@@ -92,14 +101,27 @@ class Upkeep:
         self._thread.shutdown()
 
     def _adopt(self) -> None:
-        """Take a result in; a disk that is full is an error in the log: Kafka has everything."""
+        """Take a result in; a disk that is full is a warning: Kafka has everything."""
         assert self._work is not None
         work, self._work = self._work, None
         try:
             work.result()()
         except (SnapshotError, OSError) as error:
-            log.error("%s", error)
+            log.warning("%s", error)
             self._rests_until = time.monotonic() + REST_SECONDS
+
+    @property
+    def _copy_is_due(self) -> bool:
+        return self._snapshots.to_copy and time.monotonic() >= self._copy_rests_until
+
+    def _copy(self) -> Adopt:
+        """Copy the newest snapshot to the object store; while that is away, snapshots go on."""
+        try:
+            self._snapshots.copy()
+        except SnapshotError as error:
+            log.warning("%s; it will be copied later", error)
+            self._copy_rests_until = time.monotonic() + REST_SECONDS
+        return _nothing
 
     def _begin(self, store: FrameStore) -> None:
         rows = len(store)
@@ -111,6 +133,23 @@ class Upkeep:
         elif group := merging(store.runs, store.forgets_before):
             store.marks = []
             self._work = self._thread.submit(self._merge, store, group, store.forgets_before)
+        elif time.monotonic() >= self._checks_at:
+            self._checks_at = time.monotonic() + CHECK_SECONDS
+            self._check_next(store)
+
+    def _check_next(self, store: FrameStore) -> None:
+        """Look whether the files of the next run are as they were written."""
+        written = [run for run in store.runs if run.folder is not None]
+        if not written:
+            return
+        later = [run for run in written if run.first_serial > self._checked_serial]
+        run = (later or written)[0]
+        self._checked_serial = run.first_serial
+
+        def check() -> Adopt:
+            return partial(map_again, run) if self._snapshots.mend(run) else _nothing
+
+        self._work = self._thread.submit(check)
 
     def _relist(self, store: FrameStore, runs: tuple[Run, ...], rows: int) -> Adopt:
         """A codebook for so many rows, and every sealed run in its lists."""
@@ -153,6 +192,10 @@ class Upkeep:
             store.marks = None
 
         return adopt
+
+
+def _nothing() -> None:
+    """Nothing to take in."""
 
 
 def merging(runs: tuple[Run, ...], forgets_before: int) -> list[Run]:

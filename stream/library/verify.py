@@ -14,6 +14,7 @@ from stream.library.hash_map import HashMap
 from stream.library.run import NEVER
 from stream.library.shard import ShardState, version_hash, video_hash
 from stream.library.store import Held
+from stream.order import before
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class Comparison:
     Attributes:
         entries: how many were compared.
         untold: how many the log no longer tells of.
+        beyond: by video, those that are held from entries that the log no longer has.
     """
 
     differences: list[Difference] = field(default_factory=list)
     entries: int = 0
     untold: int = 0
+    beyond: dict[str, list[Held]] = field(default_factory=dict)
 
 
 def compare(state: ShardState, expected: Expected) -> Comparison:
@@ -82,12 +85,14 @@ def _compare_held(state: ShardState, expected: Expected, found: Comparison) -> s
         if version is not None:
             met.add(held.offset)
             found.entries += 1
-            differing = _differing(held, version)
+            forgotten = _forgotten(state, versions, version)
+            differing = _differing(held, version, forgotten=forgotten)
         elif held.replaced_at == held.offset:  # removed, and not dropped yet
             continue
         else:
             differing = _beyond(held, video_id, expected)
             found.untold += not differing
+            found.beyond.setdefault(video_id, []).append(held)
         found.differences += [Difference(video_id, what) for what in differing]
         if held.replaced_at == NEVER:
             holding += 1
@@ -100,9 +105,21 @@ def _compare_held(state: ShardState, expected: Expected, found: Comparison) -> s
     return met
 
 
-def _differing(held: Held, version: Version) -> list[str]:
+def _forgotten(state: ShardState, versions: list[Version], version: Version) -> bool:
+    """Whether a version was replaced too long ago, or by too many others, to be kept."""
+    store = state.store
+    if store is None or version.replaced_at == NEVER:
+        return False
+    later = sum(version.replaced_at < one.replaced_at < NEVER for one in versions)
+    too_many = later >= store.settings.keep_versions
+    return too_many or version.replaced_at < store.forgets_before
+
+
+def _differing(held: Held, version: Version, *, forgotten: bool) -> list[str]:
     """What an entry has otherwise than the log's."""
     where = f"at offset {held.offset}"
+    if forgotten:
+        return []
     if held.replaced_at == held.offset:
         return [f"{where} it is taken for removed, and the log has no takedown"]
     entry = held.run.entries[held.place]
@@ -128,8 +145,9 @@ def _beyond(held: Held, video_id: str, expected: Expected) -> list[str]:
     where = f"at offset {held.offset}"
     if held.offset in expected.offsets:
         return [f"{where} it is held, and the log has something else there"]
-    if expected.taken_down.get(video_id, -1) > held.offset:
-        return [f"{where} it is held, and was taken down at {expected.taken_down[video_id]}"]
+    taken_down, said = expected.taken_down.get(video_id, -1), expected.covered.get(video_id)
+    if taken_down > held.offset and said and said.takes(held.entry.submission, restated=False):
+        return [f"{where} it is held, and was taken down at {taken_down}"]
     if video_id not in expected.versions and video_id not in expected.unusable:
         return [f"{where} it is held, and the log has nothing of this video"]
     return []
@@ -139,15 +157,37 @@ def _miss(
     state: ShardState, expected: Expected, video_id: str, version: Version, found: Comparison
 ) -> None:
     """An expected version isn't there."""
-    store, name = state.store, version.facts.content_version
-    if store is not None and version.replaced_at < store.forgets_before:
+    name = version.facts.content_version
+    if _forgotten(state, expected.versions[video_id], version):
         return
-    first = state.first_offset(video_id, name)
-    if first is not None and first < version.offset and first not in expected.offsets:
-        found.untold += 1  # a repeat of an entry that is gone
+    if _known_better(state, video_id, version, found):
+        found.untold += 1
         return
     what = f"version {name!r} of offset {version.offset} isn't held"
     found.differences.append(Difference(video_id, what))
+
+
+def _known_better(state: ShardState, video_id: str, version: Version, found: Comparison) -> bool:
+    """Whether the shard has read what the log no longer has, and so didn't take this version.
+
+    It was a repeat of a version that is held, or late.
+    """
+    takedown = state.remembered.takedowns.get(video_hash(video_id))
+    if takedown is not None and takedown.covers(version.facts.submission):
+        return True
+    latest = state.remembered.latest.get(video_hash(video_id))
+    for held in found.beyond.get(video_id, ()):
+        if held.offset > version.offset:
+            continue
+        holds = held.replaced_at == NEVER and latest is not None
+        submission = latest.submission if holds and latest else held.entry.submission
+        if (
+            version.replaced_at != NEVER  # since, by what the log has now; the shard knew before
+            or held.entry.content_version == version.facts.content_version
+            or before(version.facts.submission, submission)
+        ):
+            return True
+    return False
 
 
 def _lists(state: ShardState) -> Iterator[Difference]:

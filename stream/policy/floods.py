@@ -1,60 +1,67 @@
-"""How many alerts each reference got within the last hour, by Kafka's timestamps."""
+"""How many alerts each reference got within an hour, counted in one order that all workers see.
 
-from collections import defaultdict
+An alert of a reference with a limit is claimed before it is judged: the claims of a reference are
+in one order, and how many others came within the hour before a claim is a function of that order
+alone. So every worker that asks, at any time, is told the same.
+"""
+
 from dataclasses import dataclass, field
 
 HOUR_MS = 3_600_000
 
 
-@dataclass(frozen=True)
-class _Seen:
-    timestamp_ms: int
-    held: bool
+@dataclass
+class _Reference:
+    """The claims of one reference within the hour before its newest, oldest first."""
+
+    time_ms: int = 0
+    claims: dict[str, tuple[int, int]] = field(default_factory=dict)  # time, others before it
 
 
 @dataclass
 class Floods:
-    """Alerts of the last hour by reference, those that were held included.
+    """The claims of the last hour, those of alerts that were held included.
 
-    The clock is the newest timestamp that was noted: a flood that was held an hour ago is over
-    only when time has passed on the topics. An alert that comes again counts once.
+    The clock of a reference is the newest timestamp of its claims, and doesn't go back. An alert
+    that is claimed again within the hour counts once, where it was claimed first.
     """
 
-    clock_ms: int = 0
-    _by_reference: dict[str, dict[str, _Seen]] = field(default_factory=lambda: defaultdict(dict))
+    _by_reference: dict[str, _Reference] = field(default_factory=dict)
+    _clock_ms: int = 0
     _swept_ms: int = 0
 
-    def note(self, reference_id: str, alert_id: str, timestamp_ms: int, *, held: bool) -> None:
-        """An alert that was raised, or held, at this time; milliseconds since 1970."""
-        self.advance(timestamp_ms)
-        alerts = self._by_reference[reference_id]
-        known = alerts.get(alert_id)
-        if known is None or timestamp_ms >= known.timestamp_ms:
-            alerts[alert_id] = _Seen(timestamp_ms, held)
+    def claim(self, reference_id: str, alert_id: str, timestamp_ms: int) -> None:
+        """Take the next claim of a reference.
 
-    def advance(self, timestamp_ms: int) -> None:
-        """It is at least this time; milliseconds since 1970."""
-        self.clock_ms = max(self.clock_ms, timestamp_ms)
-        if self.clock_ms - self._swept_ms > HOUR_MS:
-            self._swept_ms = self.clock_ms
-            for reference_id in [*self._by_reference]:
-                self._sweep(reference_id)
+        Args:
+            reference_id: whom the alert is about.
+            alert_id: that may be raised.
+            timestamp_ms: of the claim, since 1970.
+        """
+        self._sweep(timestamp_ms)
+        reference = self._by_reference.setdefault(reference_id, _Reference())
+        reference.time_ms = max(reference.time_ms, timestamp_ms)
+        claims = reference.claims
+        while claims and next(iter(claims.values()))[0] <= reference.time_ms - HOUR_MS:
+            del claims[next(iter(claims))]
+        if alert_id not in claims:
+            claims[alert_id] = (reference.time_ms, len(claims))
 
-    def others(self, reference_id: str, alert_id: str) -> int:
-        """How many other alerts the reference got within the hour."""
-        return sum(other != alert_id for other in self._sweep(reference_id))
+    def others(self, reference_id: str, alert_id: str) -> int | None:
+        """How many other alerts were claimed within the hour before this one.
 
-    def held(self, reference_id: str, alert_id: str) -> bool | None:
-        """Whether an alert of the last hour was held; None where there was no such alert."""
-        seen = self._sweep(reference_id).get(alert_id)
-        return None if seen is None else seen.held
+        None where it wasn't claimed within the hour before the reference's newest claim.
+        """
+        reference = self._by_reference.get(reference_id)
+        found = None if reference is None else reference.claims.get(alert_id)
+        return None if found is None else found[1]
 
-    def _sweep(self, reference_id: str) -> dict[str, _Seen]:
-        """The reference's alerts, without those that are older than an hour."""
-        since = self.clock_ms - HOUR_MS
-        alerts = self._by_reference.get(reference_id, {})
-        for alert_id in [other for other, seen in alerts.items() if seen.timestamp_ms <= since]:
-            del alerts[alert_id]
-        if not alerts:
-            self._by_reference.pop(reference_id, None)
-        return alerts
+    def _sweep(self, timestamp_ms: int) -> None:
+        """Now and then, forget references that nothing was claimed of for two hours."""
+        self._clock_ms = max(self._clock_ms, timestamp_ms)
+        if self._clock_ms - self._swept_ms > HOUR_MS:
+            self._swept_ms = self._clock_ms
+            since = self._clock_ms - 2 * HOUR_MS
+            for reference_id, reference in [*self._by_reference.items()]:
+                if reference.time_ms <= since:
+                    del self._by_reference[reference_id]

@@ -55,31 +55,37 @@ class Rules:
 class Policies:
     """All that policies, verdicts and recent alerts say; judges matches by it.
 
-    State from events, which may come again. Of policies the newest per owner holds. What was
-    judged is noted at once, so that a flood shows before its alerts come back from the broker.
+    State from events, which may come again. Of policies the newest per owner holds.
+
+    Attributes:
+        floods: the claims of alerts that a limit applies to.
     """
 
-    def __init__(self, settings: PolicySettings | None = None) -> None:
+    def __init__(
+        self, settings: PolicySettings | None = None, *, claimed_elsewhere: bool = False
+    ) -> None:
+        """Begin without policies and verdicts.
+
+        Args:
+            settings: what a policy leaves out.
+            claimed_elsewhere: whether somebody else puts the claims of several workers in order.
+                `take_unclaimed` says then what must be claimed before it is judged for good.
+        """
         self._settings = settings or PolicySettings()
+        self._claimed_elsewhere = claimed_elsewhere
+        self._unclaimed: list[tuple[str, str]] = []
+        self.floods = Floods()
         self._default = Rules.of(self._settings, None)
         self._rules: dict[str, Rules] = {}
         self._verdicts = Verdicts()
-        self._floods = Floods()
 
-    def take(self, event: Event, timestamp_ms: int) -> None:
-        """Note an event of a topic that says something about alerts.
-
-        Args:
-            event: a policy, a verdict, or an alert that was raised or suppressed.
-            timestamp_ms: Kafka's, since 1970.
-        """
+    def take(self, event: Event) -> None:
+        """Note an event of a topic that says something about alerts: a policy or a verdict."""
         match event:
             case PolicyUpdated():
                 self._rules[event.owner_id] = Rules.of(self._settings, event)
             case AlertReviewed():
                 self._verdicts.take(event)
-            case AlertRaised() | AlertSuppressed():
-                self._note(event, timestamp_ms)
             case _:
                 raise TypeError(f"a {type(event).__name__} says nothing about alerts")
 
@@ -115,28 +121,32 @@ class Policies:
             or _excluded(whole, alert)
             or _below_minima(alert or whole, rules, durations_of(answer, match))
         )
-        if objection is None and (verdict is None or verdict.verdict != "confirmed"):
-            objection = self._flooding(alert or whole, rules, timestamp_ms)
-        judged: Judged = alert or whole
-        if objection is not None:
-            judged = _suppressed(alert or whole, *objection)
-        self._note(judged, timestamp_ms)
-        return judged
+        if objection is None:
+            flood = self._flooding(alert or whole, rules, timestamp_ms)
+            confirmed = verdict is not None and verdict.verdict == "confirmed"
+            objection = None if confirmed else flood
+        return alert or whole if objection is None else _suppressed(alert or whole, *objection)
 
-    def _note(self, alert: Judged, timestamp_ms: int) -> None:
-        held = isinstance(alert, AlertSuppressed)
-        if not isinstance(alert, AlertSuppressed) or alert.reason == "held":
-            self._floods.note(alert.reference_id, alert.alert_id, timestamp_ms, held=held)
+    def take_unclaimed(self) -> list[tuple[str, str]]:
+        """Reference and alert ids that were judged without a claim since this was asked last.
+
+        What was said of their matches doesn't hold: claim them, then judge again.
+        """
+        unclaimed, self._unclaimed = self._unclaimed, []
+        return unclaimed
 
     def _flooding(self, alert: AlertRaised, rules: Rules, timestamp_ms: int) -> Objection | None:
-        """Held where the reference got its number of alerts; one that was raised is again."""
-        limit = rules.alerts_per_hour
+        """Held where the reference got its number of alerts within the hour before this one."""
+        limit, ids = rules.alerts_per_hour, (alert.reference_id, alert.alert_id)
         if limit is None:
             return None
-        self._floods.advance(timestamp_ms)
-        others = self._floods.others(alert.reference_id, alert.alert_id)
-        before = self._floods.held(alert.reference_id, alert.alert_id)
-        if before is False or others < limit:
+        others = self.floods.others(*ids)
+        if others is None and self._claimed_elsewhere:
+            self._unclaimed.append(ids)
+        elif others is None:
+            self.floods.claim(*ids, timestamp_ms)
+            others = self.floods.others(*ids)
+        if others is None or others < limit:
             return None
         return "held", (
             f"{alert.reference_id} got {others} other alerts within an hour, "

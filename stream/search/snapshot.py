@@ -27,14 +27,16 @@ from stream.search.index import VectorIndex
 from stream.search.rows import VectorRows
 from stream.search.settings import SearchSettings
 from stream.search.table import VideoTable
+from stream.search.takedowns import Takedowns
 from stream.search.view import SearchView, ViewState
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 MANIFEST, LISTS, LOCK = "manifest.json", "lists.faiss", ".lock"
 CODES, SCALES, CODEBOOK = "codes.npy", "scales.npy", "codebook.npy"
+TAKEDOWNS = "takedowns.npy"
 TABLE = ("records", "ids", "hashes", "numbers")
 DAY_SECONDS = 24 * 3600.0
 
@@ -168,6 +170,7 @@ class ViewSnapshots:
         state = view.state
         for name, array in state.table.arrays().items():
             np.save(folder / f"{name}.npy", array)
+        np.save(folder / TAKEDOWNS, state.takedowns.to_array())
         _write_rows(state.rows, folder)
         trained_on = None
         if state.index.codebook is not None and state.index.lists is not None:
@@ -179,6 +182,7 @@ class ViewSnapshots:
             "offsets": {str(partition): offset for partition, offset in sorted(offsets.items())},
             "written_at": time.time(),
             "models": state.models,
+            "logs": state.logs,
             "trained_on": trained_on,
             "videos": len(view),
             "sha256": digests_of(folder),
@@ -207,7 +211,9 @@ class ViewSnapshots:
             codebook = Codebook(np.load(folder / CODEBOOK), int(manifest["trained_on"]))
             lists = FrameLists.read(str(folder / LISTS))
         index = VectorIndex(self._settings, rows, codebook=codebook, lists=lists)
-        return ViewState(table, rows, index, list(manifest["models"]))
+        takedowns = Takedowns.of_array(np.load(folder / TAKEDOWNS))
+        named = (list(manifest["models"]), list(manifest["logs"]))
+        return ViewState(table, rows, index, *named, takedowns)
 
     def _checked_manifest(self, folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = orjson.loads((folder / MANIFEST).read_bytes())

@@ -1,6 +1,6 @@
 """What a view knows of each video besides its vector: where its message is, version, duration.
 
-Some 60 bytes a video, and its id.
+Some 90 bytes a video, and its id.
 """
 
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from stream.library.shard import video_hash
 LEAST_RECORDS = 1024
 NO_VERSION = np.iinfo(np.int64).min
 NO_ROW = -1
+NO_LOG = -1
 FREE = -1  # in place of a model's number: this record is of no video
 RECORD = np.dtype(
     [
@@ -26,6 +27,10 @@ RECORD = np.dtype(
         ("id_at", "i8"),
         ("id_length", "i4"),
         ("duration", "f4"),
+        ("log", "i2"),  # number of the name of the submission's topic; NO_LOG where unknown
+        ("from_partition", "i4"),  # of the submission, as the two below
+        ("from_offset", "i8"),
+        ("from_ms", "i8"),
     ]
 )
 
@@ -75,7 +80,7 @@ class VideoTable:
         number = self._free.pop() if self._free else self._new()
         encoded = video_id.encode()
         record = self._records[number]
-        record["row"], record["version"] = NO_ROW, NO_VERSION
+        record["row"], record["version"], record["log"] = NO_ROW, NO_VERSION, NO_LOG
         record["id_at"], record["id_length"] = len(self._ids), len(encoded)
         self._ids += encoded
         self._by_hash.put(video_hash(video_id), number)

@@ -3,26 +3,35 @@
 A plain object without Kafka: `stream.agents.search_view` feeds it, `samesource search` asks it.
 """
 
-import logging
 import threading
 from collections import Counter
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events import VideoEmbedded
+from stream.events import Submission, VideoEmbedded
+from stream.order import Takedown, before
 from stream.search.index import VectorIndex
 from stream.search.rows import Floats, VectorRows
 from stream.search.settings import SearchSettings
-from stream.search.table import FREE, NO_ROW, NO_VERSION, Place, VideoTable, comparable
-
-log = logging.getLogger(__name__)
+from stream.search.table import (
+    FREE,
+    NO_LOG,
+    NO_ROW,
+    NO_VERSION,
+    Place,
+    VideoTable,
+    comparable,
+)
+from stream.search.takedowns import Takedowns
 
 OWN = 0  # the number of the view's own model
 DEAD_SHARE = 0.5
 LEAST_DEAD = 1024
+LONGEST_SECONDS = 1e9
+MOST_MODELS = 1000  # whose vectors are counted apart
 
 
 class Hit(NamedTuple):
@@ -45,20 +54,25 @@ class ViewState:
 
     Attributes:
         models: names of all model versions that were seen; the view's own is the first.
+        logs: names of the topics that uploads were submitted to.
+        takedowns: which submissions of a video are taken down, by `video_hash`.
     """
 
     table: VideoTable
     rows: VectorRows
     index: VectorIndex
     models: list[str]
+    logs: list[str] = field(default_factory=list)
+    takedowns: Takedowns = field(default_factory=Takedowns)
 
 
 class SearchView:
     """The newest vector of each video, for one model version.
 
     It equals a plain dictionary of the newest messages by video id, less those of other model
-    versions and those whose `content_version` is a smaller number than one that was read before
-    them. One thread changes it; any number may search meanwhile.
+    versions and those of uploads that were submitted before one that was read, or before a
+    takedown; where that isn't known, those whose `content_version` is a smaller number than one
+    that was read before them. One thread changes it; any number may search meanwhile.
     """
 
     def __init__(
@@ -97,8 +111,10 @@ class SearchView:
             place: where it lies.
         """
         table, version = self.state.table, comparable(event.content_version)
+        if self.state.takedowns.cover(event.video_id, event.submission):
+            return
         known = table.find(event.video_id)
-        if known is not None and NO_VERSION != version < int(table.records[known]["version"]):
+        if known is not None and self._late(event, version, known):
             return
         vector = self._vector(event)
         with self._lock:
@@ -107,14 +123,30 @@ class SearchView:
             record = table.records[number]
             record["model"] = self._model(event)
             record["partition"], record["offset"] = place
-            record["version"], record["duration"] = version, event.duration_seconds
+            record["version"] = version
+            record["duration"] = min(event.duration_seconds, LONGEST_SECONDS)
+            self._note_submission(record, event.submission)
             if vector is not None:
                 self._append(number, vector)
 
-    def remove(self, video_id: str) -> None:
-        """Take a video down: no search that begins after this finds it."""
-        table = self.state.table
+    def remove(
+        self, video_id: str, takedown: Takedown | None = None, *, restated: bool = False
+    ) -> None:
+        """Take a video down: no search that begins after this finds it.
+
+        Args:
+            video_id: of the video.
+            takedown: which submissions it covers; those are never taken in again.
+            restated: it was said before, and changes nothing that was submitted after it.
+        """
+        table, said = self.state.table, takedown or Takedown()
         known = table.find(video_id)
+        taken = None
+        if known is not None:
+            taken = self._submission(known)
+            if not said.takes(taken, restated=restated):
+                taken = known = None
+        self.state.takedowns.add(video_id, said.including(taken))
         if known is None:
             return
         with self._lock:
@@ -200,20 +232,47 @@ class SearchView:
             vector /= np.linalg.norm(vector)
         return vector.astype(np.float32)
 
+    def _late(self, event: VideoEmbedded, version: int, known: int) -> bool:
+        """Whether what is known of a video was submitted after an event of it."""
+        submission = self._submission(known)
+        if event.submission is not None and submission is not None:
+            return before(event.submission, submission)
+        return NO_VERSION != version < int(self.state.table.records[known]["version"])
+
+    def _submission(self, number: int) -> Submission | None:
+        record = self.state.table.records[number]
+        if record["log"] == NO_LOG:
+            return None
+        return Submission(
+            log_id=self.state.logs[record["log"]],
+            partition=int(record["from_partition"]),
+            offset=int(record["from_offset"]),
+            timestamp_ms=int(record["from_ms"]),
+        )
+
+    def _note_submission(self, record: Any, submission: Submission | None) -> None:
+        if submission is None:
+            record["log"] = NO_LOG
+            return
+        logs = self.state.logs
+        if submission.log_id not in logs:
+            logs.append(submission.log_id)
+        record["log"] = logs.index(submission.log_id)
+        record["from_partition"], record["from_offset"] = submission.partition, submission.offset
+        record["from_ms"] = submission.timestamp_ms
+
     def _model(self, event: VideoEmbedded) -> int:
-        """The number of an event's model; a warning where it is a new one."""
+        """The number of an event's model; who asks the view says what `left_out` holds."""
         name = event.model_version
         if name == self.model_version:
             if event.dimension == self.dimension:
                 return OWN
             name = f"{name} of {event.dimension} dimensions"
         models = self.state.models
+        if len(models) > MOST_MODELS and name not in models[1:]:
+            name = "other models"
         if name not in models[1:]:
             models.append(name)
-            log.warning(
-                "video.embedded has vectors of %s; this view is of %s, other vectors are left out",
-                name, self.model_version,
-            )  # fmt: skip
         return models.index(name, 1)
 
     def _append(self, number: int, vector: Floats) -> None:
@@ -245,5 +304,5 @@ class SearchView:
         index = state.index.renewed(rows)
         with self._lock:
             state.table.records["row"][self._owners[alive]] = np.arange(len(alive))
-            self.state = ViewState(state.table, rows, index, state.models)
+            self.state = replace(state, rows=rows, index=index)
             self._owners = self._owners_now()

@@ -1,28 +1,45 @@
 """The local copy of a remote video: limited in size while it grows, tried again from the start."""
 
+import asyncio
 import io
+from collections.abc import Awaitable
 from pathlib import Path
+from threading import Event
 
 from stream.errors import TooLargeError
 
+POLL_SECONDS = 0.25
+
 
 class LimitedFile(io.FileIO):
-    """A new file that refuses to grow past a limit."""
+    """A new file that refuses to grow past a limit.
+
+    Attributes:
+        written: bytes so far.
+    """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         super().__init__(path, "w")
         self._max_bytes = max_bytes
-        self._written = 0
+        self.written = 0
 
     def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
         """Append.
 
         Raises:
             TooLargeError: the file would pass the limit.
+            DiskError: this machine's disk is full, say.
         """
-        self._written += len(data)
-        self.expect(self._written)
-        return super().write(data)
+        self.expect(self.written + len(data))
+        rest = memoryview(data)
+        while rest:
+            try:
+                taken = super().write(rest)  # less than all of it on a disk that fills up
+            except OSError as error:
+                raise DiskError(error.errno, error.strerror, self.name) from error
+            self.written += taken
+            rest = rest[taken:]
+        return len(data)
 
     def expect(self, size_bytes: int | None) -> None:
         """Refuse early where a server announces the size.
@@ -41,5 +58,56 @@ def too_large(size_bytes: int, max_bytes: int) -> TooLargeError:
     )
 
 
+async def paced(
+    copying: Awaitable[None],
+    file: LimitedFile,
+    *,
+    least_bytes_per_second: float,
+    window_seconds: float,
+    stop: Event,
+) -> None:
+    """Wait for a copy as long as it makes headway.
+
+    Args:
+        copying: fills the file.
+        file: that it fills.
+        least_bytes_per_second: on the average of each window; whatever it is where 0.
+        window_seconds: looked back at a time. What is there sooner is never too slow.
+        stop: ends the copy when it is set.
+
+    Raises:
+        TooSlowError: fewer bytes came in a window.
+        CancelledError: stopped.
+    """
+    clock = asyncio.get_running_loop().time
+    task = asyncio.ensure_future(copying)
+    began, before = clock(), 0
+    try:
+        while not (await asyncio.wait({task}, timeout=min(POLL_SECONDS, window_seconds)))[0]:
+            if stop.is_set():
+                raise asyncio.CancelledError
+            if (seconds := clock() - began) < window_seconds:
+                continue
+            rate = (file.written - before) / seconds
+            if rate < least_bytes_per_second:
+                raise TooSlowError(
+                    f"{rate:.0f} bytes/s came in {seconds:.1f} s, under "
+                    f"fetch.least_bytes_per_second = {least_bytes_per_second:g}"
+                )
+            began, before = clock(), file.written
+        task.result()
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
 class TransientError(Exception):
     """A failure of the network or the server that may be gone at the next try."""
+
+
+class TooSlowError(TransientError):
+    """The server sends too little."""
+
+
+class DiskError(OSError):
+    """The copy can't be written here: the trouble is ours, and nothing is said about the video."""

@@ -1,25 +1,25 @@
-"""Videos on web servers: streamed by fsspec over connections that are checked."""
-
-from typing import Any
+"""Videos on web servers: streamed by aiohttp over connections that are checked."""
 
 import aiohttp
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
-from fsspec.callbacks import Callback
-from fsspec.implementations.http import HTTPFileSystem
-from yarl import URL
+from aiohttp import ClientResponse
 
 from stream.errors import ForbiddenUriError, NotFoundError
 from stream.sources.addresses import CheckedResolver, check_url
 from stream.sources.copy import LimitedFile, TransientError
 from stream.sources.settings import FetchSettings
+from stream.sources.web_address import WebAddress
 
 CHUNK_BYTES = 2**20
 FORBIDDEN = (401, 403, 407, 451)
 PASSING = (408, 425, 429)
+REDIRECTS = (301, 302, 303, 307, 308)
+MOST_REDIRECTS = 10
 
 
 async def copy_http(uri: str, file: LimitedFile, settings: FetchSettings) -> None:
     """Write the body of a web resource to a file.
+
+    The request target is the URI's, byte for byte, and so is that of a redirect.
 
     Raises:
         ForbiddenUriError: scheme, host or address is not allowed, or the server refuses.
@@ -27,70 +27,55 @@ async def copy_http(uri: str, file: LimitedFile, settings: FetchSettings) -> Non
         TooLargeError: more bytes than the file takes.
         TransientError: worth another try.
     """
-    url = _parsed(uri)
-    check_url(url, settings)
+    address = WebAddress(uri)
     async with _session(settings) as session:
-
-        async def client(**_: Any) -> aiohttp.ClientSession:
-            return session
-
-        system = HTTPFileSystem(asynchronous=True, skip_instance_cache=True, get_client=client)
-        try:
-            await system._get_file(
-                url, file, chunk_size=CHUNK_BYTES, callback=_Announced(file), allow_redirects=True
-            )
-        except FileNotFoundError as error:
-            raise NotFoundError(f"{url.host} has no video there (404)") from error
-        except aiohttp.InvalidURL as error:
-            raise NotFoundError(f"{url.host} is not a usable web address") from error
-        except aiohttp.ClientResponseError as error:
-            raise _refused(error, url) from error
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise TransientError(f"{url.host} can't be read: {_reason(error)}") from error
+        for _ in range(MOST_REDIRECTS + 1):
+            check_url(address.url, settings)
+            try:
+                async with session.get(address.url, allow_redirects=False) as response:
+                    location = _redirect(response)
+                    if location is None:
+                        return await _copy(response, file)
+            except aiohttp.InvalidURL as error:
+                raise NotFoundError(f"{address.host} is not a usable web address") from error
+            except (aiohttp.ClientError, ConnectionError) as error:
+                raise TransientError(f"{address.host} can't be read: {_reason(error)}") from error
+            address = address.redirected(location)
+    raise NotFoundError(f"more than {MOST_REDIRECTS} redirects, the last to {address.host}")
 
 
-def _parsed(uri: str) -> URL:
-    try:
-        url = URL(uri)
-        if url.host:
-            return url
-    except ValueError:
-        pass
-    raise NotFoundError("not a usable web address: write https://host/path")
+def _redirect(response: ClientResponse) -> str | None:
+    """Where it leads; None where the body is here, or a refusal."""
+    if response.status in REDIRECTS:
+        return response.headers.get("Location")
+    return None
+
+
+async def _copy(response: ClientResponse, file: LimitedFile) -> None:
+    if response.status != 200:
+        raise _refused(response)
+    file.expect(response.content_length)
+    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+        file.write(chunk)
 
 
 def _session(settings: FetchSettings) -> aiohttp.ClientSession:
-    async def checked(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        check_url(request.url, settings)
-        return await handler(request)
-
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             resolver=CheckedResolver(settings), use_dns_cache=False, force_close=True
         ),
-        middlewares=(checked,),  # runs for every redirect too
         headers={"Accept-Encoding": "identity"},
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.timeout_seconds),
     )
 
 
-class _Announced(Callback):  # type: ignore[misc]
-    """Refuses a body as soon as its length is announced."""
-
-    def __init__(self, file: LimitedFile) -> None:
-        super().__init__()
-        self._file = file
-
-    def set_size(self, size: int | None) -> None:
-        self._file.expect(size)
-
-
-def _refused(error: aiohttp.ClientResponseError, url: URL) -> Exception:
-    if error.status in FORBIDDEN:
-        return ForbiddenUriError(f"{url.host} refuses access ({error.status} {error.message})")
-    if error.status >= 500 or error.status in PASSING:
-        return TransientError(f"{url.host} answers {error.status} {error.message}")
-    return NotFoundError(f"{url.host} gives no video: {error.status} {error.message}")
+def _refused(response: ClientResponse) -> Exception:
+    host, answer = response.url.host, f"{response.status} {response.reason or ''}".strip()
+    if response.status in FORBIDDEN:
+        return ForbiddenUriError(f"{host} refuses access ({answer})")
+    if response.status >= 500 or response.status in PASSING:
+        return TransientError(f"{host} answers {answer}")
+    return NotFoundError(f"{host} has no video there ({answer})")
 
 
 def _reason(error: Exception) -> str:

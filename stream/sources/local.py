@@ -1,8 +1,9 @@
 """Videos on this machine's disks: used in place, inside the allowed folders only."""
 
+import os
 import stat
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from stream.errors import ForbiddenUriError, NotFoundError
 from stream.sources.copy import too_large
@@ -17,9 +18,10 @@ def local_video(uri: str, settings: FetchSettings) -> Path:
         NotFoundError: no such file.
         TooLargeError: over `max_bytes`.
     """
-    named = _path(uri)
+    name = _path(uri)
+    named = shown(name)
     try:
-        path = named.resolve()
+        path = name.resolve()
         _check_root(path, settings)
         status = path.stat()
         if stat.S_ISREG(status.st_mode):
@@ -31,7 +33,7 @@ def local_video(uri: str, settings: FetchSettings) -> Path:
             f"{named} can't be read: give the worker's user the right to"
         ) from error
     except (OSError, RuntimeError, ValueError) as error:
-        raise NotFoundError(f"no usable file at {str(named)!r}: {error}") from error
+        raise NotFoundError(f"no usable file at {named!r}: {shown(str(error))}") from error
     if stat.S_ISDIR(status.st_mode):
         raise NotFoundError(f"{named} is a folder: name a video file in it")
     if not stat.S_ISREG(status.st_mode):
@@ -55,13 +57,19 @@ def _path(uri: str) -> Path:
             )
     if not rest.startswith("/"):
         raise ForbiddenUriError(f"{uri!r} is not absolute: write file:///…")
-    return Path(unquote(rest))
+    return Path(os.fsdecode(unquote_to_bytes(os.fsencode(rest))))  # a name need not be UTF-8
+
+
+def shown(name: Path | str) -> str:
+    r"""A name for a message: bytes that aren't UTF-8 as `\xff`, since no event can hold them."""
+    return str(name).encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _check_root(path: Path, settings: FetchSettings) -> None:
     roots = [root.resolve() for root in settings.roots] or [Path.cwd().resolve()]
+    named = ", ".join(map(shown, roots))
     if not any(path.is_relative_to(root) for root in roots):
         raise ForbiddenUriError(
-            f"{path} is outside the allowed folders {', '.join(map(str, roots))}: add its folder "
-            "to fetch.roots (SAMESOURCE_FETCH__ROOTS='[\"/folder\"]')"
+            f"{shown(path)} is outside the allowed folders {named}: add its folder to fetch.roots "
+            "(SAMESOURCE_FETCH__ROOTS='[\"/folder\"]')"
         )

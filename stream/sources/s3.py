@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import aiohttp
 import fsspec
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,
@@ -9,10 +10,11 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 )
 
 from stream.errors import ForbiddenUriError, NotFoundError
-from stream.sources.copy import LimitedFile, TransientError
+from stream.sources.copy import DiskError, LimitedFile, TransientError
 from stream.sources.settings import FetchSettings
 
-CHUNK_BYTES = 8 * 2**20
+CHUNK_BYTES = 2**20
+RANGE_BYTES = 64 * 2**20
 
 
 async def copy_s3(uri: str, file: LimitedFile, settings: FetchSettings) -> None:
@@ -22,6 +24,7 @@ async def copy_s3(uri: str, file: LimitedFile, settings: FetchSettings) -> None:
         ForbiddenUriError: the bucket is not among `buckets`, or the store refuses.
         NotFoundError: no such object.
         TooLargeError: more bytes than the file takes.
+        DiskError: the file can't be written.
         TransientError: worth another try.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -48,7 +51,9 @@ async def copy_s3(uri: str, file: LimitedFile, settings: FetchSettings) -> None:
         raise ForbiddenUriError(
             f"the store refuses {key!r} in the bucket {bucket!r}: check the worker's credentials"
         ) from error
-    except (OSError, BotoCoreError) as error:
+    except DiskError:
+        raise
+    except (OSError, BotoCoreError, aiohttp.ClientError) as error:
         raise TransientError(f"the bucket {bucket!r} can't be read: {type(error).__name__}") from (
             error
         )
@@ -62,6 +67,16 @@ async def _copy(system: Any, path: str, file: LimitedFile) -> None:
         raise IsADirectoryError(path)
     size = int(found["size"])
     file.expect(size)
-    for start in range(0, size, CHUNK_BYTES):
-        end = min(start + CHUNK_BYTES, size)
-        file.write(await system._cat_file(path, start=start, end=end))
+    for start in range(0, size, RANGE_BYTES):
+        end = min(start + RANGE_BYTES, size)
+        await _copy_range(system, path, f"bytes={start}-{end - 1}", file)
+        if file.written != end:
+            raise TransientError(f"the object ends at {file.written} of {size} bytes")
+
+
+async def _copy_range(system: Any, path: str, header: str, file: LimitedFile) -> None:
+    bucket, key, _ = system.split_path(path)
+    answer = await system._call_s3("get_object", Bucket=bucket, Key=key, Range=header)
+    async with answer["Body"] as body:
+        while chunk := await body.read(CHUNK_BYTES):
+            file.write(chunk)

@@ -23,6 +23,9 @@ class FetchSettings(BaseModel):
         s3_anonymous: read public buckets without credentials.
         max_bytes: of one video.
         timeout_seconds: for one video in all, retries included.
+        least_bytes_per_second: that a server must send, on the average of each window; 0 takes
+            any.
+        rate_window_seconds: from the request on; a video that is here sooner is never too slow.
         retries: after a failure of the network or of the server.
         retry_wait_seconds: before the first retry; doubles with each.
     """
@@ -38,5 +41,7 @@ class FetchSettings(BaseModel):
     s3_anonymous: bool = False
     max_bytes: int = Field(default=8 * 2**30, ge=1)
     timeout_seconds: float = Field(default=300.0, gt=0)
+    least_bytes_per_second: int = Field(default=32 * 1024, ge=0)
+    rate_window_seconds: float = Field(default=20.0, gt=0)
     retries: int = Field(default=3, ge=0)
     retry_wait_seconds: float = Field(default=0.5, ge=0)

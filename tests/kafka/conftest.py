@@ -1,11 +1,13 @@
 """A real Apache Kafka for the tests of this folder: one per run, with topics of its own per test.
 
+The workers of a parallel run share it: the first starts it, the last one stops it.
+
 Never skipped: without Java or Maven these tests fail and say what to install.
 """
 
+import fcntl
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,11 +17,24 @@ from stream.topics import create_topics
 
 
 @pytest.fixture(scope="session")
-def local_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+def local_kafka(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[LocalKafka]:
     """One broker for the whole run; don't stop it in a test."""
-    folder: Path = tmp_path_factory.mktemp("kafka")
-    with LocalKafka(folder) as kafka:
-        yield kafka
+    run = tmp_path_factory.getbasetemp()
+    folder = (run if worker_id == "master" else run.parent) / "kafka"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "starting", "w") as starting, open(folder / "users", "w") as users:
+        # The system releases locks of a worker that died.
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        LocalKafka(folder).start()
+        fcntl.flock(users, fcntl.LOCK_SH)
+        fcntl.flock(starting, fcntl.LOCK_UN)
+        yield LocalKafka(folder)
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # another worker still uses it
+        LocalKafka(folder).stop()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+from stream.agents.run import running_workers
 from stream.broker.settings import KafkaSettings
 from stream.client import Headers, send
 from stream.events import Event, Match, PolicyUpdated
@@ -90,6 +91,31 @@ async def test_a_flood_is_measured_over_workers_that_come_and_go(settings: Setti
         assert list(kept_back(platform).values()) == ["held", "held"]
         outcomes = {event["outcome"] for event in platform.answers["video.decided"]}
         assert outcomes == {"matched"}
+
+
+async def test_a_flood_is_held_exactly_over_workers_that_raise_at_the_same_moment(
+    settings: Settings, tmp_path: Path
+) -> None:
+    await publish(settings, policy("owner of hit", alerts_per_hour=5))
+    names = [f"at once-{number}" for number in range(60)]
+    worker = settings.worker.model_copy(update={"data_folder": tmp_path / "second"})
+    beside = settings.model_copy(update={"worker": worker})
+    async with deciding(settings) as platform, running_workers(beside, ("decide",)) as failure:
+        await ask(settings, "first", match("film"))
+        await platform.read_until(platform.has_decided("first"))
+        asked = [
+            answer(0, match("hit"), video_id=n, owner_id=f"o-{n}", request_id=n, shards=1)
+            for n in names
+        ]
+        await publish(settings, *asked)
+        await platform.read_until(platform.has_decided(*names), 120)
+        await platform.read(1.0)
+        hits = [one for one in platform.answers["alert.raised"] if one["reference_id"] == "hit"]
+        assert len({one["alert_id"] for one in hits}) == 5
+        assert [*kept_back(platform).values()] == ["held"] * 55
+        outcomes = {event["outcome"] for event in platform.answers["video.decided"]}
+        assert outcomes == {"matched"}
+        assert not failure.done()
 
 
 async def test_a_worker_that_takes_over_knows_what_waits_for_a_shard(settings: Settings) -> None:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class Command:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch, self._capfd = monkeypatch, capfd
         monkeypatch.setenv("COLUMNS", "100")
+        monkeypatch.setenv("SAMESOURCE_WORKER__LOG_FORMAT", "text")  # as on a terminal
 
     def on(self, kafka: KafkaSettings) -> None:
         """Point it at a broker."""
@@ -64,21 +65,32 @@ def environment(kafka: KafkaSettings) -> dict[str, str]:
 
 @contextmanager
 def started(
-    kafka: KafkaSettings, *arguments: str | Path, extra: Mapping[str, str] | None = None
+    kafka: KafkaSettings,
+    *arguments: str | Path,
+    extra: Mapping[str, str] | None = None,
+    err: Path | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start the command in a process of its own; it is killed at the end if it still runs."""
-    process = subprocess.Popen(
-        [SAMESOURCE, *arguments],
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment(kafka), **(extra or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    """Start the command in a process of its own; it is killed at the end if it still runs.
+
+    Args:
+        kafka: its broker.
+        *arguments: of the command.
+        extra: environment variables.
+        err: where stderr goes, if not to a pipe.
+    """
+    with nullcontext() if err is None else err.open("w") as file:
+        process = subprocess.Popen(
+            [SAMESOURCE, *arguments],
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment(kafka), **(extra or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if file is None else file,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def publish(kafka: KafkaSettings, *events: Event) -> None:

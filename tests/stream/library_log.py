@@ -9,6 +9,7 @@ from models.aligners import make_aligner
 from stream.events import (
     ContentVersion,
     Role,
+    Submission,
     VideoCompared,
     VideoFingerprinted,
 )
@@ -47,6 +48,13 @@ def fingerprint(
         "stage_seconds": {"decode": 1.5},
     }
     return VideoFingerprinted.model_validate(fields | changed)
+
+
+def submitted(offset: int, *, partition: int = 0, log_id: str = "uploads") -> Submission:
+    """The place of an upload; Kafka's timestamps are a second apart."""
+    return Submission(
+        log_id=log_id, partition=partition, offset=offset, timestamp_ms=1000 * (offset + 1)
+    )
 
 
 def shard(

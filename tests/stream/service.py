@@ -63,11 +63,11 @@ class Platform:
             found = await asyncio.to_thread(self._reader.poll, 0.05)
             if found is not None:
                 topic, message = found
-                self.answers[topic].append(orjson.loads(message.value() or b"null"))
+                self.answers[topic].append(_read(message.value()))
 
     def of(self, topic: str, video_id: str | None) -> list[dict[str, Any]]:
         """The events of a video on a topic."""
-        found = (event for event in self.answers[topic] if event is not None)  # no takedowns
+        found = (event for event in self.answers[topic] if isinstance(event, dict))
         return [event for event in found if event.get("video_id") == video_id]
 
     def has_decided(self, *video_ids: str, times: int = 1) -> Callable[[], bool]:
@@ -79,7 +79,7 @@ class Platform:
     def summary(self) -> dict[str, list[str | None]]:
         """Whose events came, by topic."""
         return {
-            topic: [event.get("video_id") for event in events if event is not None]
+            topic: [event.get("video_id") for event in events if isinstance(event, dict)]
             for topic, events in self.answers.items()
         }
 
@@ -124,6 +124,14 @@ def _shot(index: int, width: int, height: int) -> NDArray[np.uint8]:
     y, x = np.mgrid[0:height, 0:width] / height
     picture = [np.sin(a * x + b * y * y + c) for a, b, c in waves]
     return (127.5 + 127 * np.stack(picture, axis=-1)).astype(np.uint8)
+
+
+def _read(value: bytes | None) -> Any:
+    """What a message says; None for a takedown, and for what is no JSON."""
+    try:
+        return orjson.loads(value or b"null")
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _bytes(value: bytes | Event | dict[str, Any]) -> bytes:

@@ -122,7 +122,7 @@ NAMELESS: dict[bytes, dict[str, Any]] = {
     b"": {"event_base64": ""},
     b"[1, 2]": {"event": [1, 2]},
     b'{"video_id": 5}': {"event": {"video_id": 5}},
-    b"null": {},
+    b"null": {"event_base64": "bnVsbA=="},
 }
 
 

@@ -16,13 +16,16 @@ from stream.agents.run import running_workers
 from stream.broker.embedded import EmbeddedBroker, embedded_kafka
 from stream.broker.settings import KafkaSettings
 from stream.client import Reader
+from stream.errors import WorkerError
 from stream.events import VideoUploaded
 from stream.fingerprint import Fingerprinter
 from tests.stream.service import running_service, service_settings, upload
 from tests.stream.videos import make_video
 
 BROKER_ID = 1
-NOT_ENOUGH_REPLICAS, TOPIC_AUTHORIZATION_FAILED = 19, 29
+NOT_ENOUGH_REPLICAS, OUT_OF_ORDER = 19, 45
+TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED = 29, 31
+UNSUPPORTED_VERSION, POLICY_VIOLATION = 35, 44
 PRODUCE = 0
 
 
@@ -88,13 +91,34 @@ async def test_a_broker_that_is_away_delays_but_loses_and_repeats_nothing() -> N
         assert await asyncio.to_thread(on_topic, kafka) == ["after", "before", "first", "second"]
 
 
-@pytest.mark.parametrize("error", [NOT_ENOUGH_REPLICAS, TOPIC_AUTHORIZATION_FAILED])
+@pytest.mark.parametrize("error", [NOT_ENOUGH_REPLICAS, OUT_OF_ORDER])
 async def test_a_broker_that_refuses_for_a_while_is_asked_again(error: int) -> None:
     with FaultyBroker() as broker:
         async with publishing(broker) as (publisher, kafka):
             broker.refuse(error, error)
             await asyncio.wait_for(publisher.publish(uploads("first", "second")), 30)
         assert await asyncio.to_thread(on_topic, kafka) == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TOPIC_AUTHORIZATION_FAILED,
+        CLUSTER_AUTHORIZATION_FAILED,
+        UNSUPPORTED_VERSION,
+        POLICY_VIOLATION,
+    ],
+)
+async def test_a_refusal_that_a_retry_cannot_mend_is_one_line_that_names_the_topic(
+    error: int,
+) -> None:
+    with FaultyBroker() as broker:
+        async with publishing(broker) as (publisher, kafka):
+            broker.refuse(error)
+            with pytest.raises(WorkerError, match="refuses to write video.uploaded for good"):
+                await asyncio.wait_for(publisher.publish(uploads("refused")), 10)
+            await asyncio.wait_for(publisher.publish(uploads("next")), 10)
+        assert await asyncio.to_thread(on_topic, kafka) == ["next"]
 
 
 async def test_an_event_over_the_limit_is_an_error_and_the_next_one_is_published() -> None:

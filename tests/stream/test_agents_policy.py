@@ -160,8 +160,6 @@ async def test_what_is_said_later_is_followed_and_can_be_taken_back(
         ("policy.updated", "someone", policy("another").to_bytes(), "expected the owner_id"),
         ("policy.updated", "someone", b"no policy", "not JSON"),
         ("alert.reviewed", "a", b'{"video_id": "named", "verdict": "?"}', "verdict: "),
-        ("alert.raised", "named", b'{"video_id": "named"}', "alert_id: Field required"),
-        ("alert.suppressed", "named", b"{}", "reason: Field required"),
     ],
 )
 async def test_a_message_that_cannot_be_read_is_a_dead_letter_and_decides_nothing(

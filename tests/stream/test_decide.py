@@ -49,7 +49,7 @@ def raised_in(events: Sequence[Event]) -> list[str]:
 def with_policies(*events: Event) -> Policies:
     policies = Policies()
     for event in events:
-        policies.take(event, 0)
+        policies.take(event)
     return policies
 
 

@@ -104,3 +104,26 @@ def test_a_local_file_over_the_size_limit_is_refused(tmp_path: Path) -> None:
     settings = FetchSettings(roots=(tmp_path,), max_bytes=100)
     with pytest.raises(TooLargeError, match="10240 bytes or more, over fetch.max_bytes = 100"):
         fetch(str(path), settings, tmp_path)
+
+
+def test_a_name_that_is_not_utf_8_is_found(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff \xe9.mp4"))
+    path.write_bytes(BODY)
+    settings = FetchSettings(roots=(tmp_path,))
+    assert path.as_uri().endswith("/bad%FF%20%E9.mp4")
+    assert fetch(path.as_uri(), settings, tmp_path).path == path
+
+
+def test_a_message_about_a_name_that_is_not_utf_8_can_be_written(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder.mkdir()
+    for uri, roots, error in [
+        (f"{tmp_path.as_uri()}/none%FF.mp4", tmp_path, NotFoundError),
+        (f"{tmp_path.as_uri()}/{'%FF' * 300}", tmp_path, NotFoundError),
+        (folder.as_uri(), tmp_path, NotFoundError),
+        (f"{folder.as_uri()}/a.mp4", tmp_path / "other", ForbiddenUriError),
+        (f"{tmp_path.as_uri()}/a.mp4", folder, ForbiddenUriError),
+    ]:
+        with pytest.raises(error) as raised:
+            fetch(uri, FetchSettings(roots=(roots,)), tmp_path)
+        assert "\\xff" in str(raised.value).encode().decode()

@@ -1,5 +1,6 @@
 """The fingerprint step on small videos: when, what, and how much; no broker."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,3 +175,12 @@ def test_more_key_frames_than_a_batch_are_all_described(settings: Settings, vide
 def test_codes_are_rounded_and_never_overflow() -> None:
     rows = np.array([[1.0, -1.0, 0.0, 0.5], [1.004, -1.004, 0.0039, -0.0039]], np.float32)
     assert quantise(rows).tolist() == [[127, -127, 0, 64], [127, -127, 0, 0]]
+
+
+def test_a_file_whose_name_is_not_utf_8_is_fingerprinted(
+    fingerprinter: Fingerprinter, made: Fingerprinted, video: Path, tmp_path: Path
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.mp4"))
+    odd.hardlink_to(video)
+    event = fingerprinter.fingerprint(upload(odd), "request").event
+    assert event.descriptors == made.event.descriptors

@@ -19,7 +19,7 @@ from tests.stream.answers import answer, match, policy, segment, verdict
 def policies_of(*events: Event, **settings: Any) -> Policies:
     policies = Policies(PolicySettings(**settings))
     for event in events:
-        policies.take(event, 0)
+        policies.take(event)
     return policies
 
 
@@ -196,7 +196,7 @@ def test_a_dismissed_pair_stays_dismissed_until_it_is_confirmed() -> None:
     assert reason == "dismissed"
     assert detail.startswith("ann dismissed alert an older model's at 2")
     assert why(judge(policies, match("s"))) is None
-    policies.take(verdict("another", "confirmed", video_id="v", reference_id="r"), 0)
+    policies.take(verdict("another", "confirmed", video_id="v", reference_id="r"))
     assert why(judge(policies)) is None
 
 
@@ -215,15 +215,15 @@ def test_a_dismissed_pair_never_alerts_again_whatever_else_comes(
     steps: Sequence[str], start: float
 ) -> None:
     policies = policies_of()
-    policies.take(verdict("first", video_id="v", reference_id="r"), 0)
+    policies.take(verdict("first", video_id="v", reference_id="r"))
     found = match("r", segments=[segment(start, start + 30)])
     for number, step in enumerate(steps):
         if step == "policy":
-            policies.take(excluding((0, float(number + 1)), alerts_per_hour=1), number)
+            policies.take(excluding((0, float(number + 1)), alerts_per_hour=1))
         elif step == "other verdict":
-            policies.take(verdict(f"x{number}", "confirmed", video_id="v", reference_id="s"), 0)
+            policies.take(verdict(f"x{number}", "confirmed", video_id="v", reference_id="s"))
         elif step == "repeat":
-            policies.take(verdict("first", video_id="v", reference_id="r"), 0)
+            policies.take(verdict("first", video_id="v", reference_id="r"))
         assert isinstance(judge(policies, found, timestamp_ms=number), AlertSuppressed)
 
 
@@ -250,14 +250,29 @@ def test_a_flood_lasts_while_held_alerts_come_and_ends_an_hour_after() -> None:
     assert why(judge(policies, asked=uploaded(9), timestamp_ms=4 * HOUR_MS)) is None
 
 
-def test_alerts_of_other_workers_count_and_what_is_not_held_but_suppressed_does_not() -> None:
-    policies = policies_of(policy(alerts_per_hour=1))
-    own = alert_of(uploaded(0), match("r"))
-    fields = {"reason": "too_short", "detail": "", **own.model_dump()}
-    policies.take(AlertSuppressed.model_validate(fields), HOUR_MS)
-    assert why(judge(policies, asked=uploaded(1), timestamp_ms=HOUR_MS)) is None
-    policies.take(alert_of(uploaded(2), match("r")), HOUR_MS + 1)
-    assert (why(judge(policies, asked=uploaded(3), timestamp_ms=HOUR_MS)) or ("",))[0] == "held"
+def test_an_alert_that_is_suppressed_for_another_reason_or_without_a_limit_doesnt_count() -> None:
+    policies = policies_of(policy(alerts_per_hour=1, least_seconds=5.0))
+    short = match("r", segments=[segment(0, 3)])
+    assert (why(judge(policies, short, uploaded(0))) or ("",))[0] == "too_short"
+    other = match("s", reference_owner_id="nobody's")
+    assert why(judge(policies, other, uploaded(0))) is None
+    assert why(judge(policies, asked=uploaded(1))) is None
+    assert (why(judge(policies, asked=uploaded(2))) or ("",))[0] == "held"
+
+
+def test_what_is_claimed_elsewhere_is_asked_for_and_judged_by_its_place_in_that_order() -> None:
+    policies = Policies(claimed_elsewhere=True)
+    policies.take(policy("owner of r", alerts_per_hour=1))
+    alerts = [alert_of(uploaded(number), match("r")) for number in range(2)]
+    for number, alert in enumerate(alerts):
+        judge(policies, asked=uploaded(number))
+        assert policies.take_unclaimed() == [("r", alert.alert_id)]
+        assert policies.take_unclaimed() == []
+    for alert in reversed(alerts):
+        policies.floods.claim("r", alert.alert_id, 0)
+    found = [judge(policies, asked=uploaded(number)) for number in range(2)]
+    assert [isinstance(one, AlertRaised) for one in found] == [False, True]
+    assert policies.take_unclaimed() == []
 
 
 def test_a_confirmed_alert_is_not_held() -> None:
@@ -265,10 +280,10 @@ def test_a_confirmed_alert_is_not_held() -> None:
     judge(policies, asked=uploaded(0))
     held = judge(policies, asked=uploaded(1))
     assert why(held) is not None
-    policies.take(verdict(held.alert_id, "confirmed"), 0)
+    policies.take(verdict(held.alert_id, "confirmed"))
     assert why(judge(policies, asked=uploaded(1))) is None
 
 
 def test_an_event_that_says_nothing_about_alerts_is_a_mistake() -> None:
     with pytest.raises(TypeError, match="VideoCompared"):
-        Policies().take(answer(0), 0)
+        Policies().take(answer(0))

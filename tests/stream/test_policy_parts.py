@@ -137,27 +137,67 @@ def test_the_newest_verdict_on_a_pair_holds_in_whatever_order_they_are_read(
     assert verdict_of(verdicts, "new") == events[-1].verdict
 
 
-def test_alerts_of_the_last_hour_are_counted_once_and_by_reference() -> None:
+def test_claims_of_an_hour_are_counted_once_by_reference_and_in_their_order() -> None:
     floods = Floods()
     for number in range(3):
-        floods.note("r", f"a{number}", 1_000 * number, held=False)
-        floods.note("r", f"a{number}", 1_000 * number, held=False)
-    floods.note("s", "b", 5_000, held=True)
-    assert floods.others("r", "new") == 3
-    assert floods.others("r", "a1") == 2
-    assert (floods.held("r", "a1"), floods.held("s", "b"), floods.held("r", "b")) == (
-        False,
-        True,
+        floods.claim("r", f"a{number}", 1_000 * number)
+        floods.claim("r", f"a{number}", 1_000 * number)
+        floods.claim("r", "a0", 1_000 * number)
+    floods.claim("s", "b", 5_000)
+    assert [floods.others("r", f"a{number}") for number in range(3)] == [0, 1, 2]
+    assert (floods.others("s", "b"), floods.others("r", "b"), floods.others("t", "b")) == (
+        0,
+        None,
         None,
     )
 
 
-def test_an_hour_later_they_are_forgotten() -> None:
+def test_an_hour_later_they_count_no_more_and_a_repeat_is_another_claim() -> None:
     floods = Floods()
-    floods.note("r", "a", 0, held=False)
-    floods.note("r", "b", 1_000, held=False)
-    floods.advance(HOUR_MS)
-    assert floods.others("r", "new") == 1
-    floods.note("other", "c", 3 * HOUR_MS, held=False)
-    assert floods.others("r", "new") == 0
-    assert [*floods._by_reference] == ["other"], "memory is bound by the hour's alerts"
+    floods.claim("r", "a", 0)
+    floods.claim("r", "b", 1_000)
+    floods.claim("r", "c", HOUR_MS)
+    assert (floods.others("r", "a"), floods.others("r", "b"), floods.others("r", "c")) == (
+        None, 1, 1,
+    )  # fmt: skip
+    floods.claim("r", "a", HOUR_MS)
+    assert floods.others("r", "a") == 2
+
+
+def test_a_clock_that_goes_back_opens_no_gap() -> None:
+    floods = Floods()
+    for number, minutes in enumerate((60, 1, 0, 61)):
+        floods.claim("r", f"a{number}", minutes * 60_000)
+    assert [floods.others("r", f"a{number}") for number in range(4)] == [0, 1, 2, 3]
+
+
+def test_references_that_are_quiet_for_two_hours_are_forgotten() -> None:
+    floods = Floods()
+    for number in range(100):
+        floods.claim(f"r{number}", "a", number)
+    floods.claim("other", "c", 3 * HOUR_MS)
+    assert [*floods._by_reference] == ["other"]
+
+
+@given(
+    claims=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 40)), min_size=1, max_size=60),
+    limit=st.integers(1, 4),
+)
+def test_no_hour_has_more_than_the_limit_and_all_readers_agree(
+    claims: list[tuple[int, int]], limit: int
+) -> None:
+    floods, minutes, raised = Floods(), 0, []
+    for number, (alert, passed) in enumerate(claims):
+        minutes += passed
+        name = f"a{alert}"
+        known = floods.others("r", name)
+        floods.claim("r", name, minutes * 60_000)
+        others = floods.others("r", name)
+        assert others is not None
+        if others < limit and known is None:
+            raised.append(minutes)
+        if number % 7 == 0:
+            floods.claim("r", name, minutes * 60_000)  # said again
+            assert floods.others("r", name) == others
+    for minute in raised:
+        assert sum(minute - 60 < other <= minute for other in raised) <= limit

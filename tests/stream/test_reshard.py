@@ -20,7 +20,7 @@ from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState
 from stream.library.snapshot_reader import SnapshotReader
-from tests.stream.library_log import content, fingerprint, look
+from tests.stream.library_log import content, fingerprint, look, submitted
 from tests.stream.list_log import LOG_ID, ListLog
 
 TINY: dict[str, Any] = {"exact_rows": 64, "segment_rows": 40}
@@ -34,7 +34,7 @@ def pasted(number: int) -> VideoFingerprinted:
 
 LOG: list[VideoFingerprinted | str | bytes] = [
     *(pasted(number) for number in range(2, 14)),
-    fingerprint("v3", look(40), content_version="2"),
+    fingerprint("v3", look(40), content_version="2", submission=submitted(12)),
     "v5",
     b"not JSON",
     pasted(4),
@@ -46,7 +46,7 @@ LOG: list[VideoFingerprinted | str | bytes] = [
 ]
 LATER: list[VideoFingerprinted | str | bytes] = [
     *(pasted(number) for number in range(14, 27)),
-    pasted(3),
+    pasted(3).model_copy(update={"submission": submitted(1)}),  # was submitted before version 2
     pasted(7),
     "v9",
     pasted(18),
@@ -177,6 +177,70 @@ def test_any_log_resharded_at_any_offsets_verifies(
             assert verify(present, shard, log).comparison.differences == []
         for shard in range(shards):  # they go on, and stop somewhere
             log.snapshot(present, shard, log.groups[shard, shards])
+
+
+def test_shards_built_one_by_one_at_several_offsets_answer_all_that_the_old_ones_dont(
+    tmp_path: Path,
+) -> None:
+    log, present = ListLog([*LOG, *LATER]), library(tmp_path, 2)
+    new, begins = library(tmp_path, 3), [12, 15, len(LOG)]
+    for shard, answered in zip((1, 0, 2), begins, strict=True):
+        for old in range(2):
+            log.snapshot(present, old, answered)
+        assert reshard(present, 3, log, lambda text: None, only=[shard]) == answered
+        assert {number for number, of in log.groups if of == 3} >= {shard}
+        assert (tmp_path / f"shard-{shard}-of-3").is_dir()
+        assert verify(new, shard, log).holds
+    assert not (tmp_path / "shard-2-of-2").exists()
+    undisturbed = {
+        (answer["video_id"], answer["content_version"], answer["shard"]): answer
+        for shard in range(3)
+        for answer in answers(new, shard, log, None, len(LOG))
+    }
+    found = {}
+    for shard in range(3):
+        begin = log.answered(shard, 3)
+        assert begin is not None and begin <= len(LOG)
+        for answer in answers(new, shard, log, restored(new, shard)[0], begin):
+            found[answer["video_id"], answer["content_version"], answer["shard"]] = answer
+    assert undisturbed.items() <= found.items()
+
+
+def test_only_the_named_shards_are_built(tmp_path: Path) -> None:
+    log, present = ListLog(LOG), library(tmp_path, 1)
+    log.snapshot(present, 0, len(LOG))
+    reshard(present, 3, log, lambda text: None, only=[1])
+    assert [path.name for path in sorted(tmp_path.glob("shard-*-of-3"))] == ["shard-1-of-3"]
+    assert [*log.groups] == [(0, 1), (1, 3)]
+    with pytest.raises(SettingsError, match="shard 3: expected 0 to 2"):
+        reshard(present, 3, log, lambda text: None, only=[3])
+
+
+def test_what_broke_off_goes_on_when_it_is_repeated(tmp_path: Path) -> None:
+    log, present = ListLog([*LOG, *LATER]), library(tmp_path, 2, **TINY)
+    for shard in range(2):
+        log.snapshot(present, shard, 12)
+    said: list[str] = []
+
+    def dies(text: str) -> None:
+        said.append(text)
+        if text.startswith("shard 1/3"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reshard(present, 3, log, dies)
+    for shard in range(2):
+        log.snapshot(present, shard, len(LOG))
+    said.clear()
+    assert reshard(present, 3, log, said.append) == len(LOG)
+    assert "shard 0/3: goes on from its snapshot at 12" in said
+    assert "shard 1/3: goes on from its snapshot at 12" in said
+    new = library(tmp_path, 3, **TINY)
+    for shard in range(3):
+        assert log.answered(shard, 3) == len(LOG)
+        assert verify(new, shard, log).holds
+        expected = answers(new, shard, log, None, len(LOG))
+        assert answers(new, shard, log, restored(new, shard)[0], len(LOG)) == expected
 
 
 def test_a_snapshot_beyond_what_all_have_answered_isnt_used(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from stream.agents.restore import silent_shard
@@ -77,6 +77,9 @@ ENTRIES = st.one_of(
     offset=st.integers(0, 20),
     compacted=st.integers(0, 20),
     keep=st.sampled_from([2, 10**6]),
+)
+@example(
+    plan=[(0, 1), (0, 1), (2, 2), (0, 0), (0, 1), (2, 1), (2, 2)], offset=6, compacted=6, keep=2
 )
 def test_what_compaction_took_away_is_no_difference(
     tmp_path: Path, plan: list[tuple[int, int]], offset: int, compacted: int, keep: int

@@ -80,6 +80,21 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             return
 
+    def get_slow_but_short(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        for _ in range(5):
+            self.wfile.write(b"x")
+            self.wfile.flush()
+            time.sleep(0.1)
+
+    def get_silent(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.connection.recv(1)  # until the other side leaves
+
     def get_redirect(self) -> None:
         self.send_response(302)
         self.send_header("Location", unquote(self.path.partition("?")[2]))

@@ -1,0 +1,315 @@
+"""The worst day: a thousand faults of every kind on a real Kafka, and what was lost.
+
+    python -m benchmarks.chaos CLIPS [--faults 1000] [--seed 1] [--json FILE] [--keep FOLDER]
+
+All roles run as processes while a made platform submits, replaces and takes down videos cut from
+CLIPS. Workers, broker, disks, clocks and the object store fail at random. Then: each request has
+one decision (a second one says the same), the alerts are those of the library log replayed in one
+thread, and probes find every video that is kept and none that was taken down, by the order of
+submission.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.answer_differences import ALERTS, IDS
+from benchmarks.chaos_faults import (
+    DECIDE,
+    FINGERPRINT,
+    GUESTS,
+    KINDS,
+    LIBRARY,
+    Fault,
+    ObjectStore,
+    WorstSite,
+    clock_environment,
+    disks,
+    plan,
+    stepping_clocks,
+)
+from benchmarks.chaos_footage import looks_of
+from benchmarks.chaos_truth import Judgement, Loss, judge
+from benchmarks.chaos_world import Probe, World
+from benchmarks.outside_client import LINGER_SECONDS, Platform
+from benchmarks.workers import Workers
+from stream.broker.local import LocalKafka
+from stream.broker.settings import KafkaSettings
+from stream.topics import create_topics
+
+SHARDS = len(LIBRARY)
+COMMANDS: dict[str, tuple[str, ...]] = {
+    **{name: ("fingerprint",) for name in (*FINGERPRINT, GUESTS[0])},
+    **{name: ("library", "--shard", f"{number}/{SHARDS}") for number, name in enumerate(LIBRARY)},
+    **{name: ("decide",) for name in (*DECIDE, GUESTS[1])},
+}
+RESIDENTS = tuple(name for name in COMMANDS if name not in GUESTS)
+SETTINGS = {
+    "SAMESOURCE_WORKER__SESSION_TIMEOUT_SECONDS": "6",
+    "SAMESOURCE_WORKER__DRAIN_SECONDS": "15",
+    "SAMESOURCE_LIBRARY__SNAPSHOT_EVERY_VIDEOS": "5",
+    "SAMESOURCE_LIBRARY__SNAPSHOT_EVERY_SECONDS": "2",
+    "SAMESOURCE_LIBRARY__SEGMENT_ROWS": "100",
+    "SAMESOURCE_LIBRARY__EXACT_ROWS": "1000",
+    "SAMESOURCE_DECODE__PROCESSES": "1",
+    "OMP_NUM_THREADS": "1",
+}
+BACKLOG = 16
+CALM_SECONDS = (0.0, 5.0)
+LEAST_PROGRESS_SECONDS = 30.0
+PAUSE_SECONDS = 0.4
+SILENCE_SECONDS = 180.0
+
+
+@dataclass
+class Day:
+    """What happened.
+
+    Attributes:
+        faults: each that came to pass, with its begin and end in seconds since the start.
+        unreached: how many didn't, by kind.
+    """
+
+    faults: list[tuple[Fault, float, float]] = field(default_factory=list)
+    unreached: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+
+def environment(
+    site_disks: dict[str, Path],
+    clocks: dict[str, Path],
+    clock_library: Path | None,
+    store: ObjectStore,
+) -> Any:
+    """What each worker gets on top of this process's environment."""
+
+    def of(name: str) -> dict[str, str]:
+        disk = site_disks[name]
+        scratch = disk / "tmp"
+        if not scratch.is_dir():
+            scratch.mkdir()
+        return {
+            **SETTINGS,
+            **store.environment,
+            **clock_environment(clocks.get(name), clock_library),
+            "TMPDIR": str(scratch),
+            "SAMESOURCE_DECODE__SPOOL_FOLDER": str(scratch),
+            "SAMESOURCE_LIBRARY__SNAPSHOT_FOLDER": str(disk / "snapshots"),
+            "SAMESOURCE_WORKER__DATA_FOLDER": str(disk / "data"),
+        }
+
+    return of
+
+
+def live_through(site: WorstSite, world: World, lanes: dict[str, list[Fault]]) -> Day:
+    """Let the platform do its work while faults come; ends when all have."""
+    day, start = Day(), time.monotonic()
+    lock = threading.Lock()
+
+    def hit_all(faults: list[Fault]) -> None:
+        for fault in faults:
+            time.sleep(random.Random(fault.seed).uniform(*CALM_SECONDS))
+            _wait_for_work(world)
+            begin = time.monotonic() - start
+            came = fault.hit(site)
+            with lock:
+                if came:
+                    day.faults.append((fault, begin, time.monotonic() - start))
+                else:
+                    day.unreached[fault.kind] += 1
+
+    with ThreadPoolExecutor(max(1, len(lanes))) as pool:
+        running = {lane: pool.submit(hit_all, faults) for lane, faults in lanes.items()}
+        told = time.monotonic()
+        while not all(one.done() for one in running.values()):
+            _supervise(site, [name for name in RESIDENTS if _over(running, name)])
+            if len(world.undecided) < BACKLOG:
+                world.step()
+            world.platform.read(PAUSE_SECONDS)
+            if time.monotonic() - told > 30.0:
+                told = time.monotonic()
+                _tell(day, lanes, world, told - start)
+        for one in running.values():
+            one.result()
+    day.seconds = time.monotonic() - start
+    return day
+
+
+def _wait_for_work(world: World) -> None:
+    """Let something be decided between two faults of a lane, or they find nobody at work."""
+    before, deadline = world.decisions, time.monotonic() + LEAST_PROGRESS_SECONDS
+    while world.decisions == before and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def _over(running: dict[str, Any], lane: str) -> bool:
+    return lane not in running or running[lane].done()
+
+
+def _supervise(site: WorstSite, names: Sequence[str]) -> None:
+    """Start again what has ended, as a supervisor does."""
+    for name in names:
+        site.workers.start(name)
+
+
+def _tell(day: Day, lanes: dict[str, list[Fault]], world: World, seconds: float) -> None:
+    print(
+        f"{seconds:6.0f} s  {len(day.faults)} of {sum(map(len, lanes.values()))} faults, "
+        f"{len(world.submissions)} submitted, {len(world.undecided)} undecided",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def settle(site: WorstSite, world: World) -> None:
+    """Wait until everything is decided, or nothing has come for `SILENCE_SECONDS`."""
+    world.platform.flush()
+    heard, count = time.monotonic(), -1
+    while world.undecided:
+        _supervise(site, RESIDENTS)
+        world.platform.read(0.5)
+        now = sum(map(len, world.platform.answers.values()))
+        if now != count:
+            heard, count = time.monotonic(), now
+        elif time.monotonic() - heard > SILENCE_SECONDS:
+            return
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The whole day and its judgement."""
+    clips = sorted(arguments.clips.glob("*.mp4"))
+    lanes = plan(arguments.faults, arguments.seed, arguments.kinds)
+    with ExitStack() as stack:
+        local = stack.enter_context(LocalKafka(folder / "kafka"))
+        kafka = KafkaSettings(bootstrap_servers=local.bootstrap_servers, topic_prefix="chaos.")
+        create_topics(kafka)
+        store = ObjectStore(folder)
+        stack.callback(store.stop)
+        store.start()
+        found, small = stack.enter_context(disks(folder / "disks", [*COMMANDS]))
+        clocks, clock_library = stepping_clocks(folder / "clocks", RESIDENTS)
+        videos = folder / "videos"
+        roots = {"SAMESOURCE_FETCH__ROOTS": json.dumps([str(videos.resolve())])}
+        own = environment(found, clocks, clock_library, store)
+        workers = Workers(kafka, folder / "logs", COMMANDS, lambda name: own(name) | roots)
+        stack.callback(_end_all, workers)
+        platform = Platform(kafka.bootstrap_servers, kafka.topic_prefix, (*IDS, "video.embedded"))
+        stack.callback(platform.close)
+        world = World(kafka, platform, videos, looks_of(clips, arguments.seed), arguments.seed)
+        site = WorstSite(workers, local, found, small, store, clocks)
+        _supervise(site, RESIDENTS)
+        day = live_through(site, world, lanes)
+        settle(site, world)
+        probes: list[Probe] = world.probes()
+        settle(site, world)
+        platform.read(LINGER_SECONDS)
+        judgement = judge(kafka, world, probes, SHARDS)
+        (folder / "answers.json").write_text(json.dumps(platform.answers))
+        return report(day, world, probes, judgement, site)
+
+
+def _end_all(workers: Workers) -> None:
+    for name in workers.names:
+        if workers.runs(name):
+            workers.end(name)
+
+
+def report(
+    day: Day, world: World, probes: Sequence[Probe], judgement: Judgement, site: WorstSite
+) -> dict[str, Any]:
+    """All figures; every loss with the faults that were going on since its submission."""
+    answers = world.platform.answers
+    return {
+        "faults": len(day.faults),
+        "by_kind": Counter(fault.kind for fault, _, _ in day.faults),
+        "not_reached": day.unreached,
+        "small_disks": site.small,
+        "stepping_clocks": bool(site.clocks),
+        "seconds": round(day.seconds),
+        "submitted": len(world.submissions),
+        "done": world.done,
+        "outcomes": Counter(event["outcome"] for event in answers["video.decided"]),
+        "alerts": len({event["alert_id"] for topic in ALERTS for event in answers[topic]}),
+        "decided_again": len(answers["video.decided"])
+        - len({event["request_id"] for event in answers["video.decided"]}),
+        "probes": {
+            "kept": sum(len(probe.kept) for probe in probes),
+            "gone": sum(len(probe.gone) for probe in probes),
+            "unrecognised": judgement.unrecognised,
+        },
+        "ended_by_themselves": {
+            f"{name} with {code}": count for (name, code), count in site.workers.ended.items()
+        },
+        "bad_exits": site.bad_exits,
+        "hung_at_sigterm": site.workers.hung,
+        "losses": [vars(loss) | {"faults": _going_on(day, loss)} for loss in judgement.losses],
+        "log": [
+            {"kind": fault.kind, "hits": fault.lane, "begin": round(begin, 1), "end": round(end, 1)}
+            for fault, begin, end in sorted(day.faults, key=lambda one: one[1])
+        ],
+    }
+
+
+def _going_on(day: Day, loss: Loss) -> list[str]:
+    """Faults from a minute before the submission to two minutes after it."""
+    if loss.at is None:
+        return []
+    return [
+        f"{fault.kind} of {fault.lane} at {begin:.0f} s"
+        for fault, begin, end in day.faults
+        if end > loss.at - 60 and begin < loss.at + 120
+    ]
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Print how often each kind came, and what was lost."""
+    console = Console(width=110)
+    table = Table("kind", "came", "not reached", title=f"{figures['faults']} faults")
+    for name in KINDS:
+        came, missed = figures["by_kind"].get(name, 0), figures["not_reached"].get(name, 0)
+        if came or missed:
+            table.add_row(name, str(came), str(missed) if missed else "")
+    console.print(table)
+    left_out = ("by_kind", "not_reached", "log", "losses")
+    console.print_json(json.dumps({k: v for k, v in figures.items() if k not in left_out}))
+    console.print(f"{len(figures['losses'])} losses")
+    for loss in figures["losses"][:40]:
+        console.print(f"  {loss['kind']}: {loss['what']}", highlight=False)
+
+
+def main() -> int:
+    """One day; exit code 1 when anything was lost."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", type=Path, help="a folder of MP4 files")
+    parser.add_argument("--faults", type=int, default=1000)
+    parser.add_argument("--kinds", nargs="+", choices=[*KINDS])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--keep", type=Path, help="leave logs and answers in this folder")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="samesource-chaos-") as scratch:
+        folder = arguments.keep or Path(scratch)
+        folder.mkdir(exist_ok=True, parents=True)
+        figures = measure(arguments, folder)
+    show(figures)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2))
+    return int(bool(figures["losses"] or figures["bad_exits"] or figures["hung_at_sigterm"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

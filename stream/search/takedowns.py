@@ -1,0 +1,44 @@
+"""Which submissions were taken down, for as long as their vectors may come again."""
+
+from typing import Any, Self
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from stream.events import Submission
+from stream.library.shard import video_hash
+from stream.order import Takedown
+
+MOST = 2**18
+
+
+class Takedowns:
+    """By video, the last at the end; the oldest are forgotten."""
+
+    def __init__(self, known: dict[int, Takedown] | None = None) -> None:
+        self._known = known or {}
+
+    def cover(self, video_id: str, submission: Submission | None) -> bool:
+        """Whether an upload was submitted before a takedown of its video."""
+        takedown = self._known.get(video_hash(video_id))
+        return takedown is not None and takedown.covers(submission)
+
+    def add(self, video_id: str, takedown: Takedown) -> None:
+        """Remember another."""
+        key = video_hash(video_id)
+        joined = takedown.joined(self._known.pop(key, None))
+        self._known[key] = joined
+        while len(self._known) > MOST:
+            del self._known[next(iter(self._known))]
+
+    def to_array(self) -> NDArray[np.uint8]:
+        """For a file."""
+        pairs: list[tuple[int, Any]] = [(key, one.to_json()) for key, one in self._known.items()]
+        return np.frombuffer(orjson.dumps(pairs), np.uint8)
+
+    @classmethod
+    def of_array(cls, data: NDArray[np.uint8]) -> Self:
+        """The inverse of `to_array`."""
+        pairs = orjson.loads(data.tobytes())
+        return cls({key: Takedown.from_json(fields) for key, fields in pairs})

@@ -1,0 +1,157 @@
+"""A platform, workers that deliver late and again, and shards that read when they like: in memory.
+
+Serves the tests of the order of submissions.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stream.agents.library import library_step
+from stream.agents.restore import silent_shard
+from stream.events import ContentVersion, Submission, VideoFingerprinted
+from stream.library.run import NEVER
+from stream.library.settings import LibrarySettings
+from stream.library.shard import LibraryShard, ShardState, Truth
+from stream.order import RESTATED, Takedown
+from stream.source import Source
+from tests.stream.library_log import fingerprint, look
+from tests.stream.list_log import ListLog
+
+UPLOADS = "uploads"
+PARTITIONS = 2
+TICK_MS = 1000
+
+
+def library(folder: Path, shards: int = 2, **changed: Any) -> LibrarySettings:
+    small: dict[str, Any] = {"segment_rows": 20, "exact_rows": 64}
+    return LibrarySettings(snapshot_folder=folder, shards=shards, **{**small, **changed})
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """An upload as the platform sent it."""
+
+    video_id: str
+    version: ContentVersion
+    submission: Submission
+
+    def event(self) -> VideoFingerprinted:
+        """What a worker makes of it, each time the same."""
+        rows = look(100 * int(self.video_id[1:]) + int(self.version), seconds=3)
+        return fingerprint(
+            self.video_id,
+            rows,
+            content_version=self.version,
+            submission=self.submission,
+            request_id=f"{self.submission.partition}-{self.submission.offset}",
+        )
+
+
+@dataclass
+class World:
+    """What was submitted, in order, what the log says by now, and what its shards hold."""
+
+    settings: LibrarySettings
+    log: ListLog = field(default_factory=ListLog)
+    submitted: list[Submitted] = field(default_factory=list)
+    holds: dict[str, ContentVersion] = field(default_factory=dict)
+    delivered: set[int] = field(default_factory=set)
+    now_ms: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        self._ends = [0] * PARTITIONS
+        self._positions = [0] * self.settings.shards
+        self._said: set[Truth] = set()
+        self.shards = [silent_shard(self.settings, n) for n in range(self.settings.shards)]
+
+    def submit(self, video_id: str, version: ContentVersion, partition: int = 0) -> int:
+        """The platform sends an upload; returns its number."""
+        self.now_ms += TICK_MS
+        self.submitted.append(
+            Submitted(
+                video_id,
+                version,
+                Submission(
+                    log_id=UPLOADS,
+                    partition=partition,
+                    offset=self._ends[partition],
+                    timestamp_ms=self.now_ms,
+                ),
+            )
+        )
+        self._ends[partition] += 1
+        self.holds[video_id] = version
+        return len(self.submitted) - 1
+
+    def take_down(self, video_id: str, *, by_hand: bool = False) -> None:
+        """By the command, which says what it covers, or by a message without a value alone."""
+        self.now_ms += TICK_MS
+        self.holds.pop(video_id, None)
+        takedown = Takedown(UPLOADS, tuple(self._ends), others_ms=self.now_ms)
+        self._append(video_id, None, [] if by_hand else takedown.headers())
+
+    def deliver(self, number: int) -> None:
+        """A worker puts an upload's fingerprint on the log, once more where it has done so."""
+        self.delivered.add(number)
+        event = self.submitted[number].event()
+        self._append(event.video_id, event.to_bytes(), [])
+
+    def read(self, shard: int) -> None:
+        """A shard takes what is there, and says again what is no longer the last word."""
+        for source in self.log.sources[self._positions[shard] :]:
+            library_step(self.shards[shard], source, answered=True)
+            if (truth := self.shards[shard].truth) is not None:
+                self._say(truth, source.offset)
+            self._positions[shard] = source.offset + 1
+
+    def settle(self) -> None:
+        """Everything submitted arrives, and everybody reads until nothing more is said."""
+        for number in range(len(self.submitted)):
+            if number not in self.delivered:
+                self.deliver(number)
+        before = -1
+        while before != len(self.log.sources):
+            before = len(self.log.sources)
+            for shard in range(self.settings.shards):
+                self.read(shard)
+
+    def _say(self, truth: Truth, late_at: int) -> None:
+        self.now_ms += TICK_MS
+        if truth.takedown is not None:
+            self._append(truth.video_id, None, truth.takedown.headers(restated=True))
+            return
+        # Compaction may have taken all but the last before the message that is late, by now.
+        left = self.log.sources if truth in self._said else self.log.compacted(late_at).sources
+        (said,) = (one for one in left if one.offset == truth.offset)
+        self._said.add(truth)
+        self._append(truth.video_id, said.value, RESTATED)
+
+    def _append(
+        self, video_id: str, value: bytes | None, headers: Iterable[tuple[str, bytes]]
+    ) -> None:
+        offset = len(self.log.sources)
+        key, topic = video_id.encode(), VideoFingerprinted.topic
+        source = Source(topic, 0, offset, self.now_ms, value, key, headers=tuple(headers))
+        self.log.sources.append(source)
+
+
+def held(states: Iterable[ShardState]) -> dict[str, ContentVersion]:
+    """The version that holds of each video."""
+    return {
+        one.entry.video_id: one.entry.content_version
+        for state in states
+        for one in state.held()
+        if one.replaced_at == NEVER
+    }
+
+
+def rebuilt(
+    settings: LibrarySettings, sources: Iterable[Source], state: ShardState | None, shard: int
+) -> ShardState:
+    """A shard that reads some of a log, and says nothing."""
+    library: LibraryShard = silent_shard(settings, shard, state)
+    for source in sources:
+        library_step(library, source, answered=True)
+    return library.state
