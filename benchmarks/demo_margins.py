@@ -40,7 +40,6 @@ ENCODINGS: dict[str, dict[str, int]] = {
     "as drawn": {},
     "again, better": {"quality": 24, "threads": 1},
     "again, worse": {"quality": 26, "threads": 2},
-    "again, much worse": {"quality": 30, "threads": 3},
 }
 
 

@@ -63,6 +63,7 @@ def make_app(
         # Not reading for long means a backlog, which the group must not take for a dead member.
         broker_max_poll_interval=LONGEST_IDLE_SECONDS,
     )
+    app.fetch_wait_ms = kafka.fetch_wait_ms
     app.watch_over(drain, drain.failure)
     return app
 

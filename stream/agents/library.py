@@ -129,6 +129,7 @@ class LibraryWorker:
             group_id=shard_group(kafka, self._number, self._settings.library.shards),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=kafka.fetch_wait_ms,
             max_partition_fetch_bytes=kafka.max_message_bytes,
             fetch_max_bytes=2 * kafka.max_message_bytes,
         )

@@ -52,12 +52,7 @@ class NothingRead(MutableMapping[TP, int | None]):
 
 
 class PatientThread(AIOKafkaConsumerThread):
-    """Faust's consumer thread, whose client waits between its tries as our other clients do."""
-
-    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
-        consumer = super()._create_consumer(loop)
-        consumer._retry_backoff_ms = RETRY_BACKOFF_MILLISECONDS
-        consumer._client._retry_backoff = RETRY_BACKOFF_MILLISECONDS / 1000
+from faust.exceptions import ConsumerNotStarted
         return consumer
 
 
@@ -158,8 +153,10 @@ class OrderedTransport(Transport):
 class OrderedApp(faust.App):
     """A Faust app that reads through `OrderedConsumer`, and whose crash ends the worker."""
 
+    fetch_wait_ms: int
     in_flight: InFlight | None = None
     assigned = False
+    fetch_wait_ms: int
 
     def watch_over(self, in_flight: InFlight, failure: Failure) -> None:
         """Tell what is in flight when partitions move, and who is told of a crash."""

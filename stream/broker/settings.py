@@ -89,6 +89,14 @@ class KafkaSettings(BaseModel):
         """Whether the client authenticates by SASL."""
         return self.security_protocol.startswith("SASL")
 
+    @property
+    def fetch_wait_ms(self) -> int:
+        """How long the broker may hold a fetch that finds nothing.
+
+        The embedded one holds it all that time, whatever comes meanwhile.
+        """
+        return 100 if self.broker == "embedded" else 500
+
     def topic(self, name: str) -> str:
         """The topic's name on the cluster, prefix included."""
         return self.topic_prefix + name

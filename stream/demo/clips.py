@@ -1,13 +1,16 @@
 """Makes the demo's own videos: references drawn by code, and uploads that copy spans of them."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from itertools import chain
+from dataclasses import dataclass
 from multiprocessing import get_context
-from os import cpu_count
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, signal
+from threading import Thread
 from zlib import crc32
 
 from PIL import Image
@@ -15,15 +18,33 @@ from PIL import Image
 from stream.demo.camera import Camera
 from stream.demo.demo_set import DemoSet, Pair, span
 from stream.demo.edits import EDITS, Edit, picture_in_picture
-from stream.demo.footage import FRAMES_PER_SECOND, read_frames, write_video
+from stream.demo.footage import FRAMES_PER_SECOND, FootageError, read_frames, write_video
 from stream.demo.plan import BACKGROUND, PICTURE_IN_PICTURE, PLAN, Clip, Copied, Drawn, Plan
 from stream.demo.scenes import SCENES
+from stream.errors import SettingsError
 from stream.events import MatchedSegment
 
 Progress = Callable[[int, int], None]
 """Told how many videos are made, and how many there will be."""
 
 MOST_PROCESSES = 8
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Clips on their way.
+
+    Attributes:
+        demo: what they will be.
+        drawn: of each file, done when it is whole; holds the error of one that can't be made.
+    """
+
+    demo: DemoSet
+    drawn: dict[Path, Future[None]]
+
+    def done(self) -> int:
+        """How many are made."""
+        return sum(future.done() for future in self.drawn.values())
 
 
 def make_demo_videos(folder: Path, progress: Progress, plan: Plan = PLAN) -> DemoSet:
@@ -33,18 +54,42 @@ def make_demo_videos(folder: Path, progress: Progress, plan: Plan = PLAN) -> Dem
         folder: gets `references/` and `uploads/`, made when absent.
         progress: called after each video.
         plan: what to make.
+
+    Raises:
+        FootageError: a file can't be written.
     """
-    total = len(plan.references) + len(plan.uploads)
-    progress(0, total)
+    with drawing(folder, plan) as clips:
+        progress(0, len(clips.drawn))
+        for done, future in enumerate(as_completed(clips.drawn.values()), start=1):
+            future.result()
+            progress(done, len(clips.drawn))
+    return clips.demo
+
+
+@contextmanager
+def drawing(folder: Path, plan: Plan = PLAN) -> Iterator[Drawing]:
+    """Draw clips while the block runs, in the order in which the demo submits them.
+
+    What isn't begun at the end of the block is left.
+
+    Raises:
+        SettingsError: the folder can't be made.
+    """
+    try:
+        for kind in ("references", "uploads"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"no videos can be put in {folder}: {error}") from error
+    demo = _demo_set(folder, plan)
+    drawn: dict[Path, Future[None]] = {path: Future() for path in (*demo.references, *demo.uploads)}
+    for future in drawn.values():
+        future.set_running_or_notify_cancel()  # nobody who waits for one can cancel it
     with _processes() as pool:
-        made = chain(
-            _make_all(pool, folder, "references", plan.references),
-            _make_all(pool, folder, "uploads", plan.uploads),
-        )
-        for done, _ in enumerate(made, start=1):
-            progress(done, total)
-    if plan.broken is not None:
-        _cut_off(_file(folder, "uploads", plan.broken))
+        Thread(target=_draw, args=(pool, folder, plan, drawn), daemon=True).start()
+        yield Drawing(demo, drawn)
+
+
+def _demo_set(folder: Path, plan: Plan) -> DemoSet:
     return DemoSet(
         references=[_file(folder, "references", clip.name) for clip in plan.references],
         uploads=[_file(folder, "uploads", clip.name) for clip in plan.uploads],
@@ -69,13 +114,14 @@ def truth_of(plan: Plan) -> dict[Pair, list[MatchedSegment]]:
     return truth
 
 
-def make_clip(clip: Clip, folder: Path, kind: str) -> Path:
+def make_clip(clip: Clip, folder: Path, kind: str, *, cut_off: bool = False) -> Path:
     """Draw one clip; what it copies lies in `references/` beside it.
 
     Args:
         clip: its shots.
         folder: the demo's folder.
         kind: "references" or "uploads".
+        cut_off: leave half of the file.
 
     Returns:
         The file made.
@@ -84,6 +130,8 @@ def make_clip(clip: Clip, folder: Path, kind: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = (picture for shot in clip.shots for picture in _pictures(shot, folder))
     write_video(path, pictures, quality=clip.quality)
+    if cut_off:
+        _cut_off(path)
     return path
 
 
@@ -91,7 +139,7 @@ def make_clip(clip: Clip, folder: Path, kind: str) -> Path:
 def _processes() -> Iterator[Executor]:
     """One process per core, that let the caller alone decide about Ctrl-C."""
     pool = ProcessPoolExecutor(
-        min(cpu_count() or 1, MOST_PROCESSES),
+        min(_cores(), MOST_PROCESSES),
         get_context("spawn"),  # no copies of the caller's threads and sockets
         initializer=signal,
         initargs=(SIGINT, SIG_IGN),
@@ -102,11 +150,27 @@ def _processes() -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _make_all(pool: Executor, folder: Path, kind: str, clips: Iterable[Clip]) -> Iterator[Path]:
-    longest_first = sorted(clips, key=lambda clip: -sum(shot.seconds for shot in clip.shots))
-    tasks = [pool.submit(make_clip, clip, folder, kind) for clip in longest_first]
-    for task in as_completed(tasks):
-        yield task.result()
+def _draw(pool: Executor, folder: Path, plan: Plan, drawn: dict[Path, Future[None]]) -> None:
+    """Uploads after all references, which they copy."""
+    try:
+        for kind, clips in (("references", plan.references), ("uploads", plan.uploads)):
+            tasks = {
+                pool.submit(make_clip, clip, folder, kind, cut_off=clip.name == plan.broken): clip
+                for clip in clips
+            }
+            for task, clip in tasks.items():  # as_completed() would never tell of a cancelled one
+                task.result()
+                drawn[_file(folder, kind, clip.name)].set_result(None)
+    except BrokenProcessPool:
+        _fail(drawn, FootageError("a process that draws videos was killed: is memory short?"))
+    except BaseException as error:  # the one who waits raises it
+        _fail(drawn, error)
+
+
+def _fail(drawn: dict[Path, Future[None]], error: BaseException) -> None:
+    for future in drawn.values():
+        if not future.done():
+            future.set_exception(error)
 
 
 def _pictures(shot: Drawn | Copied, folder: Path) -> Iterator[Image.Image]:
@@ -131,6 +195,11 @@ def _edit(name: str) -> Edit:
 
 def _camera_seed(shot: Drawn) -> int:
     return crc32(f"{shot.scene} {shot.seed}".encode())
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _frames(shot: Drawn | Copied) -> int:

@@ -16,7 +16,7 @@ ROUNDING = 1e-3
 
 
 class FootageError(SamesourceError):
-    """A video file can't be read by the demo; its text names the file and the cause."""
+    """A video file can't be read or written by the demo; its text names the file and the cause."""
 
 
 def write_video(
@@ -29,19 +29,25 @@ def write_video(
         frames: RGB, all of one even width and height.
         quality: x264's constant rate factor: 18 is very good, 40 very bad.
         threads: of x264; another number gives other bytes.
+
+    Raises:
+        FootageError: the file can't be written.
     """
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(
-            "libx264",
-            rate=FRAMES_PER_SECOND,
-            options={"preset": "superfast", "crf": str(quality), "threads": str(threads)},
-        )
-        stream.pix_fmt = "yuv420p"
-        for number, picture in enumerate(frames):
-            if number == 0:
-                stream.width, stream.height = picture.size
-            container.mux(stream.encode(_frame_of(picture)))
-        container.mux(stream.encode(None))
+    try:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(
+                "libx264",
+                rate=FRAMES_PER_SECOND,
+                options={"preset": "superfast", "crf": str(quality), "threads": str(threads)},
+            )
+            stream.pix_fmt = "yuv420p"
+            for number, picture in enumerate(frames):
+                if number == 0:
+                    stream.width, stream.height = picture.size
+                container.mux(stream.encode(_frame_of(picture)))
+            container.mux(stream.encode(None))
+    except (av.FFmpegError, OSError) as error:
+        raise FootageError(f"can't write {path}: {error}") from error
 
 
 def read_frames(

@@ -1,8 +1,8 @@
 """The demo's closing words: a table of every upload beside the truth, totals, and what is wrong."""
 
 from dataclasses import dataclass
+from statistics import median
 
-from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +12,12 @@ from stream.demo.screen import COLOURS, span_text
 from stream.demo.tally import Story, Tally, covered_share
 from stream.events import MatchedSegment
 
+TITLE = "What was found"
+CLOCK = "By the clock:"
+NEXT = Text(
+    "\nNext: `make demo VIDEOS=folder` takes your own videos, `make demo BROKER=kafka` a real\n"
+    "Apache Kafka; `samesource --help` has the commands to run the service on your cluster."
+)
 LEAST_SHARE = 0.5
 """A copied span counts as found when this share of it is in the alert, on both sides."""
 
@@ -108,10 +114,9 @@ def closing_table(demo: DemoSet, tally: Tally) -> Table:
 
     Of a labelled set only the labelled pairs are shown: the totals count the others.
     """
-    table = Table(title="What was found", title_justify="left", title_style="bold")
+    table = Table(title=TITLE, title_justify="left", title_style="bold")
     for heading in ("upload", "outcome", "copied seconds", "of", "true seconds", ""):
         table.add_column(heading)
-    table.add_column("took", justify="right")
     verdict = Verdict.of(demo, tally)
     shown = (tally.alerts.keys() | demo.truth.keys()) - _crowd(demo, verdict)
     for story in tally.stories.values():
@@ -121,17 +126,15 @@ def closing_table(demo: DemoSet, tally: Tally) -> Table:
         outcome = "[bold red]no answer[/]"
         if story.decision is not None:
             outcome = f"[{COLOURS[story.decision.outcome]}]{story.decision.outcome}[/]"
-        took = "" if story.took_seconds is None else f"{story.took_seconds:.1f} s"
         head = (escape(story.video_id), outcome)
         for number, pair in enumerate(pairs):
             table.add_row(
                 *(head if number == 0 else ("", "")),
                 *_finding(demo, tally, pair),
                 _mark(verdict, pair),
-                took if number == 0 else "",
             )
         if not pairs:
-            table.add_row(*head, _why(story), "", "", _empty_mark(demo, story), took)
+            table.add_row(*head, _why(story), "", "", _empty_mark(demo, story))
     return table
 
 
@@ -141,33 +144,40 @@ def _crowd(demo: DemoSet, verdict: Verdict) -> frozenset[Pair]:
     return verdict.unjudged if labelled_set else frozenset()
 
 
-def totals(demo: DemoSet, tally: Tally, wall_seconds: float) -> RenderableType:
-    """The figures of the run, and where to go next."""
-    verdict, video_seconds = Verdict.of(demo, tally), tally.video_seconds()
+def totals(demo: DemoSet, tally: Tally) -> Text:
+    """How much was submitted and found; a function of the videos, as the table is."""
+    verdict = Verdict.of(demo, tally)
     labelled = len(verdict.found) + len(verdict.missed)
-    lines = [
-        f"{len(tally.stories)} videos, {video_seconds:.0f} s of footage, decided in "
-        f"{wall_seconds:.1f} s: {video_seconds / max(wall_seconds, 1e-9):.1f}x real time"
-    ]
     count = len(tally.alerts)
-    alerts = "1 alert" if count == 1 else f"{count} alerts"
+    said = f"{len(tally.stories)} videos, {tally.video_seconds():.0f} s of footage; "
+    said += "1 alert" if count == 1 else f"{count} alerts"
     if labelled:
         share = len(verdict.found) / labelled
-        alerts += f"; of {labelled} copied pairs {len(verdict.found)} found ({share:.0%})"
+        said += f"; of {labelled} copied pairs {len(verdict.found)} found ({share:.0%})"
     innocent = (
         "" if demo.judged is None else f" of {len(demo.judged - demo.truth.keys())} uncopied pairs"
     )
     if demo.judged is None or demo.judged - demo.truth.keys():
-        alerts += f"; {len(verdict.extra)} false{innocent}"
+        said += f"; {len(verdict.extra)} false{innocent}"
     if verdict.unjudged:
-        alerts += f"; {len(verdict.unjudged)} that no label speaks of"
-    lines += [
-        alerts,
-        "",
-        "Next: `make demo VIDEOS=folder` takes your own videos, `make demo BROKER=kafka` a real",
-        "Apache Kafka; `samesource --help` has the commands to run the service on your cluster.",
-    ]
-    return Group(*(Text(line) for line in lines))
+        said += f"; {len(verdict.unjudged)} that no label speaks of"
+    return Text(said)
+
+
+def times(tally: Tally, began_seconds: float, done_seconds: float) -> Text:
+    """What the clock says of this run; both times are of the reader's clock."""
+    decided = [story for story in tally.stories.values() if story.decided_seconds is not None]
+    if not decided:
+        return Text("")
+    first = min(story.decided_seconds or 0.0 for story in decided) - began_seconds
+    took = sorted(story.took_seconds or 0.0 for story in decided)
+    submitted = min(story.submitted_seconds for story in decided)
+    speed = tally.video_seconds() / max(done_seconds - submitted, 1e-9)
+    return Text(
+        f"{CLOCK} first decision after {first:.1f} s, the last after "
+        f"{done_seconds - began_seconds:.1f} s; from submission to decision {median(took):.1f} s "
+        f"(median), {took[-1]:.1f} s (longest); {speed:.1f}x real time"
+    )
 
 
 def _finding(demo: DemoSet, tally: Tally, pair: Pair) -> tuple[str, str, str]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import signal
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,33 +20,29 @@ from rich.text import Text
 
 from stream.agents.run import running_workers
 from stream.broker.settings import KafkaSettings
-from stream.client import Reader, submit, upload_of
-from stream.demo.clips import make_demo_videos
+from stream.client import Reader
+from stream.demo.client import OUTCOME_TOPICS, Client
+from stream.demo.clips import Drawing, drawing
 from stream.demo.demo_set import DemoSet
 from stream.demo.folder import open_folder
-from stream.demo.report import closing_table, problems_of, totals
+from stream.demo.report import NEXT, closing_table, problems_of, times, totals
 from stream.demo.screen import DemoScreen
-from stream.events import EVENTS, Event, VideoUploaded
 from stream.settings import Settings
 from stream.topics import create_topics
 
-OUTCOME_TOPICS = (
-    "video.fingerprinted",
-    "video.compared",
-    "video.decided",
-    "alert.raised",
-    "video.embedded",
-    "video.rejected",
-)
 SHARDS = 2
-MADE_LEAST_SCORE = 0.8
-"""Scenes drawn by one hand resemble each other more than filmed ones: only sure finds count."""
 PROBE_SECONDS = 3.0
-SPARE_SECONDS = 60.0
-MADE_PATIENCE_SECONDS = 180.0
-BATCH = 200
 INTERRUPTED = 130
 LOG_COLUMNS = 120
+SESSION_TIMEOUT_SECONDS = 60.0
+"""Nobody else is in the groups, so that no worker need be taken for dead on a slow machine."""
+GRUMBLERS = (
+    "aiokafka",
+    "faust",
+    "mode",
+    "stream.agents.join_table",  # Faust's services log under the module of their class
+    "stream.agents.ordered_consumer",
+)
 
 
 def run_demo(
@@ -66,41 +64,70 @@ def run_demo(
     Raises:
         SamesourceError: the folder or the broker can't be used; the text says what to do.
     """
+    began = time.monotonic()
     if not console.is_terminal:
         console.width = max(console.width, LOG_COLUMNS)
     try:
-        with TemporaryDirectory(prefix="samesource-demo-") as scratch:
-            demo = _videos(videos, keep or Path(scratch), console)
+        with (
+            _stopped_as_by_ctrl_c(),
+            TemporaryDirectory(prefix="samesource-demo-", ignore_cleanup_errors=True) as scratch,
+            _videos(videos, keep or Path(scratch), console) as clips,
+        ):
             if settings.worker.log_level == "INFO":
                 _quieten()
             with _broker(settings.kafka, Path(scratch), console) as kafka:
-                own = _own_settings(settings, kafka, demo, Path(scratch))
-                return asyncio.run(_run(own, demo, console))
+                own = _own_settings(settings, kafka, clips.demo, Path(scratch))
+                return asyncio.run(_run(own, clips, console, began))
     except KeyboardInterrupt:
         console.print("stopped; nothing is left running")
         return INTERRUPTED
 
 
+@contextmanager
+def _stopped_as_by_ctrl_c() -> Iterator[None]:
+    """A signal to end, or a terminal that is closed, stops the demo as Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
 def _quieten() -> None:
-    """Leave it to the screen to say what happens; a level other than INFO was asked for."""
+    """Leave it to the screen to say what happens; a level other than INFO was asked for.
+
+    On a slow machine Kafka's clients and Faust's threads complain of each other, and go on; a
+    fresh broker has no coordinator until the first consumer has asked for one. What ends a worker
+    ends the demo, and is told.
+    """
     logging.getLogger().setLevel(logging.WARNING)
-    # a fresh broker has no coordinator until the first consumer has asked for one, which is tried
-    # again, but logged as an error
-    logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
+    for name in GRUMBLERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _videos(videos: Path | None, folder: Path, console: Console) -> DemoSet:
+@contextmanager
+def _videos(videos: Path | None, folder: Path, console: Console) -> Iterator[Drawing]:
+    """Clips that are drawn during the block, or a folder with copies that are edited before it."""
+    if videos is None:
+        with drawing(folder) as clips:
+            yield clips
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        making = "drawing videos" if videos is None else "editing copies"
-        task = bar.add_task(making, total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        if videos is None:
-            return make_demo_videos(folder, progress)
-        return open_folder(videos, folder, progress)
+        task = bar.add_task("editing copies", total=None)
+        demo = open_folder(
+            videos, folder, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    yield Drawing(demo, {})
 
 
 @contextmanager
@@ -156,88 +183,42 @@ def _own_settings(
     settings: Settings, kafka: KafkaSettings, demo: DemoSet, scratch: Path
 ) -> Settings:
     folders = {path.resolve().parent for wave in demo.waves() for path in wave}
-    library: dict[str, Any] = {"shards": SHARDS, "snapshot_folder": scratch / "snapshots"}
-    if demo.made:
-        library["least_score"] = MADE_LEAST_SCORE
+    library: dict[str, Any] = {
+        "shards": SHARDS,
+        "snapshot_folder": scratch / "snapshots",
+        "snapshot_store": None,
+    }
     return settings.model_copy(
         update={
             "kafka": kafka,
             "fetch": settings.fetch.model_copy(update={"roots": tuple(sorted(folders))}),
             "library": settings.library.model_copy(update=library),
-            "worker": settings.worker.model_copy(update={"data_folder": scratch / "workers"}),
+            "worker": settings.worker.model_copy(
+                update={
+                    "data_folder": scratch / "workers",
+                    "session_timeout_seconds": SESSION_TIMEOUT_SECONDS,
+                }
+            ),
         }
     )
 
 
-async def _run(settings: Settings, demo: DemoSet, console: Console) -> int:
-    patience_seconds = MADE_PATIENCE_SECONDS if demo.made else _patience_seconds(settings)
+async def _run(settings: Settings, clips: Drawing, console: Console, began: float) -> int:
+    demo = clips.demo
     with DemoScreen(console) as screen:
+        if clips.drawn:
+            screen.say(f"Drawing {len(clips.drawn)} videos.")
         screen.say("Starting the workers: fingerprint, library shards 0 and 1, decide.")
         async with running_workers(settings) as failure:
-            start = time.monotonic()
             with Reader(settings.kafka, *OUTCOME_TOPICS) as reader:
-                for wave in demo.waves():
-                    uploads = [_upload(demo, path) for path in wave]
-                    for upload in uploads:
-                        screen.show(upload)
-                    await asyncio.to_thread(submit, settings.kafka, uploads)
-                    await follow(reader, screen, failure, patience_seconds)
-                    if not screen.tally.complete():
-                        break
-                wall_seconds = time.monotonic() - start
-                await _show_more(reader, screen)  # an answer that was given twice comes now
-    console.print(closing_table(demo, screen.tally), totals(demo, screen.tally, wall_seconds))
+                client = Client(settings, clips, reader, screen, failure)
+                await client.submit_all()
+                done = time.monotonic()
+                await client.read()  # an answer that was given twice comes now
+    console.print(closing_table(demo, screen.tally))
+    for words in (totals(demo, screen.tally), times(screen.tally, began, done), NEXT):
+        console.print(words, soft_wrap=True)
     problems = problems_of(demo, screen.tally)
     for problem in problems:
         console.print(Text.assemble(("✗ ", "red"), problem))
     return 1 if problems else 0
-
-
-def _upload(demo: DemoSet, path: Path) -> VideoUploaded:
-    role = "reference" if path in demo.references else "upload"
-    video_id = demo.video_id(path)
-    return upload_of(str(path), owner_id=f"owner-of-{video_id}", role=role, video_id=video_id)
-
-
-async def follow(
-    reader: Reader, screen: DemoScreen, failure: asyncio.Future[None], patience_seconds: float
-) -> None:
-    """Show events until all that was submitted is answered, or nothing moves for too long.
-
-    Raises:
-        Exception: what made a worker fail.
-    """
-    heard = time.monotonic()
-    while not screen.tally.complete():
-        news = await _show_more(reader, screen)
-        if failure.done():
-            failure.result()
-        if news:
-            heard = time.monotonic()
-        elif time.monotonic() - heard > patience_seconds:
-            screen.say(f"[red]nothing happened for {patience_seconds:.0f} s; giving up[/]")
-            return
-
-
-async def _show_more(reader: Reader, screen: DemoScreen) -> int:
-    """Show what has come by now; how many events that was."""
-    events = await asyncio.to_thread(_read, reader)
-    for event in events:
-        screen.show(event)
-    return len(events)
-
-
-def _read(reader: Reader) -> list[Event]:
-    """What has come by now; waits a moment for the first."""
-    events: list[Event] = []
-    found = reader.poll(0.2)
-    while found is not None:
-        topic, message = found
-        events.append(EVENTS[topic].from_bytes(message.value()))
-        found = reader.poll(0) if len(events) < BATCH else None
-    return events
-
-
-def _patience_seconds(settings: Settings) -> float:
-    """By then a video that can't be fetched or decoded has been rejected."""
-    return settings.fetch.timeout_seconds + settings.decode.timeout_seconds + SPARE_SECONDS

@@ -26,7 +26,9 @@ MOST_ROWS = 24
 class DemoScreen:
     """Shows events as they are read; a context manager.
 
-    `tally` is what has been seen so far.
+    Attributes:
+        tally: what has been seen so far.
+        drawn: how many videos are drawn, and how many will be; None when none is drawn.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,6 +39,7 @@ class DemoScreen:
             clock: in seconds, for how long a video took.
         """
         self.tally = Tally()
+        self.drawn: tuple[int, int] | None = None
         self._console = console
         self._clock = clock
         self._told: set[str] = set()
@@ -114,8 +117,9 @@ class DemoScreen:
         stories = self.tally.stories.values()
         outcomes = [story.decision.outcome for story in stories if story.decision is not None]
         counted = ", ".join(f"{outcomes.count(name)} {name}" for name in COLOURS)
+        made = f"{self.drawn[0]} of {self.drawn[1]} drawn, " if self.drawn else ""
         return Text(
-            f"{len(outcomes)} of {len(stories)} decided ({counted}), "
+            f"{made}{len(outcomes)} of {len(stories)} decided ({counted}), "
             f"{len(self.tally.alerts)} alerts",
             "dim",
         )

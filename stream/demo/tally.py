@@ -27,7 +27,6 @@ class Story:
     fingerprinted: bool = False
     shards_answered: set[int] = field(default_factory=set)
     shards: int = 0
-    embedded: bool = False
     duration_seconds: float = 0.0
     rejection: VideoRejected | None = None
     decisions: dict[str, VideoDecided] = field(default_factory=dict)
@@ -87,13 +86,16 @@ class Tally:
         return all(self.told(story) for story in self.stories.values())
 
     def told(self, story: Story) -> bool:
-        """Whether a video's decision is in, and all events that led to it."""
+        """Whether a video's decision is in, and all events that led to it.
+
+        Its vector for search isn't one of them, and may be missing.
+        """
         if story.decision is None:
             return False
         if story.decision.outcome == "rejected":
             return story.rejection is not None
         alerted = self.alert_ids.issuperset(story.decision.alert_ids)
-        return alerted and story.embedded and story.compared
+        return alerted and story.compared
 
     def alerts_of(self, video_id: str) -> list[AlertRaised]:
         """What was found in an upload, by reference."""
@@ -125,7 +127,7 @@ class Tally:
 
     @_note.register
     def _(self, event: VideoEmbedded) -> None:
-        self.stories[event.video_id].embedded = True
+        self.stories[event.video_id]  # known, and nothing follows from it
 
     @_note.register
     def _(self, event: VideoRejected) -> None:

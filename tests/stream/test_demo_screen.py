@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from stream.demo.demo_set import DemoSet, span
-from stream.demo.report import Verdict, closing_table, covers, problems_of, totals
+from stream.demo.report import Verdict, closing_table, covers, problems_of, times, totals
 from stream.demo.screen import DemoScreen
 from stream.demo.tally import Tally, covered_share
 from stream.errors import ErrorCode
@@ -111,17 +111,17 @@ def printed(*events: Event) -> str:
     return console.file.getvalue()
 
 
-def rendered(demo: DemoSet, tally: Tally, wall_seconds: float = 10.0) -> str:
+def rendered(demo: DemoSet, tally: Tally) -> str:
     console = Console(file=io.StringIO(), width=140)
-    console.print(closing_table(demo, tally), totals(demo, tally, wall_seconds))
+    console.print(closing_table(demo, tally), totals(demo, tally))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_a_video_is_complete_when_decision_embedding_and_alerts_are_in() -> None:
+def test_a_video_is_complete_when_decision_answers_and_alerts_are_in() -> None:
     events = whole_way("u", alert("u", "r"))
     assert tally_of(*events).complete()
-    for left_out in (2, 5, 6):
+    for left_out in (3, 5, 6):
         some = [event for number, event in enumerate(events) if number != left_out]
         assert not tally_of(*some).complete()
 
@@ -266,11 +266,28 @@ def test_the_closing_table_shows_both_spans_beside_the_truth() -> None:
     assert "corrupt" in next(line for line in text.splitlines() if "u3" in line)
 
 
+def test_a_video_that_text_cannot_find_is_complete_all_the_same() -> None:
+    events = [event for event in whole_way("u") if not isinstance(event, VideoEmbedded)]
+    assert tally_of(*events).complete()
+
+
 def test_the_totals_count_seconds_alerts_and_recall() -> None:
     tally = tally_of(*whole_way("u1", alert("u1", "r1")), *whole_way("u2"))
-    text = rendered(made_set(u1="r1", u2="r1"), tally, wall_seconds=12.0)
-    assert "2 videos, 60 s of footage, decided in 12.0 s: 5.0x real time" in text
-    assert "1 alert; of 2 copied pairs 1 found (50%); 0 false" in text
+    text = rendered(made_set(u1="r1", u2="r1"), tally)
+    assert "2 videos, 60 s of footage; 1 alert; of 2 copied pairs 1 found (50%); 0 false" in text
+
+
+def test_the_clock_is_told_apart_from_the_answers() -> None:
+    events = [*whole_way("u1", alert("u1", "r1")), *whole_way("u2")]
+    slow = Tally()
+    for number, event in enumerate(events):
+        slow.take(event, 100.0 + 7.0 * number)
+    quick, demo = tally_of(*events), made_set(u1="r1")
+    assert rendered(demo, quick) == rendered(demo, slow)
+    text = str(times(slow, began_seconds=90.0, done_seconds=200.0))
+    assert "first decision after 52.0 s, the last after 110.0 s" in text
+    assert "42.0 s (longest); 0.6x real time" in text
+    assert str(times(Tally(), 0.0, 1.0)) == ""
 
 
 def test_references_appear_in_the_table_only_with_a_finding() -> None:
