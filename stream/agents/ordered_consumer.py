@@ -52,7 +52,13 @@ class NothingRead(MutableMapping[TP, int | None]):
 
 
 class PatientThread(AIOKafkaConsumerThread):
-from faust.exceptions import ConsumerNotStarted
+    """Faust's consumer thread; its client waits as our other clients do, for tries and fetches."""
+
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
+        consumer = super()._create_consumer(loop)
+        consumer._retry_backoff_ms = RETRY_BACKOFF_MILLISECONDS
+        consumer._client._retry_backoff = RETRY_BACKOFF_MILLISECONDS / 1000
+        consumer._fetch_max_wait_ms = self.app.fetch_wait_ms  # Faust has 1500 written in
         return consumer
 
 
