@@ -58,7 +58,8 @@ class PatientThread(AIOKafkaConsumerThread):
         consumer = super()._create_consumer(loop)
         consumer._retry_backoff_ms = RETRY_BACKOFF_MILLISECONDS
         consumer._client._retry_backoff = RETRY_BACKOFF_MILLISECONDS / 1000
-        consumer._fetch_max_wait_ms = self.app.fetch_wait_ms  # Faust has 1500 written in
+        app = cast(OrderedApp, self.app)
+        consumer._fetch_max_wait_ms = app.fetch_wait_ms  # Faust has 1500 written in
         return consumer
 
 
@@ -162,7 +163,6 @@ class OrderedApp(faust.App):
     fetch_wait_ms: int
     in_flight: InFlight | None = None
     assigned = False
-    fetch_wait_ms: int
 
     def watch_over(self, in_flight: InFlight, failure: Failure) -> None:
         """Tell what is in flight when partitions move, and who is told of a crash."""
