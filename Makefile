@@ -3,6 +3,7 @@
 #                      Java 17 and Maven
 # make check           style, types, import rules
 # make setup           .venv with the `samesource` command
+# make lock            requirements.lock, what the image installs, from pyproject.toml
 # make contract        kafka/schemas and kafka/asyncapi.yaml, from stream/events.py
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -13,7 +14,7 @@ WORKERS ?= 2
 
 bin := .venv/bin
 
-.PHONY: setup demo test check contract
+.PHONY: setup demo test check contract lock
 .DELETE_ON_ERROR:
 
 setup: .venv/serve.done
@@ -46,3 +47,9 @@ check: .venv/test.done
 
 contract: setup
 	$(bin)/python -m stream.contract
+
+# What is locked stays; `rm requirements.lock` first takes what is newest. setuptools builds the project.
+lock: .venv/test.done
+	echo 'setuptools>=77' | $(bin)/uv pip compile pyproject.toml - --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
+		--custom-compile-command 'make lock' --output-file requirements.lock

@@ -3,7 +3,6 @@
 `open_encoder` gives them, or an encoder that this project exported, behind one interface.
 """
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -21,6 +20,7 @@ from models.encode import (
 )
 from models.errors import ModelError, ModelFileError, ProviderError
 from models.runtime import Provider, Span, open_session
+from models.runtime.providers import file_digest
 
 # (N, 3, S, S) float32 to (N, D), and to (N,) score offsets where the file has them.
 Run = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32] | None]]
@@ -94,8 +94,7 @@ class OutsideEncoder:
             self._run = _onnx(path, settings, provider, threads, batch, engine_cache)
         else:
             self._run = _torchscript(path, provider, threads)
-        fed = settings.model_dump_json().encode()
-        digest = hashlib.sha256(path.read_bytes() + fed).hexdigest()
+        digest = file_digest(path, settings.model_dump_json().encode())
         self.model_version = f"{path.stem}-{digest[:8]}"
         self._try(path)
 

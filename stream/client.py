@@ -145,7 +145,22 @@ def ends_of(kafka: KafkaSettings, topic: str) -> list[int]:
 class Reader:
     """Reads topics of the contract from now or from the beginning, without a consumer group."""
 
-    def __init__(self, kafka: KafkaSettings, *topics: str, from_beginning: bool = True) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        *topics: str,
+        from_beginning: bool = True,
+        since_ms: int | None = None,
+    ) -> None:
+        """Connect.
+
+        Args:
+            kafka: the cluster.
+            *topics: the contract's names.
+            from_beginning: or from now.
+            since_ms: from the first message of that time by Kafka, in milliseconds since 1970, in
+                place of the beginning; all is read where the broker can't look up times.
+        """
         self._kafka = kafka
         self._consumer = Consumer(
             {
@@ -167,6 +182,8 @@ class Reader:
         if not from_beginning:  # fix "now" before the caller does anything
             for partition in self._partitions:
                 partition.offset = self._watermarks(partition)[1]
+        if since_ms is not None and kafka.broker != "embedded":
+            self._partitions = self._since(since_ms)
         self._consumer.assign(self._partitions)
 
     def __enter__(self) -> "Reader":
@@ -195,7 +212,12 @@ class Reader:
             (partition.topic, partition.partition): self._watermarks(partition)
             for partition in self._partitions
         }
-        left = {key for key, (low, high) in ends.items() if low < high}
+        starts = {(one.topic, one.partition): int(one.offset) for one in self._partitions}
+        left = {
+            key
+            for key, (low, high) in ends.items()
+            if low < high and OFFSET_END != starts[key] < high
+        }
         deadline = time.monotonic() + ANSWER_SECONDS
         while left and time.monotonic() < deadline:
             found = self.poll(0.5)
@@ -215,6 +237,19 @@ class Reader:
             BrokerError: the broker doesn't answer.
         """
         return [self._watermarks(partition)[1] for partition in self._partitions]
+
+    def _since(self, since_ms: int) -> list[TopicPartition]:
+        asked = [
+            TopicPartition(partition.topic, partition.partition, since_ms)
+            for partition in self._partitions
+        ]
+        try:
+            found: list[TopicPartition] = self._consumer.offsets_for_times(
+                asked, timeout=ANSWER_SECONDS
+            )
+        except KafkaException as error:
+            raise BrokerError(_unreachable(self._kafka, error.args[0].str())) from error
+        return found
 
     def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
         try:

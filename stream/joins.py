@@ -52,9 +52,12 @@ class Decided:
 
     def add(self, key: bytes, decided_at: float) -> None:
         """Remember that it was decided, in seconds since 1970."""
-        short = packed(key)
-        if self._bucket_of(short) is None:
-            self._buckets.setdefault(int(decided_at // self._seconds), set()).add(short)
+        bucket = int(decided_at // self._seconds)
+        if bucket not in self._buckets:
+            for full, known in self._buckets.items():
+                self._buckets[full] = set(known)  # a copy has no room to grow: half the memory
+            self._buckets[bucket] = set()
+        self._buckets[bucket].add(packed(key))
 
     def when(self, key: bytes) -> float | None:
         """When it was decided, to the bucket; None where it isn't known to be."""

@@ -5,6 +5,7 @@ While Kafka is away its clients say so many times a second; `OncePerMinute` lets
 
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable
 
@@ -43,6 +44,8 @@ def set_up_logging(worker: WorkerSettings, console: Console) -> None:
     if logs_json(worker, console):
         handler = logging.StreamHandler()
         handler.setFormatter(json_formatter())
+        logging.captureWarnings(True)
+        threading.excepthook = _log_end_of_thread
     else:
         handler = RichHandler(console=console, show_path=False)
         handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
@@ -51,6 +54,14 @@ def set_up_logging(worker: WorkerSettings, console: Console) -> None:
     logging.basicConfig(level=worker.log_level, handlers=[handler])
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
+    """In place of a traceback over many lines; who needs the thread sees that it ended."""
+    if end.exc_value is not None:
+        name = "?" if end.thread is None else end.thread.name
+        error = (end.exc_type, end.exc_value, end.exc_traceback)
+        logging.getLogger(__name__).warning("thread %s ended", name, exc_info=error)
 
 
 def logs_json(worker: WorkerSettings, console: Console) -> bool:

@@ -4,6 +4,8 @@ The only reader of the environment. `SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS=host:90
 `kafka.bootstrap_servers`; `SAMESOURCE_CONFIG=configs/production.toml` names the file.
 """
 
+import difflib
+import json
 import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as EnvironmentValueError
 
 from models.keyframes.settings import KeyFrameSettings
 from models.outside_encoder import OutsideSettings
@@ -30,6 +33,8 @@ from stream.policy.settings import PolicySettings
 from stream.search.settings import SearchSettings
 
 CONFIG_VARIABLE = "SAMESOURCE_CONFIG"
+PREFIX = "SAMESOURCE_"
+SECRET_WORDS = ("word", "secret", "token")
 
 
 class EncoderSettings(BaseModel):
@@ -91,7 +96,7 @@ class Settings(BaseSettings):
     """All settings, composed of each owner's part."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SAMESOURCE_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -145,22 +150,75 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
     try:
         settings: Settings = source(**overrides)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))} = {problem['input']!r}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        )
+        problems = "; ".join(_problem(problem) for problem in error.errors(include_url=False))
         raise SettingsError(f"{problems} (file: {named or 'none'})") from error
+    except EnvironmentValueError as error:
+        raise SettingsError(f"{_not_json()}: {error}") from error
     except ValueError as error:
-        raise SettingsError(f"{named}: {error}") from error
+        raise SettingsError(f"{named}: {error}: expected a TOML file in UTF-8") from error
     return settings
 
 
+def variable_of(key: str) -> str:
+    """The environment variable of a setting such as `kafka.topic_prefix`."""
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def _problem(problem: Any) -> str:
+    """One fault that pydantic found: key, value, what is wrong, and for a key what it may be."""
+    place = [str(each) for each in problem["loc"]]
+    key = ".".join(place)
+    if problem["type"] == "extra_forbidden":
+        return f"{key} = {_shown(key, problem['input'])}: unknown key; {_known(place)}"
+    text = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem["input"], dict):
+        return f"{key}: {text}"  # about several values, one of which may be a secret
+    return f"{key} = {_shown(key, problem['input'])}: {text}"
+
+
+def _shown(key: str, value: Any) -> str:
+    if any(word in key.lower() for word in SECRET_WORDS):
+        return "…"
+    return repr(value) if not value or not isinstance(value, dict | list) else "{…}"
+
+
+def _known(place: list[str]) -> str:
+    """What may stand where an unknown key does, the likeliest first."""
+    fields: Any = Settings.model_fields
+    for name in place[:-1]:
+        fields = getattr(fields[name].annotation, "model_fields", {}) if name in fields else {}
+    names = [".".join([*place[:-1], name]) for name in fields]
+    near = difflib.get_close_matches(".".join(place), names, n=1, cutoff=0.8)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"{meant}known: {', '.join(names)}"
+
+
+def _not_json() -> str:
+    """Names the variables that should hold JSON and don't."""
+    wrong = []
+    for name, value in os.environ.items():
+        if name.startswith(PREFIX) and name != CONFIG_VARIABLE:
+            section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+            fields = getattr(Settings.model_fields[section].annotation, "model_fields", {})
+            kind = str(fields[key].annotation) if key in fields else ""
+            if (not key or "tuple" in kind or "Settings" in kind) and not _is_json(value):
+                wrong.append(name)
+    return f'{", ".join(wrong)}: lists and tables are JSON in the environment, ["a", "b"]'
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _refuse_unknown_variables() -> None:
-    prefix = "SAMESOURCE_"
     for name in os.environ:
-        if not name.startswith(prefix) or name == CONFIG_VARIABLE:
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
             continue
-        section = name.removeprefix(prefix).split("__")[0].lower()
+        section = name.removeprefix(PREFIX).split("__")[0].lower()
         if section not in Settings.model_fields:
-            known = ", ".join(f"{prefix}{known.upper()}__…" for known in Settings.model_fields)
+            known = ", ".join(f"{PREFIX}{known.upper()}__…" for known in Settings.model_fields)
             raise SettingsError(f"unknown setting {name} in the environment; known: {known}")

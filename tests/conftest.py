@@ -11,7 +11,7 @@ import pytest
 
 LONG_FIRST = ("tests/kafka/", "tests/models/")
 # Whose errors count: to the Kafka clients it is an ERROR that a new topic has no leader yet.
-OURS = ("stream", "models", "asyncio")
+OURS = ("stream", "models")
 
 # Hypothesis has a profile for CI that tries the same examples in every run: not this one.
 hypothesis.settings.register_profile("samesource", deadline=None, print_blob=True)
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class _Errors(logging.Handler):
-    """Keeps what this project, or asyncio about its tasks, logged as an error."""
+    """Keeps what this project logged as an error."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

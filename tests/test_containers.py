@@ -1,16 +1,19 @@
 """The image and the compose file, as far as they can be checked without an engine."""
 
 import re
-import shlex
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as xml
 from fnmatch import fnmatch
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from stream.cli.app import app
@@ -26,6 +29,9 @@ ON_GPU: dict[str, dict[str, Any]] = yaml.safe_load(GPU_FILE.read_text())["servic
 OURS = [name for name, service in SERVICES.items() if "build" in service]
 KAFKA = SERVICES["kafka"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+LOCK = (ROOT / "requirements.lock").read_text()
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+GIB = 2**30
 
 
 def use_environment_of(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,11 +104,89 @@ def test_a_stop_waits_longer_than_a_worker_drains(monkeypatch: pytest.MonkeyPatc
     assert grace > load_settings().worker.drain_seconds
 
 
-def test_health_is_asked_where_the_metrics_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_environment_of("decide", monkeypatch)
-    code = SERVICES["decide"]["healthcheck"]["test"][-1]
-    assert f"127.0.0.1:{load_settings().worker.metrics_port}/metrics" in code
+@pytest.mark.parametrize(
+    ("service", "page"),
+    [("fingerprint", "live"), ("decide", "live"), ("library-0", "ready"), ("library-1", "ready")],
+)
+def test_health_is_asked_where_it_is_told(
+    service: str, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_environment_of(service, monkeypatch)
+    worker = load_settings().worker
+    code = SERVICES[service]["healthcheck"]["test"][-1]
+    assert f"127.0.0.1:{worker.metrics_port}/health/{page}" in code
+    assert worker.metrics_host == "0.0.0.0", "Prometheus asks from another container"
     compile(code, "healthcheck", "exec")
+
+
+def size(text: str) -> int:
+    """Bytes of `512m` or `3g`."""
+    return int(text[:-1]) * {"m": 2**20, "g": GIB}[text[-1]]
+
+
+def scratch_bytes(service: dict[str, Any]) -> int:
+    """Of its /tmp, which lies in memory."""
+    [mount] = service["tmpfs"]
+    found = re.fullmatch(r"/tmp:size=(\d+[mg]),mode=1777", mount)
+    assert found, mount
+    return size(found[1])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_container_has_few_rights_and_bounded_memory(service: str) -> None:
+    hardened = SERVICES[service]
+    assert hardened["cap_drop"] == ["ALL"]
+    assert hardened["security_opt"] == ["no-new-privileges:true"]
+    assert size(hardened["mem_limit"]) <= 9 * GIB
+    assert not hardened.get("privileged") and "cap_add" not in hardened
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_ours_write_to_scratch_and_their_volumes_alone(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_environment_of(service, monkeypatch)
+    settings, ours = load_settings(), SERVICES[service]
+    assert ours["read_only"] is True
+    assert scratch_bytes(ours) < size(ours["mem_limit"])
+    volumes = [volume.split(":")[1] for volume in ours.get("volumes", []) if volume[-3:] != ":ro"]
+    scratch = Path("/tmp")
+    written = [settings.worker.data_folder, settings.search.snapshot_folder]
+    if "library" in service:
+        assert str(settings.library.snapshot_folder) in volumes
+    else:
+        assert volumes == []
+    assert all(folder.is_relative_to(scratch) for folder in written)
+    assert settings.decode.spool_folder is None, "so it is /tmp"
+
+
+def test_the_memory_of_a_fingerprint_worker_holds_its_scratch_and_its_children(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_environment_of("fingerprint", monkeypatch)
+    settings, service = load_settings(), SERVICES["fingerprint"]
+    children = settings.decode.processes * settings.decode.memory_bytes
+    assert scratch_bytes(service) + children + GIB <= size(service["mem_limit"])
+    assert 2 * settings.fetch.max_bytes < scratch_bytes(service), "one decodes, one is fetched"
+
+
+def default(text: str) -> str:
+    """What `${NAME:-default}` is where nobody sets it."""
+    found = re.fullmatch(r"\$\{[A-Z_]+:-([^}]+)\}", text)
+    assert found, f"{text} can't be pinned by a digest"
+    return found[1]
+
+
+def test_every_image_can_be_pinned_by_its_digest() -> None:
+    for services in (SERVICES, ON_GPU):
+        for service in services.values():
+            assert default(service["image"])
+            if "build" in service:
+                base = default(service["build"]["args"]["BASE_IMAGE"])
+                assert f"ARG BASE_IMAGE={base}\nFROM ${{BASE_IMAGE}}\n" in DOCKERFILE
+    names = re.findall(r"\$\{([A-Z_]+):-", COMPOSE_FILE.read_text() + GPU_FILE.read_text())
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    assert not [name for name in names if f"{name}=" not in operations]
 
 
 def test_kafka_is_the_tested_version_and_takes_the_largest_record() -> None:
@@ -112,7 +196,7 @@ def test_kafka_is_the_tested_version_and_takes_the_largest_record() -> None:
         dependency.findtext(f"{maven}artifactId"): dependency.findtext(f"{maven}version")
         for dependency in pom.iter(f"{maven}dependency")
     }
-    assert KAFKA["image"] == f"apache/kafka:{versions['kafka_2.13']}"
+    assert default(KAFKA["image"]) == f"apache/kafka:{versions['kafka_2.13']}"
     largest = max(topic.max_message_bytes for topic in load_topics())
     for name in ("KAFKA_MESSAGE_MAX_BYTES", "KAFKA_REPLICA_FETCH_MAX_BYTES"):
         assert int(KAFKA["environment"][name]) >= largest
@@ -139,7 +223,6 @@ def test_the_image_runs_the_command_as_an_ordinary_user() -> None:
     last_user = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)[-1]
     assert last_user == "samesource"
     assert 'ENTRYPOINT ["samesource"]' in DOCKERFILE
-    assert re.search(r"^FROM python:3\.11-slim$", DOCKERFILE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("service", ON_GPU)
@@ -155,22 +238,80 @@ def test_a_service_on_a_gpu_asks_for_one_and_uses_it(
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
     # Otherwise an image without the extra would stand in for it.
     assert ON_GPU[service]["image"] != SERVICES[service]["image"]
-    assert ON_GPU[service]["build"]["args"] == {"EXTRA": "gpu"}
+    assert ON_GPU[service]["build"]["args"]["EXTRA"] == "gpu"
 
 
-def required(extra: str) -> set[str]:
-    """The packages that the image installs, by running the line that lists them."""
-    line = re.search(r'^RUN (python -c ".+") \$EXTRA > ', DOCKERFILE, re.MULTILINE)
+def locked() -> dict[str, Requirement]:
+    """What the lock holds, by name."""
+    lines = re.sub(r" \\\n +--hash=sha256:[0-9a-f]{64}", "", LOCK).splitlines()
+    found = [Requirement(line) for line in lines if not line.lstrip().startswith("#")]
+    return {canonicalize_name(requirement.name): requirement for requirement in found}
+
+
+def version_of(requirement: Requirement) -> str:
+    [exactly] = requirement.specifier
+    assert exactly.operator == "=="
+    return exactly.version
+
+
+def test_the_lock_is_what_the_project_asks_for() -> None:
+    lock = locked()
+    asked = [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"]]
+    for requirement in map(Requirement, asked):
+        held = lock.get(canonicalize_name(requirement.name))
+        assert held is not None, f"{requirement.name} is not locked: run `make lock`"
+        assert requirement.specifier.contains(version_of(held)), f"{requirement}: run `make lock`"
+
+
+def test_the_lock_is_whole() -> None:
+    lock = locked()
+    left, seen = [Requirement(each) for each in PROJECT["project"]["dependencies"]], set()
+    while left:
+        asked = left.pop()
+        if (key := (asked.name, *sorted(asked.extras))) in seen:
+            continue
+        seen.add(key)
+        assert canonicalize_name(asked.name) in lock, f"{asked} is not locked: run `make lock`"
+        try:
+            needs = requires(asked.name) or []
+        except PackageNotFoundError:
+            continue  # of another platform
+        for needed in map(Requirement, needs):
+            extras = asked.extras or {""}
+            if needed.marker is None or any(needed.marker.evaluate({"extra": e}) for e in extras):
+                left.append(needed)
+
+
+def test_the_lock_holds_hashes_and_no_address() -> None:
+    assert all(f"{name}==" in LOCK.lower().replace("_", "-") for name in locked())
+    for block in re.split(r"\n(?=\S)", LOCK.strip()):
+        assert block.startswith("#") or "--hash=sha256:" in block, block
+    for word in ("://", "index-url", "find-links", "trusted-host", "@", "file:"):
+        assert word not in LOCK, word
+
+
+def test_the_lock_serves_and_neither_trains_nor_tests() -> None:
+    lock = locked()
+    assert not {"torch", "pytest", "onnx", "onnxruntime-gpu", "faiss-gpu"} & set(lock)
+    assert set(lock) >= {"onnxruntime", "faiss-cpu", "aiokafka", "setuptools"}
+
+
+def test_the_image_installs_the_lock_alone() -> None:
+    installs = re.findall(r"pip install ([^\\\n;&]+)", DOCKERFILE)
+    assert [line.strip() for line in installs] == [
+        "--require-hashes -r requirements.lock",
+        "--constraint /tmp/locked.txt -r /tmp/gpu.txt",
+        "--no-deps --no-build-isolation -e .",
+    ]
+
+
+def test_the_image_for_a_gpu_has_no_two_packages_of_one_module() -> None:
+    removed = re.search(r"pip uninstall --yes (.+) \\", DOCKERFILE)
+    assert removed and set(removed[1].split()) == {"onnxruntime", "faiss-cpu"}
+    line = re.search(r'python (-c) "(.+)" > /tmp/gpu.txt', DOCKERFILE)
     assert line
-    python = f"{shlex.quote(sys.executable)}{line[1].removeprefix('python')} {extra}"
     done = subprocess.run(
-        ["sh", "-c", python], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, line[1], line[2]], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return {re.split(r"[^\w-]", package)[0] for package in done.stdout.splitlines()}
-
-
-def test_the_image_has_no_two_packages_of_one_module() -> None:
-    plain, gpu = required(""), required("gpu")
-    assert plain >= {"onnxruntime", "faiss-cpu", "aiokafka"}
-    assert plain - gpu == {"onnxruntime", "faiss-cpu"}
-    assert gpu - plain >= {"onnxruntime-gpu", "faiss-gpu"}
+    names = {Requirement(each).name for each in done.stdout.splitlines()}
+    assert names == {"faiss-gpu", "onnxruntime-gpu", "tensorrt-cu12"}

@@ -14,6 +14,8 @@ from models.runtime.session import open_session
 
 Array = NDArray[Any]
 
+CPU_ROWS = 8  # at a time on the CPU: as fast as more, for less memory
+
 
 class Network:
     """An exported network. Thread-safe.
@@ -46,8 +48,8 @@ class Network:
             metadata: keys that the file must have besides `model_version`.
             provider: what runs it.
             threads: of one operator, on the CPU.
-            batch: rows are independent and run so many at a time; `None` where a row's result
-                depends on the others, which then all run at once.
+            batch: rows are independent and run so many at a time, fewer on the CPU; `None` where
+                a row's result depends on the others, which then all run at once.
             rows: how many run at once, for TensorRT; known where they are batched.
             sides: sizes of every other free dimension, for TensorRT.
             engine_cache: where TensorRT keeps engines and timings.
@@ -69,6 +71,7 @@ class Network:
             rows=rows,
             sides=sides,
             engine_cache=engine_cache,
+            frugal=batch is None,
         )
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         missing = {"model_version", *metadata} - self.metadata.keys()
@@ -89,6 +92,8 @@ class Network:
         fixed = rows_of_all.pop()
         self._fixed_rows = fixed if isinstance(fixed, int) else None
         self._batch = batch if self._fixed_rows is None or batch is None else self._fixed_rows
+        if provider == "cpu" and self._batch is not None and self._fixed_rows is None:
+            self._batch = min(self._batch, CPU_ROWS)
         self._runner = BatchRunner(session, provider)
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:

@@ -35,6 +35,14 @@ class Input(NamedTuple):
     shape: tuple[int | str | None, ...]
 
 
+def file_digest(path: Path, told: bytes) -> str:
+    """SHA-256 of a file and of what is told of it, as hex; read in blocks, however large it is."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(told)
+    return digest.hexdigest()
+
+
 def spans_of(
     inputs: Iterable[Input], rows: Span | None = None, sides: Span | None = None
 ) -> dict[str, Span]:
@@ -111,7 +119,7 @@ def tensorrt_options(
             )
     if engine_cache is not None:
         told = repr(sorted(options.items())).encode()
-        key = hashlib.sha256(path.read_bytes() + told).hexdigest()[:KEY_LENGTH]
+        key = file_digest(path, told)[:KEY_LENGTH]
         folder = engine_cache / f"{path.stem}-{key}"
         options |= {
             "trt_engine_cache_enable": "True",

@@ -1,5 +1,7 @@
 """Opens a network on the provider that was asked for, or says what is missing."""
 
+import contextlib
+import ctypes
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -38,6 +40,7 @@ WORK = {
     "Resize",
     "Softmax",
 }
+MMAP_THRESHOLD, LARGE_BYTES = -3, 2**20  # M_MMAP_THRESHOLD of mallopt(3)
 RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 
 
@@ -49,6 +52,7 @@ def open_session(
     rows: Span | None = None,
     sides: Span | None = None,
     engine_cache: Path | None = None,
+    frugal: bool = False,
 ) -> onnxruntime.InferenceSession:
     """Load a network.
 
@@ -61,6 +65,8 @@ def open_session(
         rows: what the first dimension of the inputs may be, where it is free; TensorRT must know.
         sides: the same for every other free dimension.
         engine_cache: where TensorRT keeps engines and timings; it builds anew when left out.
+        frugal: on the CPU, give back the memory of each run, instead of keeping as much as the
+            largest runs at a time have taken: for a network whose runs differ much in size.
 
     Raises:
         ModelFileError: no such file, or not a readable network.
@@ -68,6 +74,26 @@ def open_session(
     """
     if not path.is_file():
         raise ModelFileError(f"no network at {path}: name an ONNX file")
+    require_provider(provider)
+    if provider != "cpu":  # finds the CUDA and cuDNN that pip installed
+        onnxruntime.preload_dlls()
+    if provider == "tensorrt":
+        load_tensorrt()
+    if frugal and provider == "cpu":
+        _give_large_blocks_back()
+    told = _told(path, provider, rows, sides, engine_cache)
+    session = _open(path, told, provider, threads, frugal)
+    session.disable_fallback()
+    _check_what_runs(session, path, provider)
+    return session
+
+
+def require_provider(provider: Provider) -> None:
+    """Refuse a provider that this ONNX Runtime hasn't.
+
+    Raises:
+        ProviderError: the text lists those that it has.
+    """
     if provider not in PROVIDERS:
         raise ProviderError(f"{provider = }, expected one of {', '.join(PROVIDERS)}")
     available = onnxruntime.get_available_providers()
@@ -76,15 +102,15 @@ def open_session(
             f"{provider} was asked for, but this onnxruntime has only {', '.join(available)}: "
             "install the extra `gpu` on a machine with an NVIDIA GPU, or ask for cpu"
         )
-    if provider != "cpu":  # finds the CUDA and cuDNN that pip installed
-        onnxruntime.preload_dlls()
-    if provider == "tensorrt":
-        load_tensorrt()
-    told = _told(path, provider, rows, sides, engine_cache)
-    session = _open(path, told, provider, threads)
-    session.disable_fallback()
-    _check_what_runs(session, path, provider)
-    return session
+
+
+def _give_large_blocks_back() -> None:
+    """Let the C library return each freed tensor to the system, whichever thread had it.
+
+    By default glibc keeps the largest ones that it has seen, for every thread.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def describe_inputs(path: Path) -> list[Input]:
@@ -135,12 +161,14 @@ def _told(
 
 
 def _open(
-    path: Path, told: list[tuple[str, Options]], provider: Provider, threads: int
+    path: Path, told: list[tuple[str, Options]], provider: Provider, threads: int, frugal: bool
 ) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.enable_cpu_mem_arena = not (frugal and provider == "cpu")
+    options.enable_mem_pattern = provider != "cpu"  # it keeps a plan, and room, for every shape
     if provider != "cpu":
         options.add_session_config_entry(RECORD_ASSIGNMENT, "1")
     try:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.deaths import Deaths
 from stream.agents.faust_app import (
     Drain,
     consumer_health,
@@ -101,6 +102,7 @@ class DecideWorker:
         self._settings = settings
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
+        self._deaths = Deaths(settings.worker.data_folder, "decide")
         self._follower = PolicyFollower(settings, self._publisher, self._drain.failure, self._owns)
         self._claims = FloodClaims(
             settings.kafka, self._publisher, self._follower.policies.floods, self._drain.failure
@@ -149,9 +151,10 @@ class DecideWorker:
         message = event.message
         source = Source.of(message, contract_name(self._settings, message.topic))
         try:
-            key, before, join, outputs = await self._claimed_step(source)
-            note(request_id=key.decode())
-            self._check_size(join)
+            with self._deaths.at_work(source):
+                key, before, join, outputs = await self._claimed_step(source)
+                note(request_id=key.decode())
+                self._check_size(join)
         except RejectedError as error:
             await self._reject(source, error)
             return
@@ -253,6 +256,7 @@ class DecideWorker:
 
     async def start(self) -> None:
         """Connect, read all policies and verdicts, recover the table and begin to read."""
+        self._deaths.open()
         await self._publisher.start()
         await self._follower.start()
         await self._claims.start()
@@ -270,6 +274,7 @@ class DecideWorker:
         deadline = Deadline(self._settings.worker.drain_seconds)
         await self._drain.drain(deadline.for_events())
         await within(deadline.for_closing(), "leaving the group", self._app.stop())
+        self._deaths.close()
         for task in self._tasks:
             task.cancel()
         await within(deadline.for_closing(), "leaving the policies", self._follower.stop())

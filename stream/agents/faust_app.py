@@ -92,10 +92,10 @@ def _partitions(name: str) -> int:
 def _credentials(settings: Settings) -> Any:
     kafka = settings.kafka
     if kafka.uses_sasl:
-        assert kafka.sasl_password is not None
         return faust.SASLCredentials(
             username=kafka.sasl_username,
-            password=kafka.sasl_password.get_secret_value(),
+            # The settings refuse SASL without a password.
+            password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else "",
             ssl_context=kafka.ssl_context(),
             mechanism=kafka.sasl_mechanism,
         )

@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka.errors import MessageSizeTooLargeError
 
 from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.deaths import Deaths
 from stream.agents.faust_app import (
     Drain,
     consumer_health,
@@ -39,6 +40,9 @@ from stream.traces import carried, note
 
 GAUGE_SECONDS = 1.0
 log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
 
 
 def fingerprint_step(
@@ -90,6 +94,7 @@ class FingerprintWorker:
         self._turns = Turns()
         self._log_id: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._deaths = Deaths(settings.worker.data_folder, "fingerprint")
         self._app = self._make_app()
 
     @property
@@ -111,17 +116,39 @@ class FingerprintWorker:
         source = Source.of(event.message, contract_name(self._settings, event.message.topic))
         note(request_id=source.request_id)
         async with self._turns.queued(_video_id(source) or source) as turn:
-            outputs = await asyncio.get_running_loop().run_in_executor(
-                self._threads,
-                carried(fingerprint_step),
-                self._fingerprinter,
-                source,
-                self._log_id,
-            )
+            outputs = await self._made(source)
             await turn.come()
             failpoint("fingerprint.before_produce")
             await self._publish(source, outputs)
             failpoint("fingerprint.after_produce")
+
+    async def _made(self, source: Source) -> list[Event]:
+        try:
+            with self._deaths.at_work(source):
+                return await self._patiently(source)
+        except RejectedError as error:
+            return [source.rejected(error)]
+
+    async def _patiently(self, source: Source) -> list[Event]:
+        """The step, again and again while the machine lacks what it takes.
+
+        Raises:
+            MemoryError: the worker should end, and begin anew.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads,
+                    carried(fingerprint_step),
+                    self._fingerprinter,
+                    source,
+                    self._log_id,
+                )
+            except OSError as error:
+                log.warning("%s waits for the machine (%s); again in %.0f s", source, error, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _publish(self, source: Source, outputs: list[Event]) -> None:
         outputs = await self._with_place(outputs)
@@ -161,6 +188,7 @@ class FingerprintWorker:
 
     async def start(self) -> None:
         """Connect and begin to read."""
+        self._deaths.open()
         self._log_id = await asyncio.to_thread(
             log_identity, self._settings.kafka, VideoUploaded.topic
         )
@@ -178,6 +206,7 @@ class FingerprintWorker:
         await self._drain.drain(deadline.for_events())
         await within(deadline.for_closing(), "leaving the group", self._app.stop())
         await within(deadline.for_closing(), "disconnecting", self._publisher.stop())
+        self._deaths.close()
         for task in self._tasks:
             task.cancel()
         self._fingerprinter.close()

@@ -31,6 +31,7 @@ class Leaving:
         self._lock = threading.Lock()
         self._end: float | None = None
         self._code = 0
+        self._stopped = False
         self._changed = threading.Event()
 
     @property
@@ -48,19 +49,25 @@ class Leaving:
             self._end = min(self._end, end)
         self._changed.set()
 
+    def stopped(self, seconds: float) -> None:
+        """All is said and stopped, if it was to end: what still hangs has so many seconds."""
+        if self.begun:
+            self._stopped = True
+            self.begin(self._code, seconds)
+
     def _wait(self) -> None:
         while True:
             self._changed.clear()
             assert self._end is not None, "begin() first"
             left = self._end - time.monotonic()
             if left <= 0:
-                leave(self._code)
+                leave(self._code, silently=self._stopped)
             self._changed.wait(left)
 
 
-def leave(code: int) -> NoReturn:
+def leave(code: int, *, silently: bool = False) -> NoReturn:
     """End this process and its children now, behind a last line in the log."""
-    last = threading.Thread(target=_last_line, daemon=True)
+    last = threading.Thread(target=_flush if silently else _last_line, daemon=True)
     last.start()
     last.join(FLUSH_SECONDS)
     for child in psutil.Process().children(recursive=True):
@@ -71,6 +78,10 @@ def leave(code: int) -> NoReturn:
 
 def _last_line() -> None:
     log.warning("the process is ended; what isn't acknowledged will be delivered again")
+    _flush()
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
 

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models.aligners import make_aligner
 from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.deaths import Deaths
 from stream.agents.health import Health, Progress
 from stream.agents.lifetime import Deadline, Failure, fail, supervised, watch_clients, within
 from stream.agents.publisher import Publisher
@@ -107,6 +108,7 @@ class LibraryWorker:
         self._log = TopicPartition(settings.kafka.topic(VideoFingerprinted.topic), 0)
         self._stopping = False
         self._consumer: Any = None
+        self._deaths = Deaths(settings.worker.data_folder, self._name)
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._progress, self._lag = Progress(), 0
@@ -119,6 +121,7 @@ class LibraryWorker:
         Raises:
             SnapshotError: the log is shorter than the snapshot: it was deleted or made anew.
         """
+        self._deaths.open()
         await self._publisher.start()
         kafka = self._settings.kafka
         self._consumer = AIOKafkaConsumer(
@@ -159,6 +162,7 @@ class LibraryWorker:
         self._thread.shutdown(wait=idle, cancel_futures=True)
         if self._task is not None and idle:
             self._upkeep.close()
+        self._deaths.close()
 
     async def _restore(self) -> None:
         library = self._settings.library
@@ -225,7 +229,11 @@ class LibraryWorker:
         source = Source.of(message, VideoFingerprinted.topic)
         answered = source.offset < self._answered
         step = carried(partial(library_step, self._shard, source, answered=answered))
-        outputs = await asyncio.get_running_loop().run_in_executor(self._thread, step)
+        try:
+            with self._deaths.at_work(source):
+                outputs = await asyncio.get_running_loop().run_in_executor(self._thread, step)
+        except InternalError as error:  # the process died here again and again
+            outputs = [] if answered else [source.rejected(error)]
         failpoint("library.before_produce")
         outputs = await publish_or_reject(
             self._publisher, source, outputs, request_id=_request_of(outputs)

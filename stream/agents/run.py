@@ -180,8 +180,7 @@ async def run_until_stopped(
             raise _as_line(error) from error
     finally:
         beating.cancel()
-        if leaving.begun:
-            leaving.begin(0, AFTERWARDS_SECONDS)
+        leaving.stopped(AFTERWARDS_SECONDS)
 
 
 async def _run(

@@ -1,13 +1,16 @@
 """How to reach Kafka: the settings that every client of the service shares."""
 
+import re
 import ssl
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
+SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 RETRY_BACKOFF_MILLISECONDS = 500  # aiokafka's own 100 fills the logs while a broker is away
 
 
@@ -33,6 +36,49 @@ class KafkaSettings(BaseModel):
     ssl_keyfile_password: SecretStr | None = None
     max_message_bytes: int = Field(default=32 * 2**20, ge=2**20)
 
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _are_servers(cls, servers: str) -> str:
+        for server in servers.split(","):
+            if not SERVER.fullmatch(server.strip()):
+                raise ValueError(f"{server!r} is no server: write host:port, comma-separated")
+        return servers
+
+    @model_validator(mode="after")
+    def _can_connect(self) -> Self:
+        if self.broker == "embedded":
+            return self
+        if self.uses_sasl:
+            for name in ("sasl_username", "sasl_password"):
+                if not _secret(getattr(self, name)):
+                    raise ValueError(
+                        f"{name} is missing, which security_protocol = {self.security_protocol!r} "
+                        f"needs: set it (SAMESOURCE_KAFKA__{name.upper()}), or choose SSL"
+                    )
+        if self.uses_tls:
+            self._check_certificates()
+        return self
+
+    def _check_certificates(self) -> None:
+        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+            path = getattr(self, name)
+            if path is not None and not Path(path).is_file():
+                raise ValueError(f"{name} = {path!r}: no such file: name a PEM file")
+        if self.ssl_keyfile and not self.ssl_certfile:
+            raise ValueError("ssl_keyfile has no ssl_certfile: name the certificate of the key")
+        try:
+            self.ssl_context()
+        except OSError as error:  # ssl.SSLError is one
+            named = ", ".join(
+                f"{name} = {getattr(self, name)!r}"
+                for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
+                if getattr(self, name)
+            )
+            raise ValueError(
+                f"{named}: not usable ({error.strerror or error}): expected PEM files, of which "
+                "ssl_keyfile fits ssl_certfile, and ssl_keyfile_password where it is encrypted"
+            ) from error
+
     @property
     def uses_tls(self) -> bool:
         """Whether the connection is encrypted."""
@@ -53,12 +99,9 @@ class KafkaSettings(BaseModel):
             return None
         context = ssl.create_default_context(cafile=self.ssl_cafile)
         if self.ssl_certfile:
-            password = self.ssl_keyfile_password
-            context.load_cert_chain(
-                self.ssl_certfile,
-                self.ssl_keyfile,
-                password.get_secret_value() if password else None,
-            )
+            # Without a password OpenSSL would ask for one on the terminal.
+            password = _secret(self.ssl_keyfile_password) or ""
+            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password)
         return context
 
     def aiokafka_options(self) -> dict[str, Any]:
@@ -103,5 +146,5 @@ class KafkaSettings(BaseModel):
         return options
 
 
-def _secret(value: SecretStr | None) -> str | None:
-    return None if value is None else value.get_secret_value()
+def _secret(value: SecretStr | str | None) -> str | None:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value

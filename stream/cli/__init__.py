@@ -1,6 +1,7 @@
 """The command `samesource`. One file per noun; heavy imports wait until a command needs them."""
 
 import sys
+from typing import NoReturn
 
 from models.errors import ModelError
 from stream.cli.app import app
@@ -12,9 +13,21 @@ def main() -> None:
     try:
         app()
     except (SamesourceError, ModelError) as error:
-        from rich.text import Text
+        _end(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _end(f"{error.filename}: {error.strerror}: name a file or folder that this user can use")
+    except Exception as error:
+        if type(error).__name__ != "KafkaException":  # its module would be loaded for nothing
+            raise
+        _end(f"Kafka: {error}: check the section kafka of the settings")
 
-        from stream.cli.console import stderr
 
-        stderr.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
-        sys.exit(1)
+def _end(text: str) -> NoReturn:
+    from rich.text import Text
+
+    from stream.cli.console import stderr
+
+    stderr.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
+    sys.exit(1)

@@ -50,12 +50,17 @@ def rejected(
     replay: Annotated[
         bool, typer.Option("--replay", help="Submit the originals again, after mending.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="With --replay: also those that were submitted since."),
+    ] = False,
     error: Annotated[
         ErrorCode | None, typer.Option(help="Only letters with this error code.")
     ] = None,
 ) -> None:
     """List what could not be processed and why, or submit it again."""
     from stream.client import Reader, send
+    from stream.replay import read_since, replays
     from stream.source import attempts_headers
 
     with Reader(context.obj.kafka, VideoRejected.topic) as reader:
@@ -63,43 +68,38 @@ def rejected(
             letter
             for _, message in reader.until_now()
             for letter in _events(VideoRejected, message)
+            if error is None or letter.error == error
         ]
-    letters = [letter for letter in letters if error is None or letter.error == error]
-    for letter in letters:
-        where = f"{letter.source_topic}[{letter.source_partition}]@{letter.source_offset}"
-        stdout.print(
-            f"{letter.video_id or '?'}: {letter.error}: {letter.message} "
-            f"({where}, attempt {letter.attempts})",
-            soft_wrap=True,
-            markup=False,
-        )
     if not letters:
         stderr.print("nothing was rejected")
-    if replay:
-        latest = _replayable(letters)
-        send(
-            context.obj.kafka,
-            VideoUploaded.topic,
-            (
-                (upload.key(), upload.to_bytes(), attempts_headers(letter.attempts + 1))
-                for upload, letter in latest
-            ),
-        )
-        stdout.print(f"submitted {len(latest)} again")
+    if not replay:
+        for letter in letters:
+            _print_letter(letter)
+        return
+    found = replays(letters, read_since(context.obj.kafka, letters), again=again)
+    for one in found:
+        told = "submitted again" if one.upload is not None else f"not submitted: {one.reason}"
+        _print_letter(one.letter, f": {told}")
+    chosen = [(one.upload, one.letter) for one in found if one.upload is not None]
+    send(
+        context.obj.kafka,
+        VideoUploaded.topic,
+        (
+            (upload.key(), upload.to_bytes(), attempts_headers(letter.attempts + 1))
+            for upload, letter in chosen
+        ),
+    )
+    stdout.print(f"submitted {len(chosen)} again")
 
 
-def _replayable(letters: list[VideoRejected]) -> list[tuple[VideoUploaded, VideoRejected]]:
-    """The last letter of each video whose original is a well-formed upload."""
-    latest: dict[str, tuple[VideoUploaded, VideoRejected]] = {}
-    for letter in letters:
-        if letter.source_topic != VideoUploaded.topic:
-            continue
-        try:
-            upload = VideoUploaded.from_json(letter.event)
-        except BadEventError:
-            continue
-        latest[upload.video_id] = (upload, letter)
-    return list(latest.values())
+def _print_letter(letter: VideoRejected, more: str = "") -> None:
+    where = f"{letter.source_topic}[{letter.source_partition}]@{letter.source_offset}"
+    stdout.print(
+        f"{letter.video_id or '?'}: {letter.error}: {letter.message} "
+        f"({where}, attempt {letter.attempts}){more}",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def _events(kind: type[E], message: Message) -> Iterator[E]:

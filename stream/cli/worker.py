@@ -58,9 +58,11 @@ def _run(settings: Settings, roles: Sequence[Any], shards: Sequence[int] | None 
 
     exit_on_signals()
     from stream.agents.run import run_until_stopped
+    from stream.machine import check_machine
 
     names = "+".join(roles)
-    with _broker(settings) as kafka, _errors_in_log(settings):
+    with _errors_in_log(settings), _broker(settings) as kafka:
+        check_machine(settings, roles)
         settings = settings.model_copy(update={"kafka": kafka})
 
         def started() -> None:

@@ -56,12 +56,21 @@ class GpuFrames:
         return Nearest(serials, values * np.float32(CODE_SCALE**2))
 
 
-def _flat_on_gpu(dimension: int) -> Any:
+def require_gpu() -> None:
+    """Refuse `library.device = "cuda"` where Faiss sees none.
+
+    Raises:
+        SettingsError: says what to install, or to set.
+    """
     if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0:
         raise SettingsError(
             f'library.device = "cuda": this Faiss ({faiss.__version__}) sees no GPU: install '
             'faiss-gpu instead of faiss-cpu on a machine with one, or set library.device = "cpu"'
         )
+
+
+def _flat_on_gpu(dimension: int) -> Any:
+    require_gpu()
     options = faiss.GpuIndexFlatConfig()
     options.useFloat16 = True
     return faiss.GpuIndexFlatIP(_resources(), dimension, options)

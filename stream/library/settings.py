@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from models.aligners import ALIGNERS
 from models.runtime import Provider
 
 
@@ -66,3 +67,10 @@ class LibrarySettings(BaseModel):
     aligner: str = "pattern_detector"
     provider: Provider = "cpu"
     engine_cache: Path | None = None
+
+    @field_validator("aligner")
+    @classmethod
+    def _is_there(cls, name: str) -> str:
+        if name not in ALIGNERS:
+            raise ValueError(f"no such aligner; there are {', '.join(sorted(ALIGNERS))}")
+        return name

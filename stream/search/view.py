@@ -3,7 +3,6 @@
 A plain object without Kafka: `stream.agents.search_view` feeds it, `samesource search` asks it.
 """
 
-import logging
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -27,8 +26,6 @@ from stream.search.table import (
     comparable,
 )
 from stream.search.takedowns import Takedowns
-
-log = logging.getLogger(__name__)
 
 OWN = 0  # the number of the view's own model
 DEAD_SHARE = 0.5
@@ -265,7 +262,7 @@ class SearchView:
         record["from_ms"] = submission.timestamp_ms
 
     def _model(self, event: VideoEmbedded) -> int:
-        """The number of an event's model; a warning where it is a new one."""
+        """The number of an event's model; who asks the view says what `left_out` holds."""
         name = event.model_version
         if name == self.model_version:
             if event.dimension == self.dimension:
@@ -276,10 +273,6 @@ class SearchView:
             name = "other models"
         if name not in models[1:]:
             models.append(name)
-            log.warning(
-                "video.embedded has vectors of %s; this view is of %s, other vectors are left out",
-                name, self.model_version,
-            )  # fmt: skip
         return models.index(name, 1)
 
     def _append(self, number: int, vector: Floats) -> None:

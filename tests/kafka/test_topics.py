@@ -1,6 +1,9 @@
 """The topics of the contract, made and checked on a real cluster."""
 
+import asyncio
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaException
@@ -14,8 +17,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from stream.agents.run import look_at_topics, running_workers
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
+from stream.settings import load_settings
 from stream.topics import check_topics, create_topics, load_topics, partition_counts
 
 
@@ -104,7 +109,12 @@ def test_added_partitions_are_seen(kafka_settings: KafkaSettings) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("cleanup.policy", "delete"), ("max.message.bytes", "1048588")],
+    [
+        ("cleanup.policy", "delete"),
+        ("max.message.bytes", "1048588"),
+        ("min.compaction.lag.ms", "1000"),
+        ("delete.retention.ms", "86400000"),
+    ],
 )
 def test_a_wrong_setting_is_a_sentence_with_what_was_expected(
     kafka_settings: KafkaSettings, key: str, value: str
@@ -118,6 +128,69 @@ def test_claims_carry_the_brokers_time(kafka_settings: KafkaSettings) -> None:
     alter(kafka_settings, "samesource-flood-claims", "message.timestamp.type", "CreateTime")
     (problem,) = check_topics(kafka_settings)
     assert "message.timestamp.type CreateTime, expected LogAppendTime" in problem
+
+
+def test_too_few_replicas_that_have_to_agree_are_a_sentence_too(
+    kafka_settings: KafkaSettings,
+) -> None:
+    three = kafka_settings.model_copy(update={"replication_factor": 3})
+    problems = check_topics(three)
+    assert len(problems) == len(load_topics())
+    assert all("has min.insync.replicas 1, expected at least 2" in text for text in problems)
+
+
+def test_more_than_the_contract_asks_for_is_fine(kafka_settings: KafkaSettings) -> None:
+    alter(kafka_settings, "video.fingerprinted", "min.compaction.lag.ms", str(30 * 86_400_000))
+    alter(kafka_settings, "video.uploaded", "retention.ms", "-1")
+    assert check_topics(kafka_settings) == []
+
+
+def test_a_worker_warns_of_a_lesser_difference(
+    kafka_settings: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    alter(kafka_settings, "video.uploaded", "retention.ms", "1000")
+    look_at_topics(kafka_settings)
+    assert "has retention.ms 1000, expected at least" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [("cleanup.policy", "delete", "cleanup.policy"), ("partitions", "2", "2 partitions")],
+)
+def test_a_worker_refuses_topics_with_which_its_answers_would_be_wrong(
+    kafka_settings: KafkaSettings, key: str, value: str, says: str
+) -> None:
+    log = kafka_settings.topic("video.fingerprinted")
+    if key == "partitions":
+        admin = admin_of(kafka_settings)
+        admin.create_partitions([NewPartitions(log, int(value))])[log].result(timeout=10)
+    else:
+        alter(kafka_settings, "video.fingerprinted", key, value)
+    with pytest.raises(BrokerError, match=f"{log} has {says}"):
+        retried(lambda: look_at_topics(kafka_settings))
+
+
+def retried(look: Callable[[], None]) -> None:
+    """Until a change is seen everywhere."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        look()
+        time.sleep(0.1)
+
+
+async def test_topics_that_are_altered_while_workers_wait_end_them(
+    kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.agents.run.TOPICS_EVERY_SECONDS", 0.5)
+    settings = load_settings(
+        kafka=kafka_settings,
+        library={"shards": 1, "snapshot_folder": str(tmp_path)},
+        worker={"drain_seconds": 6},
+    )
+    async with running_workers(settings, ("library",)) as failure:
+        alter(kafka_settings, "video.compared", "cleanup.policy", "compact")
+        with pytest.raises(BrokerError, match="cleanup.policy compact, expected delete"):
+            await asyncio.wait_for(failure, 30)
 
 
 def test_more_copies_than_brokers_is_an_error_that_names_the_setting(

@@ -1,6 +1,8 @@
 """Encoders from outside: small files, made here, as ONNX and TorchScript."""
 
+import hashlib
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +217,18 @@ def test_frames_of_another_shape_or_type_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"expected \(N, 16, 16, 3\) uint8"):
         OutsideEncoder(onnx_file(tmp_path / "a.onnx"), ONNX).encode(wrong)
+
+
+def test_a_large_file_is_never_read_whole(tmp_path: Path) -> None:
+    model = onnx.load(onnx_file(tmp_path / "a.onnx"))
+    model.doc_string = "x" * 2**25
+    onnx.save(model, tmp_path / "a.onnx")
+    del model
+    tracemalloc.start()
+    try:
+        made = OutsideEncoder(tmp_path / "a.onnx", ONNX)
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
+    whole = (tmp_path / "a.onnx").read_bytes() + ONNX.model_dump_json().encode()
+    assert made.model_version == f"a-{hashlib.sha256(whole).hexdigest()[:8]}"

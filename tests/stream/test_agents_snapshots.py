@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from stream.agents.run import running_workers
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
-from stream.client import send
+from stream.client import Headers, send
 from stream.settings import Settings
 from tests.stream.library_log import fingerprint, look
 from tests.stream.service import service_settings
@@ -33,7 +33,9 @@ async def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
 
 async def upload(settings: Settings, *numbers: int) -> None:
     events = [fingerprint(f"v{number}", look(number)) for number in numbers]
-    messages = [(event.key(), event.to_bytes(), []) for event in events]
+    messages: list[tuple[bytes | None, bytes | None, Headers]] = [
+        (event.key(), event.to_bytes(), []) for event in events
+    ]
     await asyncio.to_thread(send, settings.kafka, events[0].topic, messages)
 
 

@@ -9,12 +9,19 @@ from stream.broker.embedded import EmbeddedBroker
 from stream.broker.settings import KafkaSettings
 from stream.client import Reader, send
 from stream.errors import ErrorCode
-from stream.events import AlertRaised, MatchedSegment, VideoRejected, VideoUploaded
+from stream.events import (
+    AlertRaised,
+    ContentVersion,
+    MatchedSegment,
+    VideoDecided,
+    VideoRejected,
+    VideoUploaded,
+)
 from stream.times import now
 from stream.topics import load_topics
 from tests.stream.command import Command, publish, started
 
-NEEDED = ("video.uploaded", "alert.raised", "video.rejected")
+NEEDED = ("video.uploaded", "alert.raised", "video.rejected", "video.decided")
 
 
 @pytest.fixture
@@ -165,3 +172,55 @@ def test_a_replay_submits_the_chosen_originals_once_more_with_the_next_attempt(
     done = command("rejected", "--error", "timeout", "--replay")
     assert done.out.splitlines()[-1] == "submitted 1 again"
     assert submitted(kafka) == [("late", b"3")]
+
+
+def decision(video_id: str, request_id: str, version: ContentVersion = 1) -> VideoDecided:
+    return VideoDecided(
+        video_id=video_id, content_version=version, outcome="clear", alert_ids=[], reason="",
+        decided_at=now(), request_id=request_id, stage_seconds={},
+    )  # fmt: skip
+
+
+def test_a_second_replay_submits_nothing_unless_it_is_asked_to(
+    command: Command, kafka: KafkaSettings
+) -> None:
+    publish(kafka, letter(5, upload("late"), "timeout"))
+    assert command("rejected", "--replay").out.splitlines()[-1] == "submitted 1 again"
+    second = command("rejected", "--replay").out.splitlines()
+    assert ": not submitted: submitted again since: video.uploaded[" in second[0]
+    assert second[-1] == "submitted 0 again"
+    assert command("rejected", "--replay", "--again").out.endswith("submitted 1 again\n")
+    assert submitted(kafka) == [("late", b"2")] * 2
+
+
+@pytest.mark.parametrize("more", [[], ["--again"]])
+def test_an_older_version_never_takes_the_place_of_a_newer_one(
+    command: Command, kafka: KafkaSettings, more: list[str]
+) -> None:
+    publish(kafka, letter(5, upload("film", content_version=1), "timeout"))
+    newer = VideoUploaded.from_json(upload("film", content_version=2))
+    send(kafka, newer.topic, [(newer.key(), newer.to_bytes(), [("samesource-attempts", b"1")])])
+    done = command("rejected", "--replay", *more)
+    assert ": not submitted: submitted again since as version 2: video.uploaded[" in done.out
+    assert submitted(kafka) == [("film", b"1")]
+
+
+def test_what_was_decided_since_is_left_and_its_own_decision_is_none(
+    command: Command, kafka: KafkaSettings
+) -> None:
+    publish(kafka, letter(5, upload("own"), "timeout"), letter(6, upload("other"), "timeout"))
+    publish(kafka, decision("own", "5"), decision("other", "99"))
+    done = command("rejected", "--replay")
+    (line,) = [line for line in done.out.splitlines() if "not submitted" in line]
+    assert line.startswith("other: ")
+    assert line.endswith(": not submitted: decided since as clear")
+    assert submitted(kafka) == [("own", b"2")]
+
+
+def test_a_letter_without_a_whole_upload_says_so(command: Command, kafka: KafkaSettings) -> None:
+    publish(kafka, letter(5, {"video_id": "v"}), letter(6, upload("w"), topic="video.compared"))
+    done = command("rejected", "--replay")
+    assert "v: corrupt: no [index] in 5" in done.out
+    assert ": not submitted: it holds no well-formed upload" in done.out
+    assert ": not submitted: it is about a message of video.compared" in done.out
+    assert submitted(kafka) == []

@@ -162,6 +162,7 @@ def test_vectors_of_other_models_are_left_out_and_counted(
     assert found["left_out"] == {"old": 1}
     assert "x" not in [hit["video_id"] for hit in found["hits"]]
     assert "warning: 1 video embedded by old left out" in done.err
+    assert len(done.err.splitlines()) == 1, "once, and not in the log too"
 
 
 def test_no_vectors_at_all_is_an_error(command: Command, kafka: KafkaSettings) -> None:

@@ -65,7 +65,9 @@ def test_it_has_the_contract_topics_with_their_partitions() -> None:
 
 
 def test_the_settings_point_at_it_and_ask_for_no_security() -> None:
-    settings = KafkaSettings(security_protocol="SASL_SSL", sasl_username="u", replication_factor=3)
+    settings = KafkaSettings(
+        broker="embedded", security_protocol="SASL_SSL", sasl_username="u", replication_factor=3
+    )
     with embedded_kafka(settings) as kafka:
         assert kafka.bootstrap_servers.startswith("127.0.0.1:")
         assert not kafka.uses_tls and not kafka.uses_sasl

@@ -109,7 +109,8 @@ def test_the_shipped_default_file_names_every_setting() -> None:
     }
 
 
-def test_the_production_file_asks_for_security_and_copies() -> None:
+def test_the_production_file_asks_for_security_and_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMESOURCE_KAFKA__SASL_PASSWORD", "hunter2")
     settings = load_settings(CONFIGS / "production.toml")
     assert settings.kafka.uses_tls and settings.kafka.uses_sasl
     assert settings.kafka.replication_factor == 3

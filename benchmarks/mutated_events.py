@@ -1,0 +1,438 @@
+"""Nobody falls over: damaged events on every topic that a worker reads, on a real Kafka.
+
+    python -m benchmarks.mutated_events [--events 100000] [--seed 1] [--json FILE] [--keep FOLDER]
+
+Starts an Apache Kafka and a process for each role, and writes seeded damage with every codec. Each
+event must be answered, or be a dead letter with a code, once; good uploads strewn in are decided;
+no process ends; and after the last event no process holds more memory than after the first tenth,
+by more than a tenth.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.mutations import CODECS, Mutations
+from benchmarks.workers import SAMESOURCE, Workers, all_running
+from stream.agents.policy_follower import policy_step
+from stream.broker.local import LocalKafka
+from stream.broker.settings import KafkaSettings
+from stream.client import Reader
+from stream.errors import BadEventError
+from stream.events import EVENTS, VideoCompared, VideoDecided, VideoFingerprinted, VideoRejected
+from stream.policy.judge import Policies
+from stream.source import Source
+from stream.topics import create_topics, load_topics
+from tests.stream.pills import READ_TOPICS, good_fields
+from tests.stream.videos import make_video
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "fingerprint": ("fingerprint",),
+    "library-0": ("library", "--shard", "0/2"),
+    "library-1": ("library", "--shard", "1/2"),
+    "decide-a": ("decide",),
+    "decide-b": ("decide",),
+}
+GROUPS = {
+    "samesource-fingerprint": ("video.uploaded",),
+    "samesource-library-0-of-2": ("video.fingerprinted",),
+    "samesource-library-1-of-2": ("video.fingerprinted",),
+    "samesource-decide": ("video.compared", "video.rejected"),
+}
+FOLLOWED = ("policy.updated", "alert.reviewed", "alert.raised", "alert.suppressed")
+COMPACTED = {topic.name for topic in load_topics() if "compact" in topic.cleanup}
+SENTINEL_EVERY = 100
+LARGE_FIRST = 8
+MOST_GROWTH = 0.1
+STILL_SECONDS = 300.0
+
+Place = tuple[str, int, int]
+
+
+class Expected(NamedTuple):
+    """What must be on the topics about a written event.
+
+    Attributes:
+        kind: "letter"; "upload", which is fingerprinted or a letter; "compared" or "decided" by
+            `request_id`; or "nothing".
+    """
+
+    place: Place
+    kind: str
+    request_id: str
+    kinds: tuple[str, ...]
+
+
+class Writer:
+    """Writes damaged events and sentinels, and knows what must come of each."""
+
+    def __init__(self, kafka: KafkaSettings, seed: int, video: Path) -> None:
+        self._kafka, self._mutations, self._video = kafka, Mutations(seed), video
+        self._producers = {
+            codec: Producer(
+                {
+                    **kafka.librdkafka_options(),
+                    "compression.type": codec,
+                    "message.max.bytes": 100_000_000,
+                    "queue.buffering.max.kbytes": 200_000,
+                    "linger.ms": 20,
+                    "log_level": 0,
+                }
+            )
+            for codec in CODECS
+        }
+        self.expected: list[Expected] = []
+        self.refused: Counter[str] = Counter()
+        self.sentinels: list[str] = []
+        self.written = 0
+        self._policies = Policies()
+        self._fingerprint: dict[str, Any] = {}
+
+    def sentinel(self) -> None:
+        """A good upload."""
+        name = f"sentinel-{len(self.sentinels)}"
+        self.sentinels.append(name)
+        upload = {"video_id": name, "uri": self._video.as_uri(), "owner_id": f"owner of {name}"}
+        self._producers["none"].produce(
+            self._kafka.topic("video.uploaded"), json.dumps(upload).encode(), name.encode()
+        )
+
+    def learn(self) -> None:
+        """Take the first sentinel's fingerprint for the good one that is damaged."""
+        with Reader(self._kafka, VideoFingerprinted.topic) as reader:
+            for _, message in reader.until_now():
+                self._fingerprint = json.loads(message.value() or b"null")
+
+    def write(self, count: int) -> None:
+        """So many damaged events, evenly over the topics, with sentinels between."""
+        for number in range(self.written, self.written + count):
+            topic = READ_TOPICS[number % len(READ_TOPICS)]
+            name = f"mutant-{number}"
+            fields = self._good(topic, name)
+            key = fields.get("video_id") or fields.get("alert_id") or fields.get("owner_id")
+            one = self._mutations.mutated(fields, str(key).encode())
+            if one.key is None and topic in COMPACTED:
+                one = one._replace(key=b"k")  # a compacted topic takes none without a key
+            self._produce(topic, one)
+            if number % SENTINEL_EVERY == 0:
+                self.sentinel()
+        self.written += count
+        self.flush()
+
+    def write_large(self, each: int) -> None:
+        """So many of the largest events on each topic: a short run's first tenth has hardly any."""
+        for number in range(each):
+            for topic in READ_TOPICS:
+                name = f"large-{number}"
+                self._produce(topic, self._mutations.large(self._good(topic, name), name.encode()))
+            self.flush()
+
+    def flush(self) -> None:
+        """Wait until the broker has answered about all of them."""
+        for producer in self._producers.values():
+            assert producer.flush(120) == 0
+
+    def _good(self, topic: str, name: str) -> dict[str, Any]:
+        if topic == VideoFingerprinted.topic:
+            named = {"video_id": name, "request_id": f"request of {name}"}
+            return {**self._fingerprint, **named}
+        fields = good_fields(topic, name)
+        if topic == VideoCompared.topic:
+            fields["shards"] = 1
+        if topic == "video.uploaded":
+            fields["uri"] = self._video.with_name("nowhere.mp4").as_uri()
+        return fields
+
+    def _produce(self, topic: str, one: Any) -> None:
+        def delivered(error: Any, message: Message) -> None:
+            if error is not None:
+                self.refused[error.name()] += 1
+                return
+            place = (topic, int(message.partition() or 0), int(message.offset() or 0))
+            timestamp_ms = int(message.timestamp()[1])
+            source = Source(*place, timestamp_ms, one.value, one.key)
+            self.expected.append(Expected(place, *self._expected(source), one.kinds))
+
+        producer = self._producers[one.codec]
+        while True:
+            try:
+                producer.produce(
+                    self._kafka.topic(topic), one.value, one.key,
+                    headers=one.headers, on_delivery=delivered,
+                )  # fmt: skip
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+
+    def _expected(self, source: Source) -> tuple[str, str]:
+        if source.topic == "video.uploaded":
+            return "upload", source.request_id
+        if source.topic in FOLLOWED:
+            try:
+                policy_step(self._policies, source)
+            except BadEventError:
+                return "letter", ""
+            return "nothing", ""
+        if source.topic == "video.embedded" or (
+            source.topic == "video.fingerprinted" and source.value is None
+        ):
+            return "nothing", ""
+        try:
+            event: Any = EVENTS[source.topic].from_bytes(source.value)
+        except BadEventError:
+            return ("nothing" if source.topic == "video.rejected" else "letter"), ""
+        if isinstance(event, VideoFingerprinted):
+            return "compared", event.request_id
+        if isinstance(event, VideoCompared):
+            return ("decided" if event.shards == 1 else "nothing"), event.request_id
+        decides = event.video_id is not None and event.source_topic == "video.uploaded"
+        return ("decided" if decides else "nothing"), event.request_id
+
+
+def settled(kafka: KafkaSettings) -> None:
+    """Wait until every group has committed the end of what it reads, and nothing is added.
+
+    Raises:
+        TimeoutError: no group moved for `STILL_SECONDS`.
+    """
+    before: dict[str, int] = {}
+    quiet, moved = 0, time.monotonic()
+    while quiet < 3:
+        try:
+            now = {group: lag(kafka, group, topics) for group, topics in GROUPS.items()}
+        except KafkaException:
+            time.sleep(2.0)  # the topics are new, and have no leaders yet
+            continue
+        quiet = quiet + 1 if not any(now.values()) else 0
+        if now != before:
+            before, moved = now, time.monotonic()
+        if time.monotonic() - moved > STILL_SECONDS and any(now.values()):
+            raise TimeoutError(f"nothing was committed for {STILL_SECONDS:.0f} s: {now}")
+        time.sleep(2.0)
+
+
+def lag(kafka: KafkaSettings, group: str, topics: tuple[str, ...]) -> int:
+    """How many messages a group has still to commit."""
+    consumer = Consumer(
+        {**kafka.librdkafka_options(), "group.id": kafka.topic_prefix + group, "log_level": 0}
+    )
+    try:
+        names = [kafka.topic(topic) for topic in topics]
+        known = consumer.list_topics(timeout=30).topics
+        asked = [TopicPartition(name, part) for name in names for part in known[name].partitions]
+        total = 0
+        for found in consumer.committed(asked, timeout=30):
+            low, high = consumer.get_watermark_offsets(found, timeout=30)
+            total += high - (found.offset if found.offset >= 0 else low)
+        return total
+    finally:
+        consumer.close()
+
+
+def memory(workers: Workers) -> dict[str, int]:
+    """Resident bytes of each role, children included."""
+    found = {}
+    for name in workers.names:
+        process = psutil.Process(workers.pid(name))
+        family = [process, *process.children(recursive=True)]
+        found[name] = sum(one.memory_info().rss for one in family)
+    return found
+
+
+class Answers:
+    """What is on the topics at the end."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.letters: Counter[Place] = Counter()
+        self.codes: Counter[tuple[str, str]] = Counter()
+        self.compared: set[str] = set()
+        self.decided: dict[str, str] = {}
+        self.videos: dict[str, set[str]] = {}
+        self.requests: set[str] = set()
+        for topic in ("video.rejected", "video.compared", "video.decided", "video.fingerprinted"):
+            with Reader(kafka, topic) as reader:
+                for _, message in reader.until_now():
+                    self._take(topic, message)
+
+    def _take(self, topic: str, message: Message) -> None:
+        try:
+            event = EVENTS[topic].from_bytes(message.value())
+        except BadEventError:
+            return  # one of ours
+        if isinstance(event, VideoRejected):
+            self.letters[event.source_topic, event.source_partition, event.source_offset] += 1
+            self.codes[event.source_topic, event.error] += 1
+        elif isinstance(event, VideoCompared):
+            self.compared.add(event.request_id)
+        elif isinstance(event, VideoDecided):
+            self.decided[event.request_id] = event.outcome
+            self.videos.setdefault(event.video_id, set()).add(event.outcome)
+        elif isinstance(event, VideoFingerprinted):
+            self.requests.add(event.request_id)
+
+
+def problems(writer: Writer, answers: Answers) -> list[str]:
+    """Events without an answer, and sentinels that weren't decided."""
+    found = []
+    for one in writer.expected:
+        lettered = answers.letters[one.place]
+        fine = {
+            "letter": lettered >= 1,
+            "upload": lettered >= 1 or one.request_id in answers.requests,
+            "compared": one.request_id in answers.compared or lettered >= 1,
+            "decided": one.request_id in answers.decided or lettered >= 1,
+            "nothing": True,
+        }[one.kind]
+        if not fine:
+            found.append(f"{one.place} {one.kinds}: expected {one.kind}")
+        if one.place[0] in FOLLOWED and lettered > 1:
+            found.append(f"{one.place} {one.kinds}: {lettered} letters")
+    for name in writer.sentinels:
+        outcomes = answers.videos.get(name, set())
+        if not outcomes or outcomes - {"clear", "matched"}:
+            found.append(f"{name}: {sorted(outcomes) or 'not decided'}")
+    return found
+
+
+def search_ends_well(kafka: KafkaSettings, folder: Path) -> bool:
+    """Whether a search view reads all of `video.embedded` and answers."""
+    environment = {
+        **os.environ,
+        "SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "SAMESOURCE_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
+        "SAMESOURCE_SEARCH__SNAPSHOT_FOLDER": str(folder / "search"),
+    }
+    with (folder / "search.log").open("ab") as log:
+        done = subprocess.run(
+            [str(SAMESOURCE), "search", "a goal"], env=environment, stdout=log, stderr=log,
+            timeout=300,
+        )  # fmt: skip
+    return done.returncode == 0
+
+
+@contextmanager
+def running(kafka: KafkaSettings, videos: Path, folder: Path) -> Iterator[Workers]:
+    """Topics and a process for each role."""
+    create_topics(kafka)
+    environment = {
+        "SAMESOURCE_FETCH__ROOTS": json.dumps([str(videos.resolve())]),
+        "SAMESOURCE_LIBRARY__SNAPSHOT_FOLDER": str(folder / "snapshots"),
+    }
+    with all_running(Workers(kafka, folder, ROLES, lambda name: environment)) as workers:
+        yield workers
+
+
+def run(kafka: KafkaSettings, events: int, seed: int, folder: Path) -> dict[str, Any]:
+    """All of it; the figures."""
+    videos = folder / "videos"
+    videos.mkdir(parents=True, exist_ok=True)
+    video = make_video(videos / "good.mp4", count=2)
+    started = time.monotonic()
+    with running(kafka, videos, folder) as workers:
+        pids = {name: workers.pid(name) for name in workers.names}
+        writer = Writer(kafka, seed, video)
+        writer.sentinel()
+        writer.flush()
+        time.sleep(5)
+        settled(kafka)
+        writer.learn()
+        writer.write_large(LARGE_FIRST)
+        writer.write(events // 10)
+        writer.sentinel()
+        settled(kafka)
+        first = memory(workers)
+        writer.write(events - events // 10)
+        writer.sentinel()
+        writer.flush()
+        settled(kafka)
+        time.sleep(5)
+        last = memory(workers)
+        answers = Answers(kafka)
+        down = [name for name in workers.names if not workers.runs(name)]
+        assert pids == {name: workers.pid(name) for name in workers.names}
+        searched = search_ends_well(kafka, folder)
+    growth = {name: last[name] / first[name] - 1 for name in first}
+    return {
+        "events": events,
+        "seed": seed,
+        "seconds": round(time.monotonic() - started, 1),
+        "written": Counter(one.place[0] for one in writer.expected),
+        "kinds": Counter(kind for one in writer.expected for kind in one.kinds),
+        "refused_by_the_broker": writer.refused,
+        "letters": {f"{topic} {code}": count for (topic, code), count in answers.codes.items()},
+        "sentinels": len(writer.sentinels),
+        "problems": problems(writer, answers),
+        "down": down,
+        "search": searched,
+        "megabytes_after_a_tenth": {name: round(size / 1e6) for name, size in first.items()},
+        "megabytes_at_the_end": {name: round(size / 1e6) for name, size in last.items()},
+        "grown_too_much": [name for name, share in growth.items() if share > MOST_GROWTH],
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    """A table of the figures."""
+    table = Table(title=f"{found['events']} mutated events, seed {found['seed']}")
+    for heading in ("topic", "written", "dead letters by code"):
+        table.add_column(heading)
+    for topic in READ_TOPICS:
+        codes = [
+            f"{key.split()[1]} {count}"
+            for key, count in sorted(found["letters"].items())
+            if key.split()[0] == topic
+        ]
+        table.add_row(topic, str(found["written"].get(topic, 0)), ", ".join(codes))
+    console = Console()
+    console.print(table)
+    memory_table = Table(title="resident memory, MB")
+    for heading in ("role", "after a tenth", "at the end"):
+        memory_table.add_column(heading)
+    for name, size in found["megabytes_after_a_tenth"].items():
+        memory_table.add_row(name, str(size), str(found["megabytes_at_the_end"][name]))
+    console.print(memory_table)
+    console.print(
+        f"{found['sentinels']} sentinels, {len(found['problems'])} problems, down: "
+        f"{found['down'] or 'nobody'}, search {'answers' if found['search'] else 'fails'}, "
+        f"{found['seconds']} s"
+    )
+    for problem in found["problems"][:20]:
+        console.print(problem, markup=False)
+
+
+def main() -> int:
+    """One run; exit code 1 when anything was lost, fell over or grew."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--keep", type=Path, help="leave logs in this folder")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="samesource-mutated-") as scratch:
+        folder = arguments.keep or Path(scratch)
+        with LocalKafka(folder / "kafka") as local:
+            kafka = KafkaSettings(bootstrap_servers=local.bootstrap_servers, topic_prefix="m.")
+            found = run(kafka, arguments.events, arguments.seed, folder)
+    show(found)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=2))
+    bad = found["problems"] or found["down"] or found["grown_too_much"] or not found["search"]
+    return int(bool(bad))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Whether the tests pass in any order: `make test` with ten random seeds, one after another.
+
+    python -m benchmarks.test_seeds [PATH ...] [--seeds 1 2 3] [--json FILE]
+
+A seed gives the order of the tests and the examples that Hypothesis tries. With PATH, these tests
+alone. Exit code 1 when a run isn't green.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = 10
+TAIL_LINES = 60
+COLUMNS = ("seed", "green", "passed", "failed", "skipped", "seconds", "CPU seconds")
+
+
+def command(seed: int, paths: Sequence[str]) -> list[str]:
+    """What runs the tests: the README's command, or pytest on some of them as it does."""
+    if not paths:
+        return ["make", "test", f"SEED={seed}"]
+    parallel = ["--numprocesses", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+    return [sys.executable, "-m", "pytest", *parallel, "--randomly-seed", str(seed), *paths]
+
+
+def run(seed: int, paths: Sequence[str], console: Console) -> dict[str, Any]:
+    """One run; its figures, and the names of the tests that failed.
+
+    CPU seconds are those of all processes that the run waited for, so without Kafka's.
+    """
+    with tempfile.TemporaryDirectory(prefix="test-seeds-") as folder:
+        report = Path(folder) / "report.xml"
+        options = f"{os.environ.get('PYTEST_ADDOPTS', '')} --junitxml={report}"
+        began, used = time.monotonic(), _cpu_seconds()
+        done = subprocess.run(
+            command(seed, paths),
+            cwd=ROOT,
+            env={**os.environ, "PYTEST_ADDOPTS": options},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        seconds, cpu_seconds = time.monotonic() - began, _cpu_seconds() - used
+        if done.returncode:
+            console.print("\n".join(done.stdout.splitlines()[-TAIL_LINES:]), markup=False)
+        outcomes = read_report(report) if report.is_file() else {}
+    return {
+        "seed": seed,
+        "green": done.returncode == 0,
+        **{name: len(outcomes.get(name, [])) for name in ("passed", "failed", "skipped")},
+        "seconds": round(seconds),
+        "CPU seconds": round(cpu_seconds),
+        "names": outcomes.get("failed", []),
+    }
+
+
+def read_report(path: Path) -> dict[str, list[str]]:
+    """The tests of a JUnit report by what became of them; an error in a fixture is a failure."""
+    found: dict[str, list[str]] = {"passed": [], "failed": [], "skipped": []}
+    for case in ElementTree.parse(path).iter("testcase"):
+        kinds = {part.tag for part in case}
+        outcome = "failed" if kinds & {"failure", "error"} else "passed"
+        outcome = "skipped" if outcome == "passed" and "skipped" in kinds else outcome
+        found[outcome].append(f"{case.get('classname')}::{case.get('name')}")
+    return found
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> int:
+    """Every seed, a row each; exit code 1 when one isn't green."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("paths", nargs="*", metavar="PATH")
+    parser.add_argument("--seeds", type=int, nargs="+", help="ten at random without")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    console, rows = Console(width=110), []
+    for seed in options.seeds or random.sample(range(2**32), RUNS):
+        rows.append(run(seed, options.paths, console))
+        row = rows[-1]
+        console.print(", ".join(f"{name} {row[name]}" for name in COLUMNS), *row["names"])
+    table = Table(*COLUMNS, title=f"{sum(row['green'] for row in rows)} of {len(rows)} runs green")
+    for row in rows:
+        table.add_row(*(str(row[name]) for name in COLUMNS))
+    console.print(table)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2))
+    return 0 if all(row["green"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
