@@ -56,6 +56,7 @@ GROUPS = {
 FOLLOWED = ("policy.updated", "alert.reviewed", "alert.raised", "alert.suppressed")
 COMPACTED = {topic.name for topic in load_topics() if "compact" in topic.cleanup}
 SENTINEL_EVERY = 100
+LARGE_FIRST = 8
 MOST_GROWTH = 0.1
 STILL_SECONDS = 300.0
 
@@ -131,6 +132,14 @@ class Writer:
                 self.sentinel()
         self.written += count
         self.flush()
+
+    def write_large(self, each: int) -> None:
+        """So many of the largest events on each topic: a short run's first tenth has hardly any."""
+        for number in range(each):
+            for topic in READ_TOPICS:
+                name = f"large-{number}"
+                self._produce(topic, self._mutations.large(self._good(topic, name), name.encode()))
+            self.flush()
 
     def flush(self) -> None:
         """Wait until the broker has answered about all of them."""
@@ -342,6 +351,7 @@ def run(kafka: KafkaSettings, events: int, seed: int, folder: Path) -> dict[str,
         time.sleep(5)
         settled(kafka)
         writer.learn()
+        writer.write_large(LARGE_FIRST)
         writer.write(events // 10)
         writer.sentinel()
         settled(kafka)

@@ -307,12 +307,13 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the damage.")] = 1,
     threads: Annotated[int, typer.Option(help="Uploads at a time.")] = 4,
     embed: Annotated[bool, typer.Option(help="Make vectors for search too.")] = True,
+    keep: Annotated[Path | None, typer.Option(help="Folder for files that are `internal`.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
 ) -> None:
     """Send damaged videos through the fingerprint step."""
     av.logging.set_level(None)
     with tempfile.TemporaryDirectory(prefix="samesource-mutated-") as name:
-        figures = _run(Path(name), videos, seed, threads, embed)
+        figures = _run(Path(name), videos, seed, threads, embed, keep)
     table = Table("outcome", "videos", title=f"{videos} damaged videos, seed {seed}")
     for code, count in figures["outcomes"].items():
         table.add_row(code, str(count))
@@ -326,7 +327,9 @@ def main(
         raise typer.Exit(1)
 
 
-def _run(folder: Path, videos: int, seed: int, threads: int, embed: bool) -> dict[str, Any]:
+def _run(
+    folder: Path, videos: int, seed: int, threads: int, embed: bool, keep: Path | None
+) -> dict[str, Any]:
     (folder / "elsewhere").mkdir()
     whole = made_videos(folder / "elsewhere")
     secret = folder / "elsewhere" / "secret.ts"
@@ -362,10 +365,14 @@ def _run(folder: Path, videos: int, seed: int, threads: int, embed: bool) -> dic
             except RejectedError as error:
                 outcomes[error.code] += 1
                 if error.code == "internal":
-                    internal.append(f"{label}: {error}")
+                    internal.append(
+                        f"{label}: {error}: {getattr(error.__cause__, 'traceback', '')}"
+                    )
             except Exception as error:
                 outcomes["internal"] += 1
                 internal.append(f"{label}: {type(error).__name__}: {error}")
+            if keep is not None and internal and internal[-1].startswith(label):
+                (keep / label).write_bytes(data)
             path.unlink()
 
         random = Random(seed)

@@ -81,6 +81,11 @@ class Mutations:
             codec = choose.choice(("gzip", "zstd"))
         return Mutated(value, said_key, headers, codec, tuple(kinds))
 
+    def large(self, fields: dict[str, Any], key: bytes) -> Mutated:
+        """An event of the largest kind."""
+        fields = {**fields, "more": "a" * LARGE_BYTES}
+        return Mutated(json.dumps(fields).encode(), key, [], "gzip", ("large",))
+
 
 def _paths(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [path] if path else []

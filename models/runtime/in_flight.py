@@ -1,5 +1,7 @@
 """Batches through a session: on a GPU the copies of one overlap with the work on another."""
 
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,6 +16,13 @@ LANES = 2
 
 Array = NDArray[Any]
 Batch = Mapping[str, Array]
+
+
+def _cores() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class BatchRunner:
@@ -37,6 +46,7 @@ class BatchRunner:
         self._session = session
         self._outputs = [value.name for value in session.get_outputs()]
         self._device = "cpu" if provider == "cpu" else "cuda"
+        self._cores = threading.BoundedSemaphore(_cores())
         self._lanes = lanes or (1 if provider == "cpu" else LANES)
 
     def run_all(self, batches: Sequence[Batch]) -> list[list[Array]]:
@@ -58,7 +68,8 @@ class BatchRunner:
     def _run(self, batch: Batch) -> list[Array]:
         if self._device == "cpu":
             ready = {name: np.ascontiguousarray(array) for name, array in batch.items()}
-            return list(self._session.run(self._outputs, ready))
+            with self._cores:  # more at a time would only take more memory
+                return list(self._session.run(self._outputs, ready))
         return self._bound(batch)
 
     def _bound(self, batch: Batch) -> list[Array]:

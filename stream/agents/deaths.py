@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import orjson
 
-from stream.errors import InternalError
+from stream.errors import InternalError, SettingsError
 from stream.source import Source
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ SLOT_BYTES = 512
 CRASH_WEIGHT = 10  # the process crashed, or the kernel killed one for want of memory
 OTHER_WEIGHT = 1  # killed from outside, perhaps: an operator, a supervisor
 MOST_WEIGHT = 20  # two crashes, or twenty other deaths
+SKIPPED_WEIGHT = 1000  # somebody said so
 KERNEL_COUNTS = Path("/proc/vmstat")
 
 _dump: IO[bytes] | None = None  # where this process says why it crashes; open until it ends
@@ -79,10 +80,14 @@ class Deaths:
             InternalError: workers died again and again while it was in hand; nothing is begun.
         """
         place = (source.topic, source.partition, source.offset)
-        if self._weights.get(place, 0) >= MOST_WEIGHT:
+        weight = self._weights.get(place, 0)
+        if weight >= MOST_WEIGHT:
             self._forget(place)
-            log.warning("%s is left behind: the worker died each time that it was in hand", source)
-            raise InternalError("the worker's process died each time that this was in hand")
+            why = "the worker's process died each time that this was in hand"
+            if weight >= SKIPPED_WEIGHT:
+                why = "left behind by `samesource skip`"
+            log.warning("%s is rejected: %s", source, why)
+            raise InternalError(why)
         self._write(place, at_work=True)
         try:
             yield
@@ -154,6 +159,31 @@ class Deaths:
             log.warning("deaths are noted no more: %s", error)
             self._file.close()
             self._file = None
+
+
+def leave_behind(folder: Path, role: str, place: Place) -> None:
+    """Make the next worker of a role reject a message instead of beginning it.
+
+    Args:
+        folder: as of `Deaths`.
+        role: as of `Deaths`.
+        place: topic by its name in the contract, partition, offset.
+
+    Raises:
+        SettingsError: the folder can't be written.
+    """
+    topic, partition, offset = place
+    note = {
+        "topic": topic, "partition": partition, "offset": offset, "at_work": False,
+        "weight": SKIPPED_WEIGHT,
+    }  # fmt: skip
+    slots = [orjson.dumps(line).ljust(SLOT_BYTES - 1) + b"\n" for line in ({}, note)]
+    path = folder / "deaths" / f"{role}-{uuid4().hex}.notes"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(slots))
+    except OSError as error:
+        raise SettingsError(f"worker.data_folder = {folder} can't be written: {error}") from error
 
 
 def _notes(data: bytes) -> list[dict[str, Any]]:

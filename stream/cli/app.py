@@ -17,6 +17,7 @@ from stream.cli import (
     resubmit,
     review,
     search,
+    skip,
     submit,
     topics,
     train,
@@ -49,6 +50,7 @@ app.command("search")(search.search)
 app.command("alerts")(outcomes.alerts)
 app.command("review")(review.review)
 app.command("rejected")(outcomes.rejected)
+app.command("skip")(skip.skip)
 
 
 @app.callback()

@@ -51,7 +51,7 @@ from stream.decode.spool import SecondFrames, SecondSpool, Spool, check_spool, s
 from stream.decode.webp import is_animated_webp, read_webp_table, webp_frames
 from stream.errors import CorruptError, RejectedError, TooLargeError
 
-DECODERS = ("av", "PIL")
+DECODERS = {"av", "PIL"}  # folders of their code
 Strategy = Literal["key_frames", "groups", "every_frame"]
 
 
@@ -181,19 +181,19 @@ def _outcomes(settings: DecodeSettings, needed: Callable[[], int]) -> Iterator[N
             ) from error
         if is_shortage(error) and not isinstance(error, av.error.FFmpegError):
             raise NoRoomError(needed()) from error
-        if isinstance(error, av.error.FFmpegError) or _raised_in(error) in DECODERS:
+        if isinstance(error, av.error.FFmpegError) or _raised_by_decoder(error):
             raise CorruptError(f"can't be decoded: {type(error).__name__}: {error}") from error
         raise
 
 
-def _raised_in(error: BaseException) -> str:
-    """The package whose code raised."""
-    name = ""
+def _raised_by_decoder(error: BaseException) -> bool:
+    """Whether the code of a library that reads the file raised."""
+    file = ""
     traceback = error.__traceback__
     while traceback is not None:
-        name = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        file = traceback.tb_frame.f_code.co_filename
         traceback = traceback.tb_next
-    return name.partition(".")[0]
+    return bool(DECODERS & set(Path(file).parts[:-1]))
 
 
 @dataclass

@@ -159,6 +159,7 @@ class _JumpingClock:
         self._offset = 0
         self._last: int | None = None
         self._next = 0
+        self._delay = 0
 
     def set(self, packet: "Packet[VideoStream]") -> None:
         """Move a packet to where it is played."""
@@ -172,6 +173,10 @@ class _JumpingClock:
                 self._offset += self._next - time
                 time = self._next
         self._last, self._next = time, time + (packet.duration or self._frame)
+        if packet.pts is not None and packet.dts is not None:
+            if abs(packet.pts - packet.dts) > self._jump:  # guessed by the clock behind the jump
+                packet.pts = packet.dts + self._delay
+            self._delay = packet.pts - packet.dts
         if self._offset:
             if packet.pts is not None:
                 packet.pts += self._offset

@@ -6,6 +6,7 @@ video's: it waits.
 
 import errno
 import logging
+import math
 import os
 import tempfile
 import threading
@@ -95,6 +96,7 @@ class Room:
         self._running = 0
         self._waiting: dict[int, tuple[int, float]] = {}
         self._closed = False
+        self._warned = -math.inf
 
     def enter(self) -> "Turn":
         """Begin with one video."""
@@ -124,7 +126,8 @@ class Room:
             NoRoomError: the room was closed.
         """
         key, begun = id(turn), time.monotonic()
-        not_before, warned = begun + pause_seconds, begun - WARN_EVERY_SECONDS
+        not_before = begun + pause_seconds
+        soon = begun + min(pause_seconds, FIRST_PAUSE_SECONDS)
         with self._changed:
             self._waiting[key] = needed, not_before
             self._running -= 1
@@ -133,12 +136,12 @@ class Room:
                 while not self._closed:
                     now = time.monotonic()
                     free = self._free(self._folder)
-                    if now >= not_before and free >= needed + MARGIN_BYTES:
+                    if now >= soon and free >= needed + MARGIN_BYTES:
                         return True
                     if now >= not_before and not self._running and self._is_first(key, now):
                         return False
-                    if now - warned >= WARN_EVERY_SECONDS:
-                        warned = now
+                    if now - self._warned >= WARN_EVERY_SECONDS:
+                        self._warned = now
                         self._warn(needed, free)
                     self._changed.wait(POLL_SECONDS)
             finally:

@@ -1,11 +1,27 @@
 """Which library videos are worth aligning: frame hits voted per video."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.library.index import Hits
+from stream.library.settings import LibrarySettings
+
+SMALL_LOG = 1000  # entries up to which chance hits are few: ten to forty thousand key frames
+
+
+def similarity_at(settings: LibrarySettings, offset: int) -> float:
+    """The cosine above which a frame is a hit for an upload at a place of the log.
+
+    Chance hits grow as the library does, and crowd out copies. How much of the log there was is
+    the same for all shards and in every replay; 0.001 is a step, so it's the same on all machines.
+    `benchmarks/candidate_thresholds.py` measures what it does.
+    """
+    tenfolds = math.log10(max(1.0, offset / SMALL_LOG))
+    raised = settings.candidate_similarity + settings.candidate_similarity_growth * tenfolds
+    return min(round(raised, 3), 1.0)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class LibrarySettings(BaseModel):
             of all.
         keep_replaced: log entries for which a replaced version is kept, so that a repeat of an
             upload is answered as the first time; removed videos are dropped at once.
+        keep_versions: replaced versions of one video that are kept at the most, the newest.
         near_rows: frames nearest by their codes, for each query frame, that are looked at exactly
             from ten million on; fewer before, with the root of the number.
         probes: lists that a query frame looks into.
@@ -31,7 +32,9 @@ class LibrarySettings(BaseModel):
             the URL of any fsspec file system, `s3://bucket/library` for one.
         snapshot_every_videos: whichever comes first.
         snapshot_every_seconds: whichever comes first.
-        candidate_similarity: cosine above which two frames are a hit.
+        candidate_similarity: cosine above which two frames are a hit, in a log of 1,000 entries or
+            fewer.
+        candidate_similarity_growth: how much more it is for each tenfold of the log.
         candidate_hits: searching frames with a hit that make a video a candidate.
         candidates: most videos that are aligned for one upload, those with most votes.
         least_score: segments that an aligner is less sure of are dropped.
@@ -48,6 +51,7 @@ class LibrarySettings(BaseModel):
     exact_rows: int = Field(default=50_000, ge=64)
     segment_rows: int = Field(default=32_768, ge=1)
     keep_replaced: int = Field(default=100_000, ge=0)
+    keep_versions: int = Field(default=16, ge=0)
     near_rows: int = Field(default=1536, ge=1)
     probes: int = Field(default=768, ge=1)
     search_frames: Literal["query", "key"] = "query"
@@ -56,6 +60,7 @@ class LibrarySettings(BaseModel):
     snapshot_every_videos: int = Field(default=1000, ge=1)
     snapshot_every_seconds: float = Field(default=300.0, gt=0)
     candidate_similarity: float = Field(default=0.4, ge=-1, le=1)
+    candidate_similarity_growth: float = Field(default=0.05, ge=0, le=0.5)
     candidate_hits: int = Field(default=2, ge=1)
     candidates: int = Field(default=100, ge=1)
     least_score: float = Field(default=0.65, ge=0, le=1)

@@ -21,7 +21,7 @@ from stream.events import (
     VideoFingerprinted,
 )
 from stream.failpoints import failpoint
-from stream.library.candidates import vote
+from stream.library.candidates import similarity_at, vote
 from stream.library.entry import Entry
 from stream.library.hash_map import HashMap
 from stream.library.index import Hits
@@ -278,7 +278,7 @@ class LibraryShard:
         if store is None:
             return []
         codes, offsets = searching_frames(event, settings.search_frames)
-        hits = store.search(codes, offsets, settings.candidate_similarity, before=as_of)
+        hits = store.search(codes, offsets, similarity_at(settings, as_of), before=as_of)
         owners = store.owners_of(hits.rows)
         held = {serial: store.held(serial) for serial in np.unique(owners).tolist()}
         own = video_hash(event.video_id)

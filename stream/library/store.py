@@ -6,7 +6,7 @@ the codebook, not on how they are spread over runs: but for ties in the last pla
 and snapshots change no answer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,8 +18,9 @@ from stream.library.gpu_frames import GpuFrames
 from stream.library.head import AnyLists, Head, fill
 from stream.library.index import FrameIndex, Hits, cosines
 from stream.library.lists import Codebook, FrameCodes, FrameLists, Nearest, nearest_of
+from stream.library.replaced import ReplacedVersions
 from stream.library.rows import RowCodes
-from stream.library.run import Rows, Run
+from stream.library.run import NEVER, Rows, Run
 from stream.library.settings import LibrarySettings
 from stream.packed import CODE_SCALE
 
@@ -40,7 +41,8 @@ class Held:
         serial: of its first frame; names it for as long as it is held.
         video_hash: of its id.
         offset: in the log, where it was added.
-        replaced_at: `NEVER`, or where another version took its place; its own where removed.
+        replaced_at: `NEVER`, or where another version took its place; its own where removed or
+            forgotten.
     """
 
     run: Run
@@ -84,6 +86,8 @@ class FrameStore:
         self.runs, self.codebook, self.next_serial = runs, codebook, next_serial
         self.head = self.new_head() if head is None else Head.of(head, codes, self.new_head_lists())
         self.marks: list[tuple[int, int]] | None = None
+        self._replaced = ReplacedVersions(settings.keep_versions)
+        self._note_replaced()
         for run in runs:
             if run.lists is None:
                 run.lists = self.new_lists()
@@ -128,6 +132,7 @@ class FrameStore:
         serial = self.next_serial
         self.head.append(video_hash, offset, serial, rows, payload)
         self.next_serial += max(1, len(rows))
+        self._forget(self._replaced.pop_before(self.forgets_before))
         if len(self.head.run.rows) >= max(self.settings.segment_rows, len(self) // SEALED_SHARE):
             self.seal()
         return serial
@@ -173,12 +178,32 @@ class FrameStore:
         except KeyError:
             return
         self._mark(held.run, held.place, offset)
+        self._forget(self._replaced.add(held.video_hash, offset, serial))
 
     def remove(self, video_hash: int) -> None:
         """Forget all versions of a video: not even a search that is repeated finds them."""
+        self._replaced.drop(video_hash)
         for run in self.all_runs():
             for place in np.flatnonzero(run.entries["hash"] == video_hash).tolist():
                 self._mark(run, place, int(run.entries["offset"][place]))
+
+    def _forget(self, serials: Iterable[int]) -> None:
+        """Keep replaced versions no longer; their rows go at the next merge."""
+        for serial in serials:
+            try:
+                held = self.held(serial)
+            except KeyError:
+                continue
+            self._mark(held.run, held.place, held.offset)
+
+    def _note_replaced(self) -> None:
+        """Which replaced versions a snapshot has."""
+        for run in self.all_runs():
+            at = run.entries["replaced_at"]
+            for place in np.flatnonzero((at != NEVER) & (at != run.entries["offset"])).tolist():
+                held = _held(run, place)
+                kept = self._replaced.add(held.video_hash, held.replaced_at, held.serial)
+                self._forget(kept)
 
     def _mark(self, run: Run, place: int, offset: int) -> None:
         run.entries["replaced_at"][place] = offset

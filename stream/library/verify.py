@@ -85,7 +85,8 @@ def _compare_held(state: ShardState, expected: Expected, found: Comparison) -> s
         if version is not None:
             met.add(held.offset)
             found.entries += 1
-            differing = _differing(held, version)
+            forgotten = _forgotten(state, versions, version)
+            differing = _differing(held, version, forgotten=forgotten)
         elif held.replaced_at == held.offset:  # removed, and not dropped yet
             continue
         else:
@@ -104,9 +105,21 @@ def _compare_held(state: ShardState, expected: Expected, found: Comparison) -> s
     return met
 
 
-def _differing(held: Held, version: Version) -> list[str]:
+def _forgotten(state: ShardState, versions: list[Version], version: Version) -> bool:
+    """Whether a version was replaced too long ago, or by too many others, to be kept."""
+    store = state.store
+    if store is None or version.replaced_at == NEVER:
+        return False
+    later = sum(version.replaced_at < one.replaced_at < NEVER for one in versions)
+    too_many = later >= store.settings.keep_versions
+    return too_many or version.replaced_at < store.forgets_before
+
+
+def _differing(held: Held, version: Version, *, forgotten: bool) -> list[str]:
     """What an entry has otherwise than the log's."""
     where = f"at offset {held.offset}"
+    if forgotten:
+        return []
     if held.replaced_at == held.offset:
         return [f"{where} it is taken for removed, and the log has no takedown"]
     entry = held.run.entries[held.place]
@@ -144,8 +157,8 @@ def _miss(
     state: ShardState, expected: Expected, video_id: str, version: Version, found: Comparison
 ) -> None:
     """An expected version isn't there."""
-    store, name = state.store, version.facts.content_version
-    if store is not None and version.replaced_at < store.forgets_before:
+    name = version.facts.content_version
+    if _forgotten(state, expected.versions[video_id], version):
         return
     if _known_better(state, video_id, version, found):
         found.untold += 1

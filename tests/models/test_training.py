@@ -47,13 +47,20 @@ def trained(folder: Path, recipe: EncoderRecipe = RECIPE) -> EncoderTrainer:
     return trainer
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> EncoderTrainer:
+    """A run from the first step to the last, without a stop."""
+    return trained(tmp_path_factory.mktemp("whole"))
+
+
 def state(trainer: EncoderTrainer) -> NDArray[np.float32]:
     weights = trainer.network.state_dict().values()
     return np.concatenate([w.to(torch.float32).flatten().numpy() for w in weights])
 
 
-def test_a_run_that_is_stopped_and_resumed_reaches_the_same_numbers(tmp_path: Path) -> None:
-    whole = trained(tmp_path / "whole")
+def test_a_run_that_is_stopped_and_resumed_reaches_the_same_numbers(
+    whole: EncoderTrainer, tmp_path: Path
+) -> None:
     first = EncoderTrainer(RECIPE, tmp_path / "parts")
     batches = PairBatches(
         [clip for clip in made_clips() if not is_held_out(clip.name)],
@@ -75,12 +82,11 @@ def test_a_run_that_is_stopped_and_resumed_reaches_the_same_numbers(tmp_path: Pa
     assert np.allclose(state(second), state(whole), atol=1e-6)
 
 
-def test_the_curve_is_kept_as_numbers_and_as_a_picture(tmp_path: Path) -> None:
-    trained(tmp_path)
-    curve = json.loads((tmp_path / "curve.json").read_text())
+def test_the_curve_is_kept_as_numbers_and_as_a_picture(whole: EncoderTrainer) -> None:
+    curve = json.loads((whole.folder / "curve.json").read_text())
     assert [row["step"] for row in curve if "loss" in row] == list(range(1, 11))
     assert [row["step"] for row in curve if "recall_at_1" in row] == [5, 10]
-    with Image.open(tmp_path / "curve.png") as drawn:
+    with Image.open(whole.folder / "curve.png") as drawn:
         assert min(drawn.size) > 300
 
 
@@ -91,9 +97,9 @@ def test_a_run_stops_when_its_minutes_are_over(tmp_path: Path) -> None:
     assert (tmp_path / "checkpoint.pt").exists()
 
 
-def test_frozen_stages_stay_and_the_others_learn(tmp_path: Path) -> None:
+def test_frozen_stages_stay_and_the_others_learn(whole: EncoderTrainer, tmp_path: Path) -> None:
     before = EncoderTrainer(RECIPE, tmp_path / "before").network.state_dict()
-    after = trained(tmp_path / "after").network.state_dict()
+    after = whole.network.state_dict()
     frozen = [name for name in before if name.startswith(("stem", "stages.0."))]
     assert frozen
     assert all(torch.equal(before[name], after[name]) for name in frozen)

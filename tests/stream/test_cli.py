@@ -121,6 +121,15 @@ def test_a_wrong_setting_is_named_with_its_value(
     one_line(done.err, *words)
 
 
+@pytest.mark.parametrize("shard", ["3/3", "1/2", "1", "x", "-1/3", "/3"])
+def test_a_new_shard_that_there_cannot_be_is_refused_before_anything_is_built(
+    command: Command, shard: str
+) -> None:
+    done = command("library", "reshard", "--shards=3", f"--shard={shard}")
+    assert done.code == 1
+    one_line(done.err, f"--shard {shard}", "i/S with 0 ≤ i < S = 3", "0/3")
+
+
 @pytest.mark.parametrize("shard", ["3/2", "2/2", "x", "-1/2", "1/0", "1/2/3", "²/3", "/2"])
 def test_a_shard_that_there_cannot_be_is_refused_before_anything_starts(
     command: Command, shard: str

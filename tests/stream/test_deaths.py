@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.agents.deaths import Deaths
+from stream.agents.deaths import Deaths, leave_behind
 from stream.errors import InternalError
 from stream.source import Source
 
@@ -20,7 +20,7 @@ OTHER = Source("video.uploaded", 3, 8, 1000, b"{}")
 CRASHES = """
 import ctypes, sys
 from pathlib import Path
-from stream.agents.deaths import Deaths
+from stream.agents.deaths import Deaths, leave_behind
 from stream.source import Source
 deaths = Deaths(Path(sys.argv[1]), "role")
 deaths.open()
@@ -144,3 +144,13 @@ def test_notes_cost_microseconds(tmp_path: Path) -> None:
         for _ in range(1000):
             assert not is_left_behind(deaths, PILL)
         assert time.process_time() - started < 1.0
+
+
+def test_what_an_operator_skips_is_left_behind_once(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        leave_behind(tmp_path, "role", ("video.uploaded", 3, 7))
+    with opened(tmp_path) as deaths:
+        assert not is_left_behind(deaths, OTHER)
+        with pytest.raises(InternalError, match="left behind by `samesource skip`"):
+            deaths.at_work(PILL).__enter__()
+        assert not is_left_behind(deaths, PILL)

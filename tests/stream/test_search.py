@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stream.agents.search_view import search_step
 from stream.errors import BadEventError, QueryError, SnapshotError
 from stream.events import VideoEmbedded
+from stream.order import Takedown
 from stream.search import index, rows, view
 from stream.search.query import text_query
 from stream.search.rows import VectorRows
@@ -28,6 +29,7 @@ from stream.search.snapshot import MANIFEST, ViewSnapshots
 from stream.search.table import Place
 from stream.search.view import SearchView
 from stream.source import Source
+from tests.stream.library_log import submitted
 
 DIMENSION = 8
 OWN, OTHER = "pair-1", "pair-2"
@@ -74,18 +76,35 @@ class Dictionary:
 
     def __init__(self) -> None:
         self.newest: dict[str, tuple[VideoEmbedded, Place]] = {}
+        self.removed: dict[str, int] = {}
 
     def add(self, event: VideoEmbedded, place: Place) -> None:
         """As the view's."""
         known = self.newest.get(event.video_id)
+        if event.submission is not None:
+            if event.submission.offset < self.removed.get(event.video_id, 0):
+                return
+            if known is not None and known[0].submission is not None:
+                if event.submission.offset >= known[0].submission.offset:
+                    self.newest[event.video_id] = event, place
+                return
         versions = (event.content_version, known[0].content_version if known else None)
         if all(isinstance(version, int) for version in versions) and versions[0] < versions[1]:  # type: ignore[operator]
             return
         self.newest[event.video_id] = event, place
 
-    def remove(self, video_id: str) -> None:
-        """As the view's."""
-        self.newest.pop(video_id, None)
+    def remove(
+        self, video_id: str, takedown: Takedown | None = None, *, restated: bool = False
+    ) -> None:
+        """As the view's, where all uploads are of one partition."""
+        known, end = self.newest.get(video_id), takedown.ends[0] if takedown else 0
+        submission = known[0].submission if known is not None else None
+        self.removed[video_id] = max(end, self.removed.get(video_id, 0))
+        if submission is None and not restated:
+            self.newest.pop(video_id, None)
+        elif submission is not None and (takedown is None or submission.offset < end):
+            self.newest.pop(video_id)
+            self.removed[video_id] = max(self.removed[video_id], submission.offset + 1)
 
     def check(self, view: SearchView, query: NDArray[np.float32], k: int) -> None:
         """Compare all that can be asked."""
@@ -118,11 +137,12 @@ ADDS = st.tuples(
     st.integers(0, 50),
     st.sampled_from([None, 1, 2, 3, "1", "x"]),
     st.sampled_from([OWN, OWN, OWN, OTHER]),
+    st.one_of(st.none(), st.integers(0, 20)),
 )
 STEPS = st.one_of(
     ADDS,
     ADDS,
-    st.tuples(st.just("remove"), VIDEOS),
+    st.tuples(st.just("remove"), VIDEOS, st.one_of(st.none(), st.integers(0, 20)), st.booleans()),
     st.tuples(st.sampled_from(["snapshot", "restore", "maintain", "compact", "repeat"])),
 )
 
@@ -167,10 +187,14 @@ def test_any_interleaving_equals_a_plain_dictionary(
 def apply(target: SearchView | Dictionary, change: tuple[Any, ...]) -> None:
     kind, offset, video_id, *rest = change
     if kind == "remove":
-        target.remove(video_id)
+        end, again = rest
+        takedown = None if end is None else Takedown("uploads", (end,))
+        target.remove(video_id, takedown, restated=again and end is not None)
         return
-    seed, version, model = rest
+    seed, version, model, submission = rest
     made = event(video_id, seed, content_version=version, model_version=model)
+    if submission is not None:
+        made = made.model_copy(update={"submission": submitted(submission)})
     target.add(made, Place(offset % 3, offset))
 
 
@@ -247,6 +271,42 @@ def test_an_older_version_that_comes_late_changes_nothing_but_after_a_takedown_i
     made.remove("a")
     made.add(event("a", 2, content_version=1), Place(0, 2))
     assert dict(found(made, vector_of(2), 1)) == {"a": pytest.approx(1.0, abs=0.01)}
+
+
+def test_the_vector_of_an_older_upload_that_comes_late_changes_nothing() -> None:
+    made = new_view()
+    newer, older = (
+        event("a", seed, content_version=version).model_copy(update={"submission": submitted(seed)})
+        for seed, version in ((2, 1), (1, 5))
+    )
+    made.add(newer, Place(0, 0))
+    made.add(older, Place(0, 1))
+    assert dict(found(made, vector_of(2), 1)) == {"a": pytest.approx(1.0, abs=0.01)}
+
+
+def test_a_vector_that_comes_again_after_its_takedown_isnt_found_whatever_is_restored(
+    tmp_path: Path,
+) -> None:
+    made, store = new_view(), snapshots(tmp_path)
+    film = event("film", 1).model_copy(update={"submission": submitted(3)})
+    takedown = Takedown("uploads", (4,))
+    headers = tuple(takedown.headers())
+    search_step(made, Source("video.embedded", 1, 0, 0, film.to_bytes(), b"film"))
+    search_step(made, Source("video.embedded", 1, 1, 0, None, b"film", headers=headers))
+    store.save(made, {1: 2})
+    restored = store.load_latest()
+    assert restored is not None
+    anew = new_view()  # compaction has left the takedown alone
+    search_step(anew, Source("video.embedded", 1, 1, 0, None, b"film", headers=headers))
+    for each in (made, restored.view, anew):
+        search_step(each, Source("video.embedded", 1, 2, 0, film.to_bytes(), b"film"))
+        assert len(each) == 0
+        later = film.model_copy(update={"submission": submitted(4)})
+        search_step(each, Source("video.embedded", 1, 3, 0, later.to_bytes(), b"film"))
+        assert len(each) == 1
+        again = tuple(takedown.headers(restated=True))
+        search_step(each, Source("video.embedded", 1, 4, 0, None, b"film", headers=again))
+        assert len(each) == 1
 
 
 def test_vectors_of_another_model_are_left_out_and_counted() -> None:
