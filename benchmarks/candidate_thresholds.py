@@ -26,6 +26,7 @@ from benchmarks.real_rows import encode_rounds
 from benchmarks.real_videos import VIDEO_ROWS, VideoMaker
 from models.encode import FrameEncoder, default_encoder_path
 from stream.copy_set import pair_name
+from stream.library.candidates import similarity_at
 from stream.library.rows import RowCodes
 from stream.packed import CODE_SCALE, quantise
 from stream.settings import load_settings
@@ -268,8 +269,12 @@ def show(figures: Figures, console: Console) -> None:
             f"{row.kept:.1%}",
         )
     console.print(table)
-    for rows, similarity in figures.steps.items():
-        console.print(f"{int(rows):,} key frames: few candidates from {similarity:.3f} on")
+    library = load_settings().library
+    for rows in dict.fromkeys(row.rows for row in figures.rows):
+        asked = similarity_at(library, rows // VIDEO_ROWS)
+        least = figures.steps.get(str(rows))
+        few = f"few candidates from {least:.3f} on" if least else "nowhere few candidates"
+        console.print(f"{rows:,} key frames: {few}; the library asks for {asked:.3f}")
 
 
 def main(

@@ -32,7 +32,7 @@ from stream.agents.policy_follower import policy_step
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.client import Reader
-from stream.errors import BadEventError
+from stream.errors import BadEventError, BrokerError
 from stream.events import EVENTS, VideoCompared, VideoDecided, VideoFingerprinted, VideoRejected
 from stream.policy.judge import Policies
 from stream.source import Source
@@ -265,9 +265,20 @@ class Answers:
         self.videos: dict[str, set[str]] = {}
         self.requests: set[str] = set()
         for topic in ("video.rejected", "video.compared", "video.decided", "video.fingerprinted"):
+            self._read(kafka, topic)
+
+    def _read(self, kafka: KafkaSettings, topic: str, attempts: int = 5) -> None:
+        """A busy machine's broker may take longer to answer than a command waits."""
+        before = self.letters.copy(), self.codes.copy()
+        try:
             with Reader(kafka, topic) as reader:
                 for _, message in reader.until_now():
                     self._take(topic, message)
+        except BrokerError:
+            if attempts == 1:
+                raise
+            self.letters, self.codes = before
+            self._read(kafka, topic, attempts - 1)
 
     def _take(self, topic: str, message: Message) -> None:
         try:

@@ -24,7 +24,7 @@ from stream.search.index import TAIL_ROWS, VectorIndex
 from stream.search.rows import LARGEST, VectorRows
 from stream.search.settings import SearchSettings
 from stream.search.snapshot import ViewSnapshots
-from stream.search.table import NO_VERSION, RECORD, Place, VideoTable
+from stream.search.table import NO_LOG, NO_VERSION, RECORD, Place, VideoTable
 from stream.search.view import OWN, SearchView, ViewState
 
 SEED = 20261125
@@ -133,6 +133,7 @@ def made_table(count: int) -> VideoTable:
     """The records of so many videos, each with its number as row."""
     numbers = np.arange(count)
     records = np.zeros(count, RECORD)
+    records["log"] = NO_LOG
     records["model"], records["version"], records["row"] = OWN, NO_VERSION, numbers
     records["partition"], records["offset"] = numbers % PARTITIONS, numbers // PARTITIONS
     records["id_at"], records["id_length"] = ID_LENGTH * numbers, ID_LENGTH

@@ -1,6 +1,6 @@
 """What a worker needs of its machine: looked at before it starts, so that a mistake is one line.
 
-Serves `samesource worker`. Kafka and its topics are looked at elsewhere.
+Serves `samesource worker` and `search`. Kafka and its topics are looked at elsewhere.
 """
 
 import os

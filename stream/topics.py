@@ -262,6 +262,13 @@ def _config_problems(
             "alter the topic, or messages are lost or pile up"
         )
         problems.append(Problem(text, fatal=True))
+    stamp = found["message.timestamp.type"]
+    if topic.append_time and stamp != "LogAppendTime":
+        text = (
+            f"{name} has message.timestamp.type {stamp}, expected LogAppendTime: alter the topic, "
+            "or a worker's clock that is wrong lets a flood through"
+        )
+        problems.append(Problem(text, fatal=False))
     return problems + [
         Problem(_less(name, key, found[key], wanted[key]), fatal=False)
         for key in AT_LEAST

@@ -16,6 +16,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP
 
 from stream.agents.lifetime import Failure, crash, fail
+from stream.broker.settings import RETRY_BACKOFF_MILLISECONDS
 
 FINISH_SECONDS = 10.0  # for what is in flight when partitions move
 
@@ -51,11 +52,16 @@ class NothingRead(MutableMapping[TP, int | None]):
 
 
 class PatientThread(AIOKafkaConsumerThread):
-    """Faust's thread around aiokafka's consumer, with a say in how long a fetch may wait."""
+    """Faust's consumer thread, whose client waits between its tries as our other clients do.
 
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = self.app.fetch_wait_ms  # Faust has 1500 written in
+    And whose fetches wait as long as the broker needs: Faust has 1.5 s written in.
+    """
+
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
+        consumer = super()._create_consumer(loop)
+        consumer._retry_backoff_ms = RETRY_BACKOFF_MILLISECONDS
+        consumer._client._retry_backoff = RETRY_BACKOFF_MILLISECONDS / 1000
+        consumer._fetch_max_wait_ms = cast(OrderedApp, self.app).fetch_wait_ms
         return consumer
 
 
@@ -156,7 +162,7 @@ class OrderedTransport(Transport):
 class OrderedApp(faust.App):
     """A Faust app that reads through `OrderedConsumer`, and whose crash ends the worker."""
 
-    fetch_wait_ms: int
+    fetch_wait_ms = 500
     in_flight: InFlight | None = None
     assigned = False
 

@@ -43,9 +43,11 @@ def search(
     """Find videos by what they show: `samesource search "two dogs running on grass"`."""
     from stream.embed import open_text_encoder
     from stream.errors import QueryError
+    from stream.machine import require_folder
     from stream.search.query import text_query
 
     settings: Settings = context.obj
+    require_folder("search.snapshot_folder", settings.search.snapshot_folder)
     if settings.embedding.missing:
         raise QueryError("no text–video pair is shipped and embedding names none: set one")
     encoder = open_text_encoder(settings.embedding)

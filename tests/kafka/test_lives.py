@@ -20,7 +20,7 @@ from tests.stream.command import started
 
 ROLES = ("fingerprint", "library", "decide")
 DRAIN_SECONDS = 8.0
-NOISE_SECONDS = 2.0  # of a busy machine
+NOISE_SECONDS = 4.0  # of a busy machine
 BUSY = 400  # events, more than a worker handles before Kafka is gone
 
 
@@ -58,7 +58,7 @@ def workers(kafka: KafkaSettings, tmp_path: Path) -> Iterator[dict[str, subproce
             for role in ROLES
         }
         for role in ROLES:
-            wait_for(tmp_path / f"{role}.log", "worker is running")
+            wait_for(tmp_path / f"{role}.log", "worker is running", 180.0)
         wait_until_read(kafka, b"first")
         yield made
 
@@ -74,7 +74,7 @@ def wait_until_read(kafka: KafkaSettings, name: bytes) -> None:
     """Every role has come to an event of ours."""
     fill(kafka, name, 1)
     with Reader(kafka, "video.rejected", "video.decided") as reader:
-        deadline, seen = time.monotonic() + 60, 0
+        deadline, seen = time.monotonic() + 120, 0
         while seen < 3:
             assert time.monotonic() < deadline, f"{seen} of 3 roles"
             seen += reader.poll(0.2) is not None
@@ -127,8 +127,16 @@ def codes_after(
     return ended
 
 
-@pytest.mark.parametrize("work", ["idle", "busy"])
-@pytest.mark.parametrize("fate", ["there", "stopped", "killed"])
+@pytest.mark.parametrize(
+    ("work", "fate"),
+    [
+        ("busy", "there"),
+        ("idle", "stopped"),
+        ("busy", "stopped"),
+        ("idle", "killed"),
+        ("busy", "killed"),
+    ],
+)
 def test_every_role_ends_in_time_with_exit_code_0_whatever_kafka_does(
     broker: LocalKafka,
     kafka: KafkaSettings,
@@ -146,7 +154,6 @@ def test_every_role_ends_in_time_with_exit_code_0_whatever_kafka_does(
         broker.kill()
     time.sleep(1)
     ended = codes_after(workers, tmp_path, signal.SIGTERM)
-    print(ended)
     assert [code for code, _ in ended.values()] == [0, 0, 0], ended
     assert max(seconds for _, seconds in ended.values()) < DRAIN_SECONDS + NOISE_SECONDS, ended
 

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
+from stream.agents.batches import MOST_BYTES
 from stream.broker.settings import KafkaSettings
 from stream.events import EVENTS
 from stream.topics import load_topics
@@ -31,7 +32,7 @@ class AnyProducer:
                 {
                     **kafka.librdkafka_options(),
                     "compression.type": codec,
-                    "message.max.bytes": 100_000_000,
+                    "message.max.bytes": 200_000_000,
                     "log_level": 0,
                 }
             )
@@ -74,6 +75,21 @@ async def test_messages_of_every_codec_are_decided(
         producer.flush()
         await platform.read_until(platform.has_decided(*CODECS), 120)
     assert outcomes(platform, *CODECS) == {"clear"}
+
+
+async def test_a_few_bytes_that_claim_to_be_many_are_a_bad_event(
+    kafka_settings: KafkaSettings, tmp_path: Path, video: Path
+) -> None:
+    producer = AnyProducer(kafka_settings)
+    async with running_service(service_settings(kafka_settings, tmp_path)) as platform:
+        producer.send("video.uploaded", Pill(b"[" * (MOST_BYTES + 1), b"behind"), "zstd")
+        producer.flush()
+        producer.send("video.uploaded", good(video, "behind"), "none")
+        producer.flush()
+        await platform.read_until(platform.has_decided("behind"), 120)
+    assert outcomes(platform, "behind") == {"clear"}
+    (letter,) = platform.answers["video.rejected"]
+    assert letter["error"] == "bad_event"
 
 
 async def test_behind_every_pill_on_every_topic_uploads_are_decided(

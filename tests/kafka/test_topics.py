@@ -187,6 +187,12 @@ async def test_topics_that_are_altered_while_workers_wait_end_them(
             await asyncio.wait_for(failure, 30)
 
 
+def test_claims_carry_the_brokers_time(kafka_settings: KafkaSettings) -> None:
+    alter(kafka_settings, "samesource-flood-claims", "message.timestamp.type", "CreateTime")
+    (problem,) = check_topics(kafka_settings)
+    assert "message.timestamp.type CreateTime, expected LogAppendTime" in problem
+
+
 def test_more_copies_than_brokers_is_an_error_that_names_the_setting(
     empty_kafka_settings: KafkaSettings,
 ) -> None:

@@ -16,6 +16,7 @@ from stream.errors import BrokerError
 from tests.stream.answers import answer
 
 DRAIN_SECONDS = 6
+ENDS = "the worker ends: "
 RUNNING = re.compile(r"worker is running on (\S+);")
 NOISE_SECONDS = 15  # of a busy machine
 ROLES = ("fingerprint", "library", "decide")
@@ -78,8 +79,9 @@ def last_line(folder: Path, role: str, place: str) -> str:
             process.kill()
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert code == 1, lines
-    [line] = [line["message"] for line in lines if line["level"] == "CRITICAL"]
-    return str(line)
+    told = [str(line["message"]) for line in lines if line["level"] == "ERROR"]
+    [line] = [text for text in told if text.startswith(ENDS)]
+    return line.removeprefix(ENDS)
 
 
 @pytest.mark.parametrize("role", ROLES)

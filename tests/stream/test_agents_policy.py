@@ -64,8 +64,9 @@ async def ask(settings: Settings, video_id: str, *found: Match, shards: range = 
 async def platform(settings: Settings) -> AsyncIterator[Platform]:
     """One decide worker; policies, verdicts and answers were there before it."""
     others = [verdict(f"a{number}", video_id="x", reference_id="y") for number in range(STREAM)]
-    last = verdict("last", video_id="early", reference_id="film")
-    await publish(settings, *others, last, policy("strict", least_seconds=60.0))
+    pairs = (("disputed", "film"), ("early", "film"))
+    lasts = [verdict(f"{v} of {r}", video_id=v, reference_id=r) for v, r in pairs]
+    await publish(settings, *others, *lasts, policy("strict", least_seconds=60.0))
     await say(settings, PolicyUpdated.topic, "strict", policy("strict", least_score=1.0).to_bytes())
     await say(settings, PolicyUpdated.topic, "broken", b"{}")
     await ask(settings, "early", match("film"), match("own", reference_owner_id="strict"))
@@ -142,15 +143,16 @@ async def test_what_is_said_later_is_followed_and_can_be_taken_back(
         platform, settings, lambda name: bool(platform.of("alert.raised", name)), series
     )
     assert reasons(platform, raised) == {}
-    await publish(settings, verdict("later", "confirmed", video_id="film", reference_id="early"))
+    await publish(settings, verdict("later", "confirmed", video_id="film", reference_id="disputed"))
     await ask_until(
         platform,
         settings,
         lambda name: bool(platform.of("alert.raised", name)),
         match("film"),
-        video_id="early",
+        video_id="disputed",
     )
-    assert {event["reference_id"] for event in platform.of("alert.raised", "early")} == {"film"}
+    raised_for = platform.of("alert.raised", "disputed")
+    assert {event["reference_id"] for event in raised_for} == {"film"}
 
 
 @pytest.mark.parametrize(

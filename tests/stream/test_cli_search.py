@@ -40,7 +40,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def kafka() -> Iterator[KafkaSettings]:
     """A broker of this test's own; fewer topics are made sooner."""
-    names = ("video.embedded", "video.fingerprinted")
+    names = ("video.embedded", "video.fingerprinted", "video.uploaded")  # for takedowns
     needed = [topic for topic in load_topics() if topic.name in names]
     with EmbeddedBroker(topic_prefix="t.", topics=needed) as broker:
         yield KafkaSettings(
@@ -307,3 +307,19 @@ def test_a_topic_that_ends_before_the_snapshot_is_read_from_its_start(
             found = json.loads(command("search", "red", "--json").out)
             assert found["videos"] == len(events)
     assert "is foreign" in caplog.text or "is shorter than the snapshot" in caplog.text
+
+
+@pytest.mark.parametrize("folder", ["/proc/none", "file", "file/below"])
+def test_a_folder_that_cant_keep_the_view_is_one_line(
+    command: Command,
+    kafka: KafkaSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    settled: Path,
+    folder: str,
+) -> None:
+    (settled / "file").touch()
+    monkeypatch.setenv("SAMESOURCE_SEARCH__SNAPSHOT_FOLDER", folder)
+    publish(kafka, *colours())
+    done = command("search", "red")
+    assert (done.code, done.out) == (1, "")
+    one_line(done.err, f"search.snapshot_folder = {folder}", "SAMESOURCE_SEARCH__SNAPSHOT_FOLDER")

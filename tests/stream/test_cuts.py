@@ -10,6 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import models.changes
+from models.changes import find_cuts
 from stream.decode.cuts import CutFinder
 from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
@@ -127,3 +129,20 @@ def test_a_stream_without_times_has_cuts_too(tmp_path: Path) -> None:
     with Decoder(DecodeSettings(processes=1), 96) as decoder, decoder.decode(path) as video:
         assert video.strategy == "every_frame"
         assert video.cut_seconds == pytest.approx([40 / RATE], abs=1e-3)
+
+
+def test_cuts_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    def counted(distances: NDArray[np.float32], seconds: NDArray[np.float64]) -> list[int]:
+        looked.append(len(seconds))
+        return find_cuts(distances, seconds)
+
+    monkeypatch.setattr(models.changes, "find_cuts", counted)
+    finder = CutFinder()
+    for index in range(20):
+        picture = np.full((64, 64, 3), 10 if index < 10 else 200, np.uint8)
+        finder.add(VideoFrame.from_ndarray(picture, format="rgb24"), index / 10)
+    finder.cut_seconds()
+    finder.motion(2.0)
+    assert looked == [20]

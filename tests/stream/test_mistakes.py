@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
 from tests.stream.command import SAMESOURCE, Command
 
@@ -228,3 +229,19 @@ def test_the_process_itself_ends_with_the_line(tmp_path: Path) -> None:
 def test_a_plain_or_embedded_connection_needs_no_secret() -> None:
     assert not KafkaSettings(ssl_cafile="none.pem").uses_tls
     assert KafkaSettings(broker="embedded", security_protocol="SASL_SSL").uses_sasl
+
+
+def test_a_folder_that_a_command_cant_use_is_told(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with embedded_kafka(KafkaSettings()) as kafka:
+        command.on(kafka)
+        folder = {"SAMESOURCE_LIBRARY__SNAPSHOT_FOLDER": "/proc/none"}
+        refused(command, monkeypatch, folder, "library verify", "/proc/none", "No such file")
+
+
+def test_what_the_client_of_kafka_refuses_is_told(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KafkaSettings, "librdkafka_options", lambda _: {"nonsense": "1"})
+    refused(command, monkeypatch, {}, "topics check", "No such configuration property", "kafka")
