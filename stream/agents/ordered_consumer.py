@@ -160,7 +160,7 @@ class OrderedTransport(Transport):
 class OrderedApp(faust.App):
     """A Faust app that reads through `OrderedConsumer`, and whose crash ends the worker."""
 
-    fetch_wait_ms: int
+    fetch_wait_ms = 500
     in_flight: InFlight | None = None
     assigned = False
 

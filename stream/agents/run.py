@@ -121,6 +121,7 @@ async def _start(settings: Settings, workers: Sequence[Worker], failure: Failure
             "`samesource broker start`, or set SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS"
         ) from error
     finally:
+        starting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         starting.cancel()
 
 
