@@ -1,6 +1,7 @@
 """Regions of every photo's views, made once by the frozen trunk and kept in a mapped file."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -64,6 +65,12 @@ class TrunkSession:
         return regions
 
 
+@lru_cache(maxsize=1)
+def session_of(trunk: RegionTrunk, threads: int) -> TrunkSession:
+    """The trunk's session; made once for the splits of a run, for tracing it takes seconds."""
+    return TrunkSession(trunk, threads)
+
+
 def build_features(
     tar: Path,
     trunk: RegionTrunk,
@@ -96,7 +103,7 @@ def build_features(
     if done < len(names):
         mode = "r+" if done else "w+"
         regions = np.lib.format.open_memmap(file, mode, np.float16, shape)
-        session, size = TrunkSession(trunk, threads), trunk.config.input_size
+        session, size = session_of(trunk, threads), trunk.config.input_size
         photos = enumerate(read_photos(tar, done), done)
         for at, (_, picture) in track(
             photos, f"regions of {tar.name}", total=len(names) - done, console=console

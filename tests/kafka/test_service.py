@@ -1,20 +1,23 @@
 """The whole service on a real Kafka: a process for each worker, a client that only knows JSON."""
 
 import shutil
+import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from benchmarks.delivery import differences, replayed, running
-from benchmarks.outside_client import Answers, Platform, submit_set, upload
+from benchmarks.outside_client import Answers, Platform, upload
 from benchmarks.same_alerts import differing
 from benchmarks.workers import Workers
 from models.encode import FrameEncoder, default_encoder_path
+from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.client import send
 from stream.demo.clips import make_demo_videos
@@ -34,29 +37,68 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> DemoSet:
     return make_demo_videos(tmp_path_factory.mktemp("clips"), lambda done, total: None)
 
 
-@pytest.fixture
-def workers(kafka_settings: KafkaSettings, tmp_path_factory: Any) -> Iterator[Workers]:
-    """Every worker in a process of its own; videos may be anywhere below pytest's folder."""
-    folder: Path = tmp_path_factory.mktemp("workers")
-    with running(kafka_settings, folder.parent, folder) as started:
+@dataclass(frozen=True)
+class Service:
+    """Every worker in a process of its own, and a client; videos may be below pytest's folder."""
+
+    kafka: KafkaSettings
+    workers: Workers
+    platform: Platform
+
+
+@contextmanager
+def serving(local_kafka: LocalKafka, folder: Path) -> Iterator[Service]:
+    """A service on topics of its own."""
+    kafka = KafkaSettings(
+        bootstrap_servers=local_kafka.bootstrap_servers,
+        topic_prefix=f"service-{uuid.uuid4().hex[:8]}.",
+    )
+    with running(kafka, folder.parent, folder) as workers:
+        platform = Platform(kafka.bootstrap_servers, kafka.topic_prefix)
+        try:
+            yield Service(kafka, workers, platform)
+        finally:
+            platform.close()
+
+
+@pytest.fixture(scope="module")
+def service(local_kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """For tests whose videos don't look like those of the others."""
+    with serving(local_kafka, tmp_path_factory.mktemp("service")) as started:
         yield started
 
 
 @pytest.fixture
-def platform(workers: Workers, kafka_settings: KafkaSettings) -> Iterator[Platform]:
-    client = Platform(kafka_settings.bootstrap_servers, kafka_settings.topic_prefix)
-    yield client
-    client.close()
+def own_service(
+    local_kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """For a test that kills its workers."""
+    with serving(local_kafka, tmp_path_factory.mktemp("service")) as started:
+        yield started
 
 
-def submit(platform: Platform, clips: DemoSet) -> list[str]:
+@pytest.fixture(scope="module")
+def answered(
+    local_kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory, clips: DemoSet
+) -> Iterator[Service]:
+    """A service that has answered all clips, and got nothing else."""
+    with serving(local_kafka, tmp_path_factory.mktemp("service")) as started:
+        submit(started.platform, clips)
+        yield started
+
+
+@pytest.fixture
+def platform(service: Service) -> Platform:
+    return service.platform
+
+
+def submit(platform: Platform, clips: DemoSet) -> None:
     ids: list[str] = []
     for paths, role in ((clips.references, "reference"), (clips.uploads, "upload")):
         platform.submit(upload(path, role) for path in paths)
         ids += [path.stem for path in paths]
         platform.read_until(platform.decided(ids), ANSWER_SECONDS)
     platform.read(3)
-    return ids
 
 
 def alerted(answers: Answers) -> set[tuple[str, str]]:
@@ -68,25 +110,26 @@ def outcome_of(answers: Answers, video_id: str) -> list[str]:
 
 
 def test_each_upload_gets_one_decision_and_each_copy_an_alert(
-    platform: Platform, kafka_settings: KafkaSettings, clips: DemoSet
+    answered: Service, clips: DemoSet
 ) -> None:
-    submitted = submit(platform, clips)
-    answers = platform.answers
+    submitted = [path.stem for path in (*clips.references, *clips.uploads)]
+    answers = answered.platform.answers
     assert Counter(event["video_id"] for event in answers["video.decided"]) == Counter(submitted)
     assert set(clips.truth) <= alerted(answers)
     assert {event["video_id"] for event in answers["video.embedded"]} == {*submitted} - clips.broken
     assert {event["video_id"] for event in answers["video.rejected"]} == clips.broken
     named = [alert for event in answers["video.decided"] for alert in event["alert_ids"]]
     assert Counter(named) == Counter(event["alert_id"] for event in answers["alert.raised"])
-    assert differences(without_rejected(answers), replayed(kafka_settings)) == {
+    assert differences(without_rejected(answers), replayed(answered.kafka)) == {
         "outcomes": [],
         "alerts": [],
     }
 
 
 def test_killed_workers_lose_nothing_and_say_nothing_else(
-    workers: Workers, platform: Platform, kafka_settings: KafkaSettings, clips: DemoSet
+    own_service: Service, clips: DemoSet
 ) -> None:
+    workers, platform = own_service.workers, own_service.platform
     platform.submit(upload(path, "reference") for path in clips.references)
     workers.kill("fingerprint-a")
     workers.kill("library-0")
@@ -103,14 +146,14 @@ def test_killed_workers_lose_nothing_and_say_nothing_else(
     answers = platform.answers
     assert {event["video_id"] for event in answers["video.decided"]} == {*submitted}
     assert set(clips.truth) <= alerted(answers)
-    assert differences(without_rejected(answers), replayed(kafka_settings)) == {
+    assert differences(without_rejected(answers), replayed(own_service.kafka)) == {
         "outcomes": [],
         "alerts": [],
     }
 
 
 def test_the_alerts_are_those_that_evaluate_finds(
-    platform: Platform, clips: DemoSet, tmp_path: Path
+    answered: Service, clips: DemoSet, tmp_path: Path
 ) -> None:
     dataset = tmp_path / "set"
     for folder, paths in (("references", clips.references), ("queries", clips.uploads)):
@@ -122,12 +165,10 @@ def test_the_alerts_are_those_that_evaluate_finds(
         "query_id,reference_id\n" + "".join(f"{q},{r}\n" for q, r in clips.truth)
     )
     (dataset / "labels.json").write_text("{}")
-    submit_set(platform, dataset)
-    platform.read(3)
     report = evaluate_copies(dataset, load_settings(), console=Console(quiet=True))
     assert len(report.boxes) >= len(clips.truth)
     references = {path.stem for path in clips.references}
-    assert differing(platform.answers, report, references) == []
+    assert differing(answered.platform.answers, report, references) == []
 
 
 def without_rejected(answers: Answers) -> Answers:
@@ -230,7 +271,7 @@ def test_bad_input_gets_its_code_and_a_decision_and_the_next_video_is_processed(
 
 
 def test_the_fingerprint_of_a_ten_hour_video_passes_through_the_log(
-    workers: Workers, platform: Platform, kafka_settings: KafkaSettings
+    service: Service, platform: Platform
 ) -> None:
     frames, dimension = 36_000, 128
     random = np.random.default_rng(0)
@@ -249,6 +290,6 @@ def test_the_fingerprint_of_a_ten_hour_video_passes_through_the_log(
         stage_seconds={},
     )
     assert len(event.to_bytes()) > 6_000_000
-    send(kafka_settings, event.topic, [(event.key(), event.to_bytes(), [])])
+    send(service.kafka, event.topic, [(event.key(), event.to_bytes(), [])])
     platform.read_until(platform.decided(["ten-hours"]), ANSWER_SECONDS)
     assert outcome_of(platform.answers, "ten-hours") == ["clear"]

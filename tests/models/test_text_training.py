@@ -65,6 +65,12 @@ def tokenizer(split: Split) -> CaptionTokenizer:
     return learn_tokenizer(split.photos, 200)
 
 
+@pytest.fixture(scope="module")
+def taught(data: Path, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> TextTrainer:
+    """A whole run, in a folder of its own."""
+    return train_text(RECIPE, data, tmp_path_factory.mktemp("taught"), features_dir=kept)
+
+
 def batches_of(
     split: Split, tokenizer: CaptionTokenizer, draw: DrawConfig = RECIPE.draw
 ) -> PairBatches:
@@ -76,14 +82,13 @@ def batches_of(
 
 
 def test_a_few_steps_teach_colours_in_both_languages(
-    data: Path, kept: Path, tmp_path: Path
+    data: Path, taught: TextTrainer, tmp_path: Path
 ) -> None:
-    trainer = train_text(RECIPE, data, tmp_path, features_dir=kept)
-    first, last = [row for row in trainer.curve if "en r_sum" in row]
+    first, last = [row for row in taught.curve if "en r_sum" in row]
     assert last["en t2v r5"] > 65  # of twelve photos: 42 by chance
     assert last["zh t2v r5"] > 65
     assert last["step"] == 30 > first["step"]
-    export_text(tmp_path, tmp_path / "pair")
+    export_text(taught.folder, tmp_path / "pair")
     pair = open_pair(tmp_path / "pair")
     pictures = [
         make_views(p, 64, ("full",)) for _, p in read_photos(data / "photos/flickr8k-val.tar")
@@ -165,13 +170,12 @@ def test_mismatched_pairs_have_other_photos(split: Split) -> None:
 
 
 def test_the_filter_drops_mismatched_pairs_first(
-    data: Path, split: Split, kept: Path, tmp_path: Path
+    data: Path, split: Split, kept: Path, taught: TextTrainer, tmp_path: Path
 ) -> None:
-    trainer = train_text(RECIPE, data, tmp_path, features_dir=kept)
-    tokenizer = CaptionTokenizer.load(tmp_path / "tokenizer.json")
+    tokenizer = CaptionTokenizer.load(taught.folder / "tokenizer.json")
     pairs, wrong = mismatch(make_pairs(split.photos, ("zh",)), 0.5, 48, seed=1)
     scores = pair_similarities(
-        trainer.mean, split.features, tokenizer.ids(pairs.texts), pairs.photos, "cpu"
+        taught.mean, split.features, tokenizer.ids(pairs.texts), pairs.photos, "cpu"
     )
     keep = kept_pairs(scores, WeakPairs(volume=0.5))
     assert wrong[keep].mean() < 0.6 * wrong.mean()
@@ -180,7 +184,7 @@ def test_the_filter_drops_mismatched_pairs_first(
         data,
         tmp_path / "next",
         features_dir=kept,
-        start=tmp_path,
+        start=taught.folder,
         keep=keep,
     )
     assert again.step == 2
