@@ -53,7 +53,7 @@ GROUPS = {
     "samesource-library-1-of-2": ("video.fingerprinted",),
     "samesource-decide": ("video.compared", "video.rejected"),
 }
-FOLLOWED = ("policy.updated", "alert.reviewed", "alert.raised", "alert.suppressed")
+FOLLOWED = ("policy.updated", "alert.reviewed")
 COMPACTED = {topic.name for topic in load_topics() if "compact" in topic.cleanup}
 SENTINEL_EVERY = 100
 LARGE_FIRST = 8

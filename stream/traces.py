@@ -15,7 +15,7 @@ TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(
 
 Result = TypeVar("Result")
 
-_in_hand: ContextVar[dict[str, str]] = ContextVar("in_hand", default={})  # noqa: B039  # replaced, never changed
+_in_hand: ContextVar[dict[str, str] | None] = ContextVar("in_hand", default=None)
 _trace_parent: ContextVar[bytes | None] = ContextVar("trace_parent", default=None)
 
 
@@ -41,13 +41,18 @@ def about(message: Any) -> Iterator[None]:
 
 
 def note(**ids: str | None) -> None:
-    """Add ids of what is in hand, once they are known; those that are None stay unknown."""
-    _in_hand.set({**_in_hand.get(), **{name: text for name, text in ids.items() if text}})
+    """Add ids of what is in hand, once they are known; those that are None stay unknown.
+
+    Where nothing is in hand, nothing is noted.
+    """
+    known = _in_hand.get()
+    if known is not None:
+        _in_hand.set({**known, **{name: text for name, text in ids.items() if text}})
 
 
 def in_hand() -> dict[str, str]:
     """The ids of what is in hand that are known: `video_id`, `request_id`, `trace_id`."""
-    return _in_hand.get()
+    return _in_hand.get() or {}
 
 
 def trace_headers() -> list[tuple[str, bytes]]:

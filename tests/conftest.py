@@ -36,7 +36,9 @@ class _Errors(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.partition(".")[0] in OURS:
+        # A library's class that ours extends speaks under our module's name.
+        ours = record.name.partition(".")[0] in OURS and "site-packages" not in record.pathname
+        if ours:
             self.lines.append(f"{record.name}: {record.getMessage()}")
 
 

@@ -31,7 +31,8 @@ def test_a_run_says_what_passed_and_names_what_failed(tmp_path: Path) -> None:
     path.write_text(TESTS)
     odd = run(3, [str(path)], Console(quiet=True))
     assert (odd["green"], odd["passed"], odd["failed"], odd["skipped"]) == (False, 1, 1, 1)
-    assert odd["names"] == ["test_even::test_a_seed_that_is_even"]
+    (name,) = odd["names"]
+    assert name.endswith("test_even::test_a_seed_that_is_even")
 
 
 def test_without_paths_it_is_the_readmes_command() -> None:

@@ -27,8 +27,6 @@ READ_TOPICS = (
     VideoRejected.topic,
     PolicyUpdated.topic,
     AlertReviewed.topic,
-    AlertRaised.topic,
-    AlertSuppressed.topic,
     VideoEmbedded.topic,
 )
 Headers = list[tuple[str, bytes | None]]

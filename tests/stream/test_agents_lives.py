@@ -77,7 +77,8 @@ def last_line(folder: Path, role: str, place: str) -> str:
             code = process.wait(DRAIN_SECONDS + NOISE_SECONDS)
         finally:
             process.kill()
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    written = log.read_text().splitlines()
+    lines = [json.loads(line) for line in written if line.startswith("{")]  # Python's last words
     assert code == 1, lines
     told = [str(line["message"]) for line in lines if line["level"] == "ERROR"]
     [line] = [text for text in told if text.startswith(ENDS)]

@@ -215,7 +215,7 @@ def test_a_full_disk_for_what_is_fetched_is_waited_for(
     path = make_video(tmp_path / "video.mp4", count=50)
     tries: list[Path] = []
 
-    def fetch(uri: str, settings: object, folder: Path) -> FetchedVideo:
+    def fetch(uri: str, settings: object, folder: Path, stop: object) -> FetchedVideo:
         tries.append(folder)
         if len(tries) < 3:
             raise OSError(errno.ENOSPC, "No space left on device")

@@ -158,7 +158,7 @@ def test_what_is_not_drawn_at_the_end_of_the_block_is_left(tmp_path: Path) -> No
     plan = Plan(references=tuple(Clip(f"r{n}", shots) for n in range(40)), uploads=())
     with drawing(tmp_path, plan) as clips:
         *_, last = clips.drawn.values()
-    assert isinstance(last.exception(timeout=60), CancelledError)
+    assert isinstance(last.exception(timeout=60), CancelledError | RuntimeError)
     assert clips.done() == len(clips.drawn)
 
 

@@ -74,8 +74,6 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Step]]
         "video.rejected": decide,
         "policy.updated": follow,
         "alert.reviewed": follow,
-        "alert.raised": follow,
-        "alert.suppressed": follow,
         "video.embedded": search,
     }
     fingerprinter.close()
