@@ -31,6 +31,7 @@ from stream.errors import NoVideoError
 from stream.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
 from stream.fetch import fetch
 from stream.packed import pack_codes, pack_motion, pack_times, quantise
+from stream.scratch import Scratch
 from stream.settings import Settings
 from stream.times import timed
 
@@ -93,6 +94,7 @@ class Fingerprinter:
             second = self._embedder.input_size
         self._decoder = Decoder(settings.decode, size, second)
         self._room = Room(None)
+        self._scratch = Scratch(None)
 
     @property
     def model_version(self) -> str:
@@ -185,7 +187,7 @@ class Fingerprinter:
             with timed(stages, "fetch"), self._room.enter() as turn:
                 while True:
                     try:
-                        folder = tempfile.TemporaryDirectory(prefix="samesource-")
+                        folder = tempfile.TemporaryDirectory(dir=self._scratch.folder)
                         files.enter_context(folder)
                         path = fetch(uri, self._settings.fetch, Path(folder.name), self._stop).path
                         break
@@ -239,6 +241,7 @@ class Fingerprinter:
         self._stop.set()
         self._room.close()
         self._decoder.close()
+        self._scratch.close()
 
     def __enter__(self) -> Self:
         return self

@@ -27,6 +27,7 @@ from stream.decode.room import ALONE, NoRoomError, Room, is_shortage, oom_kills
 from stream.decode.settings import DecodeSettings
 from stream.decode.spool import SecondSpool
 from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeoutError
+from stream.scratch import Scratch
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 MOST_KILLS = 3  # of one video, by a machine that is short of memory
@@ -108,6 +109,7 @@ class Decoder:
         self._mutex = threading.Lock()
         self._closed = False
         self._room = Room(settings.spool_folder)
+        self._scratch = Scratch(settings.spool_folder)
         self._pool = self._new_pool()
 
     def decode(
@@ -168,6 +170,7 @@ class Decoder:
             self._closed = True
             self._pool.stop()
             self._pool.join()
+        self._scratch.close()
 
     def __enter__(self) -> Self:
         return self
@@ -191,11 +194,12 @@ class Decoder:
 
     @contextmanager
     def _spools(self) -> Iterator[tuple[Path, SecondSpool | None]]:
-        with _SpoolFile(self._settings) as spool:
+        folder = self._scratch.folder
+        with _SpoolFile(folder) as spool:
             if self._second_size is None:
                 yield spool, None
                 return
-            with _SpoolFile(self._settings) as second:
+            with _SpoolFile(folder) as second:
                 yield spool, SecondSpool(second, self._second_size, *SECOND_GAPS)
 
     def _schedule(
@@ -243,11 +247,11 @@ def _frames(spool: Path, count: int, size: int) -> NDArray[np.uint8]:
 class _SpoolFile:
     """A file that a child fills; once it is mapped or given up, its name is gone."""
 
-    def __init__(self, settings: DecodeSettings) -> None:
-        self._folder = settings.spool_folder
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def __enter__(self) -> Path:
-        handle, name = tempfile.mkstemp(prefix="samesource-", suffix=".rgb", dir=self._folder)
+        handle, name = tempfile.mkstemp(suffix=".rgb", dir=self._folder)
         os.close(handle)
         self._path = Path(name)
         return self._path

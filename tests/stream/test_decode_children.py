@@ -45,7 +45,7 @@ def _spooling_child(parent: int, spools: Path, before: set[int]) -> int:
     """The child process that has begun to write frames, once there is one."""
     for _ in range(600):
         new = [child for child in _children(parent) - before if _cpu_ticks(child) > 20]
-        if new and any(spool.stat().st_size for spool in spools.glob("*.rgb")):
+        if new and any(spool.stat().st_size for spool in spools.rglob("*.rgb")):
             return max(new, key=_cpu_ticks)
         time.sleep(0.05)
     raise AssertionError("no child began to work")
@@ -129,7 +129,7 @@ async def test_cancelling_ends_the_child_and_frees_its_place(slow: Path, spools:
         with await decoder.decode_async(slow.with_name("short.mp4")) as video:
             assert len(video.frames) == 10
         assert not _runs(child)
-    assert list(spools.iterdir()) == []
+    assert list(spools.rglob("*.rgb")) == []
 
 
 def test_a_video_that_needs_more_memory_than_allowed_is_too_large(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_spool_has_no_name_once_it_is_read(tmp_path: Path, spools: Path) -> No
         ) as decoder,
         decoder.decode(path) as video,
     ):
-        assert list(spools.iterdir()) == []
+        assert list(spools.rglob("*.rgb")) == []
         assert numbers_of(video.frames) == [0, 25]
 
 
