@@ -41,7 +41,8 @@ class Replay:
     """What the library log says, read in one thread with no fault.
 
     Attributes:
-        alerts: that each request gives.
+        alerts: that each request gives where the log has it first; what comes again, perhaps after a
+            takedown of the video itself, is answered and not decided again.
         named: the library videos in which each video was found.
         held: the version of each video that the library holds at the end.
     """
@@ -129,7 +130,7 @@ def replayed(kafka: KafkaSettings, shards: int) -> Replay:
     settings = LibrarySettings(shards=shards)
     aligner = make_aligner(settings.aligner)
     parts = [LibraryShard(settings, number, aligner) for number in range(shards)]
-    replay, versions = Replay(), dict[int, ContentVersion]()
+    replay, versions, first = Replay(), dict[int, ContentVersion](), dict[str, int]()
     with LibraryLog(kafka) as log:
         for source in log.read(*log.ends()):
             join = Join()
@@ -140,7 +141,8 @@ def replayed(kafka: KafkaSettings, shards: int) -> Replay:
                     versions[source.offset] = answer.content_version
                     join, events = on_compared(join, answer)
                     alerts = {event.alert_id for event in events if isinstance(event, Alert)}
-                    replay.alerts.setdefault(answer.request_id, set()).update(alerts)
+                    if first.setdefault(answer.request_id, source.offset) == source.offset:
+                        replay.alerts.setdefault(answer.request_id, set()).update(alerts)
                     ids = {match.reference_id for match in answer.matches}
                     replay.named.setdefault(answer.video_id, set()).update(ids)
     for part in parts:
