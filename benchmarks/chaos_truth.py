@@ -41,8 +41,8 @@ class Replay:
     """What the library log says, read in one thread with no fault.
 
     Attributes:
-        alerts: that each request gives where the log has it first; what comes again, perhaps after a
-            takedown of the video itself, is answered and not decided again.
+        alerts: that each request gives where the log has it first; what comes again, perhaps
+            after a takedown of the video itself, is answered and not decided again.
         named: the library videos in which each video was found.
         held: the version of each video that the library holds at the end.
     """
