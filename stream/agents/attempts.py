@@ -54,23 +54,19 @@ def attempted(source: Source, work: Callable[[], T]) -> T:
         RejectedError: as `work` raised it, at once; an `InternalError` where it failed twice.
         Exception: what the machine lacks, at once.
     """
-    try:
-        return work()
-    except RejectedError:
-        raise
-    except Exception as error:
-        if is_the_machines(error):
+    failure: Exception | None = None
+    for outlook in ("is tried once more", "is left behind"):
+        try:
+            return work()
+        except RejectedError:
             raise
-        log.warning("%s failed and is tried once more: %s", source, _said(error), exc_info=True)
-    try:
-        return work()
-    except RejectedError:
-        raise
-    except Exception as error:
-        if is_the_machines(error):
-            raise
-        log.warning("%s failed twice and is left behind: %s", source, _said(error))
-        raise InternalError(_said(error)) from error
+        except Exception as error:
+            if is_the_machines(error):
+                raise
+            log.warning("%s failed and %s: %s", source, outlook, _said(error), exc_info=True)
+            failure = error
+    assert failure is not None
+    raise InternalError(_said(failure)) from failure
 
 
 async def publish_or_reject(
