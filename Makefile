@@ -2,6 +2,7 @@
 # make test            all tests, in random order (SEED=n, WORKERS=n); those on a real Kafka need
 #                      Java 17 and Maven
 # make check           style, types, import rules
+# make quick           check, and the tests of the pure steps, which need no broker and no training
 # make setup           .venv with the `samesource` command
 # make lock            requirements.lock, what the image installs, from pyproject.toml
 # make contract        kafka/schemas and kafka/asyncapi.yaml, from stream/events.py
@@ -14,7 +15,7 @@ WORKERS ?= 4
 
 bin := .venv/bin
 
-.PHONY: setup demo test check contract lock
+.PHONY: setup demo test check quick contract lock
 .DELETE_ON_ERROR:
 
 setup: .venv/serve.done
@@ -44,6 +45,14 @@ check: .venv/test.done
 	$(bin)/ruff format --check
 	$(bin)/mypy
 	$(bin)/lint-imports
+
+# What most changes break first, wherever in the tree it lies.
+quick_names := aligners alert augment codes contract decide events health joins library order policy policy_parts settings
+quick_tests = $(shell find tests/models tests/stream -name nothing $(quick_names:%=-o -name test_%.py))
+
+quick: export OMP_NUM_THREADS = 1
+quick: check
+	$(bin)/python -m pytest --quiet --numprocesses 2 --dist loadfile $(quick_tests)
 
 contract: setup
 	$(bin)/python -m stream.contract
