@@ -10,6 +10,7 @@ from typing import Literal, Protocol, get_args
 from aiokafka.errors import KafkaError
 
 from models.errors import ModelError
+from models.runtime.heap import give_large_blocks_back
 from stream.agents.health import Health, HealthPage, serving
 from stream.agents.leaving import Leaving
 from stream.agents.lifetime import Failure, fail, gone_after, supervised
@@ -161,11 +162,12 @@ async def run_until_stopped(
     """Run workers until SIGTERM or SIGINT; then drain and stop.
 
     The process is gone within `worker.drain_seconds`, whatever hangs in it, and at once on a
-    second signal.
+    second signal. It doesn't keep the memory of the largest events that it has read.
 
     Raises:
         SamesourceError: why the workers can't go on.
     """
+    give_large_blocks_back()
     leaving, page = Leaving(), HealthPage(settings.worker)
     stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     running = asyncio.create_task(_run(settings, roles, shards, started, page, stop, leaving))
