@@ -2,13 +2,14 @@
 
     python -m benchmarks.mutated_events [--events 100000] [--seed 1] [--json FILE] [--keep FOLDER]
 
-Starts an Apache Kafka and a process for each role, and writes seeded damage with every codec. Each
-event must be answered, or be a dead letter with a code, once; good uploads strewn in are decided;
-no process ends; and after the last event no process holds more memory than after the first tenth,
-by more than a tenth.
+Starts an Apache Kafka and a process for each role, and writes seeded damage with every codec, in
+ten equal parts. Each event must be answered, or be a dead letter with a code, once; good
+uploads strewn in are decided; no process ends; and after the last part no role holds more memory
+than after the first, by more than a tenth. Of the largest events each part has a fixed number.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import subprocess
@@ -21,7 +22,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import psutil
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from rich.console import Console
 from rich.table import Table
@@ -29,11 +33,13 @@ from rich.table import Table
 from benchmarks.mutations import CODECS, Mutations
 from benchmarks.workers import SAMESOURCE, Workers, all_running
 from stream.agents.policy_follower import policy_step
+from stream.agents.run import MEMORY_BACK_EVERY_SECONDS
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.client import Reader
 from stream.errors import BadEventError, BrokerError
 from stream.events import EVENTS, VideoCompared, VideoDecided, VideoFingerprinted, VideoRejected
+from stream.packed import pack_codes, quantise, unpack_codes
 from stream.policy.judge import Policies
 from stream.source import Source
 from stream.topics import create_topics, load_topics
@@ -55,8 +61,8 @@ GROUPS = {
 }
 FOLLOWED = ("policy.updated", "alert.reviewed")
 COMPACTED = {topic.name for topic in load_topics() if "compact" in topic.cleanup}
-SENTINEL_EVERY = 100
-LARGE_FIRST = 8
+SENTINEL_EVERY = 250
+PARTS, LARGE_EACH = 10, 4  # of one topic in each part
 MOST_GROWTH = 0.1
 STILL_SECONDS = 300.0
 
@@ -101,6 +107,7 @@ class Writer:
         self.written = 0
         self._policies = Policies()
         self._fingerprint: dict[str, Any] = {}
+        self._pictures = np.random.default_rng(seed)
 
     def sentinel(self) -> None:
         """A good upload."""
@@ -134,12 +141,31 @@ class Writer:
         self.flush()
 
     def write_large(self, each: int) -> None:
-        """So many of the largest events on each topic: a short run's first tenth has hardly any."""
+        """So many of the largest events on each topic."""
         for number in range(each):
             for topic in READ_TOPICS:
-                name = f"large-{number}"
+                name = f"large-{self.written}-{number}"
                 self._produce(topic, self._mutations.large(self._good(topic, name), name.encode()))
             self.flush()
+
+    async def write_odd_headers(self) -> None:
+        """On each topic an event with a header whose name is no text, which clients don't write."""
+        producer = AIOKafkaProducer(**self._kafka.aiokafka_options())
+        await producer.start()
+        try:
+            for topic in READ_TOPICS:
+                batch = producer.create_batch()
+                good = json.dumps(self._good(topic, f"odd-header-{self.written}")).encode()
+                batch.append(timestamp=None, key=b"k", value=good, headers=[("WXYZ", b"x")])
+                data = bytearray(batch._build().replace(b"WXYZ", b"\xff\xfe()"))
+                data[17:21] = calc_crc32c(data[21:]).to_bytes(4, "big")
+                batch._buffer = data
+                sent = await producer.send_batch(batch, self._kafka.topic(topic), partition=0)
+                place = (topic, 0, (await sent).offset)
+                kind = "nothing" if topic in ("video.rejected", "video.embedded") else "letter"
+                self.expected.append(Expected(place, kind, "", ("name of a header",)))
+        finally:
+            await producer.stop()
 
     def flush(self) -> None:
         """Wait until the broker has answered about all of them."""
@@ -149,13 +175,23 @@ class Writer:
     def _good(self, topic: str, name: str) -> dict[str, Any]:
         if topic == VideoFingerprinted.topic:
             named = {"video_id": name, "request_id": f"request of {name}"}
-            return {**self._fingerprint, **named}
+            return {**self._fingerprint, **named, **self._other_pictures()}
         fields = good_fields(topic, name)
         if topic == VideoCompared.topic:
             fields["shards"] = 1
         if topic == "video.uploaded":
             fields["uri"] = self._video.with_name("nowhere.mp4").as_uri()
         return fields
+
+    def _other_pictures(self) -> dict[str, str]:
+        """Descriptors as of another video: else each would be a copy of all before it."""
+        dimension, others = int(self._fingerprint["dimension"]), {}
+        for name in ("descriptors", "query_descriptors"):
+            if packed := self._fingerprint.get(name):
+                rows = self._pictures.normal(size=unpack_codes(packed, dimension).shape)
+                rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+                others[name] = pack_codes(quantise(rows.astype(np.float32)))
+        return others
 
     def _produce(self, topic: str, one: Any) -> None:
         def delivered(error: Any, message: Message) -> None:
@@ -362,17 +398,19 @@ def run(kafka: KafkaSettings, events: int, seed: int, folder: Path) -> dict[str,
         time.sleep(5)
         settled(kafka)
         writer.learn()
-        writer.write_large(LARGE_FIRST)
-        writer.write(events // 10)
-        writer.sentinel()
-        settled(kafka)
-        first = memory(workers)
-        writer.write(events - events // 10)
-        writer.sentinel()
-        writer.flush()
-        settled(kafka)
-        time.sleep(5)
-        last = memory(workers)
+        sizes = []
+        for part in range(PARTS):
+            writer.write_large(LARGE_EACH)
+            asyncio.run(writer.write_odd_headers())
+            writer.write(events * (part + 1) // PARTS - events * part // PARTS)
+            writer.sentinel()
+            writer.flush()
+            settled(kafka)
+            time.sleep(1.5 * MEMORY_BACK_EVERY_SECONDS)
+            sizes.append(memory(workers))
+            shown = {name: round(size / 1e6) for name, size in sizes[-1].items()}
+            print(f"{writer.written} events, {time.monotonic() - started:.0f} s, MB: {shown}")
+        first, last = sizes[0], sizes[-1]
         answers = Answers(kafka)
         down = [name for name in workers.names if not workers.runs(name)]
         assert pids == {name: workers.pid(name) for name in workers.names}
@@ -390,8 +428,7 @@ def run(kafka: KafkaSettings, events: int, seed: int, folder: Path) -> dict[str,
         "problems": problems(writer, answers),
         "down": down,
         "search": searched,
-        "megabytes_after_a_tenth": {name: round(size / 1e6) for name, size in first.items()},
-        "megabytes_at_the_end": {name: round(size / 1e6) for name, size in last.items()},
+        "megabytes": {name: [round(part[name] / 1e6) for part in sizes] for name in first},
         "grown_too_much": [name for name, share in growth.items() if share > MOST_GROWTH],
     }
 
@@ -411,10 +448,10 @@ def show(found: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     memory_table = Table(title="resident memory, MB")
-    for heading in ("role", "after a tenth", "at the end"):
+    for heading in ("role", "after a tenth", "after each further one"):
         memory_table.add_column(heading)
-    for name, size in found["megabytes_after_a_tenth"].items():
-        memory_table.add_row(name, str(size), str(found["megabytes_at_the_end"][name]))
+    for name, sizes in found["megabytes"].items():
+        memory_table.add_row(name, str(sizes[0]), ", ".join(map(str, sizes[1:])))
     console.print(memory_table)
     console.print(
         f"{found['sentinels']} sentinels, {len(found['problems'])} problems, down: "

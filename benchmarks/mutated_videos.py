@@ -38,6 +38,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from models.runtime.heap import give_free_pages_back
 from stream.errors import RejectedError
 from stream.events import VideoUploaded
 from stream.fingerprint import Fingerprinter
@@ -298,8 +299,9 @@ class Watch:
 
 
 def resident_mib() -> float:
-    """Of this process, without garbage."""
+    """Of this process, without garbage and free pages, which a worker gives back too."""
     gc.collect()
+    give_free_pages_back()
     return float(psutil.Process().memory_info().rss / 2**20)
 
 
