@@ -106,7 +106,7 @@ def test_a_bomb_in_a_batch_is_one_bad_event_and_the_next_batch_is_read() -> None
 
 def in_blocks(*blocks: bytes) -> bytes:
     sized = [len(block).to_bytes(4, "big") + block for block in blocks]
-    return aiokafka.codec.snappy_encode(b"")[:16] + b"".join(sized)
+    return bytes(aiokafka.codec.snappy_encode(b"")[:16]) + b"".join(sized)
 
 
 def test_blocks_of_snappy_are_put_together_up_to_the_limit() -> None:
