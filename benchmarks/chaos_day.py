@@ -4,6 +4,7 @@ Serves `chaos`. A lane is what can be hit once at a time: a worker, the broker, 
 """
 
 import random
+import resource
 import sys
 import threading
 import time
@@ -24,9 +25,10 @@ from benchmarks.outside_client import Answers
 RESIDENTS = (*FINGERPRINT, *LIBRARY, *DECIDE)
 BACKLOG = 24
 CALM_SECONDS = (0.0, 2.0)
-LEAST_PROGRESS_SECONDS = 15.0
+LEAST_PROGRESS_SECONDS = 40.0
+FIRST_DECISION_SECONDS = 120.0
 AHEAD = 0.04
-"""Of its faults a lane may be ahead of the slowest: a rare kind comes all day long, not at once."""
+"""Of its faults a worker's lane may be ahead of the slowest."""
 READ_SECONDS = 0.25
 LOOK_SECONDS = 10.0
 TELL_SECONDS = 30.0
@@ -125,7 +127,8 @@ class Lanes:
         return self._done.get(lane, 0) < len(self._lanes.get(lane, ()))
 
     def live_through(self, lane: str) -> None:
-        """All faults of a lane, one after another."""
+        """All faults of a lane, one after another, once something is decided."""
+        self._wait(lane, FIRST_DECISION_SECONDS, lambda: bool(self._work.decided))
         for fault in self._lanes[lane]:
             self._wait_for_work(lane, random.Random(fault.seed))
             if self._over():
@@ -171,8 +174,13 @@ class Lanes:
         return came or self._over()
 
     def _is_ahead(self, lane: str) -> bool:
+        """Of the slowest worker; the few faults of other lanes are spread over the day."""
         shares = {name: self._done[name] / len(faults) for name, faults in self._lanes.items()}
-        return shares[lane] > min(shares.values()) + max(AHEAD, 1 / len(self._lanes[lane]))
+        slowest = min((share for name, share in shares.items() if name in RESIDENTS), default=1.0)
+        each = 1 / len(self._lanes[lane])
+        if lane in RESIDENTS:
+            return shares[lane] > slowest + max(AHEAD, each)
+        return shares[lane] + each / 2 > slowest
 
 
 def live_through(
@@ -235,11 +243,13 @@ def look(site: WorstSite, day: Day, seconds: float) -> None:
 
 
 def _tell(lanes: Lanes, planned: Mapping[str, list[Fault]], world: World) -> None:
-    day = lanes.day
+    day, spent = lanes.day, resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
         f"{lanes.seconds:6.0f} s  {len(day.faults)} of {sum(map(len, planned.values()))} faults, "
         f"{sum(day.unreached.values())} not reached, {len(world.submissions)} submitted, "
-        f"{len(world.undecided)} undecided, no progress {sum(day.no_progress.values())} times",
+        f"{len(world.undecided)} undecided, no progress {sum(day.no_progress.values())} times, "
+        f"{spent.ru_utime + spent.ru_stime:.0f} CPU s of ended workers, "
+        f"{time.process_time():.0f} here",
         file=sys.stderr,
         flush=True,
     )

@@ -62,7 +62,7 @@ def test_a_fault_that_cannot_be_caused_is_told_and_the_lane_goes_on(tmp_path: Pa
             return self.asked
 
     faults = [Fault("object store silent", "store", seed) for seed in range(2)]
-    lanes = Lanes(_site(tmp_path), {"store": faults}, Undecided(), over=lambda: False)
+    lanes = Lanes(_site(tmp_path), {"store": faults}, Undecided(decided={"a"}), over=lambda: False)
     lanes.live_through("store")  # it was never started
     assert len(lanes.day.failed) == 2
     assert "start() first" in lanes.day.failed[0]
