@@ -10,7 +10,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 BROKER ?= embedded
 VIDEOS ?=
 SEED ?=
-WORKERS ?= 2
+WORKERS ?= 4
 
 bin := .venv/bin
 
@@ -33,7 +33,7 @@ setup: .venv/serve.done
 demo: setup
 	$(bin)/samesource demo --broker $(BROKER) $(if $(VIDEOS),--videos "$(VIDEOS)")
 
-# One thread for each of the numeric libraries: the workers are as many as the cores.
+# More workers than cores: the tests on a Kafka mostly wait. Numeric libraries use one thread each.
 test: export OMP_NUM_THREADS = 1
 test: .venv/test.done
 	$(bin)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \

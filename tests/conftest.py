@@ -1,9 +1,10 @@
 """What holds for every test: random order, random examples, no unexpected ERROR in the log.
 
-Two workers share `make test` file by file, so a fixture of a module is made once.
+The workers of `make test` share it file by file, so a fixture of a module is made once.
 """
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -16,6 +17,11 @@ OURS = ("stream", "models")
 # Hypothesis has a profile for CI that tries the same examples in every run: not this one.
 hypothesis.settings.register_profile("samesource", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("samesource")
+
+
+def pytest_configure() -> None:
+    """Processes that tests interrupt must not inherit from a run in the background to ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

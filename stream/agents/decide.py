@@ -58,6 +58,8 @@ def decide_step(
 ) -> tuple[bytes, Join, Join, list[Event]]:
     """One answer or dead letter in; nothing is changed but what policies know of alerts.
 
+    Where something is pending of its request, that comes out, and the message is to be taken again.
+
     Args:
         source: a message of `video.compared` or `video.rejected`.
         state_of: what is known of a request, by its key.
@@ -70,22 +72,22 @@ def decide_step(
     Raises:
         BadEventError: it can't be read.
     """
-    if source.topic == VideoCompared.topic:
-        answer = VideoCompared.from_bytes(source.value)
-        key = answer.request_id.encode()
-        before = state_of(key)
+    kind = VideoCompared if source.topic == VideoCompared.topic else VideoRejected
+    said = kind.from_bytes(source.value)
+    key = said.request_id.encode()
+    before = state_of(key)
+    if before.pending is not None:
+        return key, before, before.pending.then, [*before.pending.outputs]
+    if isinstance(said, VideoCompared):
         after, outputs = on_compared(
             before,
-            answer,
+            said,
             policies,
             timestamp_ms=source.timestamp_ms,
             as_soon_as_matched=as_soon_as_matched,
         )
     else:
-        letter = VideoRejected.from_bytes(source.value)
-        key = letter.request_id.encode()
-        before = state_of(key)
-        after, outputs = on_rejected(before, letter)
+        after, outputs = on_rejected(before, said)
     return key, before, after, outputs
 
 
@@ -93,9 +95,10 @@ class DecideWorker:
     """A Faust agent with a table of joins, around the decide step.
 
     Delivery contract: an answer is acknowledged after the events that it caused and the new
-    state of its request are on the broker. A crash in between repeats the answer; alerts and
-    decisions then come again with the same ids. Nothing is decided before all policies and
-    verdicts that were on their topics at the start have been read.
+    state of its request are on the broker. Before the first of them is published, all are in the
+    changelog. So a crash in between repeats the answer, and whoever gets it publishes those events
+    again, byte for byte, whatever verdicts and policies say by then. Nothing is decided before all
+    policies and verdicts that were on their topics at the start have been read.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -150,27 +153,41 @@ class DecideWorker:
     async def _handle(self, event: Any) -> None:
         message = event.message
         source = Source.of(message, contract_name(self._settings, message.topic))
+        while await self._take(source):
+            log.info("%s: what was about to be said of its request is said", source)
+
+    async def _take(self, source: Source) -> bool:
+        """Take a message, or say what is pending of its request: then it must be taken again."""
         try:
             with self._deaths.at_work(source):
-                key, before, join, outputs = await self._claimed_step(source)
+                key, before, after, outputs = await self._claimed_step(source)
                 note(request_id=key.decode())
-                self._check_size(join)
+                noted = before
+                if outputs and before.pending is None:
+                    noted = self._fitting(before.about_to_say(outputs, after))
+                elif before.pending is None and after is not before:
+                    after = self._fitting(after)
         except RejectedError as error:
             await self._reject(source, error)
-            return
+            return False
+        failpoint("decide.before_pending")
+        if noted is not before:
+            await self._store(source.partition, key, noted)
         failpoint("decide.before_produce")
         published = await publish_or_reject(
             self._publisher, source, outputs, request_id=key.decode()
         )
         failpoint("decide.after_produce")
-        if any(isinstance(output, VideoRejected) for output in published):
-            return  # too large to tell: the letter decides it
-        if join is not before:
-            await self._store(message.partition, key, join)
+        too_large = any(isinstance(output, VideoRejected) for output in published)
+        after = noted.unsaid() if too_large else after  # then the letter decides it
+        if after is not before:
+            await self._store(source.partition, key, after)
             failpoint("decide.after_state")
-            self._waiting.note(message.partition, key, join, source.timestamp_ms)
+            self._waiting.note(source.partition, key, after, source.timestamp_ms)
         for output in published:
             _count(output)
+        is_answered = too_large and source.topic == VideoCompared.topic
+        return before.pending is not None and not is_answered
 
     async def _claimed_step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
         """As `_step`, once all alerts that a limit applies to have their place in the order."""
@@ -191,17 +208,20 @@ class DecideWorker:
             await self._publisher.publish([letter])
             _count(letter)
 
-    def _check_size(self, join: Join) -> None:
-        """Refuse a state that the changelog can't take.
+    def _fitting(self, join: Join) -> Join:
+        """The state as the changelog takes it: of much that is pending, without the answers.
 
         Raises:
-            TooLargeError: the answers of the shards are, together.
+            TooLargeError: the answers of the shards are too much, or what is said of them.
         """
-        if not join.answers:
-            return
-        size, most = len(join.to_bytes()), self._settings.kafka.max_message_bytes - SPARE_BYTES
+        most = self._settings.kafka.max_message_bytes - SPARE_BYTES
+        size = len(join.to_bytes())
+        if size > most and join.pending is not None and join.answers:
+            return self._fitting(join.model_copy(update={"answers": {}}))
         if size > most:
-            raise TooLargeError(f"the shards' answers have {size} bytes, expected {most} at most")
+            what = "the shards' answers" if join.pending is None else "what is said of a request"
+            raise TooLargeError(f"{what}: {size} bytes, expected {most} at most")
+        return join
 
     def _step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
         return decide_step(

@@ -25,6 +25,7 @@ from tests.stream.library_log import fingerprint, look
 from tests.stream.service import Platform, running_service, service_settings
 
 SOON_SECONDS = 5.0
+EACH = 15  # copies before and behind a takedown
 
 
 @pytest.fixture
@@ -83,25 +84,25 @@ def read_by_all(offset: int, shards: int = 2) -> bool:
 async def test_a_takedown_is_taken_in_at_once_and_no_alert_after_it_names_the_video(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copies = [copy_of(1, f"c{number}", 100 + number) for number in range(60)]
+    copies = [copy_of(1, f"c{number}", 100 + number) for number in range(2 * EACH)]
     async with running_service(settings, ("library", "decide")) as platform:
         await publish(settings, fingerprint("film", look(1), role="reference", request_id="film"))
-        await publish(settings, *copies[:30])
+        await publish(settings, *copies[:EACH])
         await asyncio.to_thread(take_down, settings.kafka, ["film"])
-        await publish(settings, *copies[30:])
+        await publish(settings, *copies[EACH:])
         repeats = [
             copy.model_copy(update={"request_id": f"again-{copy.video_id}"}) for copy in copies[:5]
         ]
         await publish(settings, *repeats)
-        await platform.read_until(platform.has_decided(*(f"c{n}" for n in range(60))), 120)
+        await platform.read_until(platform.has_decided(*(f"c{n}" for n in range(2 * EACH))), 120)
         await platform.read_until(platform.has_decided(*(f"c{n}" for n in range(5)), times=2))
         await platform.read(1.0)
         offsets = await asyncio.to_thread(offsets_of, settings)
         named = told_of(platform, "film")
         taken_down = offsets["film", True]
-        assert set(named) <= {f"c{number}" for number in range(30)}
-        assert len(named) == 30 and max(named.values()) == 1
-        assert taken_down == 31
+        assert set(named) <= {f"c{number}" for number in range(EACH)}
+        assert len(named) == EACH and max(named.values()) == 1
+        assert taken_down == EACH + 1
         again = [
             answer for answer in platform.answers["video.compared"]
             if answer["request_id"].startswith("again-")

@@ -254,3 +254,32 @@ def test_a_request_says_which_shards_it_waits_for() -> None:
     join, _ = on_compared(join, answer(2, shards=3))
     assert join == Join(decided_at=join.decided_at)
     assert join.missing_shards() == set()
+
+
+def pending_join() -> Join:
+    """Of a request that one of two shards had answered, about to be decided."""
+    before, _ = on_compared(Join(), answer(0, match("a")), timestamp_ms=5)
+    then, outputs = on_compared(before, answer(1, match("mine", reference_owner_id="me")))
+    return before.about_to_say(outputs, then)
+
+
+def test_what_is_pending_is_the_same_text_again_and_waits_for_no_shard() -> None:
+    join = pending_join()
+    again = Join.from_bytes(join.to_bytes())
+    assert again == join
+    assert again.pending is not None and join.pending is not None
+    assert [type(event) for event in again.pending.outputs] == [
+        AlertRaised,
+        AlertSuppressed,
+        VideoDecided,
+    ]
+    texts = [event.to_bytes() for event in again.pending.outputs]
+    assert texts == [event.to_bytes() for event in join.pending.outputs]
+    assert join.missing_shards() == set()
+
+
+def test_a_release_that_knows_of_nothing_pending_finds_the_request_as_it_was() -> None:
+    before, _ = on_compared(Join(), answer(0, match("a")), timestamp_ms=5)
+    known = orjson.loads(pending_join().to_bytes())
+    del known["pending"]
+    assert Join.from_bytes(orjson.dumps(known)) == before == pending_join().unsaid()
