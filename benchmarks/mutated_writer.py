@@ -11,11 +11,13 @@ from aiokafka.record.util import calc_crc32c
 from confluent_kafka import Message, Producer
 
 from benchmarks.mutations import CODECS, Mutations
+from stream.agents.flood_claims import CLAIMS_TOPIC
 from stream.agents.policy_follower import policy_step
 from stream.broker.settings import KafkaSettings
 from stream.client import Reader
 from stream.errors import BadEventError
 from stream.events import EVENTS, VideoCompared, VideoFingerprinted
+from stream.joins import CHANGELOG
 from stream.packed import pack_codes, quantise, unpack_codes
 from stream.policy.judge import Policies
 from stream.source import Source
@@ -23,6 +25,8 @@ from stream.topics import load_topics
 from tests.stream.pills import READ_TOPICS, good_fields
 
 FOLLOWED = ("policy.updated", "alert.reviewed")
+OWN = (CHANGELOG, CLAIMS_TOPIC)  # nobody but decide workers writes there
+WRITTEN = (*READ_TOPICS, *OWN)
 COMPACTED = {topic.name for topic in load_topics() if "compact" in topic.cleanup}
 SENTINEL_EVERY = 250
 OWNERS = 500  # of policies, and as many alerts that are reviewed: what is said of them is kept
@@ -88,8 +92,8 @@ class Writer:
     def write(self, count: int) -> None:
         """So many damaged events, evenly over the topics, with sentinels between."""
         for number in range(self.written, self.written + count):
-            topic = READ_TOPICS[number % len(READ_TOPICS)]
-            known = OWNERS * len(READ_TOPICS)
+            topic = WRITTEN[number % len(WRITTEN)]
+            known = OWNERS * len(WRITTEN)
             name = f"mutant-{number % known if topic in FOLLOWED else number}"
             fields = self._good(topic, name)
             key = fields.get("video_id") or fields.get("alert_id") or fields.get("owner_id")
@@ -105,7 +109,7 @@ class Writer:
     def write_large(self, each: int) -> None:
         """So many of the largest events on each topic."""
         for number in range(each):
-            for topic in READ_TOPICS:
+            for topic in WRITTEN:
                 name = f"large-{self.written}-{number}"
                 self._produce(topic, self._mutations.large(self._good(topic, name), name.encode()))
             self.flush()
@@ -115,7 +119,7 @@ class Writer:
         producer = AIOKafkaProducer(**self._kafka.aiokafka_options())
         await producer.start()
         try:
-            for topic in READ_TOPICS:
+            for topic in WRITTEN:
                 batch = producer.create_batch()
                 good = json.dumps(self._good(topic, f"odd-header-{self.written}")).encode()
                 batch.append(timestamp=None, key=b"k", value=good, headers=[("WXYZ", b"x")])
@@ -124,7 +128,8 @@ class Writer:
                 batch._buffer = data
                 sent = await producer.send_batch(batch, self._kafka.topic(topic), partition=0)
                 place = (topic, 0, (await sent).offset)
-                kind = "nothing" if topic in ("video.rejected", "video.embedded") else "letter"
+                silent = ("video.rejected", "video.embedded", *OWN)
+                kind = "nothing" if topic in silent else "letter"
                 self.expected.append(Expected(place, kind, "", ("name of a header",)))
         finally:
             await producer.stop()
@@ -138,6 +143,13 @@ class Writer:
         if topic == VideoFingerprinted.topic:
             named = {"video_id": name, "request_id": f"request of {name}"}
             return {**self._fingerprint, **named, **self._other_pictures()}
+        if topic == CHANGELOG:
+            decided = '{"video_id": "a", "outcome": "clear"}'
+            said = {"outputs": [["video.decided", decided]], "then": {"told": ["0/2"]}}
+            answers = {"0/2": good_fields(VideoCompared.topic, name)}
+            return {"answers": answers, "since_ms": 1, "told_ids": [name], "pending": said}
+        if topic == CLAIMS_TOPIC:
+            return {"alert_id": name}
         fields = good_fields(topic, name)
         if topic == VideoCompared.topic:
             fields["shards"] = 1
@@ -186,7 +198,7 @@ class Writer:
             except BadEventError:
                 return "letter", ""
             return "nothing", ""
-        if source.topic == "video.embedded" or (
+        if source.topic in ("video.embedded", *OWN) or (
             source.topic == "video.fingerprinted" and source.value is None
         ):
             return "nothing", ""
