@@ -46,6 +46,8 @@ def make_app(
         broker_credentials=_credentials(settings),
         datadir=folder,
         store="memory://",
+        # Who takes a partition over reads its changelog from the beginning, standby or not.
+        table_standby_replicas=0,
         autodiscover=False,
         web_enabled=False,
         topic_allow_declare=False,
