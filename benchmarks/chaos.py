@@ -12,6 +12,7 @@ are judged.
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -143,6 +144,7 @@ def report(
         "not_reached": day.unreached,
         "still_to_come": +day.left,
         "failed_to_cause": day.failed,
+        "cpu_seconds": round(sum(os.times()[:4])),
         "no_progress_before": day.no_progress,
         "small_disks": site.small,
         "stepping_clocks": bool(site.clocks),

@@ -27,7 +27,7 @@ BACKLOG = 24
 CALM_SECONDS = (0.0, 2.0)
 LEAST_PROGRESS_SECONDS = 40.0
 FIRST_DECISION_SECONDS = 120.0
-AHEAD = 0.04
+AHEAD = 0.06
 """Of its faults a worker's lane may be ahead of the slowest."""
 READ_SECONDS = 0.25
 LOOK_SECONDS = 10.0
@@ -179,7 +179,7 @@ class Lanes:
         slowest = min((share for name, share in shares.items() if name in RESIDENTS), default=1.0)
         each = 1 / len(self._lanes[lane])
         if lane in RESIDENTS:
-            return shares[lane] > slowest + max(AHEAD, each)
+            return shares[lane] > slowest + max(AHEAD, 3 * each)
         return shares[lane] + each / 2 > slowest
 
 

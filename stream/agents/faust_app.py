@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 
 LONGEST_IDLE_SECONDS = 86_400.0
+METADATA_SECONDS = 5.0
+"""Just after its start a broker may not know its topics yet. A group that is formed then has no
+partitions until its leader asks the broker again."""
 BUFFERED_EVENTS = 64
 
 
@@ -60,6 +63,7 @@ def make_app(
         stream_buffer_maxsize=BUFFERED_EVENTS,
         stream_processing_timeout=LONGEST_IDLE_SECONDS,
         broker_commit_interval=1.0,
+        consumer_metadata_max_age_ms=round(1000 * METADATA_SECONDS),
         broker_session_timeout=settings.worker.session_timeout_seconds,
         broker_heartbeat_interval=settings.worker.session_timeout_seconds / 5,
         # Not reading for long means a backlog, which the group must not take for a dead member.
