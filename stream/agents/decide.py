@@ -11,6 +11,7 @@ from stream.agents.attempts import attempted, publish_or_reject
 from stream.agents.deaths import Deaths
 from stream.agents.faust_app import (
     Drain,
+    MovedError,
     consumer_health,
     contract_name,
     make_app,
@@ -22,6 +23,7 @@ from stream.agents.join_table import JoinTable
 from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients, within
 from stream.agents.policy_follower import PolicyFollower
 from stream.agents.publisher import Publisher
+from stream.agents.turns import Turns
 from stream.decide import Join, on_compared, on_rejected
 from stream.errors import RejectedError, TooLargeError, brief
 from stream.events import AlertSuppressed, Event, VideoCompared, VideoDecided, VideoRejected
@@ -105,6 +107,7 @@ class DecideWorker:
         self._settings = settings
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
+        self._turns = Turns()
         self._deaths = Deaths(settings.worker.data_folder, "decide")
         self._follower = PolicyFollower(settings, self._publisher, self._drain.failure, self._owns)
         self._claims = FloodClaims(
@@ -146,18 +149,26 @@ class DecideWorker:
     def _add_agent(self) -> None:
         topic = raw_topic(self._app, self._settings, VideoCompared.topic, VideoRejected.topic)
 
-        @self._app.agent(topic)
+        @self._app.agent(topic, concurrency=self._partitions)
         async def decide(stream: Any) -> None:
             await self._drain.consume(stream, self._handle)
 
     async def _handle(self, event: Any) -> None:
-        message = event.message
+        """Take a message when those before it on its partition are done; others don't wait."""
+        message, era = event.message, self._app.era
         source = Source.of(message, contract_name(self._settings, message.topic))
-        while await self._take(source):
-            log.info("%s: what was about to be said of its request is said", source)
+        async with self._turns.queued(source.partition) as turn:
+            await turn.come()
+            while await self._take(source, era):
+                log.info("%s: what was about to be said of its request is said", source)
 
-    async def _take(self, source: Source) -> bool:
-        """Take a message, or say what is pending of its request: then it must be taken again."""
+    async def _take(self, source: Source, era: int) -> bool:
+        """Take a message, or say what is pending of its request: then it must be taken again.
+
+        Raises:
+            MovedError: the partition may be another worker's, which may judge otherwise.
+        """
+        self._check_era(source, era)
         try:
             with self._deaths.at_work(source):
                 key, before, after, outputs = await self._claimed_step(source)
@@ -171,8 +182,10 @@ class DecideWorker:
             await self._reject(source, error)
             return False
         failpoint("decide.before_pending")
+        self._check_era(source, era)  # a claim may have taken its time
         if noted is not before:
             await self._store(source.partition, key, noted)
+            self._check_era(source, era)
         failpoint("decide.before_produce")
         published = await publish_or_reject(
             self._publisher, source, outputs, request_id=key.decode()
@@ -188,6 +201,10 @@ class DecideWorker:
             _count(output)
         is_answered = too_large and source.topic == VideoCompared.topic
         return before.pending is not None and not is_answered
+
+    def _check_era(self, source: Source, era: int) -> None:
+        if self._app.era != era:
+            raise MovedError(f"partitions have moved, {source} among them perhaps")
 
     async def _claimed_step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
         """As `_step`, once all alerts that a limit applies to have their place in the order."""

@@ -29,6 +29,10 @@ partitions until its leader asks the broker again."""
 BUFFERED_EVENTS = 64
 
 
+class MovedError(Exception):
+    """Partitions have moved since an event was taken: it is delivered again, perhaps elsewhere."""
+
+
 def make_app(
     role: str, settings: Settings, drain: "Drain", *, finish_before_rebalance: bool
 ) -> OrderedApp:
@@ -148,7 +152,7 @@ class Drain:
         """Handle every event of a stream, acknowledging each after its handler returned.
 
         A handler that raises is a bug: the event stays unacknowledged, the worker ends, and the
-        next one gets the event again.
+        next one gets the event again; as when it raises a `MovedError`, which ends nothing.
         """
         async for event in stream.noack().events():
             if self._draining or self.failure.done():
@@ -159,6 +163,8 @@ class Drain:
                 with about(event.message):
                     await handle(event)
                 event.ack()
+            except MovedError as error:
+                log.info("an event is not acknowledged: %s", error)
             except Exception as error:
                 log.exception("a worker failed; its event is not acknowledged")
                 fail(self.failure, error)

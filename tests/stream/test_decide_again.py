@@ -3,6 +3,7 @@
 Its verdicts and policies change with each death, so whatever is judged twice has other words.
 """
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,11 +22,12 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
 from stream.agents.decide import DecideWorker
+from stream.agents.faust_app import Drain, MovedError
 from stream.agents.publisher import Publisher
 from stream.alert import alert_of
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
-from stream.client import Reader
+from stream.client import Reader, send
 from stream.decide import Join, Pending, on_compared
 from stream.errors import TooLargeError
 from stream.events import (
@@ -32,6 +35,7 @@ from stream.events import (
     AlertSuppressed,
     Event,
     PolicyUpdated,
+    VideoCompared,
     VideoDecided,
     VideoRejected,
 )
@@ -47,6 +51,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PARTITION, PARTITIONS = 3, range(8)
 DECISION = "the decision"
+TRACE = ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 OUTPUTS = (AlertRaised.topic, AlertSuppressed.topic, VideoDecided.topic)
 ROLE = """
 import asyncio, sys
@@ -147,9 +152,11 @@ async def mortal_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Asyn
     parts = (mortal.worker._publisher, mortal.worker._follower, mortal.worker._claims)
     for part in parts:
         await part.start()
-    yield mortal
-    for part in reversed(parts):
-        await part.stop()
+    try:
+        yield mortal
+    finally:
+        for part in reversed(parts):
+            await part.stop()
 
 
 NUMBERS = count()
@@ -226,6 +233,87 @@ async def test_what_was_said_holds_against_a_letter_that_is_read_first_by_the_ne
     assert decision_in(said)["outcome"] == "matched"
 
 
+async def test_what_is_in_hand_when_partitions_move_is_said_by_whoever_has_them_then(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"v{next(NUMBERS)}"
+    first, last = answers_about(name)
+    async with mortal_of(settings, monkeypatch) as mortal:
+        assert await mortal.live([first])
+        real = Publisher.send
+
+        async def moves(publisher: Publisher, topic: str, *arguments: Any, **more: Any) -> Any:
+            place = await real(publisher, topic, *arguments, **more)
+            mortal.worker._app.era += topic == CHANGELOG
+            return place
+
+        with monkeypatch.context() as patches:
+            patches.setattr(Publisher, "send", moves)
+            in_hand, behind = mortal.delivered(last, 1), mortal.delivered(first, 2)
+            handled = (mortal.worker._handle(event) for event in (in_hand, behind))
+            errors = await asyncio.gather(*handled, return_exceptions=True)
+        assert [type(error) for error in errors] == [MovedError, MovedError]
+        assert mortal.said().get(name) is None, "noted, not said: another may judge otherwise"
+        assert await mortal.live([first, last])
+        assert len(mortal.said()[name]) == 4
+
+
+async def test_an_event_whose_partition_moved_is_not_acknowledged_and_ends_nothing() -> None:
+    acknowledged: list[str] = []
+
+    class Events:
+        """As a stream of Faust."""
+
+        def noack(self) -> "Events":
+            return self
+
+        async def events(self) -> AsyncIterator[Any]:
+            for key in (b"moved", b"mine"):
+                message = SimpleNamespace(key=key, headers={})
+                name = key.decode()
+                yield SimpleNamespace(message=message, ack=partial(acknowledged.append, name))
+
+    async def handle(event: Any) -> None:
+        if event.message.key == b"moved":
+            raise MovedError("partitions have moved")
+
+    drain = Drain()
+    await drain.consume(Events(), handle)
+    assert acknowledged == ["mine"]
+    assert not drain.failure.done()
+    assert drain.progress.in_hand == 0
+
+
+async def test_partitions_dont_wait_for_each_other_and_each_keeps_its_order(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked, written = asyncio.Event(), []
+
+    async with mortal_of(settings, monkeypatch) as mortal:
+        real = Publisher.send
+
+        async def send(publisher: Publisher, topic: str, *arguments: Any, **more: Any) -> Any:
+            partition = more.get("partition")
+            if partition == PARTITION:
+                await blocked.wait()
+            written.append((partition, topic))
+            return await real(publisher, topic, *arguments, **more)
+
+        monkeypatch.setattr(Publisher, "send", send)
+        answers = answers_about(f"v{next(NUMBERS)}")
+        slow = [mortal.delivered(event, offset) for offset, event in enumerate(answers)]
+        quick = mortal.delivered(answer(0, request_id="4-1-1", video_id="quick"), 0)
+        quick.message.partition = 4
+        waiting = [asyncio.create_task(mortal.worker._handle(event)) for event in slow]
+        await asyncio.wait_for(mortal.worker._handle(quick), 20)
+        assert written == [(4, CHANGELOG)]
+        blocked.set()
+        await asyncio.gather(*waiting)
+    states = [where for where in written if where == (PARTITION, CHANGELOG)]
+    assert len(states) == 3, "one answer, what is pending, decided"
+    assert written[-1] == states[-1]
+
+
 async def test_what_can_be_noted_and_not_published_is_a_dead_letter_and_decided_by_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,7 +354,8 @@ async def test_a_process_killed_behind_its_decision_is_followed_by_one_that_says
 ) -> None:
     with embedded_kafka(KafkaSettings(topic_prefix="t.")) as kafka:
         settings = service_settings(kafka, tmp_path, session_timeout_seconds=6)
-        publish(kafka, *answers_about("v0"))
+        asked = [(event.key(), event.to_bytes(), [TRACE]) for event in answers_about("v0")]
+        send(kafka, VideoCompared.topic, asked)
         process = subprocess.run(
             [sys.executable, "-c", ROLE, settings.model_dump_json()],
             env={**os.environ, VARIABLE: "decide.after_produce=2"},
@@ -278,6 +367,9 @@ async def test_a_process_killed_behind_its_decision_is_followed_by_one_that_says
         async with running_service(settings, ("decide",)) as platform:
             await platform.read_until(platform.has_decided("v0", times=2))
             await platform.read(0.5)
+        with Reader(kafka, *OUTPUTS) as reader:
+            traces = [found[1].headers() for found in reader.until_now()]
+    assert traces == [[TRACE]] * 8
     for topic, times in ((VideoDecided.topic, 2), (AlertRaised.topic, 6)):
         assert len(platform.of(topic, "v0")) == times
     assert platform.of(AlertSuppressed.topic, "v0") == []
