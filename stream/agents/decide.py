@@ -23,6 +23,7 @@ from stream.agents.join_table import JoinTable
 from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients, within
 from stream.agents.policy_follower import PolicyFollower
 from stream.agents.publisher import Publisher
+from stream.agents.pulse import Pulse
 from stream.agents.turns import Turns
 from stream.decide import Join, on_compared, on_rejected
 from stream.errors import RejectedError, TooLargeError, brief
@@ -47,6 +48,7 @@ from stream.waiting import ShardWait, Waiting
 log = logging.getLogger(__name__)
 
 GAUGE_SECONDS = 1.0
+ASK_SECONDS = 0.2
 FORGET_EVERY_SECONDS, FORGET_AT_ONCE = 1.0, 200
 SPARE_BYTES = 64 * 1024  # what Kafka adds to a record, with room
 
@@ -108,6 +110,7 @@ class DecideWorker:
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
         self._turns = Turns()
+        self._pulse = Pulse(settings.worker.session_timeout_seconds)
         self._deaths = Deaths(settings.worker.data_folder, "decide")
         self._follower = PolicyFollower(settings, self._publisher, self._drain.failure, self._owns)
         self._claims = FloodClaims(
@@ -168,7 +171,7 @@ class DecideWorker:
         Raises:
             MovedError: the partition may be another worker's, which may judge otherwise.
         """
-        self._check_era(source, era)
+        await self._check_era(source, era)
         try:
             with self._deaths.at_work(source):
                 key, before, after, outputs = await self._claimed_step(source)
@@ -182,10 +185,10 @@ class DecideWorker:
             await self._reject(source, error)
             return False
         failpoint("decide.before_pending")
-        self._check_era(source, era)  # a claim may have taken its time
+        await self._check_era(source, era)  # a claim may have taken its time
         if noted is not before:
             await self._store(source.partition, key, noted)
-            self._check_era(source, era)
+            await self._check_era(source, era)
         failpoint("decide.before_produce")
         published = await publish_or_reject(
             self._publisher, source, outputs, request_id=key.decode()
@@ -202,7 +205,14 @@ class DecideWorker:
         is_answered = too_large and source.topic == VideoCompared.topic
         return before.pending is not None and not is_answered
 
-    def _check_era(self, source: Source, era: int) -> None:
+    async def _check_era(self, source: Source, era: int) -> None:
+        """Go on if partitions are where they were; after a freeze, when that is known again.
+
+        Behind what was noted: had another taken the partition before that, it is known by now; one
+        that takes it later finds the note.
+        """
+        while self._app.era == era and (unsure := self._pulse.unsure_seconds()):
+            await asyncio.sleep(min(unsure, ASK_SECONDS))
         if self._app.era != era:
             raise MovedError(f"partitions have moved, {source} among them perhaps")
 
@@ -301,6 +311,7 @@ class DecideWorker:
         for name, coroutine in (
             ("watching Kafka's clients", watch_clients(self._clients, self.failure)),
             ("counting what waits", self._show_waiting()),
+            ("noticing a freeze", self._pulse.beat()),
             ("forgetting old requests", self._forget()),
         ):
             self._tasks.append(supervised(coroutine, name, self.failure))

@@ -24,6 +24,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from stream.agents.decide import DecideWorker
 from stream.agents.faust_app import Drain, MovedError
 from stream.agents.publisher import Publisher
+from stream.agents.pulse import Pulse
 from stream.alert import alert_of
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
@@ -256,6 +257,30 @@ async def test_what_is_in_hand_when_partitions_move_is_said_by_whoever_has_them_
         assert mortal.said().get(name) is None, "noted, not said: another may judge otherwise"
         assert await mortal.live([first, last])
         assert len(mortal.said()[name]) == 4
+
+
+async def test_a_worker_that_was_frozen_judges_nothing_before_it_knows_what_is_its_own(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"v{next(NUMBERS)}" for _ in range(2)]
+    now, session = [100.0], settings.worker.session_timeout_seconds
+    async with mortal_of(settings, monkeypatch) as mortal:
+        mortal.worker._pulse = pulse = Pulse(session, lambda: now[0])
+        pulse._note()
+        now[0] += session
+        tasks = [asyncio.create_task(mortal.live(answers_about(name))) for name in names]
+        await asyncio.sleep(1.0)
+        assert not mortal.said().keys() & {*names}
+        now[0] += session / 2
+        pulse._note()
+        mortal.worker._app.era += 1  # as when the group gives out its partitions anew
+        for task in tasks:
+            with pytest.raises(MovedError):
+                await task
+        now[0] += session / 2
+        pulse._note()
+        assert await mortal.live(answers_about(names[0]))
+        assert {*names} & mortal.said().keys() == {names[0]}
 
 
 async def test_an_event_whose_partition_moved_is_not_acknowledged_and_ends_nothing() -> None:
