@@ -26,7 +26,7 @@ from stream.agents.publisher import Publisher
 from stream.agents.pulse import Pulse
 from stream.agents.turns import Turns
 from stream.decide import Join, on_compared, on_rejected
-from stream.errors import RejectedError, TooLargeError, brief
+from stream.errors import BadEventError, RejectedError, TooLargeError, brief
 from stream.events import AlertSuppressed, Event, VideoCompared, VideoDecided, VideoRejected
 from stream.failpoints import failpoint
 from stream.joins import CHANGELOG, Joins
@@ -74,10 +74,12 @@ def decide_step(
         The request's key, its state before and after, and what to publish.
 
     Raises:
-        BadEventError: it can't be read.
+        BadEventError: it can't be read, or is of no shard.
     """
     kind = VideoCompared if source.topic == VideoCompared.topic else VideoRejected
     said = kind.from_bytes(source.value)
+    if isinstance(said, VideoCompared) and said.shard >= said.shards:  # it would wait for ever
+        raise BadEventError(f"{said.shard = }, expected less than {said.shards = }")
     key = said.request_id.encode()
     before = state_of(key)
     if before.pending is not None:

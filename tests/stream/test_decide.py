@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.agents.decide import decide_step
 from stream.decide import Join, on_compared, on_rejected
+from stream.errors import BadEventError
 from stream.events import (
     AlertRaised,
     AlertReviewed,
@@ -21,6 +23,7 @@ from stream.events import (
     VideoRejected,
 )
 from stream.policy.judge import Policies
+from stream.source import Source
 from stream.times import now
 from tests.stream.answers import answer, match, policy, verdict
 
@@ -240,6 +243,13 @@ def test_after_an_early_decision_shards_of_another_number_repeat_no_alert() -> N
     published = run([first, *others], as_soon_as_matched=True)
     assert raised_in(published) == ["a", "b"]
     assert decision_in(published).alert_ids == [published[0].alert_id]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("shard", [2, 2**63])
+def test_an_answer_of_no_shard_is_refused_as_its_request_would_wait_for_ever(shard: int) -> None:
+    value = answer(0, shards=2).model_copy(update={"shard": shard}).to_bytes()
+    with pytest.raises(BadEventError, match="said.shard = "):
+        decide_step(Source("video.compared", 0, 0, 0, value), lambda _: Join(), Policies())
 
 
 def test_an_answer_of_a_shard_that_there_is_not_completes_nothing() -> None:
