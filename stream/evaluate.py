@@ -14,8 +14,6 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from models.align import Aligner
-from models.aligners import make_aligner
 from models.errors import ModelError
 from models.keyframes import SELECTORS
 from models.metrics import score_pairs
@@ -24,8 +22,7 @@ from stream.copy_set import CopySet, pair_name, read_copy_set
 from stream.errors import RejectedError, SettingsError
 from stream.events import Match, Role, VideoFingerprinted, VideoUploaded
 from stream.fingerprint import Fingerprinter
-from stream.library.settings import LibrarySettings
-from stream.library.shard import LibraryShard
+from stream.library.shard import LibraryShard, open_aligner
 from stream.library.snapshot import SnapshotStore
 from stream.settings import Settings
 
@@ -119,19 +116,13 @@ def evaluate_copies(
     return report
 
 
-def _aligner(library: LibrarySettings) -> Aligner:
-    return make_aligner(
-        library.aligner, provider=library.provider, engine_cache=library.engine_cache
-    )
-
-
 class _Run:
     """The library's shards, what they answered, and what it cost."""
 
     def __init__(self, settings: Settings) -> None:
         self._library = settings.library
         self._shards = [
-            LibraryShard(settings.library, shard, _aligner(settings.library))
+            LibraryShard(settings.library, shard, open_aligner(settings.library))
             for shard in range(settings.library.shards)
         ]
         self._offset = 0

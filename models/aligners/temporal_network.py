@@ -284,7 +284,7 @@ def _score(reference_total: float, evidence: float) -> float:
 
     Counted in similarity-seconds of the reference: what speaks for a copy is how much of it is
     seen again, not how long the query shows it. Fitted on all boxes of four labelled sets, which
-    docs/models.md describes.
+    docs/experiments.md describes.
     """
     sure = SURE[0] + SURE[1] * np.log(reference_total) + SURE[2] * evidence
     return float(1 / (1 + np.exp(-sure)))

@@ -15,7 +15,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from models.aligners import make_aligner
 from stream.agents.attempts import attempted, publish_or_reject
 from stream.agents.deaths import Deaths
 from stream.agents.health import Health, Progress
@@ -25,7 +24,7 @@ from stream.agents.restater import Restater
 from stream.errors import InternalError, RejectedError, SnapshotError, WorkerError, brief
 from stream.events import Event, VideoCompared, VideoFingerprinted
 from stream.failpoints import failpoint
-from stream.library.shard import LibraryShard
+from stream.library.shard import LibraryShard, open_aligner
 from stream.library.snapshot import SnapshotStore
 from stream.library.upkeep import Upkeep
 from stream.log import shard_group
@@ -177,9 +176,7 @@ class LibraryWorker:
         self._upkeep = Upkeep(self._snapshots)
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._thread, self._snapshots.load_latest)
-        aligner = make_aligner(
-            library.aligner, provider=library.provider, engine_cache=library.engine_cache
-        )
+        aligner = open_aligner(library)
         self._shard = LibraryShard(library, self._number, aligner, found.state if found else None)
         begin = (await self._consumer.beginning_offsets([self._log]))[self._log]
         end = (await self._consumer.end_offsets([self._log]))[self._log]

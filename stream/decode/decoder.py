@@ -4,7 +4,6 @@ Serves the fingerprint step; what the children do is in `stream.decode.child`.
 """
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import tempfile
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from pebble import ProcessExpired, ProcessPool
 from stream.decode.child import Decoded, Strategy, decode_video, prepare_child
 from stream.decode.room import ALONE, NoRoomError, Room, is_shortage, oom_kills
 from stream.decode.settings import DecodeSettings
+from stream.decode.spawned import AloneContext
 from stream.decode.spool import SecondSpool
 from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeoutError
 from stream.scratch import Scratch
@@ -110,6 +111,7 @@ class Decoder:
         self._closed = False
         self._room = Room(settings.spool_folder)
         self._scratch = Scratch(settings.spool_folder)
+        self._awaited: WeakSet[Future[Decoded]] = WeakSet()
         self._pool = self._new_pool()
 
     def decode(
@@ -170,6 +172,8 @@ class Decoder:
             self._closed = True
             self._pool.stop()
             self._pool.join()
+            for future in self._awaited:  # a stopped pool leaves them as they are, for ever
+                future.cancel()
         self._scratch.close()
 
     def __enter__(self) -> Self:
@@ -189,7 +193,7 @@ class Decoder:
             max_tasks=self._settings.videos_per_process,
             initializer=prepare_child,
             initargs=(self._settings,),
-            context=multiprocessing.get_context("spawn"),
+            context=AloneContext(),
         )
 
     @contextmanager
@@ -217,6 +221,7 @@ class Decoder:
                 args=(path, spools[0], self._size, self._settings, spools[1], reserve),
                 timeout=self._settings.timeout_seconds,
             )
+            self._awaited.add(future)
             return future
 
     def _mapped(self, decoded: Decoded, spool: Path, second: SecondSpool | None) -> DecodedVideo:

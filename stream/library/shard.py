@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from models.align import Aligner, Segment
+from models.aligners import make_aligner
 from stream.errors import UnsupportedError
 from stream.events import (
     ContentVersion,
@@ -322,6 +323,17 @@ class Holding:
     serial: int
     version: ContentVersion
     latest: Latest
+
+
+def open_aligner(settings: LibrarySettings) -> Aligner:
+    """The aligner that the settings name.
+
+    Raises:
+        ModelError: no such aligner, or it can't run here; as `models.aligners.make_aligner`.
+    """
+    return make_aligner(
+        settings.aligner, provider=settings.provider, engine_cache=settings.engine_cache
+    )
 
 
 def video_hash(video_id: str) -> int:

@@ -1,4 +1,4 @@
-"""`samesource train spd` as docs/models.md says it: videos in, a detector better than chance out.
+"""`samesource train spd` as docs/models/detector.md says it: videos in, a detector better than chance out.
 
 With `TRAINING_FOOTAGE=DIR`, a folder with clips/*.mp4, it learns from a tenth of them for
 ten minutes; without, from clips that it draws, for as many steps as a busy machine takes too.

@@ -132,6 +132,37 @@ async def test_cancelling_ends_the_child_and_frees_its_place(slow: Path, spools:
     assert list(spools.rglob("*.rgb")) == []
 
 
+def test_closing_ends_the_wait_for_a_video_that_is_at_work(slow: Path, spools: Path) -> None:
+    before = _children(os.getpid())
+    with ThreadPoolExecutor(1) as threads:
+        with Decoder(
+            DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1), SIZE
+        ) as decoder:
+            work = threads.submit(decoder.decode, slow)
+            _spooling_child(os.getpid(), spools, before)
+        with pytest.raises(InternalError, match="decoding was cancelled"):
+            work.result(timeout=20)
+
+
+def test_a_child_leaves_the_script_that_started_it_alone(slow: Path) -> None:
+    """A script needs no `if __name__ == "__main__":` around what decodes."""
+    script = slow.with_name("script.py")
+    script.write_text(
+        textwrap.dedent("""
+            from pathlib import Path
+            from stream.decode.decoder import Decoder
+            from stream.decode.settings import DecodeSettings
+
+            print("runs")
+            with Decoder(DecodeSettings(processes=1, frames_per_second=1), 96) as decoder:
+                with decoder.decode(Path(__file__).with_name("short.mp4")) as video:
+                    print(len(video.frames))
+        """)
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert (run.stdout, run.returncode) == ("runs\n10\n", 0), run.stderr
+
+
 def test_a_video_that_needs_more_memory_than_allowed_is_too_large(tmp_path: Path) -> None:
     path = make_video(
         tmp_path / "8k.mp4", codec="mjpeg", pixel_format="yuvj444p", count=2, size=(7680, 4320)

@@ -1,0 +1,39 @@
+"""Fresh child processes that leave the caller's script alone; serves the decoder.
+
+Python lets a spawned child run the parent's main module first, so that it finds what is defined
+there. Ours need nothing of it, and a script that calls us at its top level, without
+`if __name__ == "__main__":`, would call us again in every child.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.context import SpawnContext, SpawnProcess
+from threading import Lock
+from types import ModuleType
+
+_hiding = Lock()
+
+
+class _Process(SpawnProcess):
+    def start(self) -> None:
+        with _without_main():
+            super().start()
+
+
+class AloneContext(SpawnContext):
+    """As `multiprocessing.get_context("spawn")`, but that the main module isn't run again."""
+
+    Process = _Process
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Show an empty main module while a process is started: what has no file isn't run."""
+    with _hiding:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
