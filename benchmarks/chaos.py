@@ -1,26 +1,26 @@
 """The worst day: a thousand faults of every kind on a real Kafka, and what was lost.
 
-    python -m benchmarks.chaos CLIPS [--faults 1000] [--seed 1] [--json FILE] [--keep FOLDER]
+    python -m benchmarks.chaos CLIPS [--faults 1000] [--seed 1] [--minutes M] [--json FILE]
 
 All roles run as processes while a made platform submits, replaces and takes down videos cut from
 CLIPS. Workers, broker, disks, clocks and the object store fail at random. Then: each request has
 one decision (a second one says the same), the alerts are those of the library log replayed in one
 thread, and probes find every video that is kept and none that was taken down, by the order of
-submission.
+submission. After so many minutes, or a SIGINT or SIGTERM, no more faults begin, and those that came
+are judged.
 """
 
 import argparse
 import json
-import random
+import os
+import signal
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +28,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.answer_differences import ALERTS, IDS
-from benchmarks.chaos_faults import (
-    DECIDE,
-    FINGERPRINT,
-    GUESTS,
-    KINDS,
-    LIBRARY,
-    Fault,
-    ObjectStore,
-    WorstSite,
-    clock_environment,
-    disks,
-    plan,
-    stepping_clocks,
-)
+from benchmarks.chaos_day import RESIDENTS, Day, live_through, look, settle, supervise
+from benchmarks.chaos_faults import DECIDE, FINGERPRINT, GUESTS, KINDS, LIBRARY, plan
 from benchmarks.chaos_footage import looks_of
+from benchmarks.chaos_site import ObjectStore, WorstSite, clock_environment, disks, stepping_clocks
 from benchmarks.chaos_truth import Judgement, Loss, judge
 from benchmarks.chaos_world import Probe, World
 from benchmarks.outside_client import LINGER_SECONDS, Platform
@@ -57,36 +46,18 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **{name: ("library", "--shard", f"{number}/{SHARDS}") for number, name in enumerate(LIBRARY)},
     **{name: ("decide",) for name in (*DECIDE, GUESTS[1])},
 }
-RESIDENTS = tuple(name for name in COMMANDS if name not in GUESTS)
 SETTINGS = {
     "SAMESOURCE_WORKER__SESSION_TIMEOUT_SECONDS": "6",
     "SAMESOURCE_WORKER__DRAIN_SECONDS": "15",
     "SAMESOURCE_LIBRARY__SNAPSHOT_EVERY_VIDEOS": "5",
     "SAMESOURCE_LIBRARY__SNAPSHOT_EVERY_SECONDS": "2",
-    "SAMESOURCE_LIBRARY__SEGMENT_ROWS": "100",
+    "SAMESOURCE_LIBRARY__SEGMENT_ROWS": "20",
     "SAMESOURCE_LIBRARY__EXACT_ROWS": "1000",
+    "SAMESOURCE_LIBRARY__NEAR_ROWS": "200000",
     "SAMESOURCE_DECODE__PROCESSES": "1",
     "OMP_NUM_THREADS": "1",
 }
-BACKLOG = 16
-CALM_SECONDS = (0.0, 5.0)
-LEAST_PROGRESS_SECONDS = 30.0
-PAUSE_SECONDS = 0.4
-SILENCE_SECONDS = 180.0
-
-
-@dataclass
-class Day:
-    """What happened.
-
-    Attributes:
-        faults: each that came to pass, with its begin and end in seconds since the start.
-        unreached: how many didn't, by kind.
-    """
-
-    faults: list[tuple[Fault, float, float]] = field(default_factory=list)
-    unreached: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
+"""Lists of codes find here what an exhaustive search finds, as all rows are near."""
 
 
 def environment(
@@ -115,84 +86,13 @@ def environment(
     return of
 
 
-def live_through(site: WorstSite, world: World, lanes: dict[str, list[Fault]]) -> Day:
-    """Let the platform do its work while faults come; ends when all have."""
-    day, start = Day(), time.monotonic()
-    lock = threading.Lock()
-
-    def hit_all(faults: list[Fault]) -> None:
-        for fault in faults:
-            time.sleep(random.Random(fault.seed).uniform(*CALM_SECONDS))
-            _wait_for_work(world)
-            begin = time.monotonic() - start
-            came = fault.hit(site)
-            with lock:
-                if came:
-                    day.faults.append((fault, begin, time.monotonic() - start))
-                else:
-                    day.unreached[fault.kind] += 1
-
-    with ThreadPoolExecutor(max(1, len(lanes))) as pool:
-        running = {lane: pool.submit(hit_all, faults) for lane, faults in lanes.items()}
-        told = time.monotonic()
-        while not all(one.done() for one in running.values()):
-            _supervise(site, [name for name in RESIDENTS if _over(running, name)])
-            if len(world.undecided) < BACKLOG:
-                world.step()
-            world.platform.read(PAUSE_SECONDS)
-            if time.monotonic() - told > 30.0:
-                told = time.monotonic()
-                _tell(day, lanes, world, told - start)
-        for one in running.values():
-            one.result()
-    day.seconds = time.monotonic() - start
-    return day
-
-
-def _wait_for_work(world: World) -> None:
-    """Let something be decided between two faults of a lane, or they find nobody at work."""
-    before, deadline = world.decisions, time.monotonic() + LEAST_PROGRESS_SECONDS
-    while world.decisions == before and time.monotonic() < deadline:
-        time.sleep(0.2)
-
-
-def _over(running: dict[str, Any], lane: str) -> bool:
-    return lane not in running or running[lane].done()
-
-
-def _supervise(site: WorstSite, names: Sequence[str]) -> None:
-    """Start again what has ended, as a supervisor does."""
-    for name in names:
-        site.workers.start(name)
-
-
-def _tell(day: Day, lanes: dict[str, list[Fault]], world: World, seconds: float) -> None:
-    print(
-        f"{seconds:6.0f} s  {len(day.faults)} of {sum(map(len, lanes.values()))} faults, "
-        f"{len(world.submissions)} submitted, {len(world.undecided)} undecided",
-        file=sys.stderr,
-        flush=True,
-    )
-
-
-def settle(site: WorstSite, world: World) -> None:
-    """Wait until everything is decided, or nothing has come for `SILENCE_SECONDS`."""
-    world.platform.flush()
-    heard, count = time.monotonic(), -1
-    while world.undecided:
-        _supervise(site, RESIDENTS)
-        world.platform.read(0.5)
-        now = sum(map(len, world.platform.answers.values()))
-        if now != count:
-            heard, count = time.monotonic(), now
-        elif time.monotonic() - heard > SILENCE_SECONDS:
-            return
-
-
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The whole day and its judgement."""
     clips = sorted(arguments.clips.glob("*.mp4"))
     lanes = plan(arguments.faults, arguments.seed, arguments.kinds)
+    stopped = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stopped.set())
     with ExitStack() as stack:
         local = stack.enter_context(LocalKafka(folder / "kafka"))
         kafka = KafkaSettings(bootstrap_servers=local.bootstrap_servers, topic_prefix="chaos.")
@@ -209,16 +109,20 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         stack.callback(_end_all, workers)
         platform = Platform(kafka.bootstrap_servers, kafka.topic_prefix, (*IDS, "video.embedded"))
         stack.callback(platform.close)
-        world = World(kafka, platform, videos, looks_of(clips, arguments.seed), arguments.seed)
+        looks = looks_of(clips, arguments.seed)
+        world = World(kafka, platform, videos, looks, arguments.seed, SHARDS)
         site = WorstSite(workers, local, found, small, store, clocks)
-        _supervise(site, RESIDENTS)
-        day = live_through(site, world, lanes)
+        supervise(site, RESIDENTS)
+        until = time.monotonic() + 60 * arguments.minutes
+        day = live_through(site, world, lanes, lambda: stopped.is_set() or time.monotonic() > until)
+        (folder / "log.json").write_text(json.dumps(log_of(day), indent=1))
         settle(site, world)
         probes: list[Probe] = world.probes()
         settle(site, world)
         platform.read(LINGER_SECONDS)
-        judgement = judge(kafka, world, probes, SHARDS)
+        look(site, day, day.seconds)
         (folder / "answers.json").write_text(json.dumps(platform.answers))
+        judgement = judge(kafka, world, probes, SHARDS)
         return report(day, world, probes, judgement, site)
 
 
@@ -236,11 +140,17 @@ def report(
     return {
         "faults": len(day.faults),
         "by_kind": Counter(fault.kind for fault, _, _ in day.faults),
+        "by_lane": Counter(fault.lane for fault, _, _ in day.faults),
         "not_reached": day.unreached,
+        "still_to_come": +day.left,
+        "failed_to_cause": day.failed,
+        "cpu_seconds": round(sum(os.times()[:4])),
+        "no_progress_before": day.no_progress,
         "small_disks": site.small,
         "stepping_clocks": bool(site.clocks),
         "seconds": round(day.seconds),
         "submitted": len(world.submissions),
+        "decided": len({event["request_id"] for event in answers["video.decided"]}),
         "done": world.done,
         "outcomes": Counter(event["outcome"] for event in answers["video.decided"]),
         "alerts": len({event["alert_id"] for topic in ALERTS for event in answers[topic]}),
@@ -256,11 +166,26 @@ def report(
         },
         "bad_exits": site.bad_exits,
         "hung_at_sigterm": site.workers.hung,
+        "memory": {name: memory_of(samples) for name, samples in day.memory.items()},
         "losses": [vars(loss) | {"faults": _going_on(day, loss)} for loss in judgement.losses],
-        "log": [
-            {"kind": fault.kind, "hits": fault.lane, "begin": round(begin, 1), "end": round(end, 1)}
-            for fault, begin, end in sorted(day.faults, key=lambda one: one[1])
-        ],
+        "log": log_of(day),
+    }
+
+
+def log_of(day: Day) -> list[dict[str, Any]]:
+    """Each fault that came to pass, in the order in which they began."""
+    return [
+        {"kind": fault.kind, "hits": fault.lane, "begin": round(begin, 1), "end": round(end, 1)}
+        for fault, begin, end in sorted(day.faults, key=lambda one: one[1])
+    ]
+
+
+def memory_of(samples: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Resident MB of a process: the most, the last, and over time."""
+    return {
+        "most": max(megabytes for _, megabytes in samples),
+        "last": samples[-1][1],
+        "samples": samples,
     }
 
 
@@ -284,7 +209,11 @@ def show(figures: dict[str, Any]) -> None:
         if came or missed:
             table.add_row(name, str(came), str(missed) if missed else "")
     console.print(table)
-    left_out = ("by_kind", "not_reached", "log", "losses")
+    memory = Table("process", "most", "last", title="resident MB")
+    for name, found in figures["memory"].items():
+        memory.add_row(name, f"{found['most']:.0f}", f"{found['last']:.0f}")
+    console.print(memory)
+    left_out = ("by_kind", "not_reached", "log", "losses", "memory")
     console.print_json(json.dumps({k: v for k, v in figures.items() if k not in left_out}))
     console.print(f"{len(figures['losses'])} losses")
     for loss in figures["losses"][:40]:
@@ -298,6 +227,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=1000)
     parser.add_argument("--kinds", nargs="+", choices=[*KINDS])
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="for faults to begin")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", type=Path, help="leave logs and answers in this folder")
     arguments = parser.parse_args()
@@ -308,7 +238,8 @@ def main() -> int:
     show(figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
-    return int(bool(figures["losses"] or figures["bad_exits"] or figures["hung_at_sigterm"]))
+    wrong = ("losses", "bad_exits", "hung_at_sigterm", "failed_to_cause")
+    return int(any(figures[name] for name in wrong))
 
 
 if __name__ == "__main__":

@@ -19,10 +19,13 @@ from benchmarks.chaos_footage import FRAMES_PER_SECOND, Frames, Look, frames_of,
 from benchmarks.outside_client import Platform
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
+from stream.library.shard import shard_of
 from stream.takedown import take_down
 
 COPIED_SECONDS = 5
 OWNERS = 12
+LEAST_LIVE, MOST_LIVE = 6, 300
+LATE_SHARE = 0.3
 BROKEN_BYTES = 3000
 PROBED = 3
 PROBE_PREFIX = "probe-"
@@ -77,6 +80,7 @@ class World:
     folder: Path
     looks: Sequence[Look]
     seed: int
+    shards: int
     submissions: list[Submission] = field(default_factory=list)
     live: dict[str, Look] = field(default_factory=dict)
     gone: dict[str, Look] = field(default_factory=dict)
@@ -88,22 +92,27 @@ class World:
         self._start = time.monotonic()
         self._events: dict[str, dict[str, Any]] = {}
         self._frames: dict[Look, Frames] = {}
-        self._number = 0
+        self._number = self._read = self._asked = 0
+        self._undecided: set[str] = set()
+        self._decided: set[str] = set()
         self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def undecided(self) -> set[str]:
         """Requests that the broker has and nobody has decided yet."""
-        decided = {event["request_id"] for event in self.platform.answers["video.decided"]}
-        return {one.request_id for one in self.submissions} - decided
+        events = self.platform.answers["video.decided"]
+        self._decided.update(event["request_id"] for event in events[self._read :])
+        self._undecided.update(one.request_id for one in self.submissions[self._asked :])
+        self._read, self._asked = len(events), len(self.submissions)
+        self._undecided -= self._decided
+        return self._undecided
 
-    @property
-    def decisions(self) -> int:
-        """How many have come, those that came again included."""
-        return len(self.platform.answers["video.decided"])
+    def step(self, late_for: int | None = None) -> str:
+        """Do the next thing; says which kind it was.
 
-    def step(self) -> str:
-        """Do the next thing; says which kind it was."""
+        Args:
+            late_for: a shard to which an upload should come too late now and then.
+        """
         kinds: dict[Callable[[], None], int] = {
             self._new: 52,
             self._new_version: 12,
@@ -116,8 +125,15 @@ class World:
             self._broken_file: 3,
             self._no_event: 2,
         }
-        if len(self.live) < 6:
+        if late_for is not None and self._random.random() < LATE_SHARE:
+            self._taken_down_at_once(late_for)
+            name = "taken down at once"
+            self.done[name] = self.done.get(name, 0) + 1
+            return name
+        if len(self.live) < LEAST_LIVE:
             chosen: Callable[[], None] = self._new
+        elif len(self.live) > MOST_LIVE:
+            chosen = self._takedown
         else:
             (chosen,) = self._random.choices([*kinds], [*kinds.values()])
         chosen()
@@ -144,8 +160,11 @@ class World:
         return found
 
     def _new(self) -> None:
+        self._show(self._next_name(), 1, self._own_look())
+
+    def _next_name(self) -> str:
         self._number += 1
-        self._show(f"v{self._number:05d}", 1, self._own_look())
+        return f"v{self._number:05d}"
 
     def _new_version(self) -> None:
         name = self._random.choice([*self.live])
@@ -158,9 +177,19 @@ class World:
         self._show(name, version + 1, self._own_look(), more=4)
         self._show(name, version + 2, self._own_look())
 
+    def _taken_down_at_once(self, shard: int) -> None:
+        """The takedown is on the library log before the upload, which comes too late."""
+        name = self._next_name()
+        while shard_of(name, self.shards) != shard:
+            name = self._next_name()
+        self._show(name, 1, self._own_look())
+        self._take_down(name)
+
     def _takedown(self) -> None:
-        name = self._random.choice([*self.live])
-        self.platform.flush()
+        self._take_down(self._random.choice([*self.live]))
+
+    def _take_down(self, name: str) -> None:
+        self._insist(self.platform.flush)
         self._insist(lambda: take_down(self.kafka, [name]))
         self.gone[name] = self.live.pop(name)
 
@@ -202,8 +231,7 @@ class World:
         self.platform.produce("alert.reviewed", json.dumps(verdict).encode(), key)
 
     def _broken_file(self) -> None:
-        self._number += 1
-        name = f"v{self._number:05d}-broken"
+        name = f"{self._next_name()}-broken"
         path = self.folder / f"{name}.mp4"
         path.write_bytes(self._random.randbytes(BROKEN_BYTES))
         self._submit(name, 1, path, role="upload", rejected=True)
@@ -267,7 +295,7 @@ class World:
         while True:
             try:
                 return ask()
-            except BrokerError:
+            except (BrokerError, TimeoutError):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(1.0)

@@ -57,7 +57,7 @@ class Worker:
     def upload(self, number: int, now: float) -> None:
         """Take every shard's answer about one upload."""
         for source in answers(number, self.shards, now):
-            key, before, after, _ = decide_step(
+            key, before, after, outputs = decide_step(
                 source,
                 lambda key, partition=source.partition: self.joins.get(partition, key),
                 self.policies,
@@ -66,8 +66,9 @@ class Worker:
                 continue
             if after.decided_at is not None:  # not today's time, but that of the fast motion
                 after = after.model_copy(update={"decided_at": datetime.fromtimestamp(now, UTC)})
-            self._log(source.partition, key, after.to_bytes())
-            self.joins.put(source.partition, key, after, now)
+            for state in [before.about_to_say(outputs, after), after] if outputs else [after]:
+                self._log(source.partition, key, state.to_bytes())
+                self.joins.put(source.partition, key, state, now)
 
     def forget(self, now: float) -> None:
         """What the worker does each second."""

@@ -2,13 +2,16 @@
 
     python -m benchmarks.mutated_events [--events 100000] [--seed 1] [--json FILE] [--keep FOLDER]
 
-Starts an Apache Kafka and a process for each role, and writes seeded damage with every codec. Each
-event must be answered, or be a dead letter with a code, once; good uploads strewn in are decided;
-no process ends; and after the last event no process holds more memory than after the first tenth,
-by more than a tenth.
+Starts an Apache Kafka and a process for each role, and writes seeded damage with every codec, in
+ten equal parts. Each event must be answered, or be a dead letter with a code, once; good uploads
+strewn in are decided; no process ends, nor does one that is killed and started again after the
+last part; and no role holds more memory after that part than after the first, by more than a
+tenth. Of the largest events each part has a fixed number, and policies and verdicts are about the
+same owners and alerts again and again.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import subprocess
@@ -19,25 +22,22 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.mutations import CODECS, Mutations
+from benchmarks.mutated_writer import FOLLOWED, WRITTEN, Place, Writer
 from benchmarks.workers import SAMESOURCE, Workers, all_running
-from stream.agents.policy_follower import policy_step
+from stream.agents.run import MEMORY_BACK_EVERY_SECONDS
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.client import Reader
 from stream.errors import BadEventError, BrokerError
 from stream.events import EVENTS, VideoCompared, VideoDecided, VideoFingerprinted, VideoRejected
-from stream.policy.judge import Policies
-from stream.source import Source
-from stream.topics import create_topics, load_topics
-from tests.stream.pills import READ_TOPICS, good_fields
+from stream.topics import create_topics
 from tests.stream.videos import make_video
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -53,155 +53,48 @@ GROUPS = {
     "samesource-library-1-of-2": ("video.fingerprinted",),
     "samesource-decide": ("video.compared", "video.rejected"),
 }
-FOLLOWED = ("policy.updated", "alert.reviewed")
-COMPACTED = {topic.name for topic in load_topics() if "compact" in topic.cleanup}
-SENTINEL_EVERY = 100
-LARGE_FIRST = 8
+PARTS, LARGE_EACH = 10, 4  # of one topic in each part
 MOST_GROWTH = 0.1
+POLL_SECONDS = 2.0
 STILL_SECONDS = 300.0
 
-Place = tuple[str, int, int]
 
+class Lags:
+    """How far the groups are behind. A context manager."""
 
-class Expected(NamedTuple):
-    """What must be on the topics about a written event.
-
-    Attributes:
-        kind: "letter"; "upload", which is fingerprinted or a letter; "compared" or "decided" by
-            `request_id`; or "nothing".
-    """
-
-    place: Place
-    kind: str
-    request_id: str
-    kinds: tuple[str, ...]
-
-
-class Writer:
-    """Writes damaged events and sentinels, and knows what must come of each."""
-
-    def __init__(self, kafka: KafkaSettings, seed: int, video: Path) -> None:
-        self._kafka, self._mutations, self._video = kafka, Mutations(seed), video
-        self._producers = {
-            codec: Producer(
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._consumers = {
+            group: Consumer(
                 {
                     **kafka.librdkafka_options(),
-                    "compression.type": codec,
-                    "message.max.bytes": 100_000_000,
-                    "queue.buffering.max.kbytes": 200_000,
-                    "linger.ms": 20,
+                    "group.id": kafka.topic_prefix + group,
                     "log_level": 0,
                 }
             )
-            for codec in CODECS
+            for group in GROUPS
         }
-        self.expected: list[Expected] = []
-        self.refused: Counter[str] = Counter()
-        self.sentinels: list[str] = []
-        self.written = 0
-        self._policies = Policies()
-        self._fingerprint: dict[str, Any] = {}
 
-    def sentinel(self) -> None:
-        """A good upload."""
-        name = f"sentinel-{len(self.sentinels)}"
-        self.sentinels.append(name)
-        upload = {"video_id": name, "uri": self._video.as_uri(), "owner_id": f"owner of {name}"}
-        self._producers["none"].produce(
-            self._kafka.topic("video.uploaded"), json.dumps(upload).encode(), name.encode()
-        )
+    def __enter__(self) -> "Lags":
+        return self
 
-    def learn(self) -> None:
-        """Take the first sentinel's fingerprint for the good one that is damaged."""
-        with Reader(self._kafka, VideoFingerprinted.topic) as reader:
-            for _, message in reader.until_now():
-                self._fingerprint = json.loads(message.value() or b"null")
+    def __exit__(self, *raised: object) -> None:
+        for consumer in self._consumers.values():
+            consumer.close()
 
-    def write(self, count: int) -> None:
-        """So many damaged events, evenly over the topics, with sentinels between."""
-        for number in range(self.written, self.written + count):
-            topic = READ_TOPICS[number % len(READ_TOPICS)]
-            name = f"mutant-{number}"
-            fields = self._good(topic, name)
-            key = fields.get("video_id") or fields.get("alert_id") or fields.get("owner_id")
-            one = self._mutations.mutated(fields, str(key).encode())
-            if one.key is None and topic in COMPACTED:
-                one = one._replace(key=b"k")  # a compacted topic takes none without a key
-            self._produce(topic, one)
-            if number % SENTINEL_EVERY == 0:
-                self.sentinel()
-        self.written += count
-        self.flush()
+    def now(self) -> dict[str, int]:
+        """How many messages each group has still to commit."""
+        return {group: self._of(group) for group in GROUPS}
 
-    def write_large(self, each: int) -> None:
-        """So many of the largest events on each topic: a short run's first tenth has hardly any."""
-        for number in range(each):
-            for topic in READ_TOPICS:
-                name = f"large-{number}"
-                self._produce(topic, self._mutations.large(self._good(topic, name), name.encode()))
-            self.flush()
-
-    def flush(self) -> None:
-        """Wait until the broker has answered about all of them."""
-        for producer in self._producers.values():
-            assert producer.flush(120) == 0
-
-    def _good(self, topic: str, name: str) -> dict[str, Any]:
-        if topic == VideoFingerprinted.topic:
-            named = {"video_id": name, "request_id": f"request of {name}"}
-            return {**self._fingerprint, **named}
-        fields = good_fields(topic, name)
-        if topic == VideoCompared.topic:
-            fields["shards"] = 1
-        if topic == "video.uploaded":
-            fields["uri"] = self._video.with_name("nowhere.mp4").as_uri()
-        return fields
-
-    def _produce(self, topic: str, one: Any) -> None:
-        def delivered(error: Any, message: Message) -> None:
-            if error is not None:
-                self.refused[error.name()] += 1
-                return
-            place = (topic, int(message.partition() or 0), int(message.offset() or 0))
-            timestamp_ms = int(message.timestamp()[1])
-            source = Source(*place, timestamp_ms, one.value, one.key)
-            self.expected.append(Expected(place, *self._expected(source), one.kinds))
-
-        producer = self._producers[one.codec]
-        while True:
-            try:
-                producer.produce(
-                    self._kafka.topic(topic), one.value, one.key,
-                    headers=one.headers, on_delivery=delivered,
-                )  # fmt: skip
-                break
-            except BufferError:
-                producer.poll(0.1)
-        producer.poll(0)
-
-    def _expected(self, source: Source) -> tuple[str, str]:
-        if source.topic == "video.uploaded":
-            return "upload", source.request_id
-        if source.topic in FOLLOWED:
-            try:
-                policy_step(self._policies, source)
-            except BadEventError:
-                return "letter", ""
-            return "nothing", ""
-        if source.topic == "video.embedded" or (
-            source.topic == "video.fingerprinted" and source.value is None
-        ):
-            return "nothing", ""
-        try:
-            event: Any = EVENTS[source.topic].from_bytes(source.value)
-        except BadEventError:
-            return ("nothing" if source.topic == "video.rejected" else "letter"), ""
-        if isinstance(event, VideoFingerprinted):
-            return "compared", event.request_id
-        if isinstance(event, VideoCompared):
-            return ("decided" if event.shards == 1 else "nothing"), event.request_id
-        decides = event.video_id is not None and event.source_topic == "video.uploaded"
-        return ("decided" if decides else "nothing"), event.request_id
+    def _of(self, group: str) -> int:
+        consumer, total = self._consumers[group], 0
+        names = [self._kafka.topic(topic) for topic in GROUPS[group]]
+        known = consumer.list_topics(timeout=30).topics
+        asked = [TopicPartition(name, part) for name in names for part in known[name].partitions]
+        for found in consumer.committed(asked, timeout=30):
+            low, high = consumer.get_watermark_offsets(found, timeout=30)
+            total += high - (found.offset if found.offset >= 0 else low)
+        return total
 
 
 def settled(kafka: KafkaSettings) -> None:
@@ -212,36 +105,19 @@ def settled(kafka: KafkaSettings) -> None:
     """
     before: dict[str, int] = {}
     quiet, moved = 0, time.monotonic()
-    while quiet < 3:
-        try:
-            now = {group: lag(kafka, group, topics) for group, topics in GROUPS.items()}
-        except KafkaException:
-            time.sleep(2.0)  # the topics are new, and have no leaders yet
-            continue
-        quiet = quiet + 1 if not any(now.values()) else 0
-        if now != before:
-            before, moved = now, time.monotonic()
-        if time.monotonic() - moved > STILL_SECONDS and any(now.values()):
-            raise TimeoutError(f"nothing was committed for {STILL_SECONDS:.0f} s: {now}")
-        time.sleep(2.0)
-
-
-def lag(kafka: KafkaSettings, group: str, topics: tuple[str, ...]) -> int:
-    """How many messages a group has still to commit."""
-    consumer = Consumer(
-        {**kafka.librdkafka_options(), "group.id": kafka.topic_prefix + group, "log_level": 0}
-    )
-    try:
-        names = [kafka.topic(topic) for topic in topics]
-        known = consumer.list_topics(timeout=30).topics
-        asked = [TopicPartition(name, part) for name in names for part in known[name].partitions]
-        total = 0
-        for found in consumer.committed(asked, timeout=30):
-            low, high = consumer.get_watermark_offsets(found, timeout=30)
-            total += high - (found.offset if found.offset >= 0 else low)
-        return total
-    finally:
-        consumer.close()
+    with Lags(kafka) as lags:
+        while quiet < 3:
+            try:
+                now = lags.now()
+            except KafkaException:
+                time.sleep(POLL_SECONDS)  # the topics are new, and have no leaders yet
+                continue
+            quiet = quiet + 1 if not any(now.values()) else 0
+            if now != before:
+                before, moved = now, time.monotonic()
+            if time.monotonic() - moved > STILL_SECONDS and any(now.values()):
+                raise TimeoutError(f"nothing was committed for {STILL_SECONDS:.0f} s: {now}")
+            time.sleep(POLL_SECONDS)
 
 
 def memory(workers: Workers) -> dict[str, int]:
@@ -362,20 +238,28 @@ def run(kafka: KafkaSettings, events: int, seed: int, folder: Path) -> dict[str,
         time.sleep(5)
         settled(kafka)
         writer.learn()
-        writer.write_large(LARGE_FIRST)
-        writer.write(events // 10)
-        writer.sentinel()
-        settled(kafka)
-        first = memory(workers)
-        writer.write(events - events // 10)
+        sizes = []
+        for part in range(PARTS):
+            writer.write_large(LARGE_EACH)
+            asyncio.run(writer.write_odd_headers())
+            writer.write(events * (part + 1) // PARTS - events * part // PARTS)
+            writer.sentinel()
+            writer.flush()
+            settled(kafka)
+            time.sleep(1.5 * MEMORY_BACK_EVERY_SECONDS)
+            sizes.append(memory(workers))
+            shown = {name: round(size / 1e6) for name, size in sizes[-1].items()}
+            print(f"{writer.written} events, {time.monotonic() - started:.0f} s, MB: {shown}")
+        first, last = sizes[0], sizes[-1]
+        down = [name for name in workers.names if not workers.runs(name)]
+        assert pids == {name: workers.pid(name) for name in workers.names}
+        for name in workers.names:  # each reads again what others wrote to its own topics
+            workers.kill(name)
         writer.sentinel()
         writer.flush()
         settled(kafka)
-        time.sleep(5)
-        last = memory(workers)
+        down += [name for name in workers.names if not workers.runs(name)]
         answers = Answers(kafka)
-        down = [name for name in workers.names if not workers.runs(name)]
-        assert pids == {name: workers.pid(name) for name in workers.names}
         searched = search_ends_well(kafka, folder)
     growth = {name: last[name] / first[name] - 1 for name in first}
     return {
@@ -390,8 +274,7 @@ def run(kafka: KafkaSettings, events: int, seed: int, folder: Path) -> dict[str,
         "problems": problems(writer, answers),
         "down": down,
         "search": searched,
-        "megabytes_after_a_tenth": {name: round(size / 1e6) for name, size in first.items()},
-        "megabytes_at_the_end": {name: round(size / 1e6) for name, size in last.items()},
+        "megabytes": {name: [round(part[name] / 1e6) for part in sizes] for name in first},
         "grown_too_much": [name for name, share in growth.items() if share > MOST_GROWTH],
     }
 
@@ -401,7 +284,7 @@ def show(found: dict[str, Any]) -> None:
     table = Table(title=f"{found['events']} mutated events, seed {found['seed']}")
     for heading in ("topic", "written", "dead letters by code"):
         table.add_column(heading)
-    for topic in READ_TOPICS:
+    for topic in WRITTEN:
         codes = [
             f"{key.split()[1]} {count}"
             for key, count in sorted(found["letters"].items())
@@ -411,10 +294,10 @@ def show(found: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     memory_table = Table(title="resident memory, MB")
-    for heading in ("role", "after a tenth", "at the end"):
+    for heading in ("role", "after a tenth", "after each further one"):
         memory_table.add_column(heading)
-    for name, size in found["megabytes_after_a_tenth"].items():
-        memory_table.add_row(name, str(size), str(found["megabytes_at_the_end"][name]))
+    for name, sizes in found["megabytes"].items():
+        memory_table.add_row(name, str(sizes[0]), ", ".join(map(str, sizes[1:])))
     console.print(memory_table)
     console.print(
         f"{found['sentinels']} sentinels, {len(found['problems'])} problems, down: "

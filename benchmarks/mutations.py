@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
-LARGE_SHARE = 0.003
 LARGE_BYTES = 12_000_000
 ODD_VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 2**63, 2**64 - 1, -(2**63), 1e308, 0.5, "", "\u0000", "٣", "\U0001f600",
@@ -22,6 +21,7 @@ ODD_TEXTS = (
 ODD_ATTEMPTS: tuple[bytes | None, ...] = (
     None, b"", b"9" * 25, b"9" * 5000, b"-3", b"1.5", "٣".encode(), b"\xff", b"7", b"000002",
 )  # fmt: skip
+REPEATED = (b"a", b"[", b"\xff", b'"', b" ", b"\x00", b"1")
 ODD_KEYS: tuple[bytes | None, ...] = (None, b"", b"\xff\xfe\xc3\x28", b"k" * 5000, b"\x00")
 
 
@@ -82,9 +82,14 @@ class Mutations:
         return Mutated(value, said_key, headers, codec, tuple(kinds))
 
     def large(self, fields: dict[str, Any], key: bytes) -> Mutated:
-        """An event of the largest kind."""
-        fields = {**fields, "more": "a" * LARGE_BYTES}
-        return Mutated(json.dumps(fields).encode(), key, [], "gzip", ("large",))
+        """An event of the largest kind: a long field, or one character again and again."""
+        choose = self._random
+        if choose.random() < 0.3:
+            value = choose.choice(REPEATED) * LARGE_BYTES
+        else:
+            field = choose.choice([*fields, "more"])
+            value = json.dumps({**fields, field: choose.choice("ab") * LARGE_BYTES}).encode()
+        return Mutated(value, key, [], choose.choice(("gzip", "zstd")), ("large",))
 
 
 def _paths(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -138,8 +143,6 @@ def _deep(choose: random.Random, fields: dict[str, Any]) -> dict[str, Any]:
 
 def _long(choose: random.Random, fields: dict[str, Any]) -> dict[str, Any]:
     length = choose.choice((512, 513, 9000, 100_000))
-    if choose.random() < LARGE_SHARE * 10:
-        length = LARGE_BYTES
     return {**fields, choose.choice([*fields, "more"]): choose.choice("ab") * length}
 
 
@@ -193,8 +196,7 @@ def _noise(choose: random.Random, value: bytes) -> bytes:
 
 
 def _repeated(choose: random.Random, value: bytes) -> bytes:
-    length = LARGE_BYTES if choose.random() < LARGE_SHARE * 10 else 100_000
-    return choose.choice((b"a", b"[", b"\xff", b'"', b" ", b"\x00", b"1")) * length
+    return choose.choice(REPEATED) * 100_000
 
 
 def _wrapped(choose: random.Random, value: bytes) -> bytes:

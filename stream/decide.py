@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
 
-from stream.errors import brief
+from stream.errors import BadEventError, brief
 from stream.events import (
+    EVENTS,
     Alert,
     AlertRaised,
     AlertSuppressed,
@@ -23,6 +25,7 @@ from stream.policy.judge import Judged, Policies
 from stream.times import now
 
 REQUEST_TOPICS = {VideoUploaded.topic, VideoFingerprinted.topic, VideoCompared.topic}
+OUTPUT_TOPICS = {AlertRaised.topic, AlertSuppressed.topic, VideoDecided.topic}
 
 
 class DecideSettings(BaseModel):
@@ -38,6 +41,48 @@ class DecideSettings(BaseModel):
     as_soon_as_matched: bool = False
 
 
+def _written(event: Event) -> tuple[str, str]:
+    return event.topic, event.to_bytes().decode()
+
+
+def _read(value: Any) -> Event:
+    """An output as it was written.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, Event):
+        return value
+    topic, text = value
+    if topic not in OUTPUT_TOPICS:
+        raise ValueError(f"{topic = }, expected one of {sorted(OUTPUT_TOPICS)}")
+    try:
+        return EVENTS[topic].from_bytes(text.encode())
+    except BadEventError as error:
+        raise ValueError(brief(error)) from None
+
+
+Output = Annotated[Event, PlainValidator(_read), PlainSerializer(_written)]
+
+
+class Pending(BaseModel):
+    """What is about to be said of a request.
+
+    Verdicts, policies and floods change at any moment, so that judging the same answers again may
+    give other words. What was judged is therefore put into the changelog before the first word of
+    it is published, and whoever finds it there says just that.
+
+    Attributes:
+        outputs: to publish, in this order; in bytes the very text of each.
+        then: the state once they are published.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    outputs: tuple[Output, ...]
+    then: "Join"
+
+
 class Join(BaseModel):
     """What is known about one request so far; the value of the decide table.
 
@@ -51,6 +96,8 @@ class Join(BaseModel):
         told: `shard/shards` of those whose alerts are out, after a decision that didn't wait for
             all; empty when nothing more is expected.
         told_ids: the ids of these alerts.
+        pending: what must be published before anything else is made of the request. The rest is
+            as it was before, so that a release which doesn't know of it judges again.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +107,7 @@ class Join(BaseModel):
     since_ms: int | None = None
     told: tuple[str, ...] = ()
     told_ids: tuple[str, ...] = ()
+    pending: Pending | None = None
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> "Join":
@@ -72,8 +120,18 @@ class Join(BaseModel):
         """The table value."""
         return orjson.dumps(self.model_dump(exclude_none=True))
 
+    def about_to_say(self, outputs: Sequence[Event], then: "Join") -> "Join":
+        """The state to store before the outputs are published; `then` is the one behind them."""
+        return self.model_copy(update={"pending": Pending(outputs=tuple(outputs), then=then)})
+
+    def unsaid(self) -> "Join":
+        """The state without what is pending, where that can't be published."""
+        return self.model_copy(update={"pending": None})
+
     def missing_shards(self) -> set[int]:
         """The shards that this request waits for; none when it waits for nothing."""
+        if self.pending is not None:
+            return self.pending.then.missing_shards()
         heard: dict[int, set[int]] = {}
         for name in (*self.answers, *self.told):
             shard, shards = map(int, name.split("/"))

@@ -32,7 +32,8 @@ from stream.packed import (
 )
 
 Identifier = Annotated[str, Field(min_length=1, max_length=512)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MOST_SECONDS = 1e9  # thirty years: what is longer is a mistake, and may not fit what reckons
+Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
 
 
 def _only_text(value: Any) -> Any:

@@ -27,6 +27,7 @@ Failpoint = Literal[
     "fingerprint.before_produce",
     "fingerprint.between",
     "fingerprint.after_produce",
+    "decide.before_pending",
     "decide.before_produce",
     "decide.after_produce",
     "decide.after_state",

@@ -128,7 +128,7 @@ class Joins:
             now: seconds since 1970, for a state that doesn't say since when it waits.
         """
         still_open = self._open.setdefault(partition, {})
-        if join.answers or join.told:
+        if join.answers or join.told or join.pending is not None:
             since = now if join.since_ms is None else join.since_ms / 1000
             still_open[key] = (since, join.to_bytes())
             return

@@ -27,10 +27,10 @@ from stream.decide import DecideSettings
 from stream.decode.settings import DecodeSettings
 from stream.embed import EmbeddingSettings
 from stream.errors import SettingsError
-from stream.fetch import FetchSettings
 from stream.library.settings import LibrarySettings
 from stream.policy.settings import PolicySettings
 from stream.search.settings import SearchSettings
+from stream.sources.settings import FetchSettings
 
 CONFIG_VARIABLE = "SAMESOURCE_CONFIG"
 PREFIX = "SAMESOURCE_"

@@ -51,7 +51,7 @@ def load_exported(network: FrameNetwork, path: Path) -> None:
     for conv in [name.removesuffix(".weight") for name in state if name.endswith(".weight")]:
         bias = weights.get(f"{conv}.weight_bias")
         if bias is not None:
-            _fold(state, _norm_after(conv), bias, path)
+            _fold(state, norm_after(conv), bias, path)
     missing = [name for name, value in state.items() if value.ndim > 1 and name not in weights]
     if missing:
         raise ModelFileError(
@@ -70,7 +70,8 @@ def _put(state: dict[str, torch.Tensor], name: str, value: Array, path: Path) ->
     state[name] = torch.from_numpy(value.astype(np.float32))
 
 
-def _norm_after(conv: str) -> str:
+def norm_after(conv: str) -> str:
+    """The name of the batch norm that follows a convolution of a `FrameNetwork`."""
     for layer, norm in NORMS.items():
         if conv == layer or conv.endswith(f".{layer}"):
             return conv[: len(conv) - len(layer)] + norm

@@ -1,13 +1,12 @@
 """Opens a network on the provider that was asked for, or says what is missing."""
 
-import contextlib
-import ctypes
 from collections.abc import Iterable
 from pathlib import Path
 
 import onnxruntime
 
 from models.errors import ModelFileError, ProviderError
+from models.runtime.heap import give_large_blocks_back
 from models.runtime.libraries import load_tensorrt
 from models.runtime.providers import (
     PROVIDERS,
@@ -40,7 +39,6 @@ WORK = {
     "Resize",
     "Softmax",
 }
-MMAP_THRESHOLD, LARGE_BYTES = -3, 2**20  # M_MMAP_THRESHOLD of mallopt(3)
 RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 
 
@@ -80,7 +78,7 @@ def open_session(
     if provider == "tensorrt":
         load_tensorrt()
     if frugal and provider == "cpu":
-        _give_large_blocks_back()
+        give_large_blocks_back()
     told = _told(path, provider, rows, sides, engine_cache)
     session = _open(path, told, provider, threads, frugal)
     session.disable_fallback()
@@ -102,15 +100,6 @@ def require_provider(provider: Provider) -> None:
             f"{provider} was asked for, but this onnxruntime has only {', '.join(available)}: "
             "install the extra `gpu` on a machine with an NVIDIA GPU, or ask for cpu"
         )
-
-
-def _give_large_blocks_back() -> None:
-    """Let the C library return each freed tensor to the system, whichever thread had it.
-
-    By default glibc keeps the largest ones that it has seen, for every thread.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def describe_inputs(path: Path) -> list[Input]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.encode import FrameDescription
 from models.encoder.score_offsets import background_nearest, mean_nearest
 from models.frames import prepare
-from models.training.pictures import Source
+from models.training.source import Source
 from models.training.validate import Retrieval, RetrievalTask, rank
 
 BACKGROUND = 1500

@@ -23,7 +23,8 @@ from models.errors import MissingDataError
 from models.frames import prepare
 from models.motion import curve_of, motion_codes
 from models.training.edits import edited
-from models.training.pictures import SHORT_SIDE, Source, load_photos
+from models.training.pictures import SHORT_SIDE, load_photos
+from models.training.source import Source
 
 FRAMES_PER_SECOND = 4.0
 VARIANTS = 8

@@ -27,8 +27,9 @@ from models.losses.differential_entropy import differential_entropy
 from models.losses.info_nce import info_nce
 from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.pairs import PairBatches, PairConfig
-from models.training.pictures import Source, load_clips, load_photos
+from models.training.pictures import load_clips, load_photos
 from models.training.recipe_file import read_recipe_file
+from models.training.source import Source
 from models.training.validate import DISTRACTORS, RetrievalTask, make_task, retrieval
 
 HELD_OUT_ONE_IN = 10

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from models.bounds import Count, Natural, Share
 from models.frames import prepare
 from models.training.edits import edited
-from models.training.pictures import Source
+from models.training.source import Source
 
 STILL_DISTANCE = 9.0  # mean absolute difference of 12 x 12 thumbnails, in grey levels
 CUT_DISTANCE = 30.0  # above it, another shot

@@ -1,7 +1,6 @@
 """The pictures that the encoder learns from: frames of clips, and photos, decoded once into RAM."""
 
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -10,23 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.errors import MissingDataError
+from models.training.source import Source
 
 SHORT_SIDE = 160
 FRAME_EVERY_SECONDS = 0.5
 PHOTO_TARS = ("flickr8k-train.tar", "caltech101.tar", "imagenet-samples.tar")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Pictures of one origin, in order of time.
-
-    Attributes:
-        name: a clip's id, or a photo's name.
-        pictures: each (H, W, 3) uint8, short side at most `SHORT_SIDE`.
-    """
-
-    name: str
-    pictures: list[NDArray[np.uint8]]
 
 
 def load_clips(folder: Path) -> list[Source]:

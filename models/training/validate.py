@@ -11,7 +11,7 @@ from PIL import Image
 from models.encode import FrameDescription
 from models.frames import prepare
 from models.training.edits import edited
-from models.training.pictures import Source
+from models.training.source import Source
 
 DISTRACTORS = 800  # photos kept from training, so that they may stand in the library
 NEVER = -2.0  # below every similarity, also one less score offsets

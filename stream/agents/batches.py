@@ -12,6 +12,7 @@ from typing import Any
 
 import aiokafka.consumer.fetcher
 import aiokafka.record._crecords.default_records as unpacking
+import aiokafka.record._crecords.legacy_records as unpacking_legacy
 import cramjam
 
 from stream.errors import brief
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 MOST_BYTES = 128 * 2**20  # of a batch, unpacked; four messages of the largest kind
 ROOMS = (2**20, 16 * 2**20, MOST_BYTES)
+XERIAL, XERIAL_BYTES = b"\x82SNAPPY\0", 16  # before blocks of snappy, as Java clients write them
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class SafeBatch:
         return next(self._batch)
 
     def __iter__(self) -> Iterator[Any]:
-        next_offset = self._batch.base_offset
+        # A batch of the format before Kafka 0.11 doesn't say where it begins.
+        next_offset = getattr(self._batch, "base_offset", self._batch.next_offset - 1)
         try:
             for record in self._batch:
                 next_offset = record.offset + 1
@@ -119,9 +122,39 @@ unpack_zstd = _within(cramjam.zstd.decompress_into, "zstd")
 unpack_lz4 = _within(cramjam.lz4.decompress_into, "lz4")
 
 
+def unpack_snappy(data: Any) -> bytes:
+    """At most `MOST_BYTES`, bare or in blocks; what a block claims is looked at before it is taken.
+
+    Raises:
+        ValueError: it is longer, or no snappy.
+    """
+    found = bytearray()
+    try:
+        for block in _snappy_blocks(bytes(data)):
+            if len(found) + cramjam.snappy.decompress_raw_len(block) > MOST_BYTES:
+                raise ValueError(f"more than {MOST_BYTES} bytes of snappy")
+            found += memoryview(cramjam.snappy.decompress_raw(block))
+    except cramjam.DecompressionError as error:
+        raise ValueError(f"no snappy: {error}") from error
+    return bytes(found)
+
+
+def _snappy_blocks(data: bytes) -> Iterator[bytes]:
+    if not data.startswith(XERIAL):
+        yield data
+        return
+    start = XERIAL_BYTES
+    while start < len(data):
+        size = int.from_bytes(data[start : start + 4], "big")
+        yield data[start + 4 : start + 4 + size]
+        start += 4 + size
+
+
 def install() -> None:
     """Let every aiokafka consumer of this process read through these."""
     aiokafka.consumer.fetcher.PartitionRecords = SafePartitionRecords
-    unpacking.gzip_decode = unpack_gzip
     unpacking.zstd_decode = unpack_zstd
-    unpacking.lz4_decode = unpack_lz4
+    for module in (unpacking, unpacking_legacy):
+        module.gzip_decode = unpack_gzip
+        module.snappy_decode = unpack_snappy
+        module.lz4_decode = unpack_lz4

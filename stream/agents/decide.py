@@ -11,6 +11,7 @@ from stream.agents.attempts import attempted, publish_or_reject
 from stream.agents.deaths import Deaths
 from stream.agents.faust_app import (
     Drain,
+    MovedError,
     consumer_health,
     contract_name,
     make_app,
@@ -22,8 +23,10 @@ from stream.agents.join_table import JoinTable
 from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients, within
 from stream.agents.policy_follower import PolicyFollower
 from stream.agents.publisher import Publisher
+from stream.agents.pulse import Pulse
+from stream.agents.turns import Turns
 from stream.decide import Join, on_compared, on_rejected
-from stream.errors import RejectedError, TooLargeError, brief
+from stream.errors import BadEventError, RejectedError, TooLargeError, brief
 from stream.events import AlertSuppressed, Event, VideoCompared, VideoDecided, VideoRejected
 from stream.failpoints import failpoint
 from stream.joins import CHANGELOG, Joins
@@ -45,6 +48,7 @@ from stream.waiting import ShardWait, Waiting
 log = logging.getLogger(__name__)
 
 GAUGE_SECONDS = 1.0
+ASK_SECONDS = 0.2
 FORGET_EVERY_SECONDS, FORGET_AT_ONCE = 1.0, 200
 SPARE_BYTES = 64 * 1024  # what Kafka adds to a record, with room
 
@@ -58,6 +62,8 @@ def decide_step(
 ) -> tuple[bytes, Join, Join, list[Event]]:
     """One answer or dead letter in; nothing is changed but what policies know of alerts.
 
+    Where something is pending of its request, that comes out, and the message is to be taken again.
+
     Args:
         source: a message of `video.compared` or `video.rejected`.
         state_of: what is known of a request, by its key.
@@ -68,24 +74,26 @@ def decide_step(
         The request's key, its state before and after, and what to publish.
 
     Raises:
-        BadEventError: it can't be read.
+        BadEventError: it can't be read, or is of no shard.
     """
-    if source.topic == VideoCompared.topic:
-        answer = VideoCompared.from_bytes(source.value)
-        key = answer.request_id.encode()
-        before = state_of(key)
+    kind = VideoCompared if source.topic == VideoCompared.topic else VideoRejected
+    said = kind.from_bytes(source.value)
+    if isinstance(said, VideoCompared) and said.shard >= said.shards:  # it would wait for ever
+        raise BadEventError(f"{said.shard = }, expected less than {said.shards = }")
+    key = said.request_id.encode()
+    before = state_of(key)
+    if before.pending is not None:
+        return key, before, before.pending.then, [*before.pending.outputs]
+    if isinstance(said, VideoCompared):
         after, outputs = on_compared(
             before,
-            answer,
+            said,
             policies,
             timestamp_ms=source.timestamp_ms,
             as_soon_as_matched=as_soon_as_matched,
         )
     else:
-        letter = VideoRejected.from_bytes(source.value)
-        key = letter.request_id.encode()
-        before = state_of(key)
-        after, outputs = on_rejected(before, letter)
+        after, outputs = on_rejected(before, said)
     return key, before, after, outputs
 
 
@@ -93,15 +101,18 @@ class DecideWorker:
     """A Faust agent with a table of joins, around the decide step.
 
     Delivery contract: an answer is acknowledged after the events that it caused and the new
-    state of its request are on the broker. A crash in between repeats the answer; alerts and
-    decisions then come again with the same ids. Nothing is decided before all policies and
-    verdicts that were on their topics at the start have been read.
+    state of its request are on the broker. Before the first of them is published, all are in the
+    changelog. So a crash in between repeats the answer, and whoever gets it publishes those events
+    again, byte for byte, whatever verdicts and policies say by then. Nothing is decided before all
+    policies and verdicts that were on their topics at the start have been read.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
+        self._turns = Turns()
+        self._pulse = Pulse(settings.worker.session_timeout_seconds)
         self._deaths = Deaths(settings.worker.data_folder, "decide")
         self._follower = PolicyFollower(settings, self._publisher, self._drain.failure, self._owns)
         self._claims = FloodClaims(
@@ -143,34 +154,69 @@ class DecideWorker:
     def _add_agent(self) -> None:
         topic = raw_topic(self._app, self._settings, VideoCompared.topic, VideoRejected.topic)
 
-        @self._app.agent(topic)
+        @self._app.agent(topic, concurrency=self._partitions)
         async def decide(stream: Any) -> None:
             await self._drain.consume(stream, self._handle)
 
     async def _handle(self, event: Any) -> None:
-        message = event.message
+        """Take a message when those before it on its partition are done; others don't wait."""
+        message, era = event.message, self._app.era
         source = Source.of(message, contract_name(self._settings, message.topic))
+        async with self._turns.queued(source.partition) as turn:
+            await turn.come()
+            while await self._take(source, era):
+                log.info("%s: what was about to be said of its request is said", source)
+
+    async def _take(self, source: Source, era: int) -> bool:
+        """Take a message, or say what is pending of its request: then it must be taken again.
+
+        Raises:
+            MovedError: the partition may be another worker's, which may judge otherwise.
+        """
+        await self._check_era(source, era)
         try:
             with self._deaths.at_work(source):
-                key, before, join, outputs = await self._claimed_step(source)
+                key, before, after, outputs = await self._claimed_step(source)
                 note(request_id=key.decode())
-                self._check_size(join)
+                noted = before
+                if outputs and before.pending is None:
+                    noted = self._fitting(before.about_to_say(outputs, after))
+                elif before.pending is None and after is not before:
+                    after = self._fitting(after)
         except RejectedError as error:
             await self._reject(source, error)
-            return
+            return False
+        failpoint("decide.before_pending")
+        await self._check_era(source, era)  # a claim may have taken its time
+        if noted is not before:
+            await self._store(source.partition, key, noted)
+            await self._check_era(source, era)
         failpoint("decide.before_produce")
         published = await publish_or_reject(
             self._publisher, source, outputs, request_id=key.decode()
         )
         failpoint("decide.after_produce")
-        if any(isinstance(output, VideoRejected) for output in published):
-            return  # too large to tell: the letter decides it
-        if join is not before:
-            await self._store(message.partition, key, join)
+        too_large = any(isinstance(output, VideoRejected) for output in published)
+        after = noted.unsaid() if too_large else after  # then the letter decides it
+        if after is not before:
+            await self._store(source.partition, key, after)
             failpoint("decide.after_state")
-            self._waiting.note(message.partition, key, join, source.timestamp_ms)
+            self._waiting.note(source.partition, key, after, source.timestamp_ms)
         for output in published:
             _count(output)
+        is_answered = too_large and source.topic == VideoCompared.topic
+        return before.pending is not None and not is_answered
+
+    async def _check_era(self, source: Source, era: int) -> None:
+        """Go on if partitions are where they were; after a freeze, when that is known again.
+
+        Behind what was noted: had another taken the partition before that, it is known by now; one
+        that takes it later finds the note.
+        """
+        while self._app.era == era and (unsure := self._pulse.unsure_seconds()):
+            await asyncio.sleep(min(unsure, ASK_SECONDS))
+        if self._app.era != era:
+            raise MovedError(f"partitions have moved, {source} among them perhaps")
 
     async def _claimed_step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
         """As `_step`, once all alerts that a limit applies to have their place in the order."""
@@ -191,17 +237,20 @@ class DecideWorker:
             await self._publisher.publish([letter])
             _count(letter)
 
-    def _check_size(self, join: Join) -> None:
-        """Refuse a state that the changelog can't take.
+    def _fitting(self, join: Join) -> Join:
+        """The state as the changelog takes it: of much that is pending, without the answers.
 
         Raises:
-            TooLargeError: the answers of the shards are, together.
+            TooLargeError: the answers of the shards are too much, or what is said of them.
         """
-        if not join.answers:
-            return
-        size, most = len(join.to_bytes()), self._settings.kafka.max_message_bytes - SPARE_BYTES
+        most = self._settings.kafka.max_message_bytes - SPARE_BYTES
+        size = len(join.to_bytes())
+        if size > most and join.pending is not None and join.answers:
+            return self._fitting(join.model_copy(update={"answers": {}}))
         if size > most:
-            raise TooLargeError(f"the shards' answers have {size} bytes, expected {most} at most")
+            what = "the shards' answers" if join.pending is None else "what is said of a request"
+            raise TooLargeError(f"{what}: {size} bytes, expected {most} at most")
+        return join
 
     def _step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
         return decide_step(
@@ -264,6 +313,7 @@ class DecideWorker:
         for name, coroutine in (
             ("watching Kafka's clients", watch_clients(self._clients, self.failure)),
             ("counting what waits", self._show_waiting()),
+            ("noticing a freeze", self._pulse.beat()),
             ("forgetting old requests", self._forget()),
         ):
             self._tasks.append(supervised(coroutine, name, self.failure))

@@ -23,7 +23,14 @@ log = logging.getLogger(__name__)
 
 
 LONGEST_IDLE_SECONDS = 86_400.0
+METADATA_SECONDS = 5.0
+"""Just after its start a broker may not know its topics yet. A group that is formed then has no
+partitions until its leader asks the broker again."""
 BUFFERED_EVENTS = 64
+
+
+class MovedError(Exception):
+    """Partitions have moved since an event was taken: it is delivered again, perhaps elsewhere."""
 
 
 def make_app(
@@ -46,6 +53,8 @@ def make_app(
         broker_credentials=_credentials(settings),
         datadir=folder,
         store="memory://",
+        # Who takes a partition over reads its changelog from the beginning, standby or not.
+        table_standby_replicas=0,
         autodiscover=False,
         web_enabled=False,
         topic_allow_declare=False,
@@ -58,6 +67,7 @@ def make_app(
         stream_buffer_maxsize=BUFFERED_EVENTS,
         stream_processing_timeout=LONGEST_IDLE_SECONDS,
         broker_commit_interval=1.0,
+        consumer_metadata_max_age_ms=round(1000 * METADATA_SECONDS),
         broker_session_timeout=settings.worker.session_timeout_seconds,
         broker_heartbeat_interval=settings.worker.session_timeout_seconds / 5,
         # Not reading for long means a backlog, which the group must not take for a dead member.
@@ -142,7 +152,7 @@ class Drain:
         """Handle every event of a stream, acknowledging each after its handler returned.
 
         A handler that raises is a bug: the event stays unacknowledged, the worker ends, and the
-        next one gets the event again.
+        next one gets the event again; as when it raises a `MovedError`, which ends nothing.
         """
         async for event in stream.noack().events():
             if self._draining or self.failure.done():
@@ -153,6 +163,8 @@ class Drain:
                 with about(event.message):
                     await handle(event)
                 event.ack()
+            except MovedError as error:
+                log.info("an event is not acknowledged: %s", error)
             except Exception as error:
                 log.exception("a worker failed; its event is not acknowledged")
                 fail(self.failure, error)

@@ -126,6 +126,7 @@ class OrderedConsumer(Consumer):
         app = cast(OrderedApp, self.app)
         if app.in_flight is not None and not self.should_stop:
             await app.in_flight.finished(FINISH_SECONDS)
+        app.era += 1
         await self.commit_and_end_transactions()
 
     def lags(self) -> dict[TP, int]:
@@ -158,9 +159,15 @@ class OrderedTransport(Transport):
 
 
 class OrderedApp(faust.App):
-    """A Faust app that reads through `OrderedConsumer`, and whose crash ends the worker."""
+    """A Faust app that reads through `OrderedConsumer`, and whose crash ends the worker.
+
+    Attributes:
+        era: another number each time that partitions move: what was in flight then and didn't
+            finish in time is delivered again, perhaps to another worker.
+    """
 
     fetch_wait_ms = 500
+    era = 0
     in_flight: InFlight | None = None
     assigned = False
 

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, get_args
 from aiokafka.errors import KafkaError
 
 from models.errors import ModelError
+from models.runtime.heap import give_free_pages_back, give_large_blocks_back
 from stream.agents.health import Health, HealthPage, serving
 from stream.agents.leaving import Leaving
 from stream.agents.lifetime import Failure, fail, gone_after, supervised
@@ -21,6 +22,7 @@ from stream.topics import require_topics, topic_problems
 log = logging.getLogger(__name__)
 
 TOPICS_EVERY_SECONDS = 60.0
+MEMORY_BACK_EVERY_SECONDS = 10.0
 AFTERWARDS_SECONDS = 2.0  # for the process to end, once its workers have stopped
 
 Role = Literal["fingerprint", "library", "decide"]
@@ -161,7 +163,7 @@ async def run_until_stopped(
     """Run workers until SIGTERM or SIGINT; then drain and stop.
 
     The process is gone within `worker.drain_seconds`, whatever hangs in it, and at once on a
-    second signal.
+    second signal. It doesn't keep the memory of the largest events that it has read.
 
     Raises:
         SamesourceError: why the workers can't go on.
@@ -170,6 +172,7 @@ async def run_until_stopped(
     stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     running = asyncio.create_task(_run(settings, roles, shards, started, page, stop, leaving))
     beating = asyncio.create_task(page.beat(), name="beat")
+    frugal = asyncio.create_task(_give_memory_back(), name="giving memory back")
     _stop_on_signals(leaving, gone_after(settings.worker.drain_seconds), stop, running, page)
     try:
         await running
@@ -181,7 +184,16 @@ async def run_until_stopped(
             raise _as_line(error) from error
     finally:
         beating.cancel()
+        frugal.cancel()
         leaving.stopped(AFTERWARDS_SECONDS)
+
+
+async def _give_memory_back() -> None:
+    """Don't keep what the largest events took, nor what is free among all that lives."""
+    give_large_blocks_back()
+    while True:
+        await asyncio.sleep(MEMORY_BACK_EVERY_SECONDS)
+        await asyncio.to_thread(give_free_pages_back)
 
 
 async def _run(

@@ -65,6 +65,47 @@ def encoder(
     stdout.print(f"{out}/checkpoint.pt is at step {trainer.step}")
 
 
+@train_app.command("encoder-hard")
+def encoder_hard(
+    data: Data,
+    out: Out = Path("runs/encoder-hard"),
+    recipe: Recipe = Path("configs/training/encoder-hard.toml"),
+    start: Annotated[
+        Path | None,
+        typer.Option(help="An exported encoder to go on from; ImageNet's weights without."),
+    ] = None,
+    scenes: Annotated[
+        Path | None, typer.Option(help="Each line names the clips of one scene.")
+    ] = None,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
+) -> None:
+    """Train the frame encoder on harder edits, against all pictures at once. Made for a GPU."""
+    import os
+
+    import torch
+
+    from models.training.encoder import read_scenes
+    from models.training.encoder_hard import read_hard_recipe
+    from models.training.hard_run import train_encoder_hard
+
+    torch.set_num_threads(threads)
+    trainer = train_encoder_hard(
+        read_hard_recipe(recipe),
+        data,
+        out,
+        minutes=minutes,
+        resume=resume,
+        device=device,
+        start=start,
+        scenes=None if scenes is None else read_scenes(scenes),
+        workers=1 if device == "cpu" else os.cpu_count() or 1,
+    )
+    stdout.print(f"{out}/checkpoint.pt is at step {trainer.step}")
+
+
 @train_app.command("spd")
 def spd(
     data: Data,

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+from stream.agents.decide import DecideWorker
 from stream.agents.run import running_workers
 from stream.broker.settings import KafkaSettings
 from stream.client import Headers, send
 from stream.events import Event, Match, PolicyUpdated
 from stream.metrics import WAITING_REQUESTS
 from stream.settings import Settings
+from stream.topics import create_topics
 from tests.stream.answers import answer, match, policy, verdict
 from tests.stream.command import Command
 from tests.stream.service import Platform, running_service, service_settings
@@ -116,6 +118,21 @@ async def test_a_flood_is_held_exactly_over_workers_that_raise_at_the_same_momen
         outcomes = {event["outcome"] for event in platform.answers["video.decided"]}
         assert outcomes == {"matched"}
         assert not failure.done()
+
+
+async def test_workers_read_no_states_of_one_another(settings: Settings, tmp_path: Path) -> None:
+    """They would hold each other's requests, and be recovering whenever a thousand came."""
+    await asyncio.to_thread(create_topics, settings.kafka)
+    worker = settings.worker.model_copy(update={"data_folder": tmp_path / "second"})
+    workers = [DecideWorker(settings), DecideWorker(settings.model_copy(update={"worker": worker}))]
+    assignors = [worker._app.assignor for worker in workers]
+    try:
+        await asyncio.gather(*(worker.start() for worker in workers))
+        await eventually(lambda: all(assignor.assigned_actives() for assignor in assignors))
+        assert [assignor.assigned_standbys() for assignor in assignors] == [set(), set()]
+        await eventually(lambda: all(worker.health().not_ready is None for worker in workers))
+    finally:
+        await asyncio.gather(*(worker.stop() for worker in workers))
 
 
 async def test_a_worker_that_takes_over_knows_what_waits_for_a_shard(settings: Settings) -> None:

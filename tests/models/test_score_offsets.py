@@ -14,7 +14,7 @@ from models.encoder.network import EncoderConfig, FrameNetwork
 from models.encoder.score_offsets import ScoredNetwork, background_nearest, mean_nearest
 from models.encoder.warm_start import load_exported
 from models.training.background import background_pictures, best_offsets, offset_figures
-from models.training.pictures import Source
+from models.training.source import Source
 from models.training.validate import Retrieval, RetrievalTask, rank, without_offsets
 
 SMALL = EncoderConfig(input_size=32, dimension=16, stages=3, local_stage=1)

@@ -14,7 +14,7 @@ from models.encoder.network import EncoderConfig
 from models.errors import RecipeError
 from models.training.encoder import EncoderRecipe, EncoderTrainer, is_held_out, read_recipe
 from models.training.pairs import PairBatches, PairConfig
-from models.training.pictures import Source
+from models.training.source import Source
 from models.training.validate import RetrievalTask, make_task, retrieval
 
 RECIPE = EncoderRecipe(

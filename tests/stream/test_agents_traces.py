@@ -18,23 +18,28 @@ def parent(digit: str) -> bytes:
 
 async def test_the_trace_of_an_upload_is_on_every_event_about_it(tmp_path: Path) -> None:
     film = make_film(tmp_path / "v.mp4")
-    uploads = {"traced": film, "rejected": tmp_path / "nothing.mp4", "untraced": film}
-    traces = {"traced": parent("a"), "rejected": parent("b")}
+    uploads = {"film": film, "traced": film, "rejected": tmp_path / "nothing.mp4", "untraced": film}
+    traces = {"film": parent("c"), "traced": parent("a"), "rejected": parent("b")}
     with embedded_kafka(KafkaSettings()) as kafka:
-        async with running_service(service_settings(kafka, tmp_path)) as platform:
-            for name, path in uploads.items():
+        settings = service_settings(kafka, tmp_path)
+        async with running_service(settings) as platform:
+            for name, path in uploads.items():  # one after the other: which is the copy is known
                 headers: Headers = [("traceparent", traces[name])] if name in traces else []
-                value = orjson.dumps(upload(path, name))
+                owner = "owner of film" if name == "untraced" else f"owner of {name}"
+                value = orjson.dumps(upload(path, name) | {"owner_id": owner})
                 message = (name.encode(), value, headers)
                 await asyncio.to_thread(send, kafka, "video.uploaded", [message])
-            await platform.read_until(platform.has_decided(*uploads))
+                await platform.read_until(platform.has_decided(name))
+            await platform.read(0.5)
         found = await asyncio.to_thread(traces_on, kafka)
     assert {topic for topic, key in found if key == "traced"} >= {
         "video.fingerprinted",
         "video.embedded",
         "video.compared",
         "video.decided",
+        "alert.raised",
     }
+    assert {("alert.raised", "untraced"), ("alert.suppressed", "untraced")} <= found.keys()
     assert ("video.rejected", "rejected") in found
     assert ("video.decided", "rejected") in found
     for (topic, key), seen in found.items():

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.agents.decide import decide_step
 from stream.decide import Join, on_compared, on_rejected
+from stream.errors import BadEventError
 from stream.events import (
     AlertRaised,
     AlertReviewed,
@@ -21,6 +23,7 @@ from stream.events import (
     VideoRejected,
 )
 from stream.policy.judge import Policies
+from stream.source import Source
 from stream.times import now
 from tests.stream.answers import answer, match, policy, verdict
 
@@ -242,6 +245,13 @@ def test_after_an_early_decision_shards_of_another_number_repeat_no_alert() -> N
     assert decision_in(published).alert_ids == [published[0].alert_id]  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("shard", [2, 2**63])
+def test_an_answer_of_no_shard_is_refused_as_its_request_would_wait_for_ever(shard: int) -> None:
+    value = answer(0, shards=2).model_copy(update={"shard": shard}).to_bytes()
+    with pytest.raises(BadEventError, match="said.shard = "):
+        decide_step(Source("video.compared", 0, 0, 0, value), lambda _: Join(), Policies())
+
+
 def test_an_answer_of_a_shard_that_there_is_not_completes_nothing() -> None:
     assert run([answer(0, shards=2), answer(5, shards=2)]) == []
 
@@ -254,3 +264,32 @@ def test_a_request_says_which_shards_it_waits_for() -> None:
     join, _ = on_compared(join, answer(2, shards=3))
     assert join == Join(decided_at=join.decided_at)
     assert join.missing_shards() == set()
+
+
+def pending_join() -> Join:
+    """Of a request that one of two shards had answered, about to be decided."""
+    before, _ = on_compared(Join(), answer(0, match("a")), timestamp_ms=5)
+    then, outputs = on_compared(before, answer(1, match("mine", reference_owner_id="me")))
+    return before.about_to_say(outputs, then)
+
+
+def test_what_is_pending_is_the_same_text_again_and_waits_for_no_shard() -> None:
+    join = pending_join()
+    again = Join.from_bytes(join.to_bytes())
+    assert again == join
+    assert again.pending is not None and join.pending is not None
+    assert [type(event) for event in again.pending.outputs] == [
+        AlertRaised,
+        AlertSuppressed,
+        VideoDecided,
+    ]
+    texts = [event.to_bytes() for event in again.pending.outputs]
+    assert texts == [event.to_bytes() for event in join.pending.outputs]
+    assert join.missing_shards() == set()
+
+
+def test_a_release_that_knows_of_nothing_pending_finds_the_request_as_it_was() -> None:
+    before, _ = on_compared(Join(), answer(0, match("a")), timestamp_ms=5)
+    known = orjson.loads(pending_join().to_bytes())
+    del known["pending"]
+    assert Join.from_bytes(orjson.dumps(known)) == before == pending_join().unsaid()

@@ -289,9 +289,10 @@ def test_a_mistyped_field_is_named(name: str, value: object) -> None:
         VideoUploaded.from_bytes(orjson.dumps(fields))
 
 
-def test_a_mistyped_field_inside_a_list_is_named_by_its_path() -> None:
+@pytest.mark.parametrize("seconds", ["late", 2e9, 1e308])
+def test_a_mistyped_field_inside_a_list_is_named_by_its_path(seconds: object) -> None:
     [example] = examples_of("alert.raised")
-    segment = example["segments"][0] | {"video_end_seconds": "late"}
+    segment = example["segments"][0] | {"video_end_seconds": seconds}
     with pytest.raises(BadEventError, match=r"segments\.0\.video_end_seconds: "):
         EVENTS["alert.raised"].from_json(example | {"segments": [segment]})
 

@@ -87,6 +87,9 @@ async def test_what_is_no_claim_is_passed_over(
         (b"series", None, []),
         (b"\xff", b"x", []),
         (b"x", b"\xff", []),
+        (b"", b"x", []),
+        (b"an id of no event" * 50, b"x", []),
+        (b"x", b"an id of no event" * 50, []),
     ]
     await asyncio.to_thread(send, kafka, CLAIMS_TOPIC, junk)
     async with claiming(kafka) as (claims, floods):

@@ -83,6 +83,16 @@ def test_what_is_decided_early_stays_open_until_all_shards_are_heard() -> None:
     assert joins.counts() == (0, 1)
 
 
+def test_what_is_pending_of_a_request_is_known_whole_until_it_is_said() -> None:
+    joins, outputs = Joins(7 * DAY), on_compared(Join(), answer(0, shards=1))[1]
+    pending = Join().about_to_say(outputs, decided())
+    joins.put(0, b"0-1-1", pending, NOW)
+    assert joins.get(0, b"0-1-1") == pending
+    assert joins.counts() == (1, 0)
+    joins.put(0, b"0-1-1", decided(), NOW)
+    assert joins.counts() == (0, 1)
+
+
 def test_decided_requests_are_forgotten_after_the_retention_and_each_is_told_once() -> None:
     joins = Joins(7 * DAY)
     joins.put(1, b"1-1-1", decided(NOW), NOW)

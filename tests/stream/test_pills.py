@@ -186,7 +186,22 @@ def test_a_number_of_shards_that_nobody_has_is_refused(steps: dict[str, Step]) -
 
 
 @pytest.mark.parametrize(
-    "state", [b"", b"{", b"[]", b"\xff", b'{"told":["x"]}', b'{"answers":{"0/1":{}}}']
+    "state",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"told":["x"]}',
+        b'{"answers":{"0/1":{}}}',
+        b'{"pending":{"outputs":[]}}',
+        b'{"pending":{"outputs":[1],"then":{}}}',
+        b'{"pending":{"outputs":[["video.decided"]],"then":{}}}',
+        b'{"pending":{"outputs":[["video.decided","{}"]],"then":{}}}',
+        b'{"pending":{"outputs":[["video.uploaded","{}"]],"then":{}}}',
+        b'{"pending":{"outputs":[[[],"{}"]],"then":{}}}',
+        b'{"pending":{"outputs":[],"then":' * 300 + b"{}" + b"}}" * 300,
+    ],
 )
 def test_a_state_that_cant_be_read_is_a_request_not_heard_of(state: bytes) -> None:
     _, before, after, outputs = decide_step(answer_of(2), lambda _: known_state(state), Policies())

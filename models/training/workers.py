@@ -1,0 +1,24 @@
+"""Work on all cores before training begins: drawing pages and overlays."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+ITEMS_AT_ONCE = 16
+
+
+def spread(make: Callable[[Item], Made], items: Sequence[Item], workers: int) -> list[Made]:
+    """What is made of every item, in order.
+
+    Args:
+        make: a function that other processes can import.
+        items: what it takes.
+        workers: processes; this one alone if fewer than two.
+    """
+    if workers < 2:
+        return [make(item) for item in items]
+    with ProcessPoolExecutor(workers) as pool:
+        return list(pool.map(make, items, chunksize=ITEMS_AT_ONCE))
