@@ -18,7 +18,7 @@ from uuid import uuid4
 import orjson
 
 from stream.errors import InternalError, SettingsError
-from stream.source import Source
+from stream.message import Source
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ from aiokafka.errors import KafkaError
 from stream.agents.attempts import attempted
 from stream.errors import BadEventError, RejectedError, SnapshotError, brief
 from stream.events import VideoEmbedded
+from stream.message import Source
 from stream.order import Takedown, restated
 from stream.search.snapshot import ViewSnapshots
 from stream.search.table import Place
 from stream.search.view import SearchView
 from stream.settings import Settings
-from stream.source import Source
 from stream.topics import load_topics, log_identity, partition_counts
 
 log = logging.getLogger(__name__)

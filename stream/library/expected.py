@@ -19,8 +19,8 @@ from stream.library.rows import RowCodes
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import shard_of
+from stream.message import Source
 from stream.order import Takedown, before, restated
-from stream.source import Source
 
 DIGEST_BYTES = 8
 

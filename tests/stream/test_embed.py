@@ -31,8 +31,8 @@ from stream.embed import (
 )
 from stream.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
 from stream.fingerprint import Fingerprinted, Fingerprinter
+from stream.message import Source
 from stream.settings import Settings, load_settings
-from stream.source import Source
 from tests.stream.text_video_pair import DIMENSION, VERSION, make_outside, make_pair
 from tests.stream.videos import make_video, set_display_matrix
 

@@ -17,8 +17,8 @@ from stream.library.candidates import vote
 from stream.library.index import FrameIndex, Hits, cosines
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, shard_of
+from stream.message import Source
 from stream.packed import pack_codes, pack_motion, pack_times
-from stream.source import Source
 from tests.stream.library_log import DIMENSION, content, fingerprint, look, shard
 
 A, B = look(1), look(2)

@@ -16,8 +16,8 @@ from stream.library.remembered import MOST_TAKEDOWNS, Remembered
 from stream.library.shard import Truth
 from stream.library.snapshot import SnapshotStore
 from stream.library.snapshot_reader import SnapshotReader
+from stream.message import Source
 from stream.order import RESTATED_HEADER, TAKEDOWN_HEADER, Takedown, before
-from stream.source import Source
 from tests.stream.library_log import content, fingerprint, look, shard, submitted
 from tests.stream.list_log import LOG_ID, ListLog
 from tests.stream.submissions import World, held, library, rebuilt

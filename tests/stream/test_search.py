@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stream.agents.search_view import search_step
 from stream.errors import BadEventError, QueryError, SnapshotError
 from stream.events import VideoEmbedded
+from stream.message import Source
 from stream.order import Takedown
 from stream.search import index, rows, view
 from stream.search.query import text_query
@@ -28,7 +29,6 @@ from stream.search.settings import SearchSettings
 from stream.search.snapshot import MANIFEST, ViewSnapshots
 from stream.search.table import Place
 from stream.search.view import SearchView
-from stream.source import Source
 from tests.stream.library_log import submitted
 
 DIMENSION = 8
