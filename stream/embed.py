@@ -137,13 +137,13 @@ class Embedder:
 
         Args:
             upload: what it is.
-            video: its frames, at `input_size` or with `second_frames` that are.
+            video: its frames, at `input_size` or with `preview_frames` that are.
             key: (K,) ascending indices of its key frames, K ≥ 1.
         """
         frames, looked_at = video.frames, spread(key, self._frames)
-        if self.input_size != frames.shape[1] and video.second_frames is not None:
-            looked_at = most_alike(video.frames, video.second, looked_at)
-            frames = video.second_frames
+        if self.input_size != frames.shape[1] and video.preview_frames is not None:
+            looked_at = most_alike(video.frames, video.preview_places, looked_at)
+            frames = video.preview_frames
         vector = self._encoder.embed(np.ascontiguousarray(frames[looked_at]))  # (D,)
         shown = spread(key, self._thumbnails)
         return VideoEmbedded(

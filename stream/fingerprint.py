@@ -89,10 +89,10 @@ class Fingerprinter:
             key_frames.model_copy(update={"every_seconds": _searching_every(key_frames)})
         )
         self._embedder = open_embedder(settings.embedding) if embed else None
-        size, second = self._encoder.input_size, None
+        size, preview_size = self._encoder.input_size, None
         if self._embedder is not None and self._embedder.input_size != size:
-            second = self._embedder.input_size
-        self._decoder = Decoder(settings.decode, size, second)
+            preview_size = self._embedder.input_size
+        self._decoder = Decoder(settings.decode, size, preview_size)
         self._room = Room(None)
         self._scratch = Scratch(None)
 
