@@ -157,8 +157,8 @@ def _candidates(
     starts: np.ndarray[Any, Any],
     library: LibrarySettings,
 ) -> list[int]:
-    codes, offsets = searching_frames(query, library.search_frames)
-    found = index.search(codes, offsets, library.candidate_similarity, below_row=len(index))
+    codes, biases = searching_frames(query, library.search_frames)
+    found = index.search(codes, biases, library.candidate_similarity, below_row=len(index))
     entries = np.searchsorted(starts, found.rows, side="right") - 1
     least = min(library.candidate_hits, len(codes))
     return [one.entry for one in vote(found, entries, least_frames=least, most=library.candidates)]

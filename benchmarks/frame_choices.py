@@ -27,19 +27,19 @@ class Choice:
     Attributes:
         stored: (K,) indices of the frames that the library keeps.
         codes: (K, D) int8, what it keeps of them.
-        offsets: (K,) int8.
+        biases: (K,) int8.
         searching: (Q,) indices of the frames that are compared with it.
         searching_codes: (Q, D) int8.
-        searching_offsets: (Q,) int8.
+        searching_biases: (Q,) int8.
         motion: whether the video's motion goes with them.
     """
 
     stored: NDArray[np.intp]
     codes: NDArray[np.int8]
-    offsets: NDArray[np.int8]
+    biases: NDArray[np.int8]
     searching: NDArray[np.intp]
     searching_codes: NDArray[np.int8]
-    searching_offsets: NDArray[np.int8]
+    searching_biases: NDArray[np.int8]
     motion: bool = True
 
     @property
@@ -71,16 +71,16 @@ def choose(
     candidates = video.candidates(among)
     encoded = query.select(candidates)
     described = FrameDescription(
-        video.descriptors[among[encoded]], video.score_offsets[among[encoded]]
+        video.descriptors[among[encoded]], video.score_biases[among[encoded]]
     )
     kept = stored_frames(selector, candidates, encoded, described, pooled=pooled)
     return Choice(
         among[kept.key],
         quantise(kept.description.descriptors),
-        quantise(kept.description.score_offsets),
+        quantise(kept.description.score_biases),
         among[encoded],
         quantise(described.descriptors),
-        quantise(described.score_offsets),
+        quantise(described.score_biases),
         motion,
     )
 
@@ -130,10 +130,10 @@ def event_of(video: VideoFrames, choice: Choice, model_version: str) -> VideoFin
         dimension=choice.codes.shape[1],
         key_frame_seconds=pack_times(video.seconds[choice.stored]),
         descriptors=pack_codes(choice.codes),
-        score_offsets=pack_codes(choice.offsets),
+        score_offsets=pack_codes(choice.biases),
         cut_seconds=pack_times(video.cut_seconds),
         motion=pack_motion(video.motion) if choice.motion else None,
         query_frame_seconds=pack_times(times) if denser else None,
         query_descriptors=pack_codes(codes) if denser else None,
-        query_score_offsets=pack_codes(choice.searching_offsets) if denser else None,
+        query_score_offsets=pack_codes(choice.searching_biases) if denser else None,
     )

@@ -24,18 +24,18 @@ class FrameDescription:
 
     Attributes:
         descriptors: (N, D) float32, unit rows.
-        score_offsets: (N,) float32, signed: how much more similar than most a frame is to
-            whatever there is. Half of both frames' offsets is subtracted from their similarity.
+        score_biases: (N,) float32, signed: how much more similar than most a frame is to
+            whatever there is. Half of both frames' biases is subtracted from their similarity.
     """
 
     descriptors: NDArray[np.float32]
-    score_offsets: NDArray[np.float32]
+    score_biases: NDArray[np.float32]
 
     def __post_init__(self) -> None:
         """Refuse arrays of different lengths."""
-        if self.score_offsets.shape != self.descriptors.shape[:1]:
+        if self.score_biases.shape != self.descriptors.shape[:1]:
             raise ValueError(
-                f"{self.score_offsets.shape = }, expected ({len(self.descriptors)},) as "
+                f"{self.score_biases.shape = }, expected ({len(self.descriptors)},) as "
                 f"{self.descriptors.shape = }"
             )
 
@@ -61,7 +61,7 @@ class Encoder(Protocol):
         ...
 
     def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
-        """Descriptors and score offsets of (N, S, S, 3) uint8 RGB, N from 0 on.
+        """Descriptors and score biases of (N, S, S, 3) uint8 RGB, N from 0 on.
 
         Raises:
             ValueError: another shape or type.

@@ -36,5 +36,5 @@ class FrameDescriber:
         ]
         return FrameDescription(
             np.concatenate([part.descriptors for part in parts]),
-            np.concatenate([part.score_offsets for part in parts]),
+            np.concatenate([part.score_biases for part in parts]),
         )

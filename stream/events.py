@@ -25,9 +25,9 @@ from stream.packed import (
     check_count,
     check_motion,
     check_times,
+    unpack_biases,
     unpack_codes,
     unpack_motion,
-    unpack_offsets,
     unpack_times,
 )
 
@@ -262,7 +262,7 @@ class VideoFingerprinted(Event):
         check_times("cut_seconds", self.cuts())
         check_motion(self.motion_codes(), self.duration_seconds)
         check_count("descriptors", self.codes(), "key_frame_seconds", self.times())
-        check_count("score_offsets", self.offset_codes(), "key_frame_seconds", self.times())
+        check_count("score_offsets", self.bias_codes(), "key_frame_seconds", self.times())
         if (self.query_frame_seconds is None) != (self.query_descriptors is None):
             raise ValueError(
                 "query_frame_seconds and query_descriptors come together or not at all"
@@ -272,8 +272,8 @@ class VideoFingerprinted(Event):
         times = self.query_times()
         check_times("query_frame_seconds", times)
         check_count("query_descriptors", self.query_codes(), "query_frame_seconds", times)
-        offsets = self.query_offset_codes()
-        check_count("query_score_offsets", offsets, "query_frame_seconds", times)
+        biases = self.query_bias_codes()
+        check_count("query_score_offsets", biases, "query_frame_seconds", times)
         return self
 
     def times(self) -> NDArray[np.float32]:
@@ -284,9 +284,9 @@ class VideoFingerprinted(Event):
         """Descriptors, (N, dimension) int8: unit rows times 127, rounded."""
         return unpack_codes(self.descriptors, self.dimension)
 
-    def offset_codes(self) -> NDArray[np.int8]:
-        """Score offsets of the key frames, (N,) int8: times 127, rounded."""
-        return unpack_offsets(self.score_offsets, len(self.times()))
+    def bias_codes(self) -> NDArray[np.int8]:
+        """Score biases of the key frames, (N,) int8: times 127, rounded."""
+        return unpack_biases(self.score_offsets, len(self.times()))
 
     def cuts(self) -> NDArray[np.float32]:
         """Where one shot ends and the next begins, (C,) float32, ascending seconds."""
@@ -306,11 +306,11 @@ class VideoFingerprinted(Event):
         rows = self.query_descriptors
         return self.codes() if rows is None else unpack_codes(rows, self.dimension)
 
-    def query_offset_codes(self) -> NDArray[np.int8]:
-        """Score offsets of the frames that search, (Q,) int8."""
+    def query_bias_codes(self) -> NDArray[np.int8]:
+        """Score biases of the frames that search, (Q,) int8."""
         if self.query_frame_seconds is None:
-            return self.offset_codes()
-        return unpack_offsets(self.query_score_offsets, len(self.query_times()))
+            return self.bias_codes()
+        return unpack_biases(self.query_score_offsets, len(self.query_times()))
 
 
 class MatchedSegment(BaseModel):

@@ -153,12 +153,12 @@ class Fingerprinter:
             dimension=described.descriptors.shape[1],
             key_frame_seconds=pack_times(seconds[stored.key]),
             descriptors=pack_codes(quantise(stored.description.descriptors)),
-            score_offsets=pack_codes(quantise(stored.description.score_offsets)),
+            score_offsets=pack_codes(quantise(stored.description.score_biases)),
             cut_seconds=pack_times(cuts),
             motion=pack_motion(motion),
             query_frame_seconds=pack_times(seconds[encoded]) if denser else None,
             query_descriptors=pack_codes(quantise(described.descriptors)) if denser else None,
-            query_score_offsets=pack_codes(quantise(described.score_offsets)) if denser else None,
+            query_score_offsets=pack_codes(quantise(described.score_biases)) if denser else None,
             stage_seconds=stages,
         )
         return Fingerprinted(event, embedding, cpu)

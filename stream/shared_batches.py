@@ -79,6 +79,6 @@ class SharedBatches:
         for piece in pieces:
             end = start + len(piece.frames)
             piece.described = FrameDescription(
-                made.descriptors[start:end], made.score_offsets[start:end]
+                made.descriptors[start:end], made.score_biases[start:end]
             )
             start = end

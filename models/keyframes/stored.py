@@ -47,7 +47,7 @@ def stored_frames(
     key = selector.select(rows)
     places = np.searchsorted(encoded, key)
     if not pooled or len(key) == 0:
-        own = FrameDescription(described.descriptors[places], described.score_offsets[places])
+        own = FrameDescription(described.descriptors[places], described.score_biases[places])
         return StoredFrames(key, own)
     owners = owners_of(candidates.seconds[encoded], candidates.cut_seconds, places)
     return StoredFrames(key, pool_description(described, owners, len(key)))

@@ -271,9 +271,9 @@ class PairMaker:
             keys = self._medoids(random, encoded)
         else:
             keys = np.unique(np.abs(dense[None, :] - times[:, None]).argmin(axis=1))
-        offsets = encoded.score_offsets
+        biases = encoded.score_biases
         described = FrameDescription(
-            encoded.descriptors, np.zeros(len(dense), np.float32) if offsets is None else offsets
+            encoded.descriptors, np.zeros(len(dense), np.float32) if biases is None else biases
         )
         owners = owners_of(dense, encoded.cut_seconds, keys)
         kept = pool_description(described, owners, len(keys))
@@ -281,7 +281,7 @@ class PairMaker:
             encoded,
             seconds=dense[keys],
             descriptors=kept.descriptors,
-            score_offsets=kept.score_offsets,
+            score_biases=kept.score_biases,
         )
 
     def _medoids(self, random: Random, encoded: FrameDescriptors) -> NDArray[np.intp]:
@@ -315,7 +315,7 @@ class PairMaker:
         self, random: Random, timeline: Timeline, times: NDArray[np.float32]
     ) -> FrameDescriptors:
         """Frames of a made video at these times; some of its cuts are missed, some are false."""
-        rows, offsets = timeline.describe(self._pool, times, random)
+        rows, biases = timeline.describe(self._pool, times, random)
         cuts = timeline.cuts(self._pool)
         kept = cuts[random.random(len(cuts)) > 0.12]
         false = random.uniform(0, timeline.seconds, random.poisson(timeline.seconds / 90))
@@ -326,7 +326,7 @@ class PairMaker:
             times,
             rows,
             timeline.seconds,
-            offsets,
+            biases,
             np.maximum(noted, 0).astype(np.float32),
             timeline.motion(self._pool, random),
         )

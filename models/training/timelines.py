@@ -108,17 +108,17 @@ class Timeline:
     def describe(
         self, pool: list[Footage], times: NDArray[np.float32], random: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Unit descriptors (N, D) and score offsets (N,) of the frames shown at `times`."""
+        """Unit descriptors (N, D) and score biases (N,) of the frames shown at `times`."""
         shown = self.locate(pool, times)
         rows = np.empty((len(times), pool[0].descriptors.shape[2]), np.float32)
-        offsets = np.empty(len(times), np.float32)
+        biases = np.empty(len(times), np.float32)
         for one in np.unique(shown.piece).tolist():
             here, piece = shown.piece == one, self.pieces[one]
             footage, frames = pool[piece.clip], shown.frame[here]
             own = footage.descriptors[piece.variant][frames]  # (n, D)
             rows[here] = _disturbed(own, piece, pool, random)
-            offsets[here] = footage.score_offsets[piece.variant][frames]
-        return rows, offsets
+            biases[here] = footage.score_biases[piece.variant][frames]
+        return rows, biases
 
     def motion(self, pool: list[Footage], random: np.random.Generator) -> NDArray[np.float32]:
         """Its curve of `models.motion`, (M,) float32; pieces that are edited move a little else.

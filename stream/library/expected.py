@@ -33,7 +33,7 @@ class Facts(NamedTuple):
     role: Role
     duration_seconds: float
     seconds: bytes
-    offset_codes: bytes
+    bias_codes: bytes
     cut_seconds: bytes
     motion_levels: bytes
     submission: Submission | None
@@ -48,7 +48,7 @@ class Facts(NamedTuple):
             entry.role,
             entry.duration_seconds,
             _digest(entry.seconds),
-            _digest(entry.offset_codes),
+            _digest(entry.bias_codes),
             _digest(entry.cut_seconds),
             _digest(entry.motion_levels),
             entry.submission,

@@ -20,7 +20,7 @@ class Hits:
     Attributes:
         queries: (M,) int64, query frame numbers.
         rows: (M,) int64, library rows.
-        similarities: (M,) float32, cosine less the query frame's score offset.
+        similarities: (M,) float32, cosine less the query frame's score bias.
     """
 
     queries: NDArray[np.int64]
@@ -43,7 +43,7 @@ class FrameIndex:
     """Growable rows of unit descriptors; row numbers ascend in log order.
 
     Score normalisation is one more dimension, as in SSCD (Pizzi et al., CVPR 2022): rows end in
-    -127, queries in their offset.
+    -127, queries in their bias.
 
     Not thread-safe: its shard is its only user.
 
@@ -78,7 +78,7 @@ class FrameIndex:
     def search(
         self,
         queries: "Codes",
-        offsets: "Codes",
+        biases: "Codes",
         similarity: float,
         *,
         below_row: int,
@@ -87,15 +87,15 @@ class FrameIndex:
 
         Args:
             queries: (Q, D) whole numbers, unit descriptors times 127.
-            offsets: (Q,) whole numbers, their score offsets times 127.
-            similarity: cosine less the offset, as in `Hits`.
+            biases: (Q,) whole numbers, their score biases times 127.
+            similarity: cosine less the bias, as in `Hits`.
             below_row: rows from here on did not exist yet, for this question.
         """
         if below_row <= 0 or len(queries) == 0:
             return Hits.joined([])
         existed = faiss.IDSelectorRange(0, below_row)
         limits, products, rows = self._index.range_search(
-            np.column_stack((queries, offsets)).astype(np.float32),
+            np.column_stack((queries, biases)).astype(np.float32),
             similarity * CODE_SCALE**2,
             params=faiss.SearchParameters(sel=existed),  # type: ignore[call-arg]
         )

@@ -278,8 +278,8 @@ class LibraryShard:
         store, settings = self.state.store, self.settings
         if store is None:
             return []
-        codes, offsets = searching_frames(event, settings.search_frames)
-        hits = store.search(codes, offsets, similarity_at(settings, as_of), before=as_of)
+        codes, biases = searching_frames(event, settings.search_frames)
+        hits = store.search(codes, biases, similarity_at(settings, as_of), before=as_of)
         owners = store.owners_of(hits.rows)
         held = {serial: store.held(serial) for serial in np.unique(owners).tolist()}
         own = video_hash(event.video_id)

@@ -138,7 +138,7 @@ def test_what_is_stored_is_the_direction_of_the_mean() -> None:
     described = FrameDescription(rows, np.array([0.1, 0.3, 0.5, 9.0], np.float32))
     pooled = pool_description(described, np.array([0, 0, 1, -1]), 2)
     assert pooled.descriptors == pytest.approx(np.array([[0.5**0.5, 0.5**0.5], [0, 1]]))
-    assert pooled.score_offsets == pytest.approx(np.array([0.2, 0.5]))
+    assert pooled.score_biases == pytest.approx(np.array([0.2, 0.5]))
 
 
 @pytest.mark.parametrize("pooled", [True, False])

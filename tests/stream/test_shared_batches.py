@@ -28,7 +28,7 @@ class CountingEncoder:
         return self.describe(frames).descriptors
 
     def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
-        """The first pixel, and its red as offset; 255 breaks the run."""
+        """The first pixel, and its red as bias; 255 breaks the run."""
         self.runs.append(len(frames))
         self.begun.set()
         assert self.gate.wait(60)
@@ -56,7 +56,7 @@ def queue_behind_a_run(
         while len(batches._waiting) <= number:  # in this order
             threading.Event().wait(0.001)
     encoder.gate.set()
-    assert first.result(60).score_offsets.tolist() == [1]
+    assert first.result(60).score_biases.tolist() == [1]
     answers: list[list[float] | Exception] = []
     for future in rest:
         error = future.exception(60)
@@ -83,7 +83,7 @@ def test_a_run_that_fails_is_told_to_all_in_it_and_to_nobody_else() -> None:
         one, two, three = queue_behind_a_run(encoder, batches, pool, [2, 3], [255], [4, 5])
     assert isinstance(one, RuntimeError) and isinstance(two, RuntimeError)
     assert three == [4, 5]
-    assert batches.describe(frames_of(6)).score_offsets.tolist() == [6]
+    assert batches.describe(frames_of(6)).score_biases.tolist() == [6]
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -97,7 +97,7 @@ def test_many_threads_get_their_own_frames(shared: bool) -> None:
         frames = frames_of(*random.integers(0, 255, 23).tolist())
         chosen = np.sort(random.permutation(23)[:17])
         made = describer.describe(frames, chosen)
-        return bool((made.score_offsets == frames[chosen, 0, 0, 0]).all())
+        return bool((made.score_biases == frames[chosen, 0, 0, 0]).all())
 
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(own, range(40)))
