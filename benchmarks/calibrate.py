@@ -161,7 +161,14 @@ def _candidates(
     found = index.search(codes, biases, library.candidate_similarity, below_row=len(index))
     entries = np.searchsorted(starts, found.rows, side="right") - 1
     least = min(library.candidate_hits, len(codes))
-    return [one.entry for one in vote(found, entries, least_frames=least, most=library.candidates)]
+    voted = vote(
+        found.queries,
+        found.similarities,
+        entries,
+        least_frames=least,
+        most=library.candidates,
+    )
+    return [one.entry for one in voted]
 
 
 def report_of(made: FingerprintedSet, library: LibrarySettings) -> dict[str, Any]:

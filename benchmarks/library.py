@@ -114,7 +114,7 @@ def search(figures: Figures, folder: Path) -> Figures:
     figures.peak_bytes = (peak.resident - empty["resident"]) / figures.rows
     figures.disk_bytes = _disk(folder / "shard-0-of-1") / figures.rows
     hits = store.search(codes, np.zeros(len(codes), np.int8), LEAST_SIMILARITY, before=2**60)
-    top = _top(hits.queries, hits.rows, hits.similarities, len(codes))
+    top = _top(hits.queries, hits.serials, hits.similarities, len(codes))
     figures.recall_at_10 = _recall(top, known["exact"])
     figures.whole_recall_at_10 = _recall(top, known["whole"])
     figures.quiet = _latencies(found.state, settings, codes, load=False)

@@ -238,9 +238,6 @@ class FrameStore:
             biases: (Q,) int8, their score biases times 127.
             similarity: cosine less the bias.
             before: place in the log.
-
-        Returns:
-            `rows` are serials.
         """
         runs = self.all_runs()
         below = _serial_before(runs, before)
@@ -252,7 +249,7 @@ class FrameStore:
             block = slice(start, start + QUERY_BLOCK)
             near = self._near(listed, queries[block].astype(np.float32), below)
             found = self._measured(listed, near, queries[block], biases[block], similarity)
-            parts.append(Hits(found.queries + start, found.rows, found.similarities))
+            parts.append(Hits(found.queries + start, found.serials, found.similarities))
         return Hits.joined(parts)
 
     def owners_of(self, serials: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from stream.agents.library import library_step
 from stream.errors import UnsupportedError
 from stream.events import VideoCompared, VideoFingerprinted
 from stream.library.candidates import vote
-from stream.library.index import FrameIndex, Hits, cosines
+from stream.library.index import FrameIndex, cosines
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, shard_of
 from stream.message import Source
@@ -177,16 +177,13 @@ def test_the_bound_on_candidates_keeps_those_with_most_votes() -> None:
 
 
 def test_votes_count_query_frames_not_hits() -> None:
-    hits = Hits(
-        queries=np.array([0, 0, 0, 1, 1, 2]),
-        rows=np.array([0, 1, 2, 10, 3, 11]),
-        similarities=np.array([0.5, 0.9, 0.7, 0.6, 0.8, 0.7], np.float32),
-    )
+    queries = np.array([0, 0, 0, 1, 1, 2])
+    similarities = np.array([0.5, 0.9, 0.7, 0.6, 0.8, 0.7], np.float32)
     entries = np.array([0, 0, 0, 1, 0, 1])
-    chosen = vote(hits, entries, least_frames=2, most=9)
+    chosen = vote(queries, similarities, entries, least_frames=2, most=9)
     assert [(candidate.entry, candidate.frames) for candidate in chosen] == [(0, 2), (1, 2)]
     assert chosen[0].votes == pytest.approx(0.9 + 0.8)
-    assert vote(hits, entries, least_frames=3, most=9) == []
+    assert vote(queries, similarities, entries, least_frames=3, most=9) == []
 
 
 def test_search_finds_exactly_what_the_matrix_holds_above_the_threshold() -> None:
