@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.set_frames import VideoFrames
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.keyframes.even import EvenSelector
 from models.keyframes.settings import KeyFrameSettings
 from models.keyframes.stored import stored_frames
@@ -70,9 +70,7 @@ def choose(
     among = np.arange(len(video.seconds)) if repeats else video.unrepeated
     candidates = video.candidates(among)
     encoded = query.select(candidates)
-    described = FrameDescription(
-        video.descriptors[among[encoded]], video.score_biases[among[encoded]]
-    )
+    described = EncodedFrames(video.descriptors[among[encoded]], video.score_biases[among[encoded]])
     kept = stored_frames(selector, candidates, encoded, described, pooled=pooled)
     return Choice(
         among[kept.key],

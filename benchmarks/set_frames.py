@@ -18,9 +18,9 @@ from rich.progress import track
 from models.encode import FrameEncoder, default_encoder_path
 from models.frames import is_blank, is_repeat
 from models.select import CandidateFrames
+from stream.batched_encoder import BatchedEncoder
 from stream.copy_set import CopySet, read_copy_set
 from stream.decode.decoder import Decoder
-from stream.describe import FrameDescriber
 from stream.errors import RejectedError
 from stream.events import Role
 from stream.settings import Settings
@@ -204,7 +204,7 @@ class _Describer:
 
     def __init__(self, encoder: FrameEncoder, batch: int, repeat_gap_seconds: float) -> None:
         self._repeat_gap = repeat_gap_seconds
-        self._encoder, self._describer = encoder, FrameDescriber(encoder, batch)
+        self._encoder, self._batched = encoder, BatchedEncoder(encoder, batch)
         self._costs: dict[str, list[float]] = {"encoder": [], "pdq": []}
 
     def describe(
@@ -241,7 +241,7 @@ class _Describer:
         return float(np.median(self._costs[kind])) if self._costs[kind] else 0.0
 
     def _encoded(self, frames: NDArray[np.uint8]) -> Arrays:
-        made = self._describer.describe(frames, np.arange(len(frames)))
+        made = self._batched.describe(frames, np.arange(len(frames)))
         return {"descriptors": made.descriptors, "score_offsets": made.score_biases}
 
     def _kept(self, file: Path, kind: str, frames: int, make: Callable[[], Arrays]) -> Arrays:

@@ -19,7 +19,7 @@ def default_encoder_path() -> Path:
 
 
 @dataclass(frozen=True)
-class FrameDescription:
+class EncodedFrames:
     """What an encoder says of frames.
 
     Attributes:
@@ -60,7 +60,7 @@ class Encoder(Protocol):
         """Descriptors alone: (N, S, S, 3) uint8 RGB to (N, D) float32 unit rows."""
         ...
 
-    def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
+    def describe(self, frames: NDArray[np.uint8]) -> EncodedFrames:
         """Descriptors and score biases of (N, S, S, 3) uint8 RGB, N from 0 on.
 
         Raises:
@@ -146,7 +146,7 @@ class FrameEncoder:
         """Descriptors alone; the rest is `describe`'s."""
         return self.describe(frames).descriptors
 
-    def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
+    def describe(self, frames: NDArray[np.uint8]) -> EncodedFrames:
         """Describe frames, a batch at a time.
 
         Args:
@@ -158,6 +158,6 @@ class FrameEncoder:
         check_frames(frames, self.input_size)
         none = np.zeros(len(frames), np.float32)
         if not len(frames):
-            return FrameDescription(np.zeros((0, self.dimension), np.float32), none)
+            return EncodedFrames(np.zeros((0, self.dimension), np.float32), none)
         found = dict(zip(self._network.outputs, self._network.run({"frames": frames}), strict=True))
-        return FrameDescription(found["descriptors"], found.get("score_offsets", none))
+        return EncodedFrames(found["descriptors"], found.get("score_offsets", none))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.encode import (
+    EncodedFrames,
     Encoder,
-    FrameDescription,
     FrameEncoder,
     check_frames,
     default_encoder_path,
@@ -102,7 +102,7 @@ class OutsideEncoder:
         """Descriptors alone; the rest is `describe`'s."""
         return self.describe(frames).descriptors
 
-    def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
+    def describe(self, frames: NDArray[np.uint8]) -> EncodedFrames:
         """Describe frames, a batch at a time.
 
         Args:
@@ -120,7 +120,7 @@ class OutsideEncoder:
             descriptors[part] = _unit(rows)
             if biases is not None:
                 score_biases[part] = biases
-        return FrameDescription(descriptors, score_biases)
+        return EncodedFrames(descriptors, score_biases)
 
     def _fed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         planes = frames.transpose(0, 3, 1, 2).astype(np.float32)  # (N, 3, S, S)

@@ -11,7 +11,7 @@ def _none() -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class FrameDescriptors:
+class DescribedVideo:
     """Key frames of one video: when they are, and what they look like.
 
     Attributes:
@@ -75,7 +75,7 @@ class SimilarityMatrix:
             raise ValueError(f"{self.values.shape = }, expected {expected}")
 
     @classmethod
-    def of(cls, query: FrameDescriptors, reference: FrameDescriptors) -> "SimilarityMatrix":
+    def of(cls, query: DescribedVideo, reference: DescribedVideo) -> "SimilarityMatrix":
         """The exact matrix of two videos' unit descriptors, less their score biases."""
         values = query.descriptors @ reference.descriptors.T  # (Nq, Nr)
         if query.score_biases is not None and reference.score_biases is not None:

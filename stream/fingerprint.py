@@ -16,16 +16,16 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.keyframes import make_selector
 from models.keyframes.even import EvenSelector
 from models.keyframes.settings import KeyFrameSettings
 from models.keyframes.stored import StoredFrames, stored_frames
 from models.outside_encoder import open_encoder
 from models.select import CandidateFrames
+from stream.batched_encoder import BatchedEncoder
 from stream.decode.decoder import DecodedVideo, Decoder
 from stream.decode.room import Room, is_shortage
-from stream.describe import FrameDescriber
 from stream.embed import open_embedder
 from stream.errors import NoVideoError
 from stream.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
@@ -80,7 +80,7 @@ class Fingerprinter:
             batch=encoder.batch,
             engine_cache=encoder.engine_cache,
         )
-        self._describer = FrameDescriber(
+        self._batched = BatchedEncoder(
             self._encoder, encoder.batch, shared=encoder.provider != "cpu"
         )
         key_frames = settings.key_frames
@@ -134,7 +134,7 @@ class Fingerprinter:
             with timed(stages, "select"):
                 encoded = self._searching(candidates)
             with timed(stages, "encode"):
-                described = self._describer.describe(video.frames, encoded)
+                described = self._batched.describe(video.frames, encoded)
             with timed(stages, "select"):
                 stored = self._stored(candidates, encoded, described)
             embedding = self._embedded(upload, video, stored.key, stages)
@@ -210,7 +210,7 @@ class Fingerprinter:
         return encoded
 
     def _stored(
-        self, candidates: CandidateFrames, encoded: NDArray[np.intp], described: FrameDescription
+        self, candidates: CandidateFrames, encoded: NDArray[np.intp], described: EncodedFrames
     ) -> StoredFrames:
         return stored_frames(
             self._selector,

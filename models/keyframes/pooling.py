@@ -7,7 +7,7 @@ resembles an edited copy of any of them more than the key frame alone does.
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.keyframes.shots import shot_numbers
 
 
@@ -35,8 +35,8 @@ def owners_of(
 
 
 def pool_description(
-    described: FrameDescription, owners: NDArray[np.intp], count: int
-) -> FrameDescription:
+    described: EncodedFrames, owners: NDArray[np.intp], count: int
+) -> EncodedFrames:
     """Descriptors and score biases of the key frames, each a mean over what it stands for.
 
     Args:
@@ -50,4 +50,4 @@ def pool_description(
     np.add.at(sums, owners[owned], described.descriptors[owned])
     biases = np.bincount(owners[owned], described.score_biases[owned], minlength=count) / sizes
     rows = sums / np.linalg.norm(sums, axis=1, keepdims=True)
-    return FrameDescription(rows.astype(np.float32), biases.astype(np.float32))
+    return EncodedFrames(rows.astype(np.float32), biases.astype(np.float32))

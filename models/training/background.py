@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.encoder.score_biases import background_nearest, mean_nearest
 from models.frames import prepare
 from models.training.source import Source
@@ -66,8 +66,8 @@ def bias_figures(
         for beta in betas:
             found[k, beta] = rank(
                 task,
-                FrameDescription(library, beta * sides[0]),
-                FrameDescription(queries, beta * sides[1]),
+                EncodedFrames(library, beta * sides[0]),
+                EncodedFrames(queries, beta * sides[1]),
             )
     return found
 

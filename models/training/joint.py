@@ -19,12 +19,12 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from models.bounds import Count, Positive, Seed, Share, Weight
 from models.detector.grid import CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_axis
 from models.detector.network import ALIGN
-from models.encode import FrameDescription, FrameEncoder
+from models.encode import EncodedFrames, FrameEncoder
 from models.keyframes.pooling import owners_of, pool_description
 from models.keyframes.shots import shot_numbers
 from models.keyframes.soft import soft_select
 from models.losses.kept_similarity import kept_similarity
-from models.similarity import FrameDescriptors
+from models.similarity import DescribedVideo
 from models.training.checkpoint import rate_factor
 from models.training.descriptor_pool import build_pictures
 from models.training.keyframes import KeyFrameRecipe, KeyFrameTrainer, random_spans
@@ -87,7 +87,7 @@ class JointPair:
         reversed: (M,) bool.
     """
 
-    query: FrameDescriptors
+    query: DescribedVideo
     rows: NDArray[np.float32]
     edited: NDArray[np.float32]
     biases: NDArray[np.float32]
@@ -277,7 +277,7 @@ def picture_of_selected(
     keys = weights.detach().argmax(dim=1)  # (K,)
     if pooled:
         owners = owners_of(pair.seconds, pair.cut_seconds, keys.numpy())
-        kept = pool_description(FrameDescription(pair.rows, pair.biases), owners, len(keys))
+        kept = pool_description(EncodedFrames(pair.rows, pair.biases), owners, len(keys))
         means = query.descriptors @ kept.descriptors.T
         means = means - (biases[:, None] + kept.score_biases[None, :]) / 2
         selected = torch.from_numpy(means) + (selected - selected.detach())

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.keyframes.pooling import owners_of, pool_description
 from models.keyframes.shots import shot_numbers
 from models.keyframes.spans import span_costs
 from models.motion import as_stored
-from models.similarity import FrameDescriptors, SimilarityMatrix
+from models.similarity import DescribedVideo, SimilarityMatrix
 from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
 from models.training.timelines import Piece, Timeline, sliced
 
@@ -133,7 +133,7 @@ class PairMaker:
             np.array(backward, bool),
         )
 
-    def queried(self, random: Random, query: Timeline) -> FrameDescriptors:
+    def queried(self, random: Random, query: Timeline) -> DescribedVideo:
         """The query's frames, at one of the recipe's distances."""
         return self.sampled(random, query, self._query_seconds(random, query.seconds))
 
@@ -259,7 +259,7 @@ class PairMaker:
             times = np.unique(np.concatenate([times, extra]))
         return times.astype(np.float32)
 
-    def _stored(self, random: Random, reference: Timeline) -> FrameDescriptors:
+    def _stored(self, random: Random, reference: Timeline) -> DescribedVideo:
         """What a library holds of a video: single frames, or means over what they stand for."""
         recipe = self._recipe
         times = self._stored_seconds(random, reference)
@@ -272,7 +272,7 @@ class PairMaker:
         else:
             keys = np.unique(np.abs(dense[None, :] - times[:, None]).argmin(axis=1))
         biases = encoded.score_biases
-        described = FrameDescription(
+        described = EncodedFrames(
             encoded.descriptors, np.zeros(len(dense), np.float32) if biases is None else biases
         )
         owners = owners_of(dense, encoded.cut_seconds, keys)
@@ -284,7 +284,7 @@ class PairMaker:
             score_biases=kept.score_biases,
         )
 
-    def _medoids(self, random: Random, encoded: FrameDescriptors) -> NDArray[np.intp]:
+    def _medoids(self, random: Random, encoded: DescribedVideo) -> NDArray[np.intp]:
         """Key frames as the learned selector chooses them, at some density."""
         costs = span_costs(
             encoded.descriptors,
@@ -313,7 +313,7 @@ class PairMaker:
 
     def sampled(
         self, random: Random, timeline: Timeline, times: NDArray[np.float32]
-    ) -> FrameDescriptors:
+    ) -> DescribedVideo:
         """Frames of a made video at these times; some of its cuts are missed, some are false."""
         rows, biases = timeline.describe(self._pool, times, random)
         cuts = timeline.cuts(self._pool)
@@ -322,7 +322,7 @@ class PairMaker:
         noted = np.sort(np.concatenate([kept + random.normal(0, 0.02, len(kept)), false]))
         if random.random() < 0.1:
             noted = noted[:0]
-        return FrameDescriptors(
+        return DescribedVideo(
             times,
             rows,
             timeline.seconds,

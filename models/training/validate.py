@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.frames import prepare
 from models.training.edits import edited
 from models.training.source import Source
@@ -114,13 +114,13 @@ def retrieval(task: RetrievalTask, encode: Encode, within: int = 4) -> Retrieval
     return rank(task, library, queries, within)
 
 
-def without_biases(rows: NDArray[np.float32]) -> FrameDescription:
+def without_biases(rows: NDArray[np.float32]) -> EncodedFrames:
     """(N, D) float32 unit rows as an encoder without score biases describes frames."""
-    return FrameDescription(rows, np.zeros(len(rows), np.float32))
+    return EncodedFrames(rows, np.zeros(len(rows), np.float32))
 
 
 def rank(
-    task: RetrievalTask, library: FrameDescription, queries: FrameDescription, within: int = 4
+    task: RetrievalTask, library: EncodedFrames, queries: EncodedFrames, within: int = 4
 ) -> Retrieval:
     """Measure descriptions of the task's pictures.
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription, FrameEncoder
+from models.encode import EncodedFrames, FrameEncoder
 from models.encoder.export import PARITY_BOUND, export
 from models.encoder.network import EncoderConfig, FrameNetwork
 from models.encoder.score_biases import ScoredNetwork, background_nearest, mean_nearest
@@ -108,7 +108,7 @@ def test_more_neighbours_than_background_are_refused(neighbours: int) -> None:
 
 def test_a_description_of_different_lengths_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected \(3,\)"):
-        FrameDescription(unit(3), np.zeros(2, np.float32))
+        EncodedFrames(unit(3), np.zeros(2, np.float32))
 
 
 def crowded_task() -> tuple[RetrievalTask, NDArray[np.float32], NDArray[np.float32]]:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
-from stream.describe import FrameDescriber
+from models.encode import EncodedFrames
+from stream.batched_encoder import BatchedEncoder
 from stream.shared_batches import SharedBatches
 
 SIZE = 4
@@ -27,7 +27,7 @@ class CountingEncoder:
         """Descriptors alone."""
         return self.describe(frames).descriptors
 
-    def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
+    def describe(self, frames: NDArray[np.uint8]) -> EncodedFrames:
         """The first pixel, and its red as bias; 255 breaks the run."""
         self.runs.append(len(frames))
         self.begun.set()
@@ -35,7 +35,7 @@ class CountingEncoder:
         rows = frames[:, 0, 0].astype(np.float32)
         if (rows[:, 0] == 255).any():
             raise RuntimeError("out of memory")
-        return FrameDescription(rows, rows[:, 0])
+        return EncodedFrames(rows, rows[:, 0])
 
 
 def frames_of(*reds: int) -> NDArray[np.uint8]:
@@ -90,13 +90,13 @@ def test_a_run_that_fails_is_told_to_all_in_it_and_to_nobody_else() -> None:
 def test_many_threads_get_their_own_frames(shared: bool) -> None:
     encoder = CountingEncoder()
     encoder.gate.set()
-    describer = FrameDescriber(encoder, 5, shared=shared)
+    batched = BatchedEncoder(encoder, 5, shared=shared)
 
     def own(seed: int) -> bool:
         random = np.random.default_rng(seed)
         frames = frames_of(*random.integers(0, 255, 23).tolist())
         chosen = np.sort(random.permutation(23)[:17])
-        made = describer.describe(frames, chosen)
+        made = batched.describe(frames, chosen)
         return bool((made.score_biases == frames[chosen, 0, 0, 0]).all())
 
     with ThreadPoolExecutor(6) as pool:
