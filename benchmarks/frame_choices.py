@@ -14,7 +14,7 @@ from models.select import KeyFrameSelector
 from stream.events import VideoFingerprinted
 from stream.packed import pack_codes, pack_motion, pack_times, quantise
 
-LEAST_PDQ_QUALITY = 50
+MIN_PDQ_QUALITY = 50
 # Bits as -1 and 1 over the square root of 256 are a unit row: its product is 1 - hamming / 128.
 PDQ_CODE = 8
 NO_GAP_SECONDS = 1e-6
@@ -98,7 +98,7 @@ def even_selector(every_seconds: float, *, repeats: bool = True) -> EvenSelector
 def choose_hashes(video: VideoFrames, every_seconds: float) -> Choice:
     """PDQ hashes of even frames, without motion; those of low quality are left out."""
     chosen = even(video, every_seconds)
-    chosen = chosen[video.qualities[chosen] >= LEAST_PDQ_QUALITY]
+    chosen = chosen[video.qualities[chosen] >= MIN_PDQ_QUALITY]
     codes = (PDQ_CODE * video.hashes[chosen]).astype(np.int8)
     none = np.zeros(len(chosen), np.int8)
     return Choice(chosen, codes, none, chosen, codes, none, motion=False)

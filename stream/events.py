@@ -32,8 +32,8 @@ from stream.packed import (
 )
 
 Identifier = Annotated[str, Field(min_length=1, max_length=512)]
-MOST_SECONDS = 1e9  # thirty years: what is longer is a mistake, and may not fit what reckons
-Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
+MAX_SECONDS = 1e9  # thirty years: what is longer is a mistake, and may not fit what reckons
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
 def _only_text(value: Any) -> Any:
@@ -50,10 +50,10 @@ def _no_boolean(value: Any) -> Any:
 
 def _few_stages(value: Any) -> Any:
     if isinstance(value, dict):
-        if len(value) > MOST_STAGES:
-            raise ValueError(f"{len(value)} stages, expected at most {MOST_STAGES}")
-        if any(isinstance(name, str) and len(name) > MOST_STAGE_LETTERS for name in value):
-            raise ValueError(f"a stage with a name of more than {MOST_STAGE_LETTERS} characters")
+        if len(value) > MAX_STAGES:
+            raise ValueError(f"{len(value)} stages, expected at most {MAX_STAGES}")
+        if any(isinstance(name, str) and len(name) > MAX_STAGE_LETTERS for name in value):
+            raise ValueError(f"a stage with a name of more than {MAX_STAGE_LETTERS} characters")
     return value
 
 
@@ -81,10 +81,10 @@ StageSeconds = Annotated[
     BeforeValidator(_few_stages),
 ]
 
-MOST_STAGES = 100
-MOST_STAGE_LETTERS = 100
-MOST_SHARDS = 4096
-MOST_DIMENSIONS = 65_536
+MAX_STAGES = 100
+MAX_STAGE_LETTERS = 100
+MAX_SHARDS = 4096
+MAX_DIMENSIONS = 65_536
 SHORT_LETTERS = 500
 
 
@@ -217,7 +217,7 @@ class VideoFingerprinted(Event):
         Identifier | None, Field(description="What chose the key frames")
     ] = None
     duration_seconds: Seconds
-    dimension: Annotated[int, Field(gt=0, le=MOST_DIMENSIONS)]
+    dimension: Annotated[int, Field(gt=0, le=MAX_DIMENSIONS)]
     key_frame_seconds: Annotated[
         str, Field(description="base64 of little-endian float32 (N,), ascending seconds")
     ]
@@ -357,7 +357,7 @@ class VideoCompared(Event):
         Identifier | None, Field(description="What chose the key frames of the video")
     ] = None
     shard: Annotated[int, Field(ge=0)]
-    shards: Annotated[int, Field(gt=0, le=MOST_SHARDS)]
+    shards: Annotated[int, Field(gt=0, le=MAX_SHARDS)]
     library_offset: Annotated[int, Field(ge=0)]
     duration_seconds: Seconds | None = None
     matches: Annotated[list[Match], FailFast()]
@@ -428,7 +428,7 @@ class VideoEmbedded(Event):
         Submission | None, Field(description="Of the upload; without it, content_version counts")
     ] = None
     model_version: Identifier
-    dimension: Annotated[int, Field(gt=0, le=MOST_DIMENSIONS)]
+    dimension: Annotated[int, Field(gt=0, le=MAX_DIMENSIONS)]
     vector: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], FailFast()]
     duration_seconds: Seconds
     thumbnails: Annotated[

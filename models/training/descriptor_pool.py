@@ -32,7 +32,7 @@ SLIDES = 240
 SLIDE_VARIANTS = 3
 PHOTOS_PER_SLIDE = 3
 SLIDE_SECONDS = 3.0
-MOST_EDITS = 3
+MAX_EDITS = 3
 BATCH = 64
 
 Rgb = NDArray[np.uint8]
@@ -203,7 +203,7 @@ def _variant(
     key = f"{seed}-{name}-{variant}"
     other = Image.fromarray(Random(key).choice(others or frames))
     for frame in frames:
-        picture = edited(Image.fromarray(frame), Random(key), other, MOST_EDITS)
+        picture = edited(Image.fromarray(frame), Random(key), other, MAX_EDITS)
         yield prepare(np.asarray(picture), size)
 
 

@@ -221,7 +221,7 @@ class PairMaker:
         return Piece(used.clip, 0, free[0], min(seconds, free[1] - free[0]))
 
     def _copy(
-        self, random: Random, reference: Timeline, most_seconds: float
+        self, random: Random, reference: Timeline, max_seconds: float
     ) -> tuple[list[Piece], tuple[float, float], bool]:
         """A span of the reference as the query plays it; where it is in the reference."""
         recipe = self._recipe
@@ -229,7 +229,7 @@ class PairMaker:
         if random.random() < recipe.other_speed_share:
             speed = float(2.0 ** random.uniform(-1, 1))
         seconds = float(np.exp(random.uniform(np.log(2.5), np.log(45.0))))
-        seconds = min(max(seconds, SHORTEST_SECONDS), most_seconds * speed, reference.seconds)
+        seconds = min(max(seconds, SHORTEST_SECONDS), max_seconds * speed, reference.seconds)
         start = float(random.uniform(0, reference.seconds - seconds))
         turned = bool(random.random() < recipe.reversed_share)
         noise = random.uniform(0, recipe.most_noise) if random.random() < 0.6 else 0.1

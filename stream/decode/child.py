@@ -41,7 +41,7 @@ from stream.decode.sampling import (
     PacketTable,
     SamplingPlan,
     held_samples,
-    most_frames,
+    max_frames,
     plan_sampling,
     times_between,
 )
@@ -131,7 +131,7 @@ def decode_video(
     with _outcomes(settings, lambda: needed), ExitStack() as files:
         work = _work(path, settings)
         table = work.table
-        shares = spool_shares(work.most_frames, table.duration_seconds, size, preview)
+        shares = spool_shares(work.max_frames, table.duration_seconds, size, preview)
         needed = sum(shares)
         check_spool(needed, settings)
         outputs = [files.enter_context(spool.open("r+b"))]
@@ -210,12 +210,12 @@ class _Work:
     """One video, before a frame of it is decoded.
 
     Attributes:
-        most_frames: that may be written.
+        max_frames: that may be written.
         decode: fills a spool.
     """
 
     table: PacketTable
-    most_frames: int
+    max_frames: int
     decode: Callable[[Spool], _Counts]
 
 
@@ -253,7 +253,7 @@ def _planned(
         _keep_samples(sink, frames(plan, counts), table, plan)
         return counts
 
-    most = most_frames(plan.sample_pts, plan.sample_seconds, settings.repeat_gap_seconds)
+    most = max_frames(plan.sample_pts, plan.sample_seconds, settings.repeat_gap_seconds)
     return _Work(table, most, decode)
 
 

@@ -31,7 +31,7 @@ from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeo
 from stream.scratch import Scratch
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
-MOST_KILLS = 3  # of one video, by a machine that is short of memory
+MAX_KILLS = 3  # of one video, by a machine that is short of memory
 PREVIEW_GAPS = (1.0, 4.0)  # seconds between previews, at least and at most
 
 
@@ -305,7 +305,7 @@ def _shortage(error: Exception, killed: int, counted: int) -> tuple[int, int]:
         return 0, killed
     if isinstance(error, ProcessExpired) and error.exitcode == -signal.SIGKILL:
         killed += 1
-        if oom_kills() > counted and killed < MOST_KILLS:
+        if oom_kills() > counted and killed < MAX_KILLS:
             return ALONE, killed
     raise error
 

@@ -30,31 +30,31 @@ class PreviewSpool:
     Attributes:
         path: an empty file.
         size: side of a frame in pixels.
-        least_gap_seconds: between two frames, unlike as they may be.
-        most_gap_seconds: between two frames, unless nothing moves.
+        min_gap_seconds: between two frames, unlike as they may be.
+        max_gap_seconds: between two frames, unless nothing moves.
     """
 
     path: Path
     size: int
-    least_gap_seconds: float
-    most_gap_seconds: float
+    min_gap_seconds: float
+    max_gap_seconds: float
 
 
 def spool_shares(
-    most_frames: int, duration_seconds: float, size: int, preview: PreviewSpool | None
+    max_frames: int, duration_seconds: float, size: int, preview: PreviewSpool | None
 ) -> list[int]:
     """The most bytes of each spool, of the previews' only where there is one.
 
     Args:
-        most_frames: of the frames' spool.
+        max_frames: of the frames' spool.
         duration_seconds: of the video.
         size: side of a frame there, in pixels.
         preview: what goes to the previews' spool.
     """
-    shares = [most_frames * size * size * 3]
+    shares = [max_frames * size * size * 3]
     if preview is not None:
-        spaced = math.floor(duration_seconds / preview.least_gap_seconds + EPSILON) + 1
-        shares.append(min(most_frames, spaced) * preview.size * preview.size * 3)
+        spaced = math.floor(duration_seconds / preview.min_gap_seconds + EPSILON) + 1
+        shares.append(min(max_frames, spaced) * preview.size * preview.size * 3)
     return shares
 
 
@@ -102,9 +102,9 @@ class PreviewFrames:
 
     def _tells(self, last: tuple[Rgb, float], rgb: Rgb, seconds: float) -> bool:
         since = seconds - last[1] + EPSILON
-        if since >= self._rule.most_gap_seconds:
+        if since >= self._rule.max_gap_seconds:
             return True
-        return since >= self._rule.least_gap_seconds and difference(last[0], rgb) > NEWS
+        return since >= self._rule.min_gap_seconds and difference(last[0], rgb) > NEWS
 
 
 class Spool:

@@ -43,7 +43,7 @@ def vote(
     similarities: NDArray[np.float32],
     entries: NDArray[np.int64],
     *,
-    least_frames: int,
+    min_frames: int,
     most: int,
 ) -> list[Candidate]:
     """Count, for each video, the query frames that hit it.
@@ -55,7 +55,7 @@ def vote(
         queries: (M,) int64, the query frame of each hit.
         similarities: (M,) float32, of each hit.
         entries: (M,) int64, the entry of each hit.
-        least_frames: fewer hitting frames are chance.
+        min_frames: fewer hitting frames are chance.
         most: how many candidates at the most.
 
     Returns:
@@ -75,6 +75,6 @@ def vote(
         for entry, count, total in zip(
             numbers.tolist(), counts.tolist(), votes.tolist(), strict=True
         )
-        if count >= least_frames
+        if count >= min_frames
     ]
     return sorted(found, key=lambda candidate: (-candidate.votes, candidate.entry))[:most]

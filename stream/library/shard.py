@@ -292,7 +292,7 @@ class LibraryShard:
             hits.queries[kept],
             hits.similarities[kept],
             owners[kept],
-            least_frames=min(settings.candidate_hits, len(codes)),
+            min_frames=min(settings.candidate_hits, len(codes)),
             most=settings.candidates,
         )
         return [held[candidate.entry] for candidate in voted]

@@ -26,7 +26,7 @@ from stream.packed import CODE_SCALE
 
 QUERY_BLOCK = 128  # query frames whose near frames are looked at together
 NEAR_ROWS_AT = 10_000_000  # frames, from which on all of `near_rows` are looked at
-LEAST_NEAR_ROWS = 384
+MIN_NEAR_ROWS = 384
 MAPPED_PARTS = 8  # of a run's files, of which one at a time counts as this process's memory
 ESTIMATE_MARGIN = 0.1  # codes say less of hardly any frame than it is by more than this
 
@@ -149,7 +149,7 @@ class FrameStore:
         """How many near frames are looked at exactly: fewer in a small store, with the root."""
         most = self.settings.near_rows
         share = float(np.sqrt(min(1.0, self.next_serial / NEAR_ROWS_AT)))
-        return max(min(LEAST_NEAR_ROWS, most), round(share * most))
+        return max(min(MIN_NEAR_ROWS, most), round(share * most))
 
     def held(self, serial: int) -> Held:
         """The video with that serial, or that holds the frame with it.

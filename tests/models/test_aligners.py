@@ -20,7 +20,7 @@ BASELINES = ("dynamic_programming", "dynamic_time_warping", "hough_voting")
 EVEN_ODDS = 0.5  # what an aligner is less sure of than this is no answer
 DIMENSION = 64
 # The detector also says what is unlikely, with its probability; a library drops it below this.
-DETECTOR_LEAST_SCORE = 0.8
+DETECTOR_MIN_SCORE = 0.8
 FINE_PER_SECOND = 20  # how densely a made video is drawn before it is sampled
 Fine = NDArray[np.float32]
 
@@ -93,7 +93,7 @@ def overlap(found: list[float], expected: list[float]) -> float:
 
 def boxes(aligner: Aligner, query: DescribedVideo, reference: DescribedVideo) -> list[list[float]]:
     found = aligner.align(SimilarityMatrix.of(query, reference))
-    least = DETECTOR_LEAST_SCORE if isinstance(aligner, PatternDetector) else 0.0
+    least = DETECTOR_MIN_SCORE if isinstance(aligner, PatternDetector) else 0.0
     return [box(segment) for segment in found if segment.score >= least]
 
 

@@ -180,10 +180,10 @@ def test_votes_count_query_frames_not_hits() -> None:
     queries = np.array([0, 0, 0, 1, 1, 2])
     similarities = np.array([0.5, 0.9, 0.7, 0.6, 0.8, 0.7], np.float32)
     entries = np.array([0, 0, 0, 1, 0, 1])
-    chosen = vote(queries, similarities, entries, least_frames=2, most=9)
+    chosen = vote(queries, similarities, entries, min_frames=2, most=9)
     assert [(candidate.entry, candidate.frames) for candidate in chosen] == [(0, 2), (1, 2)]
     assert chosen[0].votes == pytest.approx(0.9 + 0.8)
-    assert vote(queries, similarities, entries, least_frames=3, most=9) == []
+    assert vote(queries, similarities, entries, min_frames=3, most=9) == []
 
 
 def test_search_finds_exactly_what_the_matrix_holds_above_the_threshold() -> None:
