@@ -30,7 +30,7 @@ from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
 from stream.settings import load_settings
 
-LEAST_SCORES = tuple(tenth / 10 for tenth in range(10))
+MIN_SCORES = tuple(tenth / 10 for tenth in range(10))
 CANDIDATE_SIMILARITIES = (0.3, 0.4, 0.5, 0.6, 0.7)
 CANDIDATE_HITS = (1, 2, 3, 4)
 RIGHT_OVERLAP = 0.3
@@ -115,10 +115,10 @@ def find_boxes(
 
 
 def scores_by_least_score(made: FingerprintedSet, found: list[FoundBox]) -> list[CopyScore]:
-    """The VCSL protocol over the set's pairs, for each of `LEAST_SCORES`."""
+    """The VCSL protocol over the set's pairs, for each of `MIN_SCORES`."""
     pairs = [pair_name(*pair) for pair in made.copies.pairs]
     scores = []
-    for least in LEAST_SCORES:
+    for least in MIN_SCORES:
         kept: dict[str, list[tuple[float, ...]]] = {}
         for one in found:
             if one.score >= least:
@@ -157,11 +157,18 @@ def _candidates(
     starts: np.ndarray[Any, Any],
     library: LibrarySettings,
 ) -> list[int]:
-    codes, offsets = searching_frames(query, library.search_frames)
-    found = index.search(codes, offsets, library.candidate_similarity, below_row=len(index))
+    codes, biases = searching_frames(query, library.search_frames)
+    found = index.search(codes, biases, library.candidate_similarity, below_row=len(index))
     entries = np.searchsorted(starts, found.rows, side="right") - 1
     least = min(library.candidate_hits, len(codes))
-    return [one.entry for one in vote(found, entries, least_frames=least, most=library.candidates)]
+    voted = vote(
+        found.queries,
+        found.similarities,
+        entries,
+        min_frames=least,
+        most=library.candidates,
+    )
+    return [one.entry for one in voted]
 
 
 def report_of(made: FingerprintedSet, library: LibrarySettings) -> dict[str, Any]:
@@ -186,7 +193,7 @@ def report_of(made: FingerprintedSet, library: LibrarySettings) -> dict[str, Any
                 "right_boxes": sum(one.right and one.score >= least for one in found),
                 "wrong_boxes": sum(not one.right and one.score >= least for one in found),
             }
-            for least, score in zip(LEAST_SCORES, scores, strict=True)
+            for least, score in zip(MIN_SCORES, scores, strict=True)
         ],
         "candidate_stage": [asdict(stage) for stage in candidate_stages(made, library)],
         "boxes": [asdict(one) for one in found],

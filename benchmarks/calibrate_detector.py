@@ -21,7 +21,7 @@ from benchmarks.library_run import Searched
 from benchmarks.same_source_rows import KeyFrames, search_row
 from benchmarks.set_frames import SetFrames, read_set_frames
 from models.aligners.pattern_detector import PatternDetector, PatternDetectorSettings
-from models.detector.calibrate import LEAST_SCORE, fit_logistic, is_right
+from models.detector.calibrate import MIN_SCORE, fit_logistic, is_right
 from models.detector.export import recalibrated
 from models.errors import ModelError
 from stream.errors import SettingsError
@@ -55,7 +55,7 @@ def main(
     """Fit the logistic regression of the scores, and write it into the file."""
     console, settings = Console(), load_settings()
     try:
-        detector = PatternDetector(PatternDetectorSettings(path=file, least_score=LEAST_SCORE))
+        detector = PatternDetector(PatternDetectorSettings(path=file, least_score=MIN_SCORE))
         rows: list[Floats] = []
         right: list[bool] = []
         for folder in sets:

@@ -45,14 +45,14 @@ class Frames:
 
     Attributes:
         codes: (Q, D) float32 whole numbers.
-        offsets: (Q,) float32, score offsets.
+        biases: (Q,) float32, score biases.
         uploads: (Q,) int64, whose they are.
         names: of the uploads.
         innocent: (U,) which of the uploads copy nothing.
     """
 
     codes: Floats
-    offsets: Floats
+    biases: Floats
     uploads: NDArray[np.int64]
     names: list[str]
     innocent: NDArray[np.bool_]
@@ -66,7 +66,7 @@ class Frames:
         queries = [*some[:most], *none[:most]]
         return cls(
             np.concatenate([query.query_codes() for query in queries]).astype(np.float32),
-            np.concatenate([query.query_offset_codes() for query in queries]) / np.float32(127),
+            np.concatenate([query.query_bias_codes() for query in queries]) / np.float32(127),
             np.repeat(np.arange(len(queries)), [len(query.query_codes()) for query in queries]),
             [query.video_id for query in queries],
             np.array([query.video_id not in guilty for query in queries]),
@@ -74,7 +74,7 @@ class Frames:
 
     def similarities(self, rows: Floats) -> Floats:
         """As a shard has them, (Q, R), of (R, D) whole numbers."""
-        found: Floats = self.codes @ rows.T / np.float32(CODE_SCALE**2) - self.offsets[:, None]
+        found: Floats = self.codes @ rows.T / np.float32(CODE_SCALE**2) - self.biases[:, None]
         return found
 
 

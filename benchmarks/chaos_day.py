@@ -25,7 +25,7 @@ from benchmarks.outside_client import Answers
 RESIDENTS = (*FINGERPRINT, *LIBRARY, *DECIDE)
 BACKLOG = 24
 CALM_SECONDS = (0.0, 2.0)
-LEAST_PROGRESS_SECONDS = 40.0
+MIN_PROGRESS_SECONDS = 40.0
 FIRST_DECISION_SECONDS = 120.0
 AHEAD = 0.06
 """Of its faults a worker's lane may be ahead of the slowest."""
@@ -144,7 +144,7 @@ class Lanes:
         before = self._work.of(lane)
         self._wait(lane, choose.uniform(*CALM_SECONDS), lambda: False, revive=False)
         self._wait(lane, float("inf"), lambda: not self._is_ahead(lane))
-        if not self._wait(lane, LEAST_PROGRESS_SECONDS, lambda: self._work.of(lane) > before):
+        if not self._wait(lane, MIN_PROGRESS_SECONDS, lambda: self._work.of(lane) > before):
             with self._lock:
                 self.day.no_progress[lane] += 1
 

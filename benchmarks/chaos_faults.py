@@ -233,7 +233,7 @@ def _lane_of(point: str) -> tuple[str, ...]:
 
 
 RESTATE = "library.after_restate"
-MOST_PASSINGS = {
+MAX_PASSINGS = {
     RESTATE: 1,
     "library.merging": 1,
     "snapshot.writing": 2,
@@ -247,7 +247,7 @@ KINDS: dict[str, Kind] = {
     "kill -9 library": Kind(LIBRARY, _killed, 60),
     "kill -9 decide": Kind(DECIDE, _killed, 60),
     **{
-        point: Kind(_lane_of(point), partial(_dies_at, point, MOST_PASSINGS.get(point, 4)), 35)
+        point: Kind(_lane_of(point), partial(_dies_at, point, MAX_PASSINGS.get(point, 4)), 35)
         for point in FAILPOINTS
     },
     "SIGTERM fingerprint": Kind(FINGERPRINT, _ended, 40),

@@ -18,7 +18,7 @@ from stream.events import Alert, ContentVersion, VideoCompared
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
-from stream.log import LibraryLog
+from stream.library_log import LibraryLog
 
 
 @dataclass(frozen=True)

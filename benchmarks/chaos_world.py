@@ -24,7 +24,7 @@ from stream.takedown import take_down
 
 COPIED_SECONDS = 5
 OWNERS = 12
-LEAST_LIVE, MOST_LIVE = 6, 300
+MIN_LIVE, MAX_LIVE = 6, 300
 LATE_SHARE = 0.3
 BROKEN_BYTES = 3000
 PROBED = 3
@@ -130,9 +130,9 @@ class World:
             name = "taken down at once"
             self.done[name] = self.done.get(name, 0) + 1
             return name
-        if len(self.live) < LEAST_LIVE:
+        if len(self.live) < MIN_LIVE:
             chosen: Callable[[], None] = self._new
-        elif len(self.live) > MOST_LIVE:
+        elif len(self.live) > MAX_LIVE:
             chosen = self._takedown
         else:
             (chosen,) = self._random.choices([*kinds], [*kinds.values()])

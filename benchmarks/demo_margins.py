@@ -33,8 +33,8 @@ from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
 from stream.settings import Settings, load_settings
 
-MOST_FALSE = 0.4
-LEAST_TRUE = 0.8
+MAX_FALSE = 0.4
+MIN_TRUE = 0.8
 SHOWN_FALSE = 10
 ENCODINGS: dict[str, dict[str, int]] = {
     "as drawn": {},
@@ -202,11 +202,11 @@ def problems_of(demo: DemoSet, answers: dict[str, Answers]) -> list[str]:
         for pair, answer in found.items():
             what = f"{pair[0]} in {pair[1]}, {name}: {answer.score:.3f}"
             if is_true(demo, pair):
-                if answer.score < LEAST_TRUE:
+                if answer.score < MIN_TRUE:
                     problems.append(f"{what}, a copy that is too unsure")
                 elif not answer.covers:
                     problems.append(f"{what}, a copy that is found in part")
-            elif answer.score > MOST_FALSE:
+            elif answer.score > MAX_FALSE:
                 problems.append(f"{what}, no copy")
     return problems
 

@@ -63,10 +63,10 @@ class Kind:
     weight: int
 
 
-def killed(most_seconds: float, site: Site, name: str, choose: random.Random) -> bool:
+def killed(max_seconds: float, site: Site, name: str, choose: random.Random) -> bool:
     """At a random moment, from its start on."""
     site.workers.start(name)
-    time.sleep(choose.uniform(0.5, most_seconds))
+    time.sleep(choose.uniform(0.5, max_seconds))
     return site.workers.end(name, signal.SIGKILL) == -signal.SIGKILL
 
 
@@ -220,7 +220,7 @@ def mount_small(path: Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-MOST_PASSINGS = {"library": 8, "library.merging": 1, "snapshot": 2, "decide": 6}
+MAX_PASSINGS = {"library": 8, "library.merging": 1, "snapshot": 2, "decide": 6}
 """By point, or by what comes before its dot; merges and snapshots are rare."""
 
 NEVER_PASSED = {"library.after_restate"}  # uploads are not delivered late here
@@ -231,7 +231,7 @@ KINDS: dict[str, Kind] = {
     **{
         point: Kind(
             DECIDE if point.startswith("decide") else LIBRARY,
-            partial(dies_at, point, MOST_PASSINGS.get(point, MOST_PASSINGS[point.split(".")[0]])),
+            partial(dies_at, point, MAX_PASSINGS.get(point, MAX_PASSINGS[point.split(".")[0]])),
             12,
         )
         for point in FAILPOINTS

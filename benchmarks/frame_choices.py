@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.set_frames import VideoFrames
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.keyframes.even import EvenSelector
 from models.keyframes.settings import KeyFrameSettings
 from models.keyframes.stored import stored_frames
@@ -14,7 +14,7 @@ from models.select import KeyFrameSelector
 from stream.events import VideoFingerprinted
 from stream.packed import pack_codes, pack_motion, pack_times, quantise
 
-LEAST_PDQ_QUALITY = 50
+MIN_PDQ_QUALITY = 50
 # Bits as -1 and 1 over the square root of 256 are a unit row: its product is 1 - hamming / 128.
 PDQ_CODE = 8
 NO_GAP_SECONDS = 1e-6
@@ -27,19 +27,19 @@ class Choice:
     Attributes:
         stored: (K,) indices of the frames that the library keeps.
         codes: (K, D) int8, what it keeps of them.
-        offsets: (K,) int8.
+        biases: (K,) int8.
         searching: (Q,) indices of the frames that are compared with it.
         searching_codes: (Q, D) int8.
-        searching_offsets: (Q,) int8.
+        searching_biases: (Q,) int8.
         motion: whether the video's motion goes with them.
     """
 
     stored: NDArray[np.intp]
     codes: NDArray[np.int8]
-    offsets: NDArray[np.int8]
+    biases: NDArray[np.int8]
     searching: NDArray[np.intp]
     searching_codes: NDArray[np.int8]
-    searching_offsets: NDArray[np.int8]
+    searching_biases: NDArray[np.int8]
     motion: bool = True
 
     @property
@@ -70,17 +70,15 @@ def choose(
     among = np.arange(len(video.seconds)) if repeats else video.unrepeated
     candidates = video.candidates(among)
     encoded = query.select(candidates)
-    described = FrameDescription(
-        video.descriptors[among[encoded]], video.score_offsets[among[encoded]]
-    )
+    described = EncodedFrames(video.descriptors[among[encoded]], video.score_biases[among[encoded]])
     kept = stored_frames(selector, candidates, encoded, described, pooled=pooled)
     return Choice(
         among[kept.key],
         quantise(kept.description.descriptors),
-        quantise(kept.description.score_offsets),
+        quantise(kept.description.score_biases),
         among[encoded],
         quantise(described.descriptors),
-        quantise(described.score_offsets),
+        quantise(described.score_biases),
         motion,
     )
 
@@ -100,7 +98,7 @@ def even_selector(every_seconds: float, *, repeats: bool = True) -> EvenSelector
 def choose_hashes(video: VideoFrames, every_seconds: float) -> Choice:
     """PDQ hashes of even frames, without motion; those of low quality are left out."""
     chosen = even(video, every_seconds)
-    chosen = chosen[video.qualities[chosen] >= LEAST_PDQ_QUALITY]
+    chosen = chosen[video.qualities[chosen] >= MIN_PDQ_QUALITY]
     codes = (PDQ_CODE * video.hashes[chosen]).astype(np.int8)
     none = np.zeros(len(chosen), np.int8)
     return Choice(chosen, codes, none, chosen, codes, none, motion=False)
@@ -130,10 +128,10 @@ def event_of(video: VideoFrames, choice: Choice, model_version: str) -> VideoFin
         dimension=choice.codes.shape[1],
         key_frame_seconds=pack_times(video.seconds[choice.stored]),
         descriptors=pack_codes(choice.codes),
-        score_offsets=pack_codes(choice.offsets),
+        score_offsets=pack_codes(choice.biases),
         cut_seconds=pack_times(video.cut_seconds),
         motion=pack_motion(video.motion) if choice.motion else None,
         query_frame_seconds=pack_times(times) if denser else None,
         query_descriptors=pack_codes(codes) if denser else None,
-        query_score_offsets=pack_codes(choice.searching_offsets) if denser else None,
+        query_score_offsets=pack_codes(choice.searching_biases) if denser else None,
     )

@@ -51,22 +51,22 @@ class Answers:
         return float((precision * ranked).sum() / self.copied.sum())
 
 
-def search(frames: SetFrames, *, offsets: bool) -> Answers:
+def search(frames: SetFrames, *, biases: bool) -> Answers:
     """Search every query frame.
 
     Args:
         frames: of the set.
-        offsets: whether score offsets count.
+        biases: whether score biases count.
     """
     references = [video for video in frames.videos if video.role == "reference"]
-    known = [_described(video, offsets) for video in references]
+    known = [_described(video, biases) for video in references]
     rows, lifts, times = (np.concatenate(part) for part in zip(*known, strict=True))
     names = np.repeat([video.video_id for video in references], [len(one[0]) for one in known])
     best, right, copied, foreign, own = [], [], [], [], []
     for video in frames.videos:
         if video.role == "reference":
             continue
-        ours, lift, seconds = _described(video, offsets)
+        ours, lift, seconds = _described(video, biases)
         values = ours @ rows.T - (lift[:, None] + lifts[None, :]) / 2  # (n, R)
         spans = _spans_of(video.video_id, frames)
         for value, second in zip(values, seconds.tolist(), strict=True):
@@ -82,11 +82,11 @@ def search(frames: SetFrames, *, offsets: bool) -> Answers:
     )
 
 
-def _described(video: VideoFrames, offsets: bool) -> tuple[Array, Array, Array]:
+def _described(video: VideoFrames, biases: bool) -> tuple[Array, Array, Array]:
     chosen = even(video, 1.0)
     chosen = chosen[~video.blank[chosen]]
-    lift = video.score_offsets[chosen]
-    return video.descriptors[chosen], lift if offsets else 0 * lift, video.seconds[chosen]
+    lift = video.score_biases[chosen]
+    return video.descriptors[chosen], lift if biases else 0 * lift, video.seconds[chosen]
 
 
 def _spans_of(video_id: str, frames: SetFrames) -> list[tuple[str, list[float]]]:
@@ -116,19 +116,19 @@ def main(
     dataset: Annotated[Path, typer.Argument(help="references/, queries/, labels.json")],
     kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
 ) -> None:
-    """Print recall, average precision and similarities, without score offsets and with them."""
+    """Print recall, average precision and similarities, without score biases and with them."""
     console = Console()
     try:
         frames = read_set_frames(dataset, load_settings(), kept, console)
     except SettingsError as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(2) from error
-    for offsets in (False, True):
-        found = search(frames, offsets=offsets)
+    for biases in (False, True):
+        found = search(frames, biases=biases)
         wrong = np.percentile(found.best[found.foreign], [50, 95, 99]).round(3).tolist()
         own = np.percentile(found.own, [10, 50]).round(3).tolist()
         console.print(
-            f"{frames.model_version}, {'with' if offsets else 'without'} score offsets: "
+            f"{frames.model_version}, {'with' if biases else 'without'} score biases: "
             f"{found.copied.sum()} copied frames, {found.foreign.sum()} foreign; "
             f"recall@1 {found.right[found.copied].mean():.4f}, "
             f"µAP {found.average_precision():.4f}, "

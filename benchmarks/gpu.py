@@ -29,11 +29,11 @@ from models.runtime.engines import HALF_BOUND, largest_difference
 from models.runtime.in_flight import BatchRunner
 
 NO_GPU = 2
-LEAST_ROWS = 2
+MIN_ROWS = 2
 SIDES = Span(16, 64, 128)
 # Both compute with ten bits of mantissa (CUDA's TF32, TensorRT's half), the latter in more places.
 PARITY: dict[Provider, float] = {"cpu": 1e-6, "cuda": 1e-2, "tensorrt": HALF_BOUND}
-LEAST_SECONDS = 1.0
+MIN_SECONDS = 1.0
 NEIGHBOURS = 10
 IN_FLIGHT = 8
 
@@ -135,7 +135,7 @@ def per_second(work: Callable[[], object], rows: int) -> float:
     """Rows a second of something that does `rows` at a time, after one unmeasured round."""
     work()
     start, done = time.perf_counter(), 0
-    while (passed := time.perf_counter() - start) < LEAST_SECONDS:
+    while (passed := time.perf_counter() - start) < MIN_SECONDS:
         work()
         done += rows
     return done / passed
@@ -155,7 +155,7 @@ def measure_network(
             path,
             provider=provider,
             threads=threads,
-            rows=Span(LEAST_ROWS, most, most),
+            rows=Span(MIN_ROWS, most, most),
             sides=SIDES,
             engine_cache=engine_cache,
         )
@@ -233,8 +233,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
-    if min(arguments.batches) < LEAST_ROWS:
-        parser.error(f"--batches {arguments.batches}: expected {LEAST_ROWS} or more")
+    if min(arguments.batches) < MIN_ROWS:
+        parser.error(f"--batches {arguments.batches}: expected {MIN_ROWS} or more")
     try:
         names = gpu_names()
     except OSError as error:

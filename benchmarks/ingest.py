@@ -3,7 +3,7 @@
 Beside two floors over the same files in the same run: decoding every frame with bare PyAV, and
 only the key frames. What the embedding costs is measured twice: as a stage of its own, the
 thumbnails in it, and against runs that embed nothing, which shows what else it makes dearer, such
-as a second frame size in decode. Run `python -m benchmarks.ingest FOLDER [--json FILE]`.
+as previews in decode. Run `python -m benchmarks.ingest FOLDER [--json FILE]`.
 """
 
 import contextlib

@@ -24,7 +24,7 @@ from models.metrics import score_pairs
 from stream.errors import SettingsError
 from stream.settings import load_settings
 
-LEAST_SCORES = tuple(twentieth / 20 for twentieth in range(20))
+MIN_SCORES = tuple(twentieth / 20 for twentieth in range(20))
 AS_GOOD = 0.01
 CHOSEN = Path(__file__).parent / "least_scores.json"
 
@@ -89,7 +89,7 @@ def main(
             labels = frames.copies.labels
             pairs = sorted({one.pair for one in found.candidates if one.known} | labels.keys())
             scores.setdefault(row.name, []).append(
-                [score_pairs(aligned.at(least), labels, pairs).f1 for least in LEAST_SCORES]
+                [score_pairs(aligned.at(least), labels, pairs).f1 for least in MIN_SCORES]
             )
             console.print(f"{folder.name}: {row.name}: {max(scores[row.name][-1]):.3f}")
     table = Table("row", "least score", "F1", *(folder.name for folder in sets))
@@ -98,9 +98,9 @@ def main(
         mean = np.mean(found_scores, axis=0)
         best = surest(mean)
         by_set = [each[best] for each in found_scores]
-        report[row_name] = {"least_score": LEAST_SCORES[best], "f1": float(mean[best])}
+        report[row_name] = {"least_score": MIN_SCORES[best], "f1": float(mean[best])}
         table.add_row(
-            row_name, f"{LEAST_SCORES[best]:.2f}", f"{mean[best]:.3f}",
+            row_name, f"{MIN_SCORES[best]:.2f}", f"{mean[best]:.3f}",
             *(f"{f1:.3f}" for f1 in by_set),
         )  # fmt: skip
     console.print(table)

@@ -50,7 +50,7 @@ from stream.settings import load_settings
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 ROUNDS = 5
-LEAST_SIMILARITY = 0.3  # below the tenth neighbour of any query
+MIN_SIMILARITY = 0.3  # below the tenth neighbour of any query
 VIDEOS_PER_SECOND = 100
 LOADED_SECONDS = 30.0
 
@@ -113,8 +113,8 @@ def search(figures: Figures, folder: Path) -> Figures:
         setattr(figures, f"{name}_bytes", (after[name] - empty[name]) / figures.rows)
     figures.peak_bytes = (peak.resident - empty["resident"]) / figures.rows
     figures.disk_bytes = _disk(folder / "shard-0-of-1") / figures.rows
-    hits = store.search(codes, np.zeros(len(codes), np.int8), LEAST_SIMILARITY, before=2**60)
-    top = _top(hits.queries, hits.rows, hits.similarities, len(codes))
+    hits = store.search(codes, np.zeros(len(codes), np.int8), MIN_SIMILARITY, before=2**60)
+    top = _top(hits.queries, hits.serials, hits.similarities, len(codes))
     figures.recall_at_10 = _recall(top, known["exact"])
     figures.whole_recall_at_10 = _recall(top, known["whole"])
     figures.quiet = _latencies(found.state, settings, codes, load=False)

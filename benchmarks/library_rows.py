@@ -107,7 +107,7 @@ def entry_of(number: int) -> Entry:
         role="upload",
         duration_seconds=seconds,
         seconds=times,
-        offset_codes=np.full(FRAMES_PER_VIDEO, 12, np.int8),
+        bias_codes=np.full(FRAMES_PER_VIDEO, 12, np.int8),
         cut_seconds=times[1:],
         motion_levels=np.full(int(4 * seconds), number % 16, np.uint8),
     )

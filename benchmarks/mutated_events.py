@@ -54,7 +54,7 @@ GROUPS = {
     "samesource-decide": ("video.compared", "video.rejected"),
 }
 PARTS, LARGE_EACH = 10, 4  # of one topic in each part
-MOST_GROWTH = 0.1
+MAX_GROWTH = 0.1
 POLL_SECONDS = 2.0
 STILL_SECONDS = 300.0
 
@@ -275,7 +275,7 @@ def run(kafka: KafkaSettings, events: int, seed: int, folder: Path) -> dict[str,
         "down": down,
         "search": searched,
         "megabytes": {name: [round(part[name] / 1e6) for part in sizes] for name in first},
-        "grown_too_much": [name for name, share in growth.items() if share > MOST_GROWTH],
+        "grown_too_much": [name for name, share in growth.items() if share > MAX_GROWTH],
     }
 
 

@@ -18,9 +18,9 @@ from stream.client import Reader
 from stream.errors import BadEventError
 from stream.events import EVENTS, VideoCompared, VideoFingerprinted
 from stream.joins import CHANGELOG
+from stream.message import Source
 from stream.packed import pack_codes, quantise, unpack_codes
 from stream.policy.judge import Policies
-from stream.source import Source
 from stream.topics import load_topics
 from tests.stream.pills import READ_TOPICS, good_fields
 

@@ -17,7 +17,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 ANSWERS = ("video.decided", "alert.raised", "video.embedded", "video.rejected")
 LINGER_SECONDS = 8.0
-MOST_SECONDS = 1200  # for a message to reach the broker, which may be away
+MAX_SECONDS = 1200  # for a message to reach the broker, which may be away
 
 Answers = dict[str, list[dict[str, Any]]]
 
@@ -43,7 +43,7 @@ class Platform:
             {
                 "bootstrap.servers": bootstrap_servers,
                 "enable.idempotence": True,
-                "message.timeout.ms": MOST_SECONDS * 1000,
+                "message.timeout.ms": MAX_SECONDS * 1000,
                 "log_level": 0,
             }
         )

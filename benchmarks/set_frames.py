@@ -18,9 +18,9 @@ from rich.progress import track
 from models.encode import FrameEncoder, default_encoder_path
 from models.frames import is_blank, is_repeat
 from models.select import CandidateFrames
+from stream.batched_encoder import BatchedEncoder
 from stream.copy_set import CopySet, read_copy_set
 from stream.decode.decoder import Decoder
-from stream.describe import FrameDescriber
 from stream.errors import RejectedError
 from stream.events import Role
 from stream.settings import Settings
@@ -44,7 +44,7 @@ class VideoFrames:
         unrepeated: (M,) ascending indices of the frames that the service's decoder gives, which
             leaves out those of a still picture.
         descriptors: (N, D) float32, unit rows.
-        score_offsets: (N,) float32.
+        score_biases: (N,) float32.
         hashes: (N, 256) int8, PDQ bits as -1 and 1; zero columns where it isn't installed.
         qualities: (N,) int64, of the hashes, 0 to 100.
         decode_cpu_seconds: of the decoder's child, for these frames.
@@ -61,7 +61,7 @@ class VideoFrames:
     blank: NDArray[np.bool_]
     unrepeated: NDArray[np.intp]
     descriptors: NDArray[np.float32]
-    score_offsets: NDArray[np.float32]
+    score_biases: NDArray[np.float32]
     hashes: NDArray[np.int8]
     qualities: NDArray[np.int64]
     decode_cpu_seconds: float
@@ -204,7 +204,7 @@ class _Describer:
 
     def __init__(self, encoder: FrameEncoder, batch: int, repeat_gap_seconds: float) -> None:
         self._repeat_gap = repeat_gap_seconds
-        self._encoder, self._describer = encoder, FrameDescriber(encoder, batch)
+        self._encoder, self._batched = encoder, BatchedEncoder(encoder, batch)
         self._costs: dict[str, list[float]] = {"encoder": [], "pdq": []}
 
     def describe(
@@ -230,7 +230,7 @@ class _Describer:
             blank=np.asarray(decoded["blank"], np.bool_),
             unrepeated=unrepeated(frames, seconds, self._repeat_gap),
             descriptors=np.asarray(ours["descriptors"], np.float32),
-            score_offsets=np.asarray(ours["score_offsets"], np.float32),
+            score_biases=np.asarray(ours["score_offsets"], np.float32),
             hashes=np.asarray(theirs["hashes"], np.int8),
             qualities=np.asarray(theirs["qualities"], np.int64),
             decode_cpu_seconds=float(decoded["decode_cpu_seconds"]),
@@ -241,8 +241,8 @@ class _Describer:
         return float(np.median(self._costs[kind])) if self._costs[kind] else 0.0
 
     def _encoded(self, frames: NDArray[np.uint8]) -> Arrays:
-        made = self._describer.describe(frames, np.arange(len(frames)))
-        return {"descriptors": made.descriptors, "score_offsets": made.score_offsets}
+        made = self._batched.describe(frames, np.arange(len(frames)))
+        return {"descriptors": made.descriptors, "score_offsets": made.score_biases}
 
     def _kept(self, file: Path, kind: str, frames: int, make: Callable[[], Arrays]) -> Arrays:
         if not file.exists():

@@ -34,7 +34,7 @@ BLOCK_ROWS = 50_000
 ID_LENGTH = 11
 DURATION_SECONDS = 60.0
 LATE = TAIL_ROWS // 2  # so many wait for the lists on the average
-LEAST_COSINE, MOST_COSINE = 0.35, 0.8  # nine in ten validation photos to their first caption
+MIN_COSINE, MAX_COSINE = 0.35, 0.8  # nine in ten validation photos to their first caption
 
 Floats = NDArray[np.float32]
 
@@ -66,7 +66,7 @@ def centres(settings: EmbeddingSettings, asked: Floats, data: Path | None) -> Fl
     """
     if data is None:
         random = np.random.default_rng(SEED)
-        return RowMaker.like(asked).near(asked, LEAST_COSINE, MOST_COSINE, random)
+        return RowMaker.like(asked).near(asked, MIN_COSINE, MAX_COSINE, random)
     video = open_video(
         settings.path,
         settings.outside,
@@ -119,7 +119,7 @@ def build(
 def snapshots(settings: SearchSettings, model_version: str, dimension: int) -> ViewSnapshots:
     """Where the view lies between the process that makes it and the one that asks it."""
     return ViewSnapshots(
-        settings, log_id=LOG_ID, model_version=model_version, dimension=dimension, most_days=1.0
+        settings, log_id=LOG_ID, model_version=model_version, dimension=dimension, max_days=1.0
     )
 
 

@@ -39,7 +39,7 @@ from models.aligners.temporal_network import TemporalNetworkAligner, TemporalNet
 from models.metrics import ScoredBox, score_pairs
 from stream.settings import load_settings
 
-LEAST_SCORES = tuple(twentieth / 20 for twentieth in range(1, 20))
+MIN_SCORES = tuple(twentieth / 20 for twentieth in range(1, 20))
 RIGHT_OVERLAP = 0.3
 PLAIN = (0.0, 0.0, 1.0)  # the score's logit is then the similarity
 NEWTON_STEPS = 20
@@ -221,17 +221,14 @@ def attempt(space: Space, values: Values, runs: Sequence[Run]) -> Trial:
         sure, aligned = _with_fitted_score(aligned, runs)
         values = {**values, "sure": sure}
     found = [
-        [
-            score_pairs(one.at(least), run.frames.copies.labels, run.pairs).f1
-            for least in LEAST_SCORES
-        ]
+        [score_pairs(one.at(least), run.frames.copies.labels, run.pairs).f1 for least in MIN_SCORES]
         for one, run in zip(aligned, runs, strict=True)
     ]
     mean = np.mean(found, axis=0)
     best = int(mean.argmax())
     by_run = {run.name: scores[best] for run, scores in zip(runs, found, strict=True)}
     cpu = sum(one.cpu_seconds for one in aligned)
-    return Trial(values, float(mean[best]), LEAST_SCORES[best], by_run, cpu)
+    return Trial(values, float(mean[best]), MIN_SCORES[best], by_run, cpu)
 
 
 def _with_fitted_score(

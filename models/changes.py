@@ -15,13 +15,13 @@ SAMPLES = 4
 LOOK_BACK = 4
 FLOOR_DEVIATION = 6.0
 MEAN_WEIGHT = 0.25
-LEAST_JUMP = 0.3
-LEAST_RATIO = 3.0
+MIN_JUMP = 0.3
+MIN_RATIO = 3.0
 FAINT_JUMP = 0.2
 FAINT_RATIO = 20.0  # a jump that is small for a cut counts where next to nothing moves
 STAYS_SHARE = 0.6
 WINDOW = 12
-LEAST_GAP_SECONDS = 1e-3
+MIN_GAP_SECONDS = 1e-3
 
 
 class Changes:
@@ -127,13 +127,13 @@ def find_cuts(distances: NDArray[np.float32], seconds: NDArray[np.float64]) -> l
     """
     step = distances[:, 0].astype(np.float64)
     step[0] = 0.0
-    gaps = np.maximum(np.diff(seconds, prepend=seconds[0]), LEAST_GAP_SECONDS)
+    gaps = np.maximum(np.diff(seconds, prepend=seconds[0]), MIN_GAP_SECONDS)
     found = []
     for index in np.flatnonzero(step >= FAINT_JUMP).tolist():
         around = np.arange(max(1, index - WINDOW), min(len(step), index + WINDOW + 1))
         others = around[around != index]
         largest = step[max(0, index - 2) : index + 3].max()
-        ratio = LEAST_RATIO if step[index] >= LEAST_JUMP else FAINT_RATIO
+        ratio = MIN_RATIO if step[index] >= MIN_JUMP else FAINT_RATIO
         if (
             step[index] == largest
             and step[index] >= ratio * _usual(step[others], gaps[others]) * gaps[index]
@@ -157,7 +157,7 @@ def _stays(distances: NDArray[np.float32], index: int) -> bool:
     The next frames are far from the last one of the shot before, and this frame is far from the
     last few of that shot: it is no return from a flash.
     """
-    least = STAYS_SHARE * min(LEAST_JUMP, float(distances[index, 0]))
+    least = STAYS_SHARE * min(MIN_JUMP, float(distances[index, 0]))
     later = range(1, min(LOOK_BACK, len(distances) - index))
     earlier = range(1, min(LOOK_BACK, index))
     return all(distances[index + ahead, ahead] >= least for ahead in later) and all(

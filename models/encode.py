@@ -19,23 +19,23 @@ def default_encoder_path() -> Path:
 
 
 @dataclass(frozen=True)
-class FrameDescription:
+class EncodedFrames:
     """What an encoder says of frames.
 
     Attributes:
         descriptors: (N, D) float32, unit rows.
-        score_offsets: (N,) float32, signed: how much more similar than most a frame is to
-            whatever there is. Half of both frames' offsets is subtracted from their similarity.
+        score_biases: (N,) float32, signed: how much more similar than most a frame is to
+            whatever there is. Half of both frames' biases is subtracted from their similarity.
     """
 
     descriptors: NDArray[np.float32]
-    score_offsets: NDArray[np.float32]
+    score_biases: NDArray[np.float32]
 
     def __post_init__(self) -> None:
         """Refuse arrays of different lengths."""
-        if self.score_offsets.shape != self.descriptors.shape[:1]:
+        if self.score_biases.shape != self.descriptors.shape[:1]:
             raise ValueError(
-                f"{self.score_offsets.shape = }, expected ({len(self.descriptors)},) as "
+                f"{self.score_biases.shape = }, expected ({len(self.descriptors)},) as "
                 f"{self.descriptors.shape = }"
             )
 
@@ -60,8 +60,8 @@ class Encoder(Protocol):
         """Descriptors alone: (N, S, S, 3) uint8 RGB to (N, D) float32 unit rows."""
         ...
 
-    def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
-        """Descriptors and score offsets of (N, S, S, 3) uint8 RGB, N from 0 on.
+    def describe(self, frames: NDArray[np.uint8]) -> EncodedFrames:
+        """Descriptors and score biases of (N, S, S, 3) uint8 RGB, N from 0 on.
 
         Raises:
             ValueError: another shape or type.
@@ -146,7 +146,7 @@ class FrameEncoder:
         """Descriptors alone; the rest is `describe`'s."""
         return self.describe(frames).descriptors
 
-    def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
+    def describe(self, frames: NDArray[np.uint8]) -> EncodedFrames:
         """Describe frames, a batch at a time.
 
         Args:
@@ -158,6 +158,6 @@ class FrameEncoder:
         check_frames(frames, self.input_size)
         none = np.zeros(len(frames), np.float32)
         if not len(frames):
-            return FrameDescription(np.zeros((0, self.dimension), np.float32), none)
+            return EncodedFrames(np.zeros((0, self.dimension), np.float32), none)
         found = dict(zip(self._network.outputs, self._network.run({"frames": frames}), strict=True))
-        return FrameDescription(found["descriptors"], found.get("score_offsets", none))
+        return EncodedFrames(found["descriptors"], found.get("score_offsets", none))

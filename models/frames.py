@@ -10,7 +10,7 @@ from PIL import Image
 FLAT_DEVIATION = 7.0
 SAME_COLOUR = 9.0
 EXTREME_MARGIN = 20.0
-LEAST_KEPT = 0.2
+MIN_KEPT = 0.2
 BLANK_DEVIATION = 5.0
 TILES = 8
 REPEAT_DIFFERENCE = 1.0
@@ -34,10 +34,10 @@ def content_box(rgb: Rgb) -> Box:
     """
     height, width = rgb.shape[:2]
     top, bottom = _cuts(rgb)
-    if height - top - bottom < LEAST_KEPT * height:
+    if height - top - bottom < MIN_KEPT * height:
         return (0, 0, width, height)
     left, right = _cuts(rgb[top : height - bottom].swapaxes(0, 1))
-    if width - left - right < LEAST_KEPT * width:
+    if width - left - right < MIN_KEPT * width:
         return (0, 0, width, height)
     return (left, top, width - right, height - bottom)
 

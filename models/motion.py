@@ -14,9 +14,9 @@ FLOOR = 0.05
 SCALE = 50.0
 COARSE = 16
 AROUND_CUT = 2
-LEAST_GAP_SECONDS = 1e-3
+MIN_GAP_SECONDS = 1e-3
 WINDOW = 16
-LEAST_LENGTH = 0.6
+MIN_LENGTH = 0.6
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.uint8]
@@ -40,7 +40,7 @@ def motion_codes(
     if len(seconds) < 2:
         return np.empty(0, np.uint8)
     moved = np.sqrt(np.maximum(steps, 0)).astype(np.float64)
-    gaps = np.maximum(np.diff(seconds, prepend=seconds[0]), LEAST_GAP_SECONDS)
+    gaps = np.maximum(np.diff(seconds, prepend=seconds[0]), MIN_GAP_SECONDS)
     paces = moved / gaps
     for cut in cuts:
         around = np.arange(max(1, cut - AROUND_CUT), min(len(moved), cut + AROUND_CUT + 1))
@@ -105,5 +105,5 @@ def windows(curve: NDArray[np.float32], seconds: Floats) -> NDArray[np.float32]:
     shown = curve[np.clip(places, 0, len(curve) - 1)]
     shown = shown - shown.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(shown, axis=1, keepdims=True)
-    even: NDArray[np.float32] = (shown / (lengths + LEAST_LENGTH)).astype(np.float32)
+    even: NDArray[np.float32] = (shown / (lengths + MIN_LENGTH)).astype(np.float32)
     return even

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.encode import (
+    EncodedFrames,
     Encoder,
-    FrameDescription,
     FrameEncoder,
     check_frames,
     default_encoder_path,
@@ -22,7 +22,7 @@ from models.errors import ModelError, ModelFileError, ProviderError
 from models.runtime import Provider, Span, open_session
 from models.runtime.providers import file_digest
 
-# (N, 3, S, S) float32 to (N, D), and to (N,) score offsets where the file has them.
+# (N, 3, S, S) float32 to (N, D), and to (N,) score biases where the file has them.
 Run = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32] | None]]
 FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -102,7 +102,7 @@ class OutsideEncoder:
         """Descriptors alone; the rest is `describe`'s."""
         return self.describe(frames).descriptors
 
-    def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
+    def describe(self, frames: NDArray[np.uint8]) -> EncodedFrames:
         """Describe frames, a batch at a time.
 
         Args:
@@ -113,14 +113,14 @@ class OutsideEncoder:
         """
         check_frames(frames, self.input_size)
         descriptors = np.zeros((len(frames), self.dimension), np.float32)
-        score_offsets = np.zeros(len(frames), np.float32)
+        score_biases = np.zeros(len(frames), np.float32)
         for at in range(0, len(frames), self._batch):
             part = slice(at, at + self._batch)
-            rows, offsets = self._run(self._fed(frames[part]))
+            rows, biases = self._run(self._fed(frames[part]))
             descriptors[part] = _unit(rows)
-            if offsets is not None:
-                score_offsets[part] = offsets
-        return FrameDescription(descriptors, score_offsets)
+            if biases is not None:
+                score_biases[part] = biases
+        return EncodedFrames(descriptors, score_biases)
 
     def _fed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         planes = frames.transpose(0, 3, 1, 2).astype(np.float32)  # (N, 3, S, S)

@@ -11,14 +11,14 @@ def _none() -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class FrameDescriptors:
+class DescribedVideo:
     """Key frames of one video: when they are, and what they look like.
 
     Attributes:
         seconds: (N,) float32, ascending.
         descriptors: (N, D) float32, unit rows.
         duration_seconds: length of the video; the last key frame is at or before it.
-        score_offsets: (N,) float32, score normalisation of each frame: how much more it resembles
+        score_biases: (N,) float32, score normalisation of each frame: how much more it resembles
             a background set than the average frame does. None is none.
         cut_seconds: (C,) float32, ascending: where one shot ends and the next begins.
         motion: (M,) float32, `models.motion` curve; empty where unknown.
@@ -27,7 +27,7 @@ class FrameDescriptors:
     seconds: NDArray[np.float32]
     descriptors: NDArray[np.float32]
     duration_seconds: float
-    score_offsets: NDArray[np.float32] | None = None
+    score_biases: NDArray[np.float32] | None = None
     cut_seconds: NDArray[np.float32] = field(default_factory=_none)
     motion: NDArray[np.float32] = field(default_factory=_none)
 
@@ -48,7 +48,7 @@ class SimilarityMatrix:
     """Cosine similarity of every key frame of a query with every one of a reference.
 
     Attributes:
-        values: (Nq, Nr) float32, cosine less half of both frames' score offsets, in [-1, 1].
+        values: (Nq, Nr) float32, cosine less half of both frames' score biases, in [-1, 1].
         query_seconds: (Nq,) float32, ascending.
         reference_seconds: (Nr,) float32, ascending.
         query_duration_seconds: length of the query video.
@@ -75,11 +75,11 @@ class SimilarityMatrix:
             raise ValueError(f"{self.values.shape = }, expected {expected}")
 
     @classmethod
-    def of(cls, query: FrameDescriptors, reference: FrameDescriptors) -> "SimilarityMatrix":
-        """The exact matrix of two videos' unit descriptors, less their score offsets."""
+    def of(cls, query: DescribedVideo, reference: DescribedVideo) -> "SimilarityMatrix":
+        """The exact matrix of two videos' unit descriptors, less their score biases."""
         values = query.descriptors @ reference.descriptors.T  # (Nq, Nr)
-        if query.score_offsets is not None and reference.score_offsets is not None:
-            values -= (query.score_offsets[:, None] + reference.score_offsets[None, :]) / 2
+        if query.score_biases is not None and reference.score_biases is not None:
+            values -= (query.score_biases[:, None] + reference.score_biases[None, :]) / 2
         return cls(
             values=np.clip(values, -1, 1),
             query_seconds=query.seconds,

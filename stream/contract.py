@@ -12,7 +12,7 @@ import orjson
 import yaml
 
 from stream.events import EVENTS, Event, VideoUploaded
-from stream.source import ATTEMPTS_HEADER
+from stream.message import ATTEMPTS_HEADER
 from stream.topics import Topic, load_topics
 
 FOLDER = Path(__file__).resolve().parents[1] / "kafka"

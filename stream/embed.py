@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 THUMBNAIL_PIXELS = 128 * 128
 THUMBNAIL_QUALITY = 80
-MOST_ASPECT_RATIO = 4.0
+MAX_ASPECT_RATIO = 4.0
 DECIMALS = 7  # of a number of a vector; float32 holds no more
 
 
@@ -137,13 +137,13 @@ class Embedder:
 
         Args:
             upload: what it is.
-            video: its frames, at `input_size` or with `second_frames` that are.
+            video: its frames, at `input_size` or with `preview_frames` that are.
             key: (K,) ascending indices of its key frames, K ≥ 1.
         """
         frames, looked_at = video.frames, spread(key, self._frames)
-        if self.input_size != frames.shape[1] and video.second_frames is not None:
-            looked_at = most_alike(video.frames, video.second, looked_at)
-            frames = video.second_frames
+        if self.input_size != frames.shape[1] and video.preview_frames is not None:
+            looked_at = most_alike(video.frames, video.preview_places, looked_at)
+            frames = video.preview_frames
         vector = self._encoder.embed(np.ascontiguousarray(frames[looked_at]))  # (D,)
         shown = spread(key, self._thumbnails)
         return VideoEmbedded(
@@ -195,7 +195,7 @@ def thumbnail(square: NDArray[np.uint8], aspect_ratio: float) -> str:
         square: (S, S, 3) uint8 RGB.
         aspect_ratio: width by height; beyond 4 in either direction it is taken for 4.
     """
-    root = math.sqrt(min(max(aspect_ratio, 1 / MOST_ASPECT_RATIO), MOST_ASPECT_RATIO))
+    root = math.sqrt(min(max(aspect_ratio, 1 / MAX_ASPECT_RATIO), MAX_ASPECT_RATIO))
     side = min(math.sqrt(THUMBNAIL_PIXELS), square.shape[0])
     size = (round(side * root), round(side / root))
     file = io.BytesIO()

@@ -33,7 +33,7 @@ def build_encoder(settings: EncoderSettings) -> Built:
             engine_cache=settings.engine_cache,
         )
         described = encoder.describe(_pictures(settings.batch, encoder.input_size))
-        return [described.descriptors, described.score_offsets]
+        return [described.descriptors, described.score_biases]
 
     return build(answer)
 

@@ -34,7 +34,7 @@ ErrorCode = Literal[
 ]
 
 
-MOST_LETTERS = 2000
+MAX_LETTERS = 2000
 
 
 class SamesourceError(Exception):
@@ -125,7 +125,7 @@ class InternalError(RejectedError):
     code = "internal"
 
 
-def brief(problem: object, most: int = MOST_LETTERS) -> str:
+def brief(problem: object, most: int = MAX_LETTERS) -> str:
     """What an error says, as text that fits into an event and can be written as UTF-8.
 
     Args:

@@ -25,15 +25,15 @@ from stream.packed import (
     check_count,
     check_motion,
     check_times,
+    unpack_biases,
     unpack_codes,
     unpack_motion,
-    unpack_offsets,
     unpack_times,
 )
 
 Identifier = Annotated[str, Field(min_length=1, max_length=512)]
-MOST_SECONDS = 1e9  # thirty years: what is longer is a mistake, and may not fit what reckons
-Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
+MAX_SECONDS = 1e9  # thirty years: what is longer is a mistake, and may not fit what reckons
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
 def _only_text(value: Any) -> Any:
@@ -50,10 +50,10 @@ def _no_boolean(value: Any) -> Any:
 
 def _few_stages(value: Any) -> Any:
     if isinstance(value, dict):
-        if len(value) > MOST_STAGES:
-            raise ValueError(f"{len(value)} stages, expected at most {MOST_STAGES}")
-        if any(isinstance(name, str) and len(name) > MOST_STAGE_LETTERS for name in value):
-            raise ValueError(f"a stage with a name of more than {MOST_STAGE_LETTERS} characters")
+        if len(value) > MAX_STAGES:
+            raise ValueError(f"{len(value)} stages, expected at most {MAX_STAGES}")
+        if any(isinstance(name, str) and len(name) > MAX_STAGE_LETTERS for name in value):
+            raise ValueError(f"a stage with a name of more than {MAX_STAGE_LETTERS} characters")
     return value
 
 
@@ -81,10 +81,10 @@ StageSeconds = Annotated[
     BeforeValidator(_few_stages),
 ]
 
-MOST_STAGES = 100
-MOST_STAGE_LETTERS = 100
-MOST_SHARDS = 4096
-MOST_DIMENSIONS = 65_536
+MAX_STAGES = 100
+MAX_STAGE_LETTERS = 100
+MAX_SHARDS = 4096
+MAX_DIMENSIONS = 65_536
 SHORT_LETTERS = 500
 
 
@@ -217,7 +217,7 @@ class VideoFingerprinted(Event):
         Identifier | None, Field(description="What chose the key frames")
     ] = None
     duration_seconds: Seconds
-    dimension: Annotated[int, Field(gt=0, le=MOST_DIMENSIONS)]
+    dimension: Annotated[int, Field(gt=0, le=MAX_DIMENSIONS)]
     key_frame_seconds: Annotated[
         str, Field(description="base64 of little-endian float32 (N,), ascending seconds")
     ]
@@ -262,7 +262,7 @@ class VideoFingerprinted(Event):
         check_times("cut_seconds", self.cuts())
         check_motion(self.motion_codes(), self.duration_seconds)
         check_count("descriptors", self.codes(), "key_frame_seconds", self.times())
-        check_count("score_offsets", self.offset_codes(), "key_frame_seconds", self.times())
+        check_count("score_offsets", self.bias_codes(), "key_frame_seconds", self.times())
         if (self.query_frame_seconds is None) != (self.query_descriptors is None):
             raise ValueError(
                 "query_frame_seconds and query_descriptors come together or not at all"
@@ -272,8 +272,8 @@ class VideoFingerprinted(Event):
         times = self.query_times()
         check_times("query_frame_seconds", times)
         check_count("query_descriptors", self.query_codes(), "query_frame_seconds", times)
-        offsets = self.query_offset_codes()
-        check_count("query_score_offsets", offsets, "query_frame_seconds", times)
+        biases = self.query_bias_codes()
+        check_count("query_score_offsets", biases, "query_frame_seconds", times)
         return self
 
     def times(self) -> NDArray[np.float32]:
@@ -284,9 +284,9 @@ class VideoFingerprinted(Event):
         """Descriptors, (N, dimension) int8: unit rows times 127, rounded."""
         return unpack_codes(self.descriptors, self.dimension)
 
-    def offset_codes(self) -> NDArray[np.int8]:
-        """Score offsets of the key frames, (N,) int8: times 127, rounded."""
-        return unpack_offsets(self.score_offsets, len(self.times()))
+    def bias_codes(self) -> NDArray[np.int8]:
+        """Score biases of the key frames, (N,) int8: times 127, rounded."""
+        return unpack_biases(self.score_offsets, len(self.times()))
 
     def cuts(self) -> NDArray[np.float32]:
         """Where one shot ends and the next begins, (C,) float32, ascending seconds."""
@@ -306,11 +306,11 @@ class VideoFingerprinted(Event):
         rows = self.query_descriptors
         return self.codes() if rows is None else unpack_codes(rows, self.dimension)
 
-    def query_offset_codes(self) -> NDArray[np.int8]:
-        """Score offsets of the frames that search, (Q,) int8."""
+    def query_bias_codes(self) -> NDArray[np.int8]:
+        """Score biases of the frames that search, (Q,) int8."""
         if self.query_frame_seconds is None:
-            return self.offset_codes()
-        return unpack_offsets(self.query_score_offsets, len(self.query_times()))
+            return self.bias_codes()
+        return unpack_biases(self.query_score_offsets, len(self.query_times()))
 
 
 class MatchedSegment(BaseModel):
@@ -357,7 +357,7 @@ class VideoCompared(Event):
         Identifier | None, Field(description="What chose the key frames of the video")
     ] = None
     shard: Annotated[int, Field(ge=0)]
-    shards: Annotated[int, Field(gt=0, le=MOST_SHARDS)]
+    shards: Annotated[int, Field(gt=0, le=MAX_SHARDS)]
     library_offset: Annotated[int, Field(ge=0)]
     duration_seconds: Seconds | None = None
     matches: Annotated[list[Match], FailFast()]
@@ -428,7 +428,7 @@ class VideoEmbedded(Event):
         Submission | None, Field(description="Of the upload; without it, content_version counts")
     ] = None
     model_version: Identifier
-    dimension: Annotated[int, Field(gt=0, le=MOST_DIMENSIONS)]
+    dimension: Annotated[int, Field(gt=0, le=MAX_DIMENSIONS)]
     vector: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], FailFast()]
     duration_seconds: Seconds
     thumbnails: Annotated[

@@ -16,16 +16,16 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.keyframes import make_selector
 from models.keyframes.even import EvenSelector
 from models.keyframes.settings import KeyFrameSettings
 from models.keyframes.stored import StoredFrames, stored_frames
 from models.outside_encoder import open_encoder
 from models.select import CandidateFrames
+from stream.batched_encoder import BatchedEncoder
 from stream.decode.decoder import DecodedVideo, Decoder
 from stream.decode.room import Room, is_shortage
-from stream.describe import FrameDescriber
 from stream.embed import open_embedder
 from stream.errors import NoVideoError
 from stream.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
@@ -80,7 +80,7 @@ class Fingerprinter:
             batch=encoder.batch,
             engine_cache=encoder.engine_cache,
         )
-        self._describer = FrameDescriber(
+        self._batched = BatchedEncoder(
             self._encoder, encoder.batch, shared=encoder.provider != "cpu"
         )
         key_frames = settings.key_frames
@@ -89,10 +89,10 @@ class Fingerprinter:
             key_frames.model_copy(update={"every_seconds": _searching_every(key_frames)})
         )
         self._embedder = open_embedder(settings.embedding) if embed else None
-        size, second = self._encoder.input_size, None
+        size, preview_size = self._encoder.input_size, None
         if self._embedder is not None and self._embedder.input_size != size:
-            second = self._embedder.input_size
-        self._decoder = Decoder(settings.decode, size, second)
+            preview_size = self._embedder.input_size
+        self._decoder = Decoder(settings.decode, size, preview_size)
         self._room = Room(None)
         self._scratch = Scratch(None)
 
@@ -134,7 +134,7 @@ class Fingerprinter:
             with timed(stages, "select"):
                 encoded = self._searching(candidates)
             with timed(stages, "encode"):
-                described = self._describer.describe(video.frames, encoded)
+                described = self._batched.describe(video.frames, encoded)
             with timed(stages, "select"):
                 stored = self._stored(candidates, encoded, described)
             embedding = self._embedded(upload, video, stored.key, stages)
@@ -153,12 +153,12 @@ class Fingerprinter:
             dimension=described.descriptors.shape[1],
             key_frame_seconds=pack_times(seconds[stored.key]),
             descriptors=pack_codes(quantise(stored.description.descriptors)),
-            score_offsets=pack_codes(quantise(stored.description.score_offsets)),
+            score_offsets=pack_codes(quantise(stored.description.score_biases)),
             cut_seconds=pack_times(cuts),
             motion=pack_motion(motion),
             query_frame_seconds=pack_times(seconds[encoded]) if denser else None,
             query_descriptors=pack_codes(quantise(described.descriptors)) if denser else None,
-            query_score_offsets=pack_codes(quantise(described.score_offsets)) if denser else None,
+            query_score_offsets=pack_codes(quantise(described.score_biases)) if denser else None,
             stage_seconds=stages,
         )
         return Fingerprinted(event, embedding, cpu)
@@ -210,7 +210,7 @@ class Fingerprinter:
         return encoded
 
     def _stored(
-        self, candidates: CandidateFrames, encoded: NDArray[np.intp], described: FrameDescription
+        self, candidates: CandidateFrames, encoded: NDArray[np.intp], described: EncodedFrames
     ) -> StoredFrames:
         return stored_frames(
             self._selector,

@@ -11,7 +11,7 @@ from typing import Any, Self
 import orjson
 
 from stream.events import Submission
-from stream.source import Source
+from stream.message import Source
 
 TAKEDOWN_HEADER = "samesource-takedown"
 RESTATED_HEADER = "samesource-restated"

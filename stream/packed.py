@@ -14,7 +14,7 @@ SPARE_MOTION_CODES = 4
 def quantise(values: NDArray[np.float32]) -> NDArray[np.int8]:
     """Numbers in [-1, 1] as int8 codes of the same shape: times 127, rounded.
 
-    For unit descriptors (N, D) and score offsets (N,) alike.
+    For unit descriptors (N, D) and score biases (N,) alike.
     """
     scaled = np.rint(values * np.float32(CODE_SCALE))
     codes: NDArray[np.int8] = np.clip(scaled, -CODE_SCALE, CODE_SCALE).astype(np.int8)
@@ -53,8 +53,8 @@ def unpack_codes(text: str, dimension: int) -> NDArray[np.int8]:
     return raw.reshape(-1, dimension)
 
 
-def unpack_offsets(text: str | None, count: int) -> NDArray[np.int8]:
-    """Score-offset codes, (N,) int8; `count` zeros where there are none."""
+def unpack_biases(text: str | None, count: int) -> NDArray[np.int8]:
+    """Score-bias codes, (N,) int8; `count` zeros where there are none."""
     if text is None:
         return np.zeros(count, np.int8)
     return np.frombuffer(base64.b64decode(text, validate=True), dtype=np.int8)

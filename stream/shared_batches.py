@@ -1,7 +1,7 @@
 """Fills the encoder's batches across the uploads that are at work: what a GPU needs to be busy.
 
-Serves `stream.describe`. On a processor every upload's thread runs the encoder for itself instead,
-which keeps all cores busy.
+Serves `stream.batched_encoder`. On a processor every upload's thread runs the encoder for itself
+instead, which keeps all cores busy.
 """
 
 import threading
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import Encoder, FrameDescription
+from models.encode import EncodedFrames, Encoder
 
 
 @dataclass
@@ -19,7 +19,7 @@ class _Piece:
     """Frames of one caller, and what became of them."""
 
     frames: NDArray[np.uint8]
-    described: FrameDescription | None = None
+    described: EncodedFrames | None = None
     error: Exception | None = None
 
     @property
@@ -41,7 +41,7 @@ class SharedBatches:
         self._guard = threading.Lock()
         self._turn = threading.Lock()
 
-    def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
+    def describe(self, frames: NDArray[np.uint8]) -> EncodedFrames:
         """Describe at most a batch of frames, (N, S, S, 3) uint8, N ≥ 1.
 
         Raises:
@@ -78,7 +78,7 @@ class SharedBatches:
         start = 0
         for piece in pieces:
             end = start + len(piece.frames)
-            piece.described = FrameDescription(
-                made.descriptors[start:end], made.score_offsets[start:end]
+            piece.described = EncodedFrames(
+                made.descriptors[start:end], made.score_biases[start:end]
             )
             start = end

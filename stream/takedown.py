@@ -10,7 +10,7 @@ from stream.broker.settings import KafkaSettings
 from stream.client import Reader, ends_of, send
 from stream.errors import BrokerError
 from stream.events import VideoDecided, VideoEmbedded, VideoFingerprinted, VideoUploaded
-from stream.log import LibraryLog
+from stream.library_log import LibraryLog
 from stream.order import Takedown
 from stream.topics import log_identity
 

@@ -4,7 +4,7 @@ import numpy as np
 
 Sure = tuple[float, float, float]
 
-LEAST_SECONDS = 1e-3
+MIN_SECONDS = 1e-3
 
 
 def confidence(sure: Sure, seconds: float, similarity: float) -> float:
@@ -17,5 +17,5 @@ def confidence(sure: Sure, seconds: float, similarity: float) -> float:
         similarity: mean along the path.
     """
     constant, of_seconds, of_similarity = sure
-    total = constant + of_seconds * np.log(max(seconds, LEAST_SECONDS)) + of_similarity * similarity
+    total = constant + of_seconds * np.log(max(seconds, MIN_SECONDS)) + of_similarity * similarity
     return float(1 / (1 + np.exp(-np.clip(total, -50, 50))))

@@ -66,7 +66,7 @@ class DynamicProgrammingAligner:
         )
         found: list[Segment] = []
         for _ in range(settings.segments):
-            path, _ = heaviest_warp(gains, side_weight=0.5, ends="anywhere", most_losses=gap)
+            path, _ = heaviest_warp(gains, side_weight=0.5, ends="anywhere", max_losses=gap)
             if len(path) == 0:
                 break
             cut = pieces(path, np.zeros(len(path), bool), straight)

@@ -24,9 +24,9 @@ def best_of_each(
     return np.sort(order[rank < max(1, most // len(firsts))])
 
 
-def stands_for(seconds: Array, most_seconds: float) -> Array:
-    """Half of the gaps on both sides of each sample, (N,), each gap at most `most_seconds`."""
-    gaps = np.minimum(np.diff(seconds), most_seconds)
+def stands_for(seconds: Array, max_seconds: float) -> Array:
+    """Half of the gaps on both sides of each sample, (N,), each gap at most `max_seconds`."""
+    gaps = np.minimum(np.diff(seconds), max_seconds)
     if len(gaps) == 0:
         return np.ones(len(seconds))
     both: Array = (np.append(gaps[:1], gaps) + np.append(gaps, gaps[-1:])) / 2

@@ -18,7 +18,7 @@ from models.similarity import SimilarityMatrix
 
 Array = NDArray[np.float64]
 
-MOST_REFINEMENTS = 10
+MAX_REFINEMENTS = 10
 WIDE_LOOK = 3.0
 SPARSE_STEPS = 2.5
 PACES_PER_OCTAVE = 6
@@ -202,7 +202,7 @@ class TemporalNetworkAligner:
         free = np.isin(matches.query, links.query)
         reach = matches.reference_step / 2 + self.settings.slack_seconds
         path = self._line(matches, links.number[chain.links], chain.total)
-        for _ in range(MOST_REFINEMENTS):
+        for _ in range(MAX_REFINEMENTS):
             # A wide look corrects a pace that is off, a narrow one is not led astray by echoes.
             turned = self._along(matches, free, path, WIDE_LOOK * reach) or path
             found = self._along(matches, free, turned, reach)

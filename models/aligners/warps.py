@@ -19,7 +19,7 @@ def heaviest_warp(
     *,
     side_weight: float,
     ends: Literal["anywhere", "all_rows"],
-    most_losses: int | None = None,
+    max_losses: int | None = None,
 ) -> tuple[Path, float]:
     """The monotone path with the greatest sum of gains.
 
@@ -28,7 +28,7 @@ def heaviest_warp(
         side_weight: share of a cell's gain that a step along one axis alone brings.
         ends: `anywhere`: the path begins and ends where it likes (local alignment); `all_rows`:
             it leads from the first row to the last, and begins and ends at any column.
-        most_losses: losses in a row, after which a path ends; None allows any number.
+        max_losses: losses in a row, after which a path ends; None allows any number.
 
     Returns:
         (K, 2) cells, ascending, and the sum. With `anywhere` and no gain above 0: no cells, 0.
@@ -54,12 +54,12 @@ def heaviest_warp(
         np.add(reached[one, 1:], side, out=options[RIGHT])
         step = options.argmax(axis=0)
         total = options[step, each]
-        if most_losses is not None:
+        if max_losses is not None:
             before = losses[[now, two, one, one]][:, :-1]
             before[RIGHT] = losses[one, 1:]
             lost = (before[step, each] + 1) * (gain < 0)
             losses[now, 1:] = lost
-            total[lost > most_losses] = -np.inf
+            total[lost > max_losses] = -np.inf
         steps[number], reached[now, 1:] = step, total
     reached = reached[2:, 1:]
     if ends == "all_rows":

@@ -21,17 +21,17 @@ Run = Callable[[Array], tuple[Array, Array]]
 
 TILE = 128
 OVERLAP = 64
-MOST_TILES = 300
+MAX_TILES = 300
 MATCH_SIMILARITY = 0.3
 ALIGN = 16
 STRIDE = 2
-LEAST_SCORE = 0.05
-MOST_PLACES = 400
+MIN_SCORE = 0.05
+MAX_PLACES = 400
 SAME_OVERLAP = 0.25
 VOTE_OVERLAP = 0.55
 INSIDE_SHARE = 0.75
 OFF_LINE_CELLS = 2.5
-MOST_BOXES = 32
+MAX_BOXES = 32
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Boxes:
 
 
 def find_segments(
-    similarity: SimilarityMatrix, run: Run, least_score: float = LEAST_SCORE
+    similarity: SimilarityMatrix, run: Run, least_score: float = MIN_SCORE
 ) -> list[Segment]:
     """Boxes of the copied spans of a pair, best first, before their edges are refined.
 
@@ -100,14 +100,14 @@ def _tiles(
 
 
 def _worth_reading(values: Array, query: Axis, reference: Axis) -> list[tuple[int, int]]:
-    """Where tiles begin; of many, the `MOST_TILES` with the most cells' best matches.
+    """Where tiles begin; of many, the `MAX_TILES` with the most cells' best matches.
 
     A cell that is far from the frame that it shows counts for nothing: a hole in a recording would
     be hours of matches.
     """
     tops, lefts = _starts(len(query)), _starts(len(reference))
     every = [(top, left) for top in tops for left in lefts]
-    if len(every) <= MOST_TILES:
+    if len(every) <= MAX_TILES:
         return every
     best = values.argmax(axis=1)  # (Nq,) the frame that each frame resembles most
     cells = np.searchsorted(reference.frames, best[query.frames])  # (H,) where that is shown
@@ -119,7 +119,7 @@ def _worth_reading(values: Array, query: Axis, reference: Axis) -> list[tuple[in
         for inside in [matched & (rows >= top) & (rows < top + TILE)]
         for left in lefts
     ]
-    order = np.argsort(-np.array(counts), kind="stable")[:MOST_TILES]
+    order = np.argsort(-np.array(counts), kind="stable")[:MAX_TILES]
     return [every[number] for number in sorted(order.tolist()) if counts[number]]
 
 
@@ -132,7 +132,7 @@ def _starts(length: int) -> list[int]:
 
 
 def candidates(what: Array, distances: Array, least_score: float) -> Boxes:
-    """Every place of the head that says more than `least_score`, at most `MOST_PLACES`.
+    """Every place of the head that says more than `least_score`, at most `MAX_PLACES`.
 
     Args:
         what: (2, H, W) scores and directions in [0, 1].
@@ -141,8 +141,8 @@ def candidates(what: Array, distances: Array, least_score: float) -> Boxes:
     """
     rows, columns = np.nonzero(what[0] > least_score)
     scores = what[0, rows, columns]
-    if len(scores) > MOST_PLACES:
-        top = np.argpartition(-scores, MOST_PLACES)[:MOST_PLACES]
+    if len(scores) > MAX_PLACES:
+        top = np.argpartition(-scores, MAX_PLACES)[:MAX_PLACES]
         rows, columns, scores = rows[top], columns[top], scores[top]
     centres = (np.stack([rows, columns], axis=1) + 0.5) * STRIDE  # (M, 2)
     far = distances[:, rows, columns].T  # (M, 4)
@@ -165,7 +165,7 @@ def merged(boxes: Boxes, origin: tuple[int, int], shape: tuple[int, ...]) -> Box
     boxes = boxes.at((edges[:, 2:] - edges[:, :2] > 0.25).all(axis=1))
     left = np.argsort(-boxes.scores, kind="stable")
     kept: list[Boxes] = []
-    while len(left) and len(kept) < MOST_BOXES:
+    while len(left) and len(kept) < MAX_BOXES:
         own = left[0]
         overlap = overlaps(boxes.edges[own], boxes.edges[left])
         agree = left[overlap >= VOTE_OVERLAP]
@@ -278,7 +278,7 @@ def segments_of(boxes: Boxes, similarity: SimilarityMatrix) -> list[Segment]:
         )
         if q1 > q0 and r1 > r0
     ]
-    return sorted(found, key=lambda segment: -segment.score)[:MOST_BOXES]
+    return sorted(found, key=lambda segment: -segment.score)[:MAX_BOXES]
 
 
 def with_score(segment: Segment, score: float) -> Segment:

@@ -14,7 +14,7 @@ from models.detector.boxes import Run, find_segments
 from models.detector.refine import Refiner
 from models.training.pasted_pairs import PastedPair
 
-LEAST_SCORE = 0.12
+MIN_SCORE = 0.12
 RIGHT_OVERLAP = 0.3
 RIDGE = 1e-2
 STEPS = 50
@@ -51,7 +51,7 @@ def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
     right: list[bool] = []
     for pair in pairs:
         refiner = Refiner(pair.similarity)
-        found = [refiner.refine(span) for span in find_segments(pair.similarity, run, LEAST_SCORE)]
+        found = [refiner.refine(span) for span in find_segments(pair.similarity, run, MIN_SCORE)]
         for span in one_place_each(found):
             rows.append(features(span, refiner))
             right.append(is_right(span, pair.boxes))

@@ -25,12 +25,12 @@ MOTION_WEIGHT = 0.8
 MOTION_EDGE_SECONDS = 0.3
 MOTION_SECONDS = 6.0
 STILL = 0.02
-MOST_MOMENTS = 96
-LEAST_MOMENTS = 8
+MAX_MOMENTS = 96
+MIN_MOMENTS = 8
 EVEN_OCTAVES = 0.16
 EVEN_LOSS = 0.02
 SHIFT_COST = 0.01
-MOST_CUT_SHIFTS = 60
+MAX_CUT_SHIFTS = 60
 TURNS = (0.0, -0.12, 0.12, -0.3, 0.3)
 BEYOND_SECONDS = 0.5  # a line is no surer than this at the ends of the reference
 SHIFTS = np.arange(-SHIFT_SECONDS, SHIFT_SECONDS + 1e-9, STEP_SECONDS)
@@ -174,7 +174,7 @@ class LineFinder:
             at = replace(first, pace=pace).at(cuts)
             off = (self._reference_cuts[None, :] - at[:, None]).ravel()
             own.append(
-                np.concatenate([SHIFTS, off[np.abs(off) <= CUT_SHIFT_SECONDS][:MOST_CUT_SHIFTS]])
+                np.concatenate([SHIFTS, off[np.abs(off) <= CUT_SHIFT_SECONDS][:MAX_CUT_SHIFTS]])
             )
         counts = [len(one) for one in own]
         return np.repeat(paces, counts), np.concatenate(own), np.repeat(losses, counts)
@@ -209,7 +209,7 @@ class LineFinder:
             return np.empty(0)
         start = segment.query_start_seconds + MOTION_EDGE_SECONDS
         moments = np.arange(start, segment.query_end_seconds - MOTION_EDGE_SECONDS, 1 / motion.RATE)
-        return moments[_spread(len(moments))] if len(moments) >= LEAST_MOMENTS else np.empty(0)
+        return moments[_spread(len(moments))] if len(moments) >= MIN_MOMENTS else np.empty(0)
 
     def _cuts_inside(self, segment: Segment) -> Floats:
         start, end = segment.query_start_seconds + 0.8, segment.query_end_seconds - 0.8
@@ -217,8 +217,8 @@ class LineFinder:
 
 
 def _spread(count: int) -> NDArray[np.intp]:
-    """Numbers below `count`: all, or `MOST_MOMENTS` of them, evenly."""
-    return np.linspace(0, count - 1, min(count, MOST_MOMENTS)).astype(np.intp)
+    """Numbers below `count`: all, or `MAX_MOMENTS` of them, evenly."""
+    return np.linspace(0, count - 1, min(count, MAX_MOMENTS)).astype(np.intp)
 
 
 def _agreement(own: Floats, other: Floats, inside: Floats, segment: Segment) -> Floats:

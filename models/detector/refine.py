@@ -21,10 +21,10 @@ LOOK_SECONDS = 4.0
 CUT_BONUS_SECONDS = 0.7
 FAR_COST = 0.08
 SHORTEST_SECONDS = 1.0
-MOST_WALKS = 8
-LEAST_LEVEL = 0.05
+MAX_WALKS = 8
+MIN_LEVEL = 0.05
 LEAD_SECONDS = 0.5
-REACH_SECONDS = LOOK_SECONDS * (MOST_WALKS + 1)
+REACH_SECONDS = LOOK_SECONDS * (MAX_WALKS + 1)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Refiner:
     def _walked(self, segment: Segment, line: Line, near: _Near, inward: float) -> float:
         """An end, looked for again from where it was found, until it stays."""
         predicted = segment.query_start_seconds if inward > 0 else segment.query_end_seconds
-        for _ in range(MOST_WALKS):
+        for _ in range(MAX_WALKS):
             found = self._end(segment, line, near, predicted, inward)
             if abs(found - predicted) < LOOK_SECONDS / 2:
                 return found
@@ -119,7 +119,7 @@ class Refiner:
         look = (predicted - inward * LOOK_SECONDS, predicted + inward * min(LOOK_SECONDS, half))
         low, high = min(look), max(look)
         seen = (near.seconds >= low) & (near.seconds <= high)
-        if near.level <= LEAST_LEVEL or not seen.any():
+        if near.level <= MIN_LEVEL or not seen.any():
             return self._nearest_end(predicted)
         vote = np.clip(near.excess[seen] / near.level - 0.5, -0.5, 0.5) * near.weights[seen]
         places, bonus = self._places(line, predicted, low, high)

@@ -1,4 +1,4 @@
-"""Writes a trained encoder as ONNX, whitened and with score offsets, and checks it against torch.
+"""Writes a trained encoder as ONNX, whitened and with score biases, and checks it against torch.
 
 `samesource export encoder --help` says how.
 """
@@ -17,7 +17,7 @@ from models.encode import FrameEncoder
 from models.encoder.frozen import frozen_features
 from models.encoder.network import FrameNetwork, load_imagenet_trunk
 from models.encoder.onnx_file import store_half, to_onnx
-from models.encoder.score_offsets import ScoredNetwork
+from models.encoder.score_biases import ScoredNetwork
 from models.encoder.warm_start import load_exported
 from models.encoder.whitening import fold_whitening
 from models.errors import ModelError
@@ -25,13 +25,13 @@ from models.training.background import (
     BETAS,
     NEIGHBOURS,
     background_pictures,
-    best_offsets,
-    offset_figures,
+    best_biases,
+    bias_figures,
 )
 from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.encoder import EncoderRecipe, is_held_out
 from models.training.pictures import load_clips, load_photos
-from models.training.validate import DISTRACTORS, Retrieval, make_task, rank, without_offsets
+from models.training.validate import DISTRACTORS, Retrieval, make_task, rank, without_biases
 
 PARITY_BOUND = 2e-3
 
@@ -40,12 +40,12 @@ def export(network: FrameNetwork | ScoredNetwork, path: Path, sample: NDArray[np
     """Write ONNX, its weights stored as float16, and compare it with torch.
 
     Args:
-        network: in the state to be shipped, with or without score offsets.
+        network: in the state to be shipped, with or without score biases.
         path: the file to write.
         sample: (N, S, S, 3) uint8 frames to compare on.
 
     Returns:
-        The largest absolute difference of a descriptor's value or of a score offset.
+        The largest absolute difference of a descriptor's value or of a score bias.
 
     Raises:
         ModelError: the difference is above the bound.
@@ -74,7 +74,7 @@ def export(network: FrameNetwork | ScoredNetwork, path: Path, sample: NDArray[np
     made = FrameEncoder(path).describe(sample)
     difference = max(
         float(np.abs(ours - theirs.numpy()).max())
-        for ours, theirs in zip((made.descriptors, made.score_offsets), wanted, strict=False)
+        for ours, theirs in zip((made.descriptors, made.score_biases), wanted, strict=False)
     )
     if difference > PARITY_BOUND:
         raise ModelError(f"ONNX differs from torch by {difference:.2g}, more than {PARITY_BOUND}")
@@ -102,8 +102,8 @@ def export_run(
         run: the training folder; without it and `start`, the trunk is as ImageNet made it.
         start: an exported encoder.
         whitening: strength of what is folded into the head; 0 leaves the head as it is.
-        neighbours: k of the score offsets; None tries some on held-out clips.
-        beta: weight of the score offsets; None tries some; 0 writes a file without.
+        neighbours: k of the score biases; None tries some on held-out clips.
+        beta: weight of the score biases; None tries some; 0 writes a file without.
         console: the figures go here.
 
     Returns:
@@ -125,14 +125,14 @@ def export_run(
     if whitening > 0:
         fold_whitening(network.head, background, whitening)
     stored, asked = (_described(network, features) for features in (library, queries))
-    plain = rank(task, without_offsets(stored), without_offsets(asked))
-    console.print(f"without score offsets {_shown(plain)}")
+    plain = rank(task, without_biases(stored), without_biases(asked))
+    console.print(f"without score biases {_shown(plain)}")
     sample = task.queries[:64]
     if beta == 0:
         difference = export(network, out, sample)
     else:
         against = _described(network, background)
-        tried = offset_figures(
+        tried = bias_figures(
             task,
             stored,
             asked,
@@ -142,7 +142,7 @@ def export_run(
         )
         for (k, weight), figures in tried.items():
             console.print(f"k {k} beta {weight} {_shown(figures)}")
-        difference = export(ScoredNetwork(network, against, *best_offsets(tried)), out, sample)
+        difference = export(ScoredNetwork(network, against, *best_biases(tried)), out, sample)
     version = FrameEncoder(out).model_version
     console.print(f"{out} is {version}; largest difference to torch {difference:.2g}")
     return difference

@@ -7,7 +7,7 @@ resembles an edited copy of any of them more than the key frame alone does.
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.keyframes.shots import shot_numbers
 
 
@@ -35,9 +35,9 @@ def owners_of(
 
 
 def pool_description(
-    described: FrameDescription, owners: NDArray[np.intp], count: int
-) -> FrameDescription:
-    """Descriptors and score offsets of the key frames, each a mean over what it stands for.
+    described: EncodedFrames, owners: NDArray[np.intp], count: int
+) -> EncodedFrames:
+    """Descriptors and score biases of the key frames, each a mean over what it stands for.
 
     Args:
         described: N frames.
@@ -48,6 +48,6 @@ def pool_description(
     sizes = np.bincount(owners[owned], minlength=count)
     sums = np.zeros((count, described.descriptors.shape[1]))
     np.add.at(sums, owners[owned], described.descriptors[owned])
-    offsets = np.bincount(owners[owned], described.score_offsets[owned], minlength=count) / sizes
+    biases = np.bincount(owners[owned], described.score_biases[owned], minlength=count) / sizes
     rows = sums / np.linalg.norm(sums, axis=1, keepdims=True)
-    return FrameDescription(rows.astype(np.float32), offsets.astype(np.float32))
+    return EncodedFrames(rows.astype(np.float32), biases.astype(np.float32))

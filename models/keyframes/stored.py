@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.keyframes.pooling import owners_of, pool_description
 from models.select import CandidateFrames, KeyFrameSelector
 
@@ -23,14 +23,14 @@ class StoredFrames:
     """
 
     key: NDArray[np.intp]
-    description: FrameDescription
+    description: EncodedFrames
 
 
 def stored_frames(
     selector: KeyFrameSelector,
     candidates: CandidateFrames,
     encoded: NDArray[np.intp],
-    described: FrameDescription,
+    described: EncodedFrames,
     *,
     pooled: bool,
 ) -> StoredFrames:
@@ -47,7 +47,7 @@ def stored_frames(
     key = selector.select(rows)
     places = np.searchsorted(encoded, key)
     if not pooled or len(key) == 0:
-        own = FrameDescription(described.descriptors[places], described.score_offsets[places])
+        own = EncodedFrames(described.descriptors[places], described.score_biases[places])
         return StoredFrames(key, own)
     owners = owners_of(candidates.seconds[encoded], candidates.cut_seconds, places)
     return StoredFrames(key, pool_description(described, owners, len(key)))

@@ -1,4 +1,4 @@
-"""The background that score offsets are measured against, and how much they should count."""
+"""The background that score biases are measured against, and how much they should count."""
 
 from collections.abc import Iterable
 from random import Random
@@ -6,8 +6,8 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
-from models.encoder.score_offsets import background_nearest, mean_nearest
+from models.encode import EncodedFrames
+from models.encoder.score_biases import background_nearest, mean_nearest
 from models.frames import prepare
 from models.training.source import Source
 from models.training.validate import Retrieval, RetrievalTask, rank
@@ -40,7 +40,7 @@ def background_pictures(
     return np.stack([prepare(picture, size) for picture in chosen])
 
 
-def offset_figures(
+def bias_figures(
     task: RetrievalTask,
     library: NDArray[np.float32],
     queries: NDArray[np.float32],
@@ -49,7 +49,7 @@ def offset_figures(
     neighbours: Iterable[int],
     betas: Iterable[float],
 ) -> dict[tuple[int, float], Retrieval]:
-    """What every k and beta of the score offsets is worth.
+    """What every k and beta of the score biases is worth.
 
     Args:
         task: of clips that neither training nor the background has seen.
@@ -66,12 +66,12 @@ def offset_figures(
         for beta in betas:
             found[k, beta] = rank(
                 task,
-                FrameDescription(library, beta * sides[0]),
-                FrameDescription(queries, beta * sides[1]),
+                EncodedFrames(library, beta * sides[0]),
+                EncodedFrames(queries, beta * sides[1]),
             )
     return found
 
 
-def best_offsets(figures: dict[tuple[int, float], Retrieval]) -> tuple[int, float]:
+def best_biases(figures: dict[tuple[int, float], Retrieval]) -> tuple[int, float]:
     """The k and beta that are best by µAP and recall at 90 % precision together."""
     return max(figures, key=lambda k: figures[k].average_precision + figures[k].recall_at_p90)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.frames import EXTREME_MARGIN, FLAT_DEVIATION, LEAST_KEPT, SAME_COLOUR
+from models.frames import EXTREME_MARGIN, FLAT_DEVIATION, MIN_KEPT, SAME_COLOUR
 
 COARSE_BELOW = 0.62  # a window with a smaller side shows the picture of half the resolution
 
@@ -114,11 +114,11 @@ def content_boxes(pictures: Tensor) -> Tensor:
     side = pictures.shape[-1]
     everything = torch.ones(pictures.shape[0], side, dtype=torch.bool, device=pictures.device)
     top, bottom = _cuts(pictures, everything)
-    whole = side - top - bottom < LEAST_KEPT * side
+    whole = side - top - bottom < MIN_KEPT * side
     at = torch.arange(side, device=pictures.device)
     kept = (at >= top[:, None]) & (at < side - bottom[:, None])
     left, right = _cuts(pictures.transpose(2, 3), kept)
-    whole |= side - left - right < LEAST_KEPT * side
+    whole |= side - left - right < MIN_KEPT * side
     cut = torch.stack([left, top, right, bottom], dim=1).masked_fill(whole[:, None], 0)
     inside: Tensor = torch.cat([cut[:, :2], side - cut[:, 2:]], dim=1) * (2 / side) - 1
     return inside

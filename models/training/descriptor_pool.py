@@ -32,7 +32,7 @@ SLIDES = 240
 SLIDE_VARIANTS = 3
 PHOTOS_PER_SLIDE = 3
 SLIDE_SECONDS = 3.0
-MOST_EDITS = 3
+MAX_EDITS = 3
 BATCH = 64
 
 Rgb = NDArray[np.uint8]
@@ -64,14 +64,14 @@ class Footage:
     Attributes:
         name: the clip's id.
         descriptors: (V, N, D) float32, unit rows; variant 0 is not edited.
-        score_offsets: (V, N) float32.
+        score_biases: (V, N) float32.
         cut_seconds: (C,) float32, cuts inside the clip.
         motion: (M,) float32, the plain clip's curve of `models.motion`; empty if unknown.
     """
 
     name: str
     descriptors: NDArray[np.float32]
-    score_offsets: NDArray[np.float32]
+    score_biases: NDArray[np.float32]
     cut_seconds: NDArray[np.float32]
     motion: NDArray[np.float32] = field(default_factory=_no_motion)
 
@@ -203,7 +203,7 @@ def _variant(
     key = f"{seed}-{name}-{variant}"
     other = Image.fromarray(Random(key).choice(others or frames))
     for frame in frames:
-        picture = edited(Image.fromarray(frame), Random(key), other, MOST_EDITS)
+        picture = edited(Image.fromarray(frame), Random(key), other, MAX_EDITS)
         yield prepare(np.asarray(picture), size)
 
 
@@ -232,12 +232,12 @@ def _described(path: Path, kept: Path, encoder: FrameEncoder) -> Footage:
         flat = squares.reshape(-1, *squares.shape[2:])
         parts = [encoder.describe(flat[at : at + BATCH]) for at in range(0, len(flat), BATCH)]
         rows = np.concatenate([part.descriptors for part in parts])
-        offsets = np.concatenate([part.score_offsets for part in parts])
+        biases = np.concatenate([part.score_biases for part in parts])
         aside = kept / f"{path.stem}.part.npz"
         np.savez(
             aside,
             descriptors=rows.reshape(*squares.shape[:2], -1).astype(np.float16),
-            score_offsets=offsets.reshape(squares.shape[:2]).astype(np.float16),
+            score_offsets=biases.reshape(squares.shape[:2]).astype(np.float16),
         )
         aside.rename(place)
     notes = orjson.loads(path.with_suffix(".json").read_bytes())
@@ -245,7 +245,7 @@ def _described(path: Path, kept: Path, encoder: FrameEncoder) -> Footage:
         return Footage(
             name=path.stem,
             descriptors=arrays["descriptors"].astype(np.float32),
-            score_offsets=arrays["score_offsets"].astype(np.float32),
+            score_biases=arrays["score_offsets"].astype(np.float32),
             cut_seconds=np.array(notes["cut_seconds"], np.float32),
             motion=curve_of(np.array(notes["motion"], np.uint8)),
         )

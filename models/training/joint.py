@@ -19,12 +19,12 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from models.bounds import Count, Positive, Seed, Share, Weight
 from models.detector.grid import CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_axis
 from models.detector.network import ALIGN
-from models.encode import FrameDescription, FrameEncoder
+from models.encode import EncodedFrames, FrameEncoder
 from models.keyframes.pooling import owners_of, pool_description
 from models.keyframes.shots import shot_numbers
 from models.keyframes.soft import soft_select
 from models.losses.kept_similarity import kept_similarity
-from models.similarity import FrameDescriptors
+from models.similarity import DescribedVideo
 from models.training.checkpoint import rate_factor
 from models.training.descriptor_pool import build_pictures
 from models.training.keyframes import KeyFrameRecipe, KeyFrameTrainer, random_spans
@@ -77,7 +77,7 @@ class JointPair:
         query: as the service would search with it.
         rows: (N, D) float32, unit descriptors of the reference's candidates.
         edited: (N, D) float32, the same of an edited view.
-        offsets: (N,) float32, their score offsets.
+        biases: (N,) float32, their score biases.
         small: (N, 32, 32, 3) uint8, their thumbnails.
         seconds: (N,) float32.
         cut_seconds: (C,) float32, of the reference.
@@ -87,10 +87,10 @@ class JointPair:
         reversed: (M,) bool.
     """
 
-    query: FrameDescriptors
+    query: DescribedVideo
     rows: NDArray[np.float32]
     edited: NDArray[np.float32]
-    offsets: NDArray[np.float32]
+    biases: NDArray[np.float32]
     small: NDArray[np.uint8]
     seconds: NDArray[np.float32]
     cut_seconds: NDArray[np.float32]
@@ -140,9 +140,9 @@ class JointPairs(Dataset[list[JointPair]]):
             query=maker.queried(random, plan.query),
             rows=known.descriptors,
             edited=np.stack(edited),
-            offsets=np.zeros(len(times), np.float32)
-            if known.score_offsets is None
-            else known.score_offsets,
+            biases=np.zeros(len(times), np.float32)
+            if known.score_biases is None
+            else known.score_biases,
             small=np.stack(small),
             seconds=times,
             cut_seconds=known.cut_seconds,
@@ -268,18 +268,18 @@ def picture_of_selected(
         (8, H, W) float32.
     """
     query = pair.query
-    offsets = np.zeros(len(query), np.float32)
-    if query.score_offsets is not None:
-        offsets = query.score_offsets
+    biases = np.zeros(len(query), np.float32)
+    if query.score_biases is not None:
+        biases = query.score_biases
     values = torch.from_numpy(query.descriptors @ pair.rows.T)  # (Nq, N)
-    values = values - torch.from_numpy(offsets[:, None] + pair.offsets[None, :]) / 2
+    values = values - torch.from_numpy(biases[:, None] + pair.biases[None, :]) / 2
     selected = values @ weights.T  # (Nq, K)
     keys = weights.detach().argmax(dim=1)  # (K,)
     if pooled:
         owners = owners_of(pair.seconds, pair.cut_seconds, keys.numpy())
-        kept = pool_description(FrameDescription(pair.rows, pair.offsets), owners, len(keys))
+        kept = pool_description(EncodedFrames(pair.rows, pair.biases), owners, len(keys))
         means = query.descriptors @ kept.descriptors.T
-        means = means - (offsets[:, None] + kept.score_offsets[None, :]) / 2
+        means = means - (biases[:, None] + kept.score_biases[None, :]) / 2
         selected = torch.from_numpy(means) + (selected - selected.detach())
     rows = lay_axis(query.seconds, query.cut_seconds, query.duration_seconds, query.motion)
     columns = lay_axis(pair.seconds, pair.cut_seconds, pair.duration_seconds, pair.motion)

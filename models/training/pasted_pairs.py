@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.keyframes.pooling import owners_of, pool_description
 from models.keyframes.shots import shot_numbers
 from models.keyframes.spans import span_costs
 from models.motion import as_stored
-from models.similarity import FrameDescriptors, SimilarityMatrix
+from models.similarity import DescribedVideo, SimilarityMatrix
 from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
 from models.training.timelines import Piece, Timeline, sliced
 
@@ -133,7 +133,7 @@ class PairMaker:
             np.array(backward, bool),
         )
 
-    def queried(self, random: Random, query: Timeline) -> FrameDescriptors:
+    def queried(self, random: Random, query: Timeline) -> DescribedVideo:
         """The query's frames, at one of the recipe's distances."""
         return self.sampled(random, query, self._query_seconds(random, query.seconds))
 
@@ -221,7 +221,7 @@ class PairMaker:
         return Piece(used.clip, 0, free[0], min(seconds, free[1] - free[0]))
 
     def _copy(
-        self, random: Random, reference: Timeline, most_seconds: float
+        self, random: Random, reference: Timeline, max_seconds: float
     ) -> tuple[list[Piece], tuple[float, float], bool]:
         """A span of the reference as the query plays it; where it is in the reference."""
         recipe = self._recipe
@@ -229,7 +229,7 @@ class PairMaker:
         if random.random() < recipe.other_speed_share:
             speed = float(2.0 ** random.uniform(-1, 1))
         seconds = float(np.exp(random.uniform(np.log(2.5), np.log(45.0))))
-        seconds = min(max(seconds, SHORTEST_SECONDS), most_seconds * speed, reference.seconds)
+        seconds = min(max(seconds, SHORTEST_SECONDS), max_seconds * speed, reference.seconds)
         start = float(random.uniform(0, reference.seconds - seconds))
         turned = bool(random.random() < recipe.reversed_share)
         noise = random.uniform(0, recipe.most_noise) if random.random() < 0.6 else 0.1
@@ -259,7 +259,7 @@ class PairMaker:
             times = np.unique(np.concatenate([times, extra]))
         return times.astype(np.float32)
 
-    def _stored(self, random: Random, reference: Timeline) -> FrameDescriptors:
+    def _stored(self, random: Random, reference: Timeline) -> DescribedVideo:
         """What a library holds of a video: single frames, or means over what they stand for."""
         recipe = self._recipe
         times = self._stored_seconds(random, reference)
@@ -271,9 +271,9 @@ class PairMaker:
             keys = self._medoids(random, encoded)
         else:
             keys = np.unique(np.abs(dense[None, :] - times[:, None]).argmin(axis=1))
-        offsets = encoded.score_offsets
-        described = FrameDescription(
-            encoded.descriptors, np.zeros(len(dense), np.float32) if offsets is None else offsets
+        biases = encoded.score_biases
+        described = EncodedFrames(
+            encoded.descriptors, np.zeros(len(dense), np.float32) if biases is None else biases
         )
         owners = owners_of(dense, encoded.cut_seconds, keys)
         kept = pool_description(described, owners, len(keys))
@@ -281,10 +281,10 @@ class PairMaker:
             encoded,
             seconds=dense[keys],
             descriptors=kept.descriptors,
-            score_offsets=kept.score_offsets,
+            score_biases=kept.score_biases,
         )
 
-    def _medoids(self, random: Random, encoded: FrameDescriptors) -> NDArray[np.intp]:
+    def _medoids(self, random: Random, encoded: DescribedVideo) -> NDArray[np.intp]:
         """Key frames as the learned selector chooses them, at some density."""
         costs = span_costs(
             encoded.descriptors,
@@ -313,20 +313,20 @@ class PairMaker:
 
     def sampled(
         self, random: Random, timeline: Timeline, times: NDArray[np.float32]
-    ) -> FrameDescriptors:
+    ) -> DescribedVideo:
         """Frames of a made video at these times; some of its cuts are missed, some are false."""
-        rows, offsets = timeline.describe(self._pool, times, random)
+        rows, biases = timeline.describe(self._pool, times, random)
         cuts = timeline.cuts(self._pool)
         kept = cuts[random.random(len(cuts)) > 0.12]
         false = random.uniform(0, timeline.seconds, random.poisson(timeline.seconds / 90))
         noted = np.sort(np.concatenate([kept + random.normal(0, 0.02, len(kept)), false]))
         if random.random() < 0.1:
             noted = noted[:0]
-        return FrameDescriptors(
+        return DescribedVideo(
             times,
             rows,
             timeline.seconds,
-            offsets,
+            biases,
             np.maximum(noted, 0).astype(np.float32),
             timeline.motion(self._pool, random),
         )

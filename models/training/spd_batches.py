@@ -64,12 +64,12 @@ class PairBatches(Dataset[Batch]):
 
 
 def _picture(
-    pair: PastedPair, most_cells: int, random: np.random.Generator
+    pair: PastedPair, max_cells: int, random: np.random.Generator
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """A pair's picture, boxes and directions, in cells; a window of it where it is longer."""
     picture = lay_out(pair.similarity)
-    top, left = (int(random.integers(max(1, s - most_cells + 1))) for s in picture.shape[1:])
-    shown = picture[:, top : top + most_cells, left : left + most_cells]
+    top, left = (int(random.integers(max(1, s - max_cells + 1))) for s in picture.shape[1:])
+    shown = picture[:, top : top + max_cells, left : left + max_cells]
     window = np.array([top, left, top + shown.shape[1], left + shown.shape[2]], np.float32)
     return shown, *windowed(pair.boxes / CELL_SECONDS, pair.reversed, window)
 

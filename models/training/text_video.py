@@ -29,8 +29,8 @@ from models.video_text.network import TextVideoConfig, TextVideoNetwork
 KEPT = {"network", "mean", "methods", "optimiser", "step", "channels", "recipe", "curve"}
 SAVE_EVERY_SECONDS = 120
 SHOW_EVERY = 50
-LEAST_RATE = 0.01
-MOST_GRADIENT = 5.0
+MIN_RATE = 0.01
+MAX_GRADIENT = 5.0
 
 
 class TextTrainer:
@@ -100,7 +100,7 @@ class TextTrainer:
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(
-            [*self.network.parameters(), *self.methods.parameters()], MOST_GRADIENT
+            [*self.network.parameters(), *self.methods.parameters()], MAX_GRADIENT
         )
         self.optimiser.step()
         self.step += 1
@@ -134,7 +134,7 @@ class TextTrainer:
     def _set_rate(self) -> None:
         factor = rate_factor(self.step, self.recipe.steps, self.recipe.warm_up)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate * max(factor, LEAST_RATE)
+            group["lr"] = self.recipe.rate * max(factor, MIN_RATE)
 
     def validate(self, check: Check, console: Console) -> dict[str, Retrieval]:
         """Rank held-out photos and captions by the mean weights; the figures join the curve."""

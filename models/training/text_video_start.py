@@ -20,7 +20,7 @@ from models.video_text.tokenizer import SPECIAL
 FLATTENING = 0.7  # 1 makes all axes equally wide, 0 leaves them as they are
 PRIOR = 10.0  # a word that was said once counts a tenth of its picture
 BAG_LENGTH = 2.0
-LEAST_WIDTH = 1e-3
+MIN_WIDTH = 1e-3
 AT_ONCE = 500
 SAMPLED = 2000  # captions
 
@@ -93,7 +93,7 @@ def main_axes(pictures: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         part.numpy() for part in torch.linalg.eigh(torch.from_numpy(away.T @ away / len(away)))
     )  # ascending; axes are columns
     widths = np.sqrt(variances[::-1].clip(0))
-    kept = min(count, int((widths > LEAST_WIDTH).sum()))
+    kept = min(count, int((widths > MIN_WIDTH).sum()))
     found = np.zeros((count, pictures.shape[1]), np.float32)
     found[:kept] = axes.T[::-1][:kept] / widths[:kept, None] ** FLATTENING
     return found

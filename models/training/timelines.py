@@ -14,10 +14,10 @@ Floats = NDArray[np.float64]
 
 GAIN_OCTAVES = 0.25
 NOISY_SHARE = 0.3
-MOST_STILL_NOISE = 0.6
+MAX_STILL_NOISE = 0.6
 BESIDE_SHARE = 0.2
 COARSE_SHARE = 0.15
-MOST_JITTER = 0.3
+MAX_JITTER = 0.3
 
 
 @dataclass(frozen=True)
@@ -108,17 +108,17 @@ class Timeline:
     def describe(
         self, pool: list[Footage], times: NDArray[np.float32], random: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Unit descriptors (N, D) and score offsets (N,) of the frames shown at `times`."""
+        """Unit descriptors (N, D) and score biases (N,) of the frames shown at `times`."""
         shown = self.locate(pool, times)
         rows = np.empty((len(times), pool[0].descriptors.shape[2]), np.float32)
-        offsets = np.empty(len(times), np.float32)
+        biases = np.empty(len(times), np.float32)
         for one in np.unique(shown.piece).tolist():
             here, piece = shown.piece == one, self.pieces[one]
             footage, frames = pool[piece.clip], shown.frame[here]
             own = footage.descriptors[piece.variant][frames]  # (n, D)
             rows[here] = _disturbed(own, piece, pool, random)
-            offsets[here] = footage.score_offsets[piece.variant][frames]
-        return rows, offsets
+            biases[here] = footage.score_biases[piece.variant][frames]
+        return rows, biases
 
     def motion(self, pool: list[Footage], random: np.random.Generator) -> NDArray[np.float32]:
         """Its curve of `models.motion`, (M,) float32; pieces that are edited move a little else.
@@ -146,7 +146,7 @@ def _moved(rates: Floats, piece: Piece, pool: list[Footage], random: np.random.G
         return rates
     rates = rates * np.exp(random.normal(0, GAIN_OCTAVES))
     if random.random() < NOISY_SHARE:
-        rates = rates + random.uniform(0, MOST_STILL_NOISE)
+        rates = rates + random.uniform(0, MAX_STILL_NOISE)
     if random.random() < BESIDE_SHARE:
         other = pool[int(random.integers(len(pool)))].motion
         if len(other):
@@ -156,7 +156,7 @@ def _moved(rates: Floats, piece: Piece, pool: list[Footage], random: np.random.G
             rates = (1 - weight / 2) * rates + weight * motion.FLOOR * np.expm1(beside)
     if random.random() < COARSE_SHARE and len(rates) > 2:
         rates = np.convolve(rates, np.full(3, 1 / 3), mode="same")
-    jitter = random.uniform(0, MOST_JITTER)
+    jitter = random.uniform(0, MAX_JITTER)
     shaken: Floats = rates * np.exp(random.normal(0, jitter, len(rates)))
     return shaken
 

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.frames import prepare
 from models.training.edits import edited
 from models.training.source import Source
 
 DISTRACTORS = 800  # photos kept from training, so that they may stand in the library
-NEVER = -2.0  # below every similarity, also one less score offsets
+NEVER = -2.0  # below every similarity, also one less score biases
 Encode = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
@@ -103,24 +103,24 @@ def make_task(
 
 
 def retrieval(task: RetrievalTask, encode: Encode, within: int = 4) -> Retrieval:
-    """Measure an encoder without score offsets.
+    """Measure an encoder without score biases.
 
     Args:
         task: what to find in what.
         encode: (N, S, S, 3) uint8 to (N, D) float32 unit rows.
         within: how far in time a right answer may be, in half seconds.
     """
-    library, queries = (without_offsets(encode(f)) for f in (task.library, task.queries))
+    library, queries = (without_biases(encode(f)) for f in (task.library, task.queries))
     return rank(task, library, queries, within)
 
 
-def without_offsets(rows: NDArray[np.float32]) -> FrameDescription:
-    """(N, D) float32 unit rows as an encoder without score offsets describes frames."""
-    return FrameDescription(rows, np.zeros(len(rows), np.float32))
+def without_biases(rows: NDArray[np.float32]) -> EncodedFrames:
+    """(N, D) float32 unit rows as an encoder without score biases describes frames."""
+    return EncodedFrames(rows, np.zeros(len(rows), np.float32))
 
 
 def rank(
-    task: RetrievalTask, library: FrameDescription, queries: FrameDescription, within: int = 4
+    task: RetrievalTask, library: EncodedFrames, queries: EncodedFrames, within: int = 4
 ) -> Retrieval:
     """Measure descriptions of the task's pictures.
 
@@ -134,7 +134,7 @@ def rank(
         within: how far in time a right answer may be, in half seconds.
     """
     similarity = queries.descriptors @ library.descriptors.T  # (Q, N)
-    similarity -= (queries.score_offsets[:, None] + library.score_offsets[None, :]) / 2
+    similarity -= (queries.score_biases[:, None] + library.score_biases[None, :]) / 2
     same = task.query_clip[:, None] == task.library_clip[None, :]
     near = np.abs(task.query_index[:, None] - task.library_index[None, :]) <= within
     right = same & near

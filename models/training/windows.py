@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_CELLS = 1.5
+MIN_CELLS = 1.5
 
 Array = NDArray[np.float32]
 
@@ -19,7 +19,7 @@ def windowed(
         window: (4,) the same order, in cells.
 
     Returns:
-        (K, 4) boxes from the window's corner on, without those of which less than `LEAST_CELLS`
+        (K, 4) boxes from the window's corner on, without those of which less than `MIN_CELLS`
         is left; (K,) bool.
     """
     lengths = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-6)  # (M, 2)
@@ -31,6 +31,6 @@ def windowed(
     start, end = np.stack([first, first], axis=1), np.stack([last, last], axis=1)
     start[backwards, 1], end[backwards, 1] = 1 - last[backwards], 1 - first[backwards]
     parts = np.concatenate([boxes[:, :2] + start * lengths, boxes[:, :2] + end * lengths], axis=1)
-    kept = ((parts[:, 2:] - parts[:, :2]) >= LEAST_CELLS).all(axis=1)
+    kept = ((parts[:, 2:] - parts[:, :2]) >= MIN_CELLS).all(axis=1)
     shift = np.concatenate([window[:2], window[:2]])
     return (parts - shift)[kept].astype(np.float32), backwards[kept]

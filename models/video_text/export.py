@@ -21,7 +21,7 @@ from models.video_text.network import TextTower, TextVideoNetwork, VideoTower
 from models.video_text.tokenizer import CaptionTokenizer
 from models.video_text.trunk import RegionTrunk
 
-LEAST_COSINE = 0.99
+MIN_COSINE = 0.99
 
 
 class VideoPart(nn.Module):
@@ -122,8 +122,8 @@ def export_pair(
         sum(path.stat().st_size for path in files) / 1e6,
         *_compared(files, video, text, clips, texts, tokenizer),
     )
-    if min(found.video_cosine, found.text_cosine) < LEAST_COSINE:
-        raise ModelError(f"ONNX differs from torch: {found}, expected cosines of {LEAST_COSINE}")
+    if min(found.video_cosine, found.text_cosine) < MIN_COSINE:
+        raise ModelError(f"ONNX differs from torch: {found}, expected cosines of {MIN_COSINE}")
     return found
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from models.video_text.blocks import AttentionPool, Block
 from models.video_text.side import Side
-from models.video_text.tokenizer import ENTRIES, MASK, MOST_TOKENS, PAD, SPECIAL
+from models.video_text.tokenizer import ENTRIES, MASK, MAX_TOKENS, PAD, SPECIAL
 from models.video_text.trunk import TrunkConfig
 
 QUADRANTS = 4
@@ -55,7 +55,7 @@ class TextVideoConfig:
     dropout: float = 0.1
     region_dropout: float = 0.2
     entries: int = ENTRIES
-    most_tokens: int = MOST_TOKENS
+    most_tokens: int = MAX_TOKENS
     most_frames: int = 8
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
 

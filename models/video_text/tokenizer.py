@@ -26,8 +26,8 @@ from models.errors import ModelFileError
 PAD, UNKNOWN, MASK, CLS = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<unk>", "<mask>", "<cls>")
 ENTRIES = 6000
-MOST_TOKENS = 32
-LEAST_SEEN = 2
+MAX_TOKENS = 32
+MIN_SEEN = 2
 
 
 class CaptionTokenizer:
@@ -61,7 +61,7 @@ class CaptionTokenizer:
         )
         trainer = trainers.BpeTrainer(
             vocab_size=entries,
-            min_frequency=LEAST_SEEN,
+            min_frequency=MIN_SEEN,
             special_tokens=list(SPECIAL),
             show_progress=False,
         )
@@ -94,7 +94,7 @@ class CaptionTokenizer:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self._text(), encoding="utf-8")
 
-    def encodings(self, texts: Sequence[str], most_tokens: int = MOST_TOKENS) -> list[Encoding]:
+    def encodings(self, texts: Sequence[str], most_tokens: int = MAX_TOKENS) -> list[Encoding]:
         """Tokens with their places in the text: `.ids`, `.tokens`, `.offsets`.
 
         `.offsets` are (start, end) characters of the text as given, (0, 0) for `<cls>`, which is
@@ -109,7 +109,7 @@ class CaptionTokenizer:
             encoding.truncate(most_tokens)
         return found
 
-    def ids(self, texts: Sequence[str], most_tokens: int = MOST_TOKENS) -> NDArray[np.int64]:
+    def ids(self, texts: Sequence[str], most_tokens: int = MAX_TOKENS) -> NDArray[np.int64]:
         """Ids for the text tower.
 
         Args:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.video_text.tokenizer import MOST_TOKENS, CaptionTokenizer
+from models.video_text.tokenizer import MAX_TOKENS, CaptionTokenizer
 
 SPANS = re.compile(r"[a-z0-9]+|[\u3400-\u9fff]+", re.IGNORECASE)
 ENGLISH_CONTENT = {"NOUN", "PROPN", "VERB", "ADJ"}
@@ -47,7 +47,7 @@ CHINESE_CLOSED = frozenset(_CHINESE_CLOSED.split())
 
 
 def significance(
-    texts: Sequence[str], tokenizer: CaptionTokenizer, most_tokens: int = MOST_TOKENS
+    texts: Sequence[str], tokenizer: CaptionTokenizer, most_tokens: int = MAX_TOKENS
 ) -> NDArray[np.float32]:
     """Whether each token belongs to a word of content, by the part of speech it can have.
 

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from stream.agents.publisher import Publisher
 from stream.errors import InternalError, RejectedError, SamesourceError, TooLargeError, brief
 from stream.events import Event
-from stream.source import Source
+from stream.message import Source
 
 log = logging.getLogger(__name__)
 

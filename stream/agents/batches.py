@@ -19,8 +19,8 @@ from stream.errors import brief
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 128 * 2**20  # of a batch, unpacked; four messages of the largest kind
-ROOMS = (2**20, 16 * 2**20, MOST_BYTES)
+MAX_BYTES = 128 * 2**20  # of a batch, unpacked; four messages of the largest kind
+ROOMS = (2**20, 16 * 2**20, MAX_BYTES)
 XERIAL, XERIAL_BYTES = b"\x82SNAPPY\0", 16  # before blocks of snappy, as Java clients write them
 
 
@@ -86,7 +86,7 @@ class SafePartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):  # type:
 
 
 def unpack_gzip(data: Any) -> bytes:
-    """At most `MOST_BYTES`; one or more members.
+    """At most `MAX_BYTES`; one or more members.
 
     Raises:
         ValueError: it is longer, or no gzip.
@@ -95,11 +95,11 @@ def unpack_gzip(data: Any) -> bytes:
     while rest:
         member = zlib.decompressobj(wbits=31)
         try:
-            found += member.decompress(rest, MOST_BYTES + 1 - len(found))
+            found += member.decompress(rest, MAX_BYTES + 1 - len(found))
         except zlib.error as error:
             raise ValueError(f"no gzip: {error}") from error
-        if len(found) > MOST_BYTES or not member.eof:
-            raise ValueError(f"more than {MOST_BYTES} bytes of gzip, or cut off")
+        if len(found) > MAX_BYTES or not member.eof:
+            raise ValueError(f"more than {MAX_BYTES} bytes of gzip, or cut off")
         rest = member.unused_data
     return bytes(found)
 
@@ -113,7 +113,7 @@ def _within(unpack_into: Callable[[Any, Any], int], name: str) -> Callable[[Any]
                 return bytes(memoryview(found)[: unpack_into(bytes(data), found)])
             except cramjam.DecompressionError as error:
                 problem = error
-        raise ValueError(f"more than {MOST_BYTES} bytes of {name}, or none: {problem}")
+        raise ValueError(f"more than {MAX_BYTES} bytes of {name}, or none: {problem}")
 
     return unpack
 
@@ -123,7 +123,7 @@ unpack_lz4 = _within(cramjam.lz4.decompress_into, "lz4")
 
 
 def unpack_snappy(data: Any) -> bytes:
-    """At most `MOST_BYTES`, bare or in blocks; what a block claims is looked at before it is taken.
+    """At most `MAX_BYTES`, bare or in blocks; what a block claims is looked at before it is taken.
 
     Raises:
         ValueError: it is longer, or no snappy.
@@ -131,8 +131,8 @@ def unpack_snappy(data: Any) -> bytes:
     found = bytearray()
     try:
         for block in _snappy_blocks(bytes(data)):
-            if len(found) + cramjam.snappy.decompress_raw_len(block) > MOST_BYTES:
-                raise ValueError(f"more than {MOST_BYTES} bytes of snappy")
+            if len(found) + cramjam.snappy.decompress_raw_len(block) > MAX_BYTES:
+                raise ValueError(f"more than {MAX_BYTES} bytes of snappy")
             found += memoryview(cramjam.snappy.decompress_raw(block))
     except cramjam.DecompressionError as error:
         raise ValueError(f"no snappy: {error}") from error

@@ -18,7 +18,7 @@ from uuid import uuid4
 import orjson
 
 from stream.errors import InternalError, SettingsError
-from stream.source import Source
+from stream.message import Source
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ Place = tuple[str, int, int]
 SLOT_BYTES = 512
 CRASH_WEIGHT = 10  # the process crashed, or the kernel killed one for want of memory
 OTHER_WEIGHT = 1  # killed from outside, perhaps: an operator, a supervisor
-MOST_WEIGHT = 20  # two crashes, or twenty other deaths
+MAX_WEIGHT = 20  # two crashes, or twenty other deaths
 SKIPPED_WEIGHT = 1000  # somebody said so
 KERNEL_COUNTS = Path("/proc/vmstat")
 
@@ -81,7 +81,7 @@ class Deaths:
         """
         place = (source.topic, source.partition, source.offset)
         weight = self._weights.get(place, 0)
-        if weight >= MOST_WEIGHT:
+        if weight >= MAX_WEIGHT:
             self._forget(place)
             why = "the worker's process died each time that this was in hand"
             if weight >= SKIPPED_WEIGHT:

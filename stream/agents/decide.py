@@ -30,6 +30,7 @@ from stream.errors import BadEventError, RejectedError, TooLargeError, brief
 from stream.events import AlertSuppressed, Event, VideoCompared, VideoDecided, VideoRejected
 from stream.failpoints import failpoint
 from stream.joins import CHANGELOG, Joins
+from stream.message import Source
 from stream.metrics import (
     OPEN_REQUESTS,
     OUTCOMES,
@@ -41,7 +42,6 @@ from stream.metrics import (
 )
 from stream.policy.judge import Policies
 from stream.settings import Settings
-from stream.source import Source
 from stream.traces import note
 from stream.waiting import ShardWait, Waiting
 

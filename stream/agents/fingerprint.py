@@ -32,9 +32,9 @@ from stream.events import (
 )
 from stream.failpoints import failpoint
 from stream.fingerprint import Fingerprinter
+from stream.message import Source
 from stream.metrics import OUTCOMES, observe_stages, show_lags
 from stream.settings import Settings
-from stream.source import Source
 from stream.topics import log_identity
 from stream.traces import carried, note
 

@@ -24,7 +24,7 @@ CLAIMS_TOPIC = "samesource-flood-claims"
 POLL_MILLISECONDS = 500
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 AGAIN_SECONDS = 30.0
-MOST_LETTERS = 512  # of an id, in every event
+MAX_LETTERS = 512  # of an id, in every event
 
 
 class FloodClaims:
@@ -147,7 +147,7 @@ class FloodClaims:
             reference_id, alert_id = message.key.decode(), message.value.decode()
         except (AttributeError, UnicodeDecodeError):
             reference_id, alert_id = "", ""
-        if not all(0 < len(name) <= MOST_LETTERS for name in (reference_id, alert_id)):
+        if not all(0 < len(name) <= MAX_LETTERS for name in (reference_id, alert_id)):
             log.warning("offset %d of %s is no claim", message.offset, message.topic)
             return
         self._floods.claim(reference_id, alert_id, message.timestamp)

@@ -27,7 +27,8 @@ from stream.failpoints import failpoint
 from stream.library.shard import LibraryShard, open_aligner
 from stream.library.snapshot import SnapshotStore
 from stream.library.upkeep import Upkeep
-from stream.log import shard_group
+from stream.library_log import shard_group
+from stream.message import Source
 from stream.metrics import (
     LIBRARY_FRAMES,
     LOG_LAG,
@@ -39,7 +40,6 @@ from stream.metrics import (
 )
 from stream.order import Takedown, restated
 from stream.settings import Settings
-from stream.source import Source
 from stream.topics import log_identity
 from stream.traces import about, carried, note
 

@@ -18,9 +18,9 @@ from stream.agents.passed_over import PassedOver
 from stream.agents.publisher import Publisher, is_final, refusal
 from stream.errors import BadEventError, RejectedError, brief
 from stream.events import EVENTS, AlertReviewed, PolicyUpdated
+from stream.message import Source
 from stream.policy.judge import Policies
 from stream.settings import Settings
-from stream.source import Source
 from stream.topics import partition_counts
 from stream.traces import about
 

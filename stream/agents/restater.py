@@ -8,13 +8,13 @@ import asyncio
 import logging
 from typing import Any
 
-from stream.agents.messages import embedded_at
 from stream.agents.publisher import Publisher
+from stream.agents.vector_messages import embedded_at
 from stream.broker.settings import KafkaSettings
 from stream.errors import BadEventError, BrokerError
 from stream.events import VideoEmbedded, VideoFingerprinted
 from stream.library.shard import Truth
-from stream.log import LibraryLog
+from stream.library_log import LibraryLog
 from stream.order import RESTATED
 from stream.search.table import Place
 

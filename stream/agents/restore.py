@@ -16,13 +16,13 @@ from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState
 from stream.library.snapshot import SnapshotStore
 from stream.library.upkeep import Upkeep
-from stream.source import Source
+from stream.message import Source
 
 UPKEEP_EVERY = 1000  # entries
 
 
 class Log(Protocol):
-    """What `stream.log.LibraryLog` offers, for the tests."""
+    """What `stream.library_log.LibraryLog` offers, for the tests."""
 
     @property
     def identity(self) -> str:

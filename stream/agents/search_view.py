@@ -16,12 +16,12 @@ from aiokafka.errors import KafkaError
 from stream.agents.attempts import attempted
 from stream.errors import BadEventError, RejectedError, SnapshotError, brief
 from stream.events import VideoEmbedded
+from stream.message import Source
 from stream.order import Takedown, restated
 from stream.search.snapshot import ViewSnapshots
 from stream.search.table import Place
 from stream.search.view import SearchView
 from stream.settings import Settings
-from stream.source import Source
 from stream.topics import load_topics, log_identity, partition_counts
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 TOPIC = VideoEmbedded.topic
 POLL_MILLISECONDS = 500
 PAUSE_SECONDS = 1.0
-MOST_MESSAGES = 1000
+MAX_MESSAGES = 1000
 FETCH_BYTES = 4 * 2**20  # of each partition at a time; a message is larger than that never
 SHARE_TO_SAVE = 0.05
 TOLD_EVERY = 100_000
@@ -106,7 +106,7 @@ class SearchFollower:
             log_id=log_id,
             model_version=self.view.model_version,
             dimension=self.view.dimension,
-            most_days=_tombstone_days(),
+            max_days=_tombstone_days(),
         )
         self._consumer = consumer = AIOKafkaConsumer(
             **self._kafka.aiokafka_options(),
@@ -201,7 +201,7 @@ class SearchFollower:
         """Take what has come by now; waits a moment for the first."""
         assert self._consumer is not None, "start() first"
         batches = await self._consumer.getmany(
-            timeout_ms=POLL_MILLISECONDS, max_records=MOST_MESSAGES
+            timeout_ms=POLL_MILLISECONDS, max_records=MAX_MESSAGES
         )
         messages = [message for batch in batches.values() for message in batch]
         if messages:

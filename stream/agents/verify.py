@@ -9,7 +9,7 @@ from stream.library.expected import Expected
 from stream.library.settings import LibrarySettings
 from stream.library.snapshot_reader import SnapshotReader
 from stream.library.verify import Comparison, compare
-from stream.source import Source
+from stream.message import Source
 
 
 @dataclass(frozen=True)

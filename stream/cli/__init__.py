@@ -27,7 +27,7 @@ def main() -> None:
 def _end(text: str) -> NoReturn:
     from rich.text import Text
 
-    from stream.cli.console import stderr
+    from stream.cli.output import stderr
 
     stderr.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
     sys.exit(1)

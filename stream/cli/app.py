@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from stream.cli import (
+    alerts,
     broker,
     demo,
     evaluate,
     export,
     library,
-    outcomes,
     policy,
+    rejected,
     remove,
     resubmit,
     review,
@@ -24,7 +25,7 @@ from stream.cli import (
     worker,
 )
 from stream.cli.config import config_app
-from stream.cli.console import stderr
+from stream.cli.output import stderr
 
 app = typer.Typer(
     name="samesource",
@@ -47,9 +48,9 @@ app.command("submit")(submit.submit)
 app.command("resubmit")(resubmit.resubmit)
 app.command("remove")(remove.remove)
 app.command("search")(search.search)
-app.command("alerts")(outcomes.alerts)
+app.command("alerts")(alerts.alerts)
 app.command("review")(review.review)
-app.command("rejected")(outcomes.rejected)
+app.command("rejected")(rejected.rejected)
 app.command("skip")(skip.skip)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stream.cli.console import stderr, stdout
+from stream.cli.output import stderr, stdout
 
 FOLDER = Path("var/kafka")
 Folder = Annotated[Path, typer.Option(help="Where its data and logs are kept.")]

@@ -2,7 +2,7 @@
 
 import typer
 
-from stream.cli.console import stdout
+from stream.cli.output import stdout
 
 config_app = typer.Typer(help="The settings in force.", no_args_is_help=True)
 

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from stream.cli.console import stdout
 from stream.cli.evaluate_text import text
+from stream.cli.output import stdout
 
 evaluate_app = typer.Typer(help="Measure on labelled videos and photos.", no_args_is_help=True)
 evaluate_app.command("text")(text)

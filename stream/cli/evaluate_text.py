@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from stream.cli.console import stdout
+from stream.cli.output import stdout
 
 
 def text(

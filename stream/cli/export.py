@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from stream.cli.console import stdout
+from stream.cli.output import stdout
 from stream.errors import SettingsError
 
 export_app = typer.Typer(
@@ -60,13 +60,13 @@ def encoder(
         float, typer.Option(help="0 leaves the head as it is, 1 whitens fully.")
     ] = 0.5,
     neighbours: Annotated[
-        int | None, typer.Option(help="k of the score offsets; tried on held-out clips without.")
+        int | None, typer.Option(help="k of the score biases; tried on held-out clips without.")
     ] = None,
     beta: Annotated[
-        float | None, typer.Option(help="Weight of the score offsets; tried without; 0 is none.")
+        float | None, typer.Option(help="Weight of the score biases; tried without; 0 is none.")
     ] = None,
 ) -> None:
-    """Export the frame encoder, with whitening and score offsets, and measure it."""
+    """Export the frame encoder, with whitening and score biases, and measure it."""
     from models.encoder.export import export_run
     from models.training.encoder import read_recipe
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stream.cli.console import stderr, stdout
+from stream.cli.output import stderr, stdout
 from stream.cli.shard_option import new_shard, with_shard
 
 library_app = typer.Typer(
@@ -26,7 +26,7 @@ def verify(
     Workers may run meanwhile.
     """
     from stream.agents.verify import verify as verified
-    from stream.log import LibraryLog
+    from stream.library_log import LibraryLog
 
     settings, numbers = (context.obj, None) if shard is None else with_shard(context.obj, shard)
     library = settings.library.model_copy(update={"device": "cpu"})
@@ -68,7 +68,7 @@ def reshard(
 ) -> None:
     """Write snapshots for another number of shards than the settings say, which go on meanwhile."""
     from stream.agents.reshard import reshard as build
-    from stream.log import LibraryLog
+    from stream.library_log import LibraryLog
 
     settings = context.obj
     only = [new_shard(text, shards) for text in shard] if shard else None

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from stream.cli.console import stderr, stdout
+from stream.cli.output import stderr, stdout
 from stream.errors import BadEventError, SettingsError
 from stream.events import PolicyUpdated, parse_json
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stream.cli.console import stderr, stdout
+from stream.cli.output import stderr, stdout
 
 
 def remove(
@@ -18,7 +18,7 @@ def remove(
     ] = 60.0,
 ) -> None:
     """Take videos down. No later upload is told to copy them, and search forgets them."""
-    from stream.log import LibraryLog
+    from stream.library_log import LibraryLog
     from stream.takedown import take_down, undecided, wait_for_shards
 
     settings = context.obj

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stream.cli.console import stderr, stdout
+from stream.cli.output import stderr, stdout
 
 
 def resubmit(

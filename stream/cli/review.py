@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from stream.broker.settings import KafkaSettings
-from stream.cli.console import stdout
+from stream.cli.output import stdout
 from stream.errors import BadEventError, SettingsError
 from stream.events import Alert, AlertRaised, AlertReviewed, AlertSuppressed
 

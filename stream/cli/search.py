@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream.cli.console import stderr, stdout
+from stream.cli.output import stderr, stdout
 
 if TYPE_CHECKING:
     from stream.search.query import TextQuery
@@ -137,7 +137,7 @@ def _print_table(hits: "list[Hit]") -> None:
 
 
 def _write_sheet(settings: "Settings", path: Path, query: str, hits: "list[Hit]") -> None:
-    from stream.agents.messages import embedded_at
+    from stream.agents.vector_messages import embedded_at
     from stream.sheet import Shown, write_sheet
 
     events = embedded_at(settings.kafka, [hit.place for hit in hits])

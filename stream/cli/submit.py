@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from stream.cli.console import stderr, stdout
+from stream.cli.output import stderr, stdout
 from stream.errors import BrokerError, SettingsError
 
 

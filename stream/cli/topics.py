@@ -3,7 +3,7 @@
 import typer
 from rich.text import Text
 
-from stream.cli.console import stdout
+from stream.cli.output import stdout
 
 topics_app = typer.Typer(help="The topics of the contract.", no_args_is_help=True)
 

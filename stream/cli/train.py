@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stream.cli.console import stdout
+from stream.cli.output import stdout
 from stream.cli.train_options import (
     Data,
     Device,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from models.errors import ModelError
-from stream.cli.console import stderr
+from stream.cli.output import stderr
 from stream.cli.shard_option import with_shard
 from stream.errors import SamesourceError
 from stream.logs import logs_json

@@ -41,13 +41,13 @@ from stream.decode.sampling import (
     PacketTable,
     SamplingPlan,
     held_samples,
-    most_frames,
+    max_frames,
     plan_sampling,
     times_between,
 )
 from stream.decode.sandbox import enter_sandbox
 from stream.decode.settings import DecodeSettings
-from stream.decode.spool import SecondFrames, SecondSpool, Spool, check_spool, spool_shares
+from stream.decode.spool import PreviewFrames, PreviewSpool, Spool, check_spool, spool_shares
 from stream.decode.webp import is_animated_webp, read_webp_table, webp_frames
 from stream.errors import CorruptError, RejectedError, TooLargeError
 
@@ -62,7 +62,7 @@ class Decoded:
     Attributes:
         seconds: of each spooled frame, ascending.
         aspect_ratios: width by height, as shown, of each spooled frame before it became a square.
-        second: of each frame in the second spool, its place in the first.
+        preview_places: of each preview, its place among the frames.
         cut_seconds: of the first decoded frame of each new shot, ascending.
         motion: how much moves, a byte for each of `models.motion`'s codes.
         decoded_frames: that the codec gave; samples and what they refer to.
@@ -72,7 +72,7 @@ class Decoded:
 
     seconds: list[float]
     aspect_ratios: list[float]
-    second: list[int]
+    preview_places: list[int]
     duration_seconds: float
     cut_seconds: list[float]
     motion: bytes
@@ -109,7 +109,7 @@ def decode_video(
     spool: Path,
     size: int,
     settings: DecodeSettings,
-    second: SecondSpool | None = None,
+    preview: PreviewSpool | None = None,
     reserve: bool = True,
 ) -> Decoded:
     """Decode evenly spaced frames into a file, or into two at different sizes.
@@ -119,7 +119,7 @@ def decode_video(
         spool: an empty file, written: (N, size, size, 3) uint8 RGB, prepared, in order of time.
         size: side of a frame in pixels.
         settings: sampling and limits.
-        second: written as `spool`, fewer frames.
+        preview: written as `spool`, fewer frames.
         reserve: take the disk space that may be needed before anything is written.
 
     Raises:
@@ -131,18 +131,18 @@ def decode_video(
     with _outcomes(settings, lambda: needed), ExitStack() as files:
         work = _work(path, settings)
         table = work.table
-        shares = spool_shares(work.most_frames, table.duration_seconds, size, second)
+        shares = spool_shares(work.max_frames, table.duration_seconds, size, preview)
         needed = sum(shares)
         check_spool(needed, settings)
         outputs = [files.enter_context(spool.open("r+b"))]
-        other = None
-        if second is not None:
-            outputs.append(files.enter_context(second.path.open("r+b")))
-            other = SecondFrames(outputs[1].write, second, table.pixel_aspect_ratio)
+        previews = None
+        if preview is not None:
+            outputs.append(files.enter_context(preview.path.open("r+b")))
+            previews = PreviewFrames(outputs[1].write, preview, table.pixel_aspect_ratio)
         if reserve:
             for output, share in zip(outputs, shares, strict=True):
                 os.posix_fallocate(output.fileno(), 0, share)
-        sink = Spool(outputs[0].write, size, table.pixel_aspect_ratio, settings, other)
+        sink = Spool(outputs[0].write, size, table.pixel_aspect_ratio, settings, previews)
         counts = work.decode(sink)
         for output in outputs:
             output.truncate()
@@ -151,7 +151,7 @@ def decode_video(
         return Decoded(
             seconds=[lead + seconds for seconds in sink.seconds],
             aspect_ratios=sink.aspect_ratios,
-            second=sink.second,
+            preview_places=sink.preview_places,
             duration_seconds=end,
             cut_seconds=[lead] * (lead > 0) + sink.cuts.cut_seconds(),
             motion=sink.cuts.motion(end).tobytes(),
@@ -210,12 +210,12 @@ class _Work:
     """One video, before a frame of it is decoded.
 
     Attributes:
-        most_frames: that may be written.
+        max_frames: that may be written.
         decode: fills a spool.
     """
 
     table: PacketTable
-    most_frames: int
+    max_frames: int
     decode: Callable[[Spool], _Counts]
 
 
@@ -253,7 +253,7 @@ def _planned(
         _keep_samples(sink, frames(plan, counts), table, plan)
         return counts
 
-    most = most_frames(plan.sample_pts, plan.sample_seconds, settings.repeat_gap_seconds)
+    most = max_frames(plan.sample_pts, plan.sample_seconds, settings.repeat_gap_seconds)
     return _Work(table, most, decode)
 
 

@@ -5,7 +5,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from models.changes import BLOCKS, LEAST_JUMP, SAMPLES, Changes
+from models.changes import BLOCKS, MIN_JUMP, SAMPLES, Changes
 from models.motion import motion_codes
 
 PLANAR_LUMA = frozenset(
@@ -67,7 +67,7 @@ class CutFinder:
             after_held = {
                 place
                 for place, held in self._held
-                if held >= HOLE_SECONDS or steps[place] >= LEAST_JUMP
+                if held >= HOLE_SECONDS or steps[place] >= MIN_JUMP
             }
             self._cuts = sorted(after_held.union(self._changes.cuts()) - {0})
         return self._cuts

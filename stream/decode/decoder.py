@@ -26,13 +26,13 @@ from stream.decode.child import Decoded, Strategy, decode_video, prepare_child
 from stream.decode.room import ALONE, NoRoomError, Room, is_shortage, oom_kills
 from stream.decode.settings import DecodeSettings
 from stream.decode.spawned import AloneContext
-from stream.decode.spool import SecondSpool
+from stream.decode.spool import PreviewSpool
 from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeoutError
 from stream.scratch import Scratch
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
-MOST_KILLS = 3  # of one video, by a machine that is short of memory
-SECOND_GAPS = (1.0, 4.0)  # seconds between frames of the second size, at least and at most
+MAX_KILLS = 3  # of one video, by a machine that is short of memory
+PREVIEW_GAPS = (1.0, 4.0)  # seconds between previews, at least and at most
 
 
 @dataclass
@@ -41,9 +41,9 @@ class DecodedVideo:
 
     Attributes:
         frames: (N, S, S, 3) uint8 RGB, prepared; mapped from disk, in order of time, N ≥ 1.
-        second_frames: (M, Z, Z, 3) uint8 RGB, some of the frames for an encoder that takes another
+        preview_frames: (M, Z, Z, 3) uint8 RGB, some of the frames for an encoder that takes another
             size, M ≥ 1; None where nobody asked for it.
-        second: (M,) places of these among `frames`, ascending.
+        preview_places: (M,) places of these among `frames`, ascending.
         seconds: (N,) float32, ascending; repeats are left out, so gaps differ.
         aspect_ratios: (N,) float32, width by height, as shown, of what each frame was before it
             became a square; borders left out.
@@ -58,8 +58,8 @@ class DecodedVideo:
     """
 
     frames: NDArray[np.uint8]
-    second_frames: NDArray[np.uint8] | None
-    second: NDArray[np.intp]
+    preview_frames: NDArray[np.uint8] | None
+    preview_places: NDArray[np.intp]
     seconds: NDArray[np.float32]
     aspect_ratios: NDArray[np.float32]
     duration_seconds: float
@@ -74,7 +74,7 @@ class DecodedVideo:
     def close(self) -> None:
         """Let go of the frames; their disk space is free once no view of them is left."""
         self.frames = self.frames[:0].copy()
-        self.second_frames = None
+        self.preview_frames = None
 
     def __enter__(self) -> Self:
         return self
@@ -96,17 +96,19 @@ class Decoder:
     could not even begin.
     """
 
-    def __init__(self, settings: DecodeSettings, size: int, second_size: int | None = None) -> None:
+    def __init__(
+        self, settings: DecodeSettings, size: int, preview_size: int | None = None
+    ) -> None:
         """Make a decoder.
 
         Args:
             settings: limits and sampling.
             size: side of the prepared frames in pixels, the encoder's input.
-            second_size: as `size`, of another encoder that sees a frame when the picture changes,
+            preview_size: as `size`, of another encoder that sees a frame when the picture changes,
                 one a second to one in four; none by default.
         """
         self._settings = settings
-        self._size, self._second_size = size, second_size
+        self._size, self._preview_size = size, preview_size
         self._mutex = threading.Lock()
         self._closed = False
         self._room = Room(settings.spool_folder)
@@ -197,17 +199,17 @@ class Decoder:
         )
 
     @contextmanager
-    def _spools(self) -> Iterator[tuple[Path, SecondSpool | None]]:
+    def _spools(self) -> Iterator[tuple[Path, PreviewSpool | None]]:
         folder = self._scratch.folder
         with _SpoolFile(folder) as spool:
-            if self._second_size is None:
+            if self._preview_size is None:
                 yield spool, None
                 return
-            with _SpoolFile(folder) as second:
-                yield spool, SecondSpool(second, self._second_size, *SECOND_GAPS)
+            with _SpoolFile(folder) as preview:
+                yield spool, PreviewSpool(preview, self._preview_size, *PREVIEW_GAPS)
 
     def _schedule(
-        self, path: Path, spools: tuple[Path, SecondSpool | None], reserve: bool
+        self, path: Path, spools: tuple[Path, PreviewSpool | None], reserve: bool
     ) -> "Future[Decoded]":
         with self._mutex:
             if self._closed:
@@ -224,14 +226,16 @@ class Decoder:
             self._awaited.add(future)
             return future
 
-    def _mapped(self, decoded: Decoded, spool: Path, second: SecondSpool | None) -> DecodedVideo:
+    def _mapped(self, decoded: Decoded, spool: Path, preview: PreviewSpool | None) -> DecodedVideo:
         count = len(decoded.seconds)
         return DecodedVideo(
             frames=_frames(spool, count, self._size),
-            second_frames=(
-                None if second is None else _frames(second.path, len(decoded.second), second.size)
+            preview_frames=(
+                None
+                if preview is None
+                else _frames(preview.path, len(decoded.preview_places), preview.size)
             ),
-            second=np.array(decoded.second, np.intp),
+            preview_places=np.array(decoded.preview_places, np.intp),
             seconds=np.array(decoded.seconds, np.float32),
             aspect_ratios=np.array(decoded.aspect_ratios, np.float32),
             duration_seconds=decoded.duration_seconds,
@@ -301,7 +305,7 @@ def _shortage(error: Exception, killed: int, counted: int) -> tuple[int, int]:
         return 0, killed
     if isinstance(error, ProcessExpired) and error.exitcode == -signal.SIGKILL:
         killed += 1
-        if oom_kills() > counted and killed < MOST_KILLS:
+        if oom_kills() > counted and killed < MAX_KILLS:
             return ALONE, killed
     raise error
 

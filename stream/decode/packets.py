@@ -35,10 +35,10 @@ OPTIONS = {
 }
 MANY_BROKEN = 1000
 USUAL_RATE = 25
-MOST_PIXEL_ASPECT_RATIO = 8.0
+MAX_PIXEL_ASPECT_RATIO = 8.0
 JUMP_SECONDS = 10.0  # forward or back; a time that goes back by less is a jump from there on:
 BACK_SECONDS = 0.1
-LEAST_LEAD_SECONDS = 0.1  # less is the delay of an encoder
+MIN_LEAD_SECONDS = 0.1  # less is the delay of an encoder
 
 
 @contextmanager
@@ -263,7 +263,7 @@ def _lead_seconds(container: InputContainer, start_seconds: float) -> float:
         if sound.start_time is not None and sound.time_base
     ]
     lead = start_seconds - min(starts, default=start_seconds)
-    if lead < LEAST_LEAD_SECONDS or (jumps(container) and lead > JUMP_SECONDS):
+    if lead < MIN_LEAD_SECONDS or (jumps(container) and lead > JUMP_SECONDS):
         return 0.0
     return lead
 
@@ -271,7 +271,7 @@ def _lead_seconds(container: InputContainer, start_seconds: float) -> float:
 def _pixel_aspect_ratio(stream: VideoStream) -> float:
     """Width by height of a coded pixel; 1 where the file doesn't say, or says nonsense."""
     stated = float(stream.sample_aspect_ratio or 1)
-    return stated if 1 / MOST_PIXEL_ASPECT_RATIO <= stated <= MOST_PIXEL_ASPECT_RATIO else 1.0
+    return stated if 1 / MAX_PIXEL_ASPECT_RATIO <= stated <= MAX_PIXEL_ASPECT_RATIO else 1.0
 
 
 def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | None:

@@ -128,7 +128,7 @@ def held_samples(frame: NDArray[np.intp], stood_seconds: NDArray[np.float64]) ->
     return kept
 
 
-def most_frames(
+def max_frames(
     frame: NDArray[np.int64], seconds: NDArray[np.float64], repeat_gap_seconds: float
 ) -> int:
     """How many of the samples can be written at most: a frame again only after a gap.

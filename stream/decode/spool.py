@@ -22,39 +22,39 @@ Write = Callable[[bytes], int]
 
 
 @dataclass(frozen=True)
-class SecondSpool:
-    """A second file for some of the frames, for an encoder that takes another size.
+class PreviewSpool:
+    """A file of previews: some of the frames, for an encoder that takes another size.
 
     A frame goes there when it looks unlike the last one there, or that is long ago.
 
     Attributes:
         path: an empty file.
         size: side of a frame in pixels.
-        least_gap_seconds: between two frames, unlike as they may be.
-        most_gap_seconds: between two frames, unless nothing moves.
+        min_gap_seconds: between two frames, unlike as they may be.
+        max_gap_seconds: between two frames, unless nothing moves.
     """
 
     path: Path
     size: int
-    least_gap_seconds: float
-    most_gap_seconds: float
+    min_gap_seconds: float
+    max_gap_seconds: float
 
 
 def spool_shares(
-    most_frames: int, duration_seconds: float, size: int, second: SecondSpool | None
+    max_frames: int, duration_seconds: float, size: int, preview: PreviewSpool | None
 ) -> list[int]:
-    """The most bytes of each spool, of the second only where there is one.
+    """The most bytes of each spool, of the previews' only where there is one.
 
     Args:
-        most_frames: of the first spool.
+        max_frames: of the frames' spool.
         duration_seconds: of the video.
         size: side of a frame there, in pixels.
-        second: what goes to the second.
+        preview: what goes to the previews' spool.
     """
-    shares = [most_frames * size * size * 3]
-    if second is not None:
-        spaced = math.floor(duration_seconds / second.least_gap_seconds + EPSILON) + 1
-        shares.append(min(most_frames, spaced) * second.size * second.size * 3)
+    shares = [max_frames * size * size * 3]
+    if preview is not None:
+        spaced = math.floor(duration_seconds / preview.min_gap_seconds + EPSILON) + 1
+        shares.append(min(max_frames, spaced) * preview.size * preview.size * 3)
     return shares
 
 
@@ -71,14 +71,14 @@ def check_spool(size_bytes: int, settings: DecodeSettings) -> None:
         )
 
 
-class SecondFrames:
-    """Writes the second file.
+class PreviewFrames:
+    """Writes the previews.
 
     Attributes:
-        places: of each frame there, its place in the first file.
+        places: of each preview, its place among the frames.
     """
 
-    def __init__(self, write: Write, rule: SecondSpool, pixel_aspect_ratio: float) -> None:
+    def __init__(self, write: Write, rule: PreviewSpool, pixel_aspect_ratio: float) -> None:
         """Begin; `write` appends to the file of `rule`."""
         self.places: list[int] = []
         self._write, self._rule = write, rule
@@ -86,7 +86,7 @@ class SecondFrames:
         self._last: tuple[Rgb, float] | None = None
 
     def offer(self, place: int, frame: VideoFrame, picture: Picture, seconds: float) -> None:
-        """Take a frame that was written to the first file, if it tells something new.
+        """Take a frame that the other spool has, if it tells something new.
 
         Args:
             place: where it is there.
@@ -102,9 +102,9 @@ class SecondFrames:
 
     def _tells(self, last: tuple[Rgb, float], rgb: Rgb, seconds: float) -> bool:
         since = seconds - last[1] + EPSILON
-        if since >= self._rule.most_gap_seconds:
+        if since >= self._rule.max_gap_seconds:
             return True
-        return since >= self._rule.least_gap_seconds and difference(last[0], rgb) > NEWS
+        return since >= self._rule.min_gap_seconds and difference(last[0], rgb) > NEWS
 
 
 class Spool:
@@ -123,14 +123,14 @@ class Spool:
         size: int,
         pixel_aspect_ratio: float,
         settings: DecodeSettings,
-        second: SecondFrames | None = None,
+        preview: PreviewFrames | None = None,
     ) -> None:
         """Begin; `write` appends to the file, (size, size, 3) bytes at a time."""
         self.seconds: list[float] = []
         self.aspect_ratios: list[float] = []
         self.samples = 0
         self.cuts = CutFinder()
-        self._write, self._second, self._settings = write, second, settings
+        self._write, self._preview, self._settings = write, preview, settings
         self._pictures = Pictures(size, pixel_aspect_ratio)
         self._written = 0
         self._source: VideoFrame | None = None
@@ -138,9 +138,9 @@ class Spool:
         self._last = self._picture.rgb
 
     @property
-    def second(self) -> list[int]:
-        """Places of the frames that went to the second file too."""
-        return [] if self._second is None else self._second.places
+    def preview_places(self) -> list[int]:
+        """Places of the frames that have a preview."""
+        return [] if self._preview is None else self._preview.places
 
     def add(self, frame: VideoFrame, seconds: float) -> None:
         """Take a frame as the sample of a time; the same frame may come for several."""
@@ -161,5 +161,5 @@ class Spool:
         self._last = rgb
         self.seconds.append(seconds)
         self.aspect_ratios.append(self._picture.aspect_ratio)
-        if self._second is not None:
-            self._second.offer(len(self.seconds) - 1, frame, self._picture, seconds)
+        if self._preview is not None:
+            self._preview.offer(len(self.seconds) - 1, frame, self._picture, seconds)

@@ -27,7 +27,7 @@ from stream.events import MatchedSegment
 Progress = Callable[[int, int], None]
 """Told how many videos are made, and how many there will be."""
 
-MOST_PROCESSES = 8
+MAX_PROCESSES = 8
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def make_clip(clip: Clip, folder: Path, kind: str, *, cut_off: bool = False) -> 
 def _processes() -> Iterator[Executor]:
     """One process per core, that let the caller alone decide about Ctrl-C."""
     pool = ProcessPoolExecutor(
-        min(_cores(), MOST_PROCESSES),
+        min(_cores(), MAX_PROCESSES),
         get_context("spawn"),  # no copies of the caller's threads and sockets
         initializer=signal,
         initargs=(SIGINT, SIG_IGN),

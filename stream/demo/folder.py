@@ -23,9 +23,9 @@ ENDINGS = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov"}
     | {".mp4", ".mpeg", ".mpg", ".mts", ".webm", ".wmv"}
 )
-MOST_COPIES = 5
-MOST_SECONDS = 30.0
-LEAST_SECONDS = 4.0
+MAX_COPIES = 5
+MAX_SECONDS = 30.0
+MIN_SECONDS = 4.0
 COPY_EDITS = ("crop", "subtitle", "flip", "border", "grey")
 
 
@@ -121,7 +121,7 @@ def _any_folder(folder: Path, scratch: Path, progress: Progress) -> DemoSet:
     copied: list[Path] = []
     truth: dict[Pair, list[MatchedSegment]] = {}
     for path in uploads:
-        if len(copied) == min(MOST_COPIES, len(uploads)):
+        if len(copied) == min(MAX_COPIES, len(uploads)):
             break
         edit = COPY_EDITS[len(copied) % len(COPY_EDITS)]
         target = scratch / f"copy{len(copied) + 1}-{edit}.mp4"
@@ -129,7 +129,7 @@ def _any_folder(folder: Path, scratch: Path, progress: Progress) -> DemoSet:
         if copied_span is not None:
             copied.append(target)
             truth[target.stem, ids.get(path, path.stem)] = [copied_span]
-            progress(len(copied), min(MOST_COPIES, len(uploads)))
+            progress(len(copied), min(MAX_COPIES, len(uploads)))
     return DemoSet(
         references=[],
         uploads=uploads,
@@ -144,9 +144,9 @@ def _edited_copy(source: Path, target: Path, edit: str) -> MatchedSegment | None
     """Copy the middle of a video with one edit; None where it is too short or not readable."""
     try:
         length = seconds_of(source)
-        if length < LEAST_SECONDS:
+        if length < MIN_SECONDS:
             return None
-        kept = min(MOST_SECONDS, 0.6 * length)
+        kept = min(MAX_SECONDS, 0.6 * length)
         start = (length - kept) / 2
         pictures = read_frames(source, start, start + kept)
         edited = [

@@ -18,7 +18,7 @@ NEXT = Text(
     "\nNext: `make demo VIDEOS=folder` takes your own videos, `make demo BROKER=kafka` a real\n"
     "Apache Kafka; `samesource --help` has the commands to run the service on your cluster."
 )
-LEAST_SHARE = 0.5
+MIN_SHARE = 0.5
 """A copied span counts as found when this share of it is in the alert, on both sides."""
 
 
@@ -65,9 +65,9 @@ def covers(segments: list[MatchedSegment], truth: MatchedSegment) -> bool:
         (segment.reference_start_seconds, segment.reference_end_seconds) for segment in segments
     ]
     return (
-        covered_share(truth.video_start_seconds, truth.video_end_seconds, ours) >= LEAST_SHARE
+        covered_share(truth.video_start_seconds, truth.video_end_seconds, ours) >= MIN_SHARE
         and covered_share(truth.reference_start_seconds, truth.reference_end_seconds, theirs)
-        >= LEAST_SHARE
+        >= MIN_SHARE
     )
 
 

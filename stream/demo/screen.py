@@ -20,7 +20,7 @@ from stream.events import AlertRaised, Event, Outcome, VideoRejected
 ARROW = " ▸ "
 COLOURS: dict[Outcome, str] = {"matched": "bold red", "clear": "green", "rejected": "yellow"}
 ROWS_FOR_THE_REST = 8
-MOST_ROWS = 24
+MAX_ROWS = 24
 
 
 class DemoScreen:
@@ -102,7 +102,7 @@ class DemoScreen:
     def _in_view(self) -> list[Story]:
         """What moves now, and what was decided last, as far as the window has room."""
         stories = list(self.tally.stories.values())
-        room = max(4, min(MOST_ROWS, self._console.height - ROWS_FOR_THE_REST))
+        room = max(4, min(MAX_ROWS, self._console.height - ROWS_FOR_THE_REST))
         if len(stories) <= room:
             return stories
         moving = [story for story in stories if story.decision is None]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.library.index import Hits
 from stream.library.settings import LibrarySettings
 
 SMALL_LOG = 1000  # entries up to which chance hits are few: ten to forty thousand key frames
@@ -40,7 +39,12 @@ class Candidate:
 
 
 def vote(
-    hits: Hits, entries: NDArray[np.int64], *, least_frames: int, most: int
+    queries: NDArray[np.int64],
+    similarities: NDArray[np.float32],
+    entries: NDArray[np.int64],
+    *,
+    min_frames: int,
+    most: int,
 ) -> list[Candidate]:
     """Count, for each video, the query frames that hit it.
 
@@ -48,9 +52,10 @@ def vote(
     hits more videos than that.
 
     Args:
-        hits: of one query.
+        queries: (M,) int64, the query frame of each hit.
+        similarities: (M,) float32, of each hit.
         entries: (M,) int64, the entry of each hit.
-        least_frames: fewer hitting frames are chance.
+        min_frames: fewer hitting frames are chance.
         most: how many candidates at the most.
 
     Returns:
@@ -58,11 +63,11 @@ def vote(
     """
     if len(entries) == 0:
         return []
-    order = np.lexsort((-hits.similarities, hits.queries, entries))
-    videos, frames = entries[order], hits.queries[order]
+    order = np.lexsort((-similarities, queries, entries))
+    videos, frames = entries[order], queries[order]
     first = np.ones(len(order), bool)  # of a (video, frame): its best hit
     first[1:] = (np.diff(videos) != 0) | (np.diff(frames) != 0)
-    best = hits.similarities[order][first].astype(np.float64)
+    best = similarities[order][first].astype(np.float64)
     numbers, starts, counts = np.unique(videos[first], return_index=True, return_counts=True)
     votes = np.add.reduceat(best, starts)
     found = [
@@ -70,6 +75,6 @@ def vote(
         for entry, count, total in zip(
             numbers.tolist(), counts.tolist(), votes.tolist(), strict=True
         )
-        if count >= least_frames
+        if count >= min_frames
     ]
     return sorted(found, key=lambda candidate: (-candidate.votes, candidate.entry))[:most]

@@ -28,7 +28,7 @@ class Entry:
 
     Attributes:
         seconds: (count,) float32, times of its key frames, whole milliseconds.
-        offset_codes: (count,) int8, their score offsets times 127.
+        bias_codes: (count,) int8, their score biases times 127.
         cut_seconds: (C,) float32, where its shots begin, whole milliseconds.
         motion_levels: (M,) uint8 in [0, 16), `models.motion.coarse`; empty where unknown.
         submission: of the upload; None where unknown.
@@ -40,7 +40,7 @@ class Entry:
     role: Role
     duration_seconds: float
     seconds: NDArray[np.float32]
-    offset_codes: NDArray[np.int8]
+    bias_codes: NDArray[np.int8]
     cut_seconds: NDArray[np.float32]
     motion_levels: NDArray[np.uint8]
     submission: Submission | None = None
@@ -55,7 +55,7 @@ class Entry:
             role=event.role,
             duration_seconds=event.duration_seconds,
             seconds=whole_milliseconds(event.times()),
-            offset_codes=event.offset_codes(),
+            bias_codes=event.bias_codes(),
             cut_seconds=whole_milliseconds(event.cuts()),
             motion_levels=coarse(event.motion_codes()),
             submission=event.submission,
@@ -70,7 +70,7 @@ def pack_entry(entry: Entry) -> bytes:
     parts = [
         pack_times(entry.seconds).tobytes(),
         pack_times(entry.cut_seconds).tobytes(),
-        entry.offset_codes.tobytes(),
+        entry.bias_codes.tobytes(),
         pack_motion(entry.motion_levels).tobytes(),
     ]
     submission = entry.submission
@@ -94,7 +94,7 @@ def unpack_entry(data: bytes) -> Entry:
     if sum(sizes) != len(rest):
         raise ValueError(f"{len(rest)} bytes of arrays, expected {sum(sizes)}")
     ends = np.cumsum(sizes).tolist()
-    times, cuts, offsets, motion = (
+    times, cuts, biases, motion = (
         rest[end - size : end] for end, size in zip(ends, sizes, strict=True)
     )
     return Entry(
@@ -104,7 +104,7 @@ def unpack_entry(data: bytes) -> Entry:
         role=role,
         duration_seconds=duration,
         seconds=unpack_times(np.frombuffer(times, "<u2")),
-        offset_codes=np.frombuffer(offsets, np.int8),
+        bias_codes=np.frombuffer(biases, np.int8),
         cut_seconds=unpack_times(np.frombuffer(cuts, "<u2")),
         motion_levels=unpack_motion(np.frombuffer(motion, np.uint8), moves),
         submission=_submission(submission),

@@ -19,8 +19,8 @@ from stream.library.rows import RowCodes
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import shard_of
+from stream.message import Source
 from stream.order import Takedown, before, restated
-from stream.source import Source
 
 DIGEST_BYTES = 8
 
@@ -33,7 +33,7 @@ class Facts(NamedTuple):
     role: Role
     duration_seconds: float
     seconds: bytes
-    offset_codes: bytes
+    bias_codes: bytes
     cut_seconds: bytes
     motion_levels: bytes
     submission: Submission | None
@@ -48,7 +48,7 @@ class Facts(NamedTuple):
             entry.role,
             entry.duration_seconds,
             _digest(entry.seconds),
-            _digest(entry.offset_codes),
+            _digest(entry.bias_codes),
             _digest(entry.cut_seconds),
             _digest(entry.motion_levels),
             entry.submission,

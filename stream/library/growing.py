@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_CAPACITY = 1024
+MIN_CAPACITY = 1024
 
 
 class Growing:
@@ -18,7 +18,7 @@ class Growing:
         """Put rows behind the last."""
         size = self._size + len(more)
         if size > len(self._data):
-            capacity = max(LEAST_CAPACITY, size, 2 * len(self._data))
+            capacity = max(MIN_CAPACITY, size, 2 * len(self._data))
             larger = np.empty((capacity, *self._data.shape[1:]), self._data.dtype)
             larger[: self._size] = self.view()
             self._data = larger

@@ -6,7 +6,7 @@ Serves the shard, which remembers where every version of every video of the log 
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_FRESH = 4096
+MIN_FRESH = 4096
 FRESH_SHARE = 16
 
 
@@ -40,7 +40,7 @@ class HashMap:
 
     def _change(self, key: int, value: int | None) -> None:
         self._fresh[key] = value
-        if len(self._fresh) > max(LEAST_FRESH, len(self._keys) // FRESH_SHARE):
+        if len(self._fresh) > max(MIN_FRESH, len(self._keys) // FRESH_SHARE):
             self._settle()
 
     def arrays(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

@@ -14,17 +14,32 @@ from stream.packed import CODE_SCALE
 
 
 @dataclass(frozen=True)
-class Hits:
-    """Pairs of a query frame and a library row above the threshold.
+class RowHits:
+    """Pairs of a query frame and a row of one index above the threshold.
 
     Attributes:
         queries: (M,) int64, query frame numbers.
-        rows: (M,) int64, library rows.
-        similarities: (M,) float32, cosine less the query frame's score offset.
+        rows: (M,) int64, rows of the index.
+        similarities: (M,) float32, cosine less the query frame's score bias.
     """
 
     queries: NDArray[np.int64]
     rows: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Pairs of a query frame and a frame of the library above the threshold.
+
+    Attributes:
+        queries: (M,) int64, query frame numbers.
+        serials: (M,) int64, of the library's frames.
+        similarities: (M,) float32, as in `RowHits`.
+    """
+
+    queries: NDArray[np.int64]
+    serials: NDArray[np.int64]
     similarities: NDArray[np.float32]
 
     @classmethod
@@ -34,7 +49,7 @@ class Hits:
         every = [none, *parts]
         return cls(
             np.concatenate([part.queries for part in every]),
-            np.concatenate([part.rows for part in every]),
+            np.concatenate([part.serials for part in every]),
             np.concatenate([part.similarities for part in every]),
         )
 
@@ -43,7 +58,7 @@ class FrameIndex:
     """Growable rows of unit descriptors; row numbers ascend in log order.
 
     Score normalisation is one more dimension, as in SSCD (Pizzi et al., CVPR 2022): rows end in
-    -127, queries in their offset.
+    -127, queries in their bias.
 
     Not thread-safe: its shard is its only user.
 
@@ -78,30 +93,30 @@ class FrameIndex:
     def search(
         self,
         queries: "Codes",
-        offsets: "Codes",
+        biases: "Codes",
         similarity: float,
         *,
         below_row: int,
-    ) -> Hits:
+    ) -> RowHits:
         """All rows before `below_row` that are more similar than `similarity`.
 
         Args:
             queries: (Q, D) whole numbers, unit descriptors times 127.
-            offsets: (Q,) whole numbers, their score offsets times 127.
-            similarity: cosine less the offset, as in `Hits`.
+            biases: (Q,) whole numbers, their score biases times 127.
+            similarity: cosine less the bias, as in `RowHits`.
             below_row: rows from here on did not exist yet, for this question.
         """
         if below_row <= 0 or len(queries) == 0:
-            return Hits.joined([])
+            return RowHits(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
         existed = faiss.IDSelectorRange(0, below_row)
         limits, products, rows = self._index.range_search(
-            np.column_stack((queries, offsets)).astype(np.float32),
+            np.column_stack((queries, biases)).astype(np.float32),
             similarity * CODE_SCALE**2,
             params=faiss.SearchParameters(sel=existed),  # type: ignore[call-arg]
         )
         counts = np.diff(limits.astype(np.int64))
         asked = np.repeat(np.arange(len(queries), dtype=np.int64), counts.astype(np.int64))
-        return Hits(asked, rows, products / np.float32(CODE_SCALE**2))
+        return RowHits(asked, rows, products / np.float32(CODE_SCALE**2))
 
 
 Codes = NDArray[np.int8] | NDArray[np.float32]

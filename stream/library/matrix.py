@@ -20,14 +20,14 @@ class QueryFrames:
 
     Attributes:
         codes: (Q, D) float32 whole numbers: unit descriptors times 127.
-        offset_codes: (Q,) float32 whole numbers: score offsets times 127.
+        bias_codes: (Q,) float32 whole numbers: score biases times 127.
         seconds: (Q,) float32, ascending.
         cut_seconds: (C,) float32, ascending.
         motion: (M,) float32, `models.motion` curve; empty where unknown.
     """
 
     codes: NDArray[np.float32]
-    offset_codes: NDArray[np.float32]
+    bias_codes: NDArray[np.float32]
     seconds: NDArray[np.float32]
     cut_seconds: NDArray[np.float32]
     motion: NDArray[np.float32]
@@ -38,7 +38,7 @@ class QueryFrames:
         """Unpack an event's."""
         return cls(
             event.query_codes().astype(np.float32),
-            event.query_offset_codes().astype(np.float32),
+            event.query_bias_codes().astype(np.float32),
             event.query_times(),
             event.cuts(),
             curve_of(event.motion_codes()),
@@ -55,7 +55,7 @@ def similarity_of(query: QueryFrames, entry: Entry, rows: NDArray[np.float32]) -
         rows: (R, D) whole numbers: unit descriptors of its key frames times 127.
     """
     values = cosines(query.codes, rows)
-    ours, theirs = query.offset_codes, entry.offset_codes.astype(np.float32)
+    ours, theirs = query.bias_codes, entry.bias_codes.astype(np.float32)
     if ours.any() or theirs.any():
         both = ours[:, None] + theirs[None, :]  # (Q, R)
         values = np.clip(values - both / np.float32(2 * CODE_SCALE), -1, 1)
@@ -75,7 +75,7 @@ def similarity_of(query: QueryFrames, entry: Entry, rows: NDArray[np.float32]) -
 def searching_frames(
     event: VideoFingerprinted, which: Literal["query", "key"]
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Codes and score-offset codes of the frames that look for candidates: (Q, D) and (Q,) int8."""
+    """Codes and score-bias codes of the frames that look for candidates: (Q, D) and (Q,) int8."""
     if which == "key":
-        return event.codes(), event.offset_codes()
-    return event.query_codes(), event.query_offset_codes()
+        return event.codes(), event.bias_codes()
+    return event.query_codes(), event.query_bias_codes()

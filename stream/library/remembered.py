@@ -16,8 +16,8 @@ from stream.order import Takedown
 
 T = TypeVar("T")
 
-MOST_TAKEDOWNS = 2**18
-MOST_LATEST = 2**18
+MAX_TAKEDOWNS = 2**18
+MAX_LATEST = 2**18
 
 
 class Latest(NamedTuple):
@@ -46,11 +46,11 @@ class Remembered:
 
     def take_down(self, key: int, takedown: Takedown) -> None:
         """Remember what is taken down of a video, all of it."""
-        _put(self.takedowns, key, takedown, MOST_TAKEDOWNS)
+        _put(self.takedowns, key, takedown, MAX_TAKEDOWNS)
 
     def repeat(self, key: int, latest: Latest) -> None:
         """Remember the last message of the version that holds."""
-        _put(self.latest, key, latest, MOST_LATEST)
+        _put(self.latest, key, latest, MAX_LATEST)
 
     def copy(self) -> "Remembered":
         """One that doesn't change with this."""

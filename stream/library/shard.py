@@ -25,7 +25,6 @@ from stream.failpoints import failpoint
 from stream.library.candidates import similarity_at, vote
 from stream.library.entry import Entry
 from stream.library.hash_map import HashMap
-from stream.library.index import Hits
 from stream.library.matrix import QueryFrames, searching_frames, similarity_of
 from stream.library.remembered import Latest, Remembered
 from stream.library.rows import RowCodes
@@ -278,9 +277,9 @@ class LibraryShard:
         store, settings = self.state.store, self.settings
         if store is None:
             return []
-        codes, offsets = searching_frames(event, settings.search_frames)
-        hits = store.search(codes, offsets, similarity_at(settings, as_of), before=as_of)
-        owners = store.owners_of(hits.rows)
+        codes, biases = searching_frames(event, settings.search_frames)
+        hits = store.search(codes, biases, similarity_at(settings, as_of), before=as_of)
+        owners = store.owners_of(hits.serials)
         held = {serial: store.held(serial) for serial in np.unique(owners).tolist()}
         own = video_hash(event.video_id)
         findable = [
@@ -290,9 +289,10 @@ class LibraryShard:
         ]
         kept = np.isin(owners, findable)
         voted = vote(
-            Hits(hits.queries[kept], hits.rows[kept], hits.similarities[kept]),
+            hits.queries[kept],
+            hits.similarities[kept],
             owners[kept],
-            least_frames=min(settings.candidate_hits, len(codes)),
+            min_frames=min(settings.candidate_hits, len(codes)),
             most=settings.candidates,
         )
         return [held[candidate.entry] for candidate in voted]

@@ -26,7 +26,7 @@ from stream.packed import CODE_SCALE
 
 QUERY_BLOCK = 128  # query frames whose near frames are looked at together
 NEAR_ROWS_AT = 10_000_000  # frames, from which on all of `near_rows` are looked at
-LEAST_NEAR_ROWS = 384
+MIN_NEAR_ROWS = 384
 MAPPED_PARTS = 8  # of a run's files, of which one at a time counts as this process's memory
 ESTIMATE_MARGIN = 0.1  # codes say less of hardly any frame than it is by more than this
 
@@ -149,7 +149,7 @@ class FrameStore:
         """How many near frames are looked at exactly: fewer in a small store, with the root."""
         most = self.settings.near_rows
         share = float(np.sqrt(min(1.0, self.next_serial / NEAR_ROWS_AT)))
-        return max(min(LEAST_NEAR_ROWS, most), round(share * most))
+        return max(min(MIN_NEAR_ROWS, most), round(share * most))
 
     def held(self, serial: int) -> Held:
         """The video with that serial, or that holds the frame with it.
@@ -226,7 +226,7 @@ class FrameStore:
     def search(
         self,
         queries: NDArray[np.int8],
-        offsets: NDArray[np.int8],
+        biases: NDArray[np.int8],
         similarity: float,
         *,
         before: int,
@@ -235,24 +235,21 @@ class FrameStore:
 
         Args:
             queries: (Q, D) int8, unit descriptors times 127.
-            offsets: (Q,) int8, their score offsets times 127.
-            similarity: cosine less the offset.
+            biases: (Q,) int8, their score biases times 127.
+            similarity: cosine less the bias.
             before: place in the log.
-
-        Returns:
-            `rows` are serials.
         """
         runs = self.all_runs()
         below = _serial_before(runs, before)
         exact = [run for run in runs if isinstance(run.lists, FrameIndex)]
-        parts = [self._exactly(run, queries, offsets, similarity, below) for run in exact]
-        parts += [self._waiting(run, queries, offsets, similarity, below) for run in runs]
+        parts = [self._exactly(run, queries, biases, similarity, below) for run in exact]
+        parts += [self._waiting(run, queries, biases, similarity, below) for run in runs]
         listed = [run for run in runs if not isinstance(run.lists, FrameIndex)]
         for start in range(0, len(queries) if listed else 0, QUERY_BLOCK):
             block = slice(start, start + QUERY_BLOCK)
             near = self._near(listed, queries[block].astype(np.float32), below)
-            found = self._measured(listed, near, queries[block], offsets[block], similarity)
-            parts.append(Hits(found.queries + start, found.rows, found.similarities))
+            found = self._measured(listed, near, queries[block], biases[block], similarity)
+            parts.append(Hits(found.queries + start, found.serials, found.similarities))
         return Hits.joined(parts)
 
     def owners_of(self, serials: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -266,7 +263,7 @@ class FrameStore:
         self,
         run: Run,
         queries: NDArray[np.int8],
-        offsets: NDArray[np.int8],
+        biases: NDArray[np.int8],
         similarity: float,
         below: int | None,
     ) -> Hits:
@@ -276,14 +273,14 @@ class FrameStore:
             rows = int(run.entries["row"][held]) if held < len(run) else rows
         lists = run.lists
         assert isinstance(lists, FrameIndex)
-        found = lists.search(queries, offsets, similarity, below_row=rows)
+        found = lists.search(queries, biases, similarity, below_row=rows)
         return Hits(found.queries, run.serials_of(found.rows), found.similarities)
 
     def _waiting(
         self,
         run: Run,
         queries: NDArray[np.int8],
-        offsets: NDArray[np.int8],
+        biases: NDArray[np.int8],
         similarity: float,
         below: int | None,
     ) -> Hits:
@@ -293,7 +290,7 @@ class FrameStore:
         first = len(run.rows) - run.waiting
         serials = run.serials_of(np.arange(first, len(run.rows)))
         values = cosines(queries, self.codes.whole(run.rows[first:]))
-        values -= offsets[:, None].astype(np.float32) / np.float32(CODE_SCALE)
+        values -= biases[:, None].astype(np.float32) / np.float32(CODE_SCALE)
         near = values > similarity
         asked, found = np.nonzero(near if below is None else near & (serials < below))
         return Hits(asked.astype(np.int64), serials[found], values[asked, found])
@@ -315,11 +312,11 @@ class FrameStore:
         runs: list[Run],
         near: Nearest,
         queries: NDArray[np.int8],
-        offsets: NDArray[np.int8],
+        biases: NDArray[np.int8],
         similarity: float,
     ) -> Hits:
         """How near the near frames really are."""
-        least = similarity - ESTIMATE_MARGIN + offsets.astype(np.float32) / CODE_SCALE  # (Q,)
+        least = similarity - ESTIMATE_MARGIN + biases.astype(np.float32) / CODE_SCALE  # (Q,)
         asked, places = np.nonzero(
             (near.serials >= 0) & (near.estimates > least[:, None] * CODE_SCALE**2)
         )
@@ -336,7 +333,7 @@ class FrameStore:
         for query, (start, end) in zip(queries, pairwise(ends), strict=True):
             self.codes.multiply(rows[start:end], query, out=products[start:end])
         values = products / np.float32(CODE_SCALE**2)
-        values -= offsets[asked].astype(np.float32) / np.float32(CODE_SCALE)
+        values -= biases[asked].astype(np.float32) / np.float32(CODE_SCALE)
         kept = values > similarity
         return Hits(asked[kept].astype(np.int64), serials[kept], values[kept])
 

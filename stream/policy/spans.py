@@ -29,7 +29,7 @@ def remainder(span: Span, excluded: Iterable[Span]) -> list[Span]:
 
 
 def outside(
-    segment: MatchedSegment, excluded: Sequence[Span], least_seconds: float
+    segment: MatchedSegment, excluded: Sequence[Span], min_seconds: float
 ) -> list[MatchedSegment]:
     """Cut what is excluded out of a segment, on both sides.
 
@@ -38,7 +38,7 @@ def outside(
     Args:
         segment: returned as it is where no exclusion meets it.
         excluded: spans of the reference.
-        least_seconds: of the reference; what remains shorter than this is dropped.
+        min_seconds: of the reference; what remains shorter than this is dropped.
     """
     whole = (segment.reference_start_seconds, segment.reference_end_seconds)
     if not any(start < whole[1] and end > whole[0] for start, end in excluded):
@@ -46,7 +46,7 @@ def outside(
     return [
         _part(segment, start, end)
         for start, end in remainder(whole, excluded)
-        if end - start >= least_seconds
+        if end - start >= min_seconds
     ]
 
 

@@ -65,7 +65,7 @@ class ViewSnapshots:
         log_id: str,
         model_version: str,
         dimension: int,
-        most_days: float,
+        max_days: float,
     ) -> None:
         """Name what the snapshots are of.
 
@@ -74,10 +74,10 @@ class ViewSnapshots:
             log_id: of cluster and topic.
             model_version: of the view.
             dimension: of the view.
-            most_days: for so long the topic remembers takedowns: older snapshots are of no use.
+            max_days: for so long the topic remembers takedowns: older snapshots are of no use.
         """
         self._settings, self._folder = settings, settings.snapshot_folder
-        self._most_days = most_days
+        self._max_days = max_days
         self._passed_over: set[str] = set()
         self._identity = {
             "format": FORMAT,
@@ -226,10 +226,10 @@ class ViewSnapshots:
                     f"{folder} is foreign: its {key} is {manifest.get(key)!r}, ours {value!r}"
                 )
         days = (time.time() - manifest["written_at"]) / DAY_SECONDS
-        if days > self._most_days:
+        if days > self._max_days:
             raise SnapshotError(
                 f"{folder} is {days:.0f} days old: the topic remembers takedowns for "
-                f"{self._most_days:.0f}"
+                f"{self._max_days:.0f}"
             )
         check_digests(folder, manifest["sha256"])
         return manifest

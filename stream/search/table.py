@@ -12,7 +12,7 @@ from stream.events import ContentVersion
 from stream.library.hash_map import HashMap
 from stream.library.shard import video_hash
 
-LEAST_RECORDS = 1024
+MIN_RECORDS = 1024
 NO_VERSION = np.iinfo(np.int64).min
 NO_ROW = -1
 NO_LOG = -1
@@ -54,7 +54,7 @@ class VideoTable:
         """Empty, or from what a snapshot holds."""
         records = np.empty(0, RECORD) if records is None else records
         self._count = len(records)
-        self._records = np.zeros(max(LEAST_RECORDS, len(records)), RECORD)
+        self._records = np.zeros(max(MIN_RECORDS, len(records)), RECORD)
         self._records[: len(records)] = records
         self._ids = bytearray(ids)
         self._by_hash = by_hash or HashMap()

@@ -29,9 +29,9 @@ from stream.search.takedowns import Takedowns
 
 OWN = 0  # the number of the view's own model
 DEAD_SHARE = 0.5
-LEAST_DEAD = 1024
+MIN_DEAD = 1024
 LONGEST_SECONDS = 1e9
-MOST_MODELS = 1000  # whose vectors are counted apart
+MAX_MODELS = 1000  # whose vectors are counted apart
 
 
 class Hit(NamedTuple):
@@ -183,7 +183,7 @@ class SearchView:
     def compact(self) -> None:
         """Drop the rows that nobody owns, if they are many."""
         dead = len(self.state.rows) - len(self)
-        if dead > max(LEAST_DEAD, DEAD_SHARE * len(self.state.rows)):
+        if dead > max(MIN_DEAD, DEAD_SHARE * len(self.state.rows)):
             self._compact()
 
     def _search(self, vector: Floats, k: int) -> list[Hit]:
@@ -269,7 +269,7 @@ class SearchView:
                 return OWN
             name = f"{name} of {event.dimension} dimensions"
         models = self.state.models
-        if len(models) > MOST_MODELS and name not in models[1:]:
+        if len(models) > MAX_MODELS and name not in models[1:]:
             name = "other models"
         if name not in models[1:]:
             models.append(name)

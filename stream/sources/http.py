@@ -13,7 +13,7 @@ CHUNK_BYTES = 2**20
 FORBIDDEN = (401, 403, 407, 451)
 PASSING = (408, 425, 429)
 REDIRECTS = (301, 302, 303, 307, 308)
-MOST_REDIRECTS = 10
+MAX_REDIRECTS = 10
 
 
 async def copy_http(uri: str, file: LimitedFile, settings: FetchSettings) -> None:
@@ -29,7 +29,7 @@ async def copy_http(uri: str, file: LimitedFile, settings: FetchSettings) -> Non
     """
     address = WebAddress(uri)
     async with _session(settings) as session:
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             check_url(address.url, settings)
             try:
                 async with session.get(address.url, allow_redirects=False) as response:
@@ -41,7 +41,7 @@ async def copy_http(uri: str, file: LimitedFile, settings: FetchSettings) -> Non
             except (aiohttp.ClientError, ConnectionError) as error:
                 raise TransientError(f"{address.host} can't be read: {_reason(error)}") from error
             address = address.redirected(location)
-    raise NotFoundError(f"more than {MOST_REDIRECTS} redirects, the last to {address.host}")
+    raise NotFoundError(f"more than {MAX_REDIRECTS} redirects, the last to {address.host}")
 
 
 def _redirect(response: ClientResponse) -> str | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from benchmarks.calibrate import (
     CANDIDATE_HITS,
     CANDIDATE_SIMILARITIES,
-    LEAST_SCORES,
+    MIN_SCORES,
     find_boxes,
     is_right,
     report_of,
@@ -101,7 +101,7 @@ def test_the_copy_is_found_and_is_right(made: FingerprintedSet) -> None:
 
 def test_a_higher_least_score_keeps_fewer_boxes(made: FingerprintedSet) -> None:
     rows = report_of(made, RULE)["by_least_score"]
-    assert [row["least_score"] for row in rows] == list(LEAST_SCORES)
+    assert [row["least_score"] for row in rows] == list(MIN_SCORES)
     kept = [row["right_boxes"] + row["wrong_boxes"] for row in rows]
     assert kept == sorted(kept, reverse=True) and kept[0] == 1
     assert rows[0]["recall"] > 0.8 and rows[0]["false_alarm_rate"] == 0

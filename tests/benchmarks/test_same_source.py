@@ -64,7 +64,7 @@ def video(video_id: str, rows: NDArray[np.float32], role: Role) -> VideoFrames:
         blank=np.zeros(count, bool),
         unrepeated=np.arange(count),
         descriptors=rows,
-        score_offsets=np.zeros(count, np.float32),
+        score_biases=np.zeros(count, np.float32),
         hashes=hashes_of(rows),
         qualities=np.full(count, 100),
         decode_cpu_seconds=0.1,

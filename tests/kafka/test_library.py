@@ -16,7 +16,7 @@ from stream.agents.run import running_workers
 from stream.broker.settings import KafkaSettings
 from stream.client import Headers, send
 from stream.events import VideoFingerprinted
-from stream.log import LibraryLog
+from stream.library_log import LibraryLog
 from stream.settings import Settings
 from stream.takedown import take_down, wait_for_shards
 from tests.kafka.test_topics import alter

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
-from stream.agents.batches import MOST_BYTES
+from stream.agents.batches import MAX_BYTES
 from stream.broker.settings import KafkaSettings
 from stream.events import EVENTS
 from stream.topics import load_topics
@@ -82,7 +82,7 @@ async def test_a_few_bytes_that_claim_to_be_many_are_a_bad_event(
 ) -> None:
     producer = AnyProducer(kafka_settings)
     async with running_service(service_settings(kafka_settings, tmp_path)) as platform:
-        producer.send("video.uploaded", Pill(b"[" * (MOST_BYTES + 1), b"behind"), "zstd")
+        producer.send("video.uploaded", Pill(b"[" * (MAX_BYTES + 1), b"behind"), "zstd")
         producer.flush()
         producer.send("video.uploaded", good(video, "behind"), "none")
         producer.flush()

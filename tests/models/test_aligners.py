@@ -14,13 +14,13 @@ from models.align import Aligner, Segment
 from models.aligners import ALIGNERS, make_aligner
 from models.aligners.pattern_detector import PatternDetector
 from models.errors import ModelError
-from models.similarity import FrameDescriptors, SimilarityMatrix
+from models.similarity import DescribedVideo, SimilarityMatrix
 
 BASELINES = ("dynamic_programming", "dynamic_time_warping", "hough_voting")
 EVEN_ODDS = 0.5  # what an aligner is less sure of than this is no answer
 DIMENSION = 64
 # The detector also says what is unlikely, with its probability; a library drops it below this.
-DETECTOR_LEAST_SCORE = 0.8
+DETECTOR_MIN_SCORE = 0.8
 FINE_PER_SECOND = 20  # how densely a made video is drawn before it is sampled
 Fine = NDArray[np.float32]
 
@@ -65,12 +65,12 @@ def noisy(fine: Fine, seed: int, noise: float = 0.06) -> Fine:
     return unit(fine + noise * np.random.default_rng(seed).standard_normal(fine.shape))
 
 
-def sampled(fine: Fine, seconds: NDArray[np.floating]) -> FrameDescriptors:
+def sampled(fine: Fine, seconds: NDArray[np.floating]) -> DescribedVideo:
     rows = fine[(seconds * FINE_PER_SECOND).astype(int)]
-    return FrameDescriptors(seconds.astype(np.float32), rows, len(fine) / FINE_PER_SECOND)
+    return DescribedVideo(seconds.astype(np.float32), rows, len(fine) / FINE_PER_SECOND)
 
 
-def every(fine: Fine, step: float, offset: float = 0.0) -> FrameDescriptors:
+def every(fine: Fine, step: float, offset: float = 0.0) -> DescribedVideo:
     return sampled(fine, np.arange(offset, len(fine) / FINE_PER_SECOND - 1e-6, step))
 
 
@@ -91,16 +91,14 @@ def overlap(found: list[float], expected: list[float]) -> float:
     return float(np.maximum(shared / both, 0).min())
 
 
-def boxes(
-    aligner: Aligner, query: FrameDescriptors, reference: FrameDescriptors
-) -> list[list[float]]:
+def boxes(aligner: Aligner, query: DescribedVideo, reference: DescribedVideo) -> list[list[float]]:
     found = aligner.align(SimilarityMatrix.of(query, reference))
-    least = DETECTOR_LEAST_SCORE if isinstance(aligner, PatternDetector) else 0.0
+    least = DETECTOR_MIN_SCORE if isinstance(aligner, PatternDetector) else 0.0
     return [box(segment) for segment in found if segment.score >= least]
 
 
 def sure_boxes(
-    aligner: Aligner, query: FrameDescriptors, reference: FrameDescriptors
+    aligner: Aligner, query: DescribedVideo, reference: DescribedVideo
 ) -> list[list[float]]:
     found = aligner.align(SimilarityMatrix.of(query, reference))
     return [box(segment) for segment in found if segment.score >= EVEN_ODDS]
@@ -196,7 +194,7 @@ def test_nothing_but_a_static_scene_is_boxed_once_at_equal_speed(rule: Aligner) 
 
 def test_a_long_still_video_with_few_key_frames_is_one_box(rule: Aligner) -> None:
     seconds = np.arange(0, 10_800, 10, dtype=np.float32)
-    still = FrameDescriptors(seconds, np.repeat(REFERENCE[:1], len(seconds), axis=0), 10_800)
+    still = DescribedVideo(seconds, np.repeat(REFERENCE[:1], len(seconds), axis=0), 10_800)
     found = boxes(rule, still, still)
     assert len(found) == 1
     np.testing.assert_allclose(found[0], [0, 0, 10_800, 10_800], atol=11)
@@ -241,8 +239,8 @@ def test_a_clearer_copy_scores_higher(any_aligner: Aligner) -> None:
 
 @pytest.mark.parametrize(("queries", "references"), [(0, 0), (0, 5), (5, 0), (1, 1), (1, 5)])
 def test_few_or_no_frames_are_no_copy(any_aligner: Aligner, queries: int, references: int) -> None:
-    query = FrameDescriptors(np.arange(queries, dtype=np.float32), BEFORE[:queries], 1.0)
-    reference = FrameDescriptors(np.arange(references, dtype=np.float32), BEFORE[:references], 1.0)
+    query = DescribedVideo(np.arange(queries, dtype=np.float32), BEFORE[:queries], 1.0)
+    reference = DescribedVideo(np.arange(references, dtype=np.float32), BEFORE[:references], 1.0)
     assert boxes(any_aligner, query, reference) == []
 
 

@@ -16,7 +16,7 @@ from models.detector.boxes import TILE, find_segments
 from models.detector.grid import CHANNELS, Axis, lay_axis, lay_out
 from models.detector.network import DetectorConfig, PatternNetwork, place_centres
 from models.detector.refine import Refiner
-from models.similarity import FrameDescriptors, SimilarityMatrix
+from models.similarity import DescribedVideo, SimilarityMatrix
 from models.training.windows import windowed
 
 Array = NDArray[np.float32]
@@ -208,7 +208,7 @@ def test_of_hours_only_the_tiles_with_matches_are_read() -> None:
     assert np.mean(read) > 0.5
 
 
-def copied(start: float, at: float, length: float, step: float = 1.0) -> FrameDescriptors:
+def copied(start: float, at: float, length: float, step: float = 1.0) -> DescribedVideo:
     """A query that shows `length` seconds of the reference from `at` on, between other footage."""
     random = np.random.default_rng(5)
     times = np.arange(0.3, 40, step, dtype=np.float32)
@@ -217,7 +217,7 @@ def copied(start: float, at: float, length: float, step: float = 1.0) -> FrameDe
     rows[inside] = LOOKS[shot_of(times[inside] - start + at)]
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     cuts = [start, start + length, *(c - at + start for c in CUTS if at < c < at + length)]
-    return FrameDescriptors(times, rows, 40.0, None, np.sort(np.array(cuts, np.float32)))
+    return DescribedVideo(times, rows, 40.0, None, np.sort(np.array(cuts, np.float32)))
 
 
 LOOKS = np.random.default_rng(3).standard_normal((12, 32)).astype(np.float32)
@@ -228,10 +228,10 @@ def shot_of(times: Array) -> NDArray[np.intp]:
     return np.searchsorted(CUTS, times, side="right")
 
 
-def reference(step: float) -> FrameDescriptors:
+def reference(step: float) -> DescribedVideo:
     times = np.arange(0.1, 36, step, dtype=np.float32)
     rows = LOOKS[shot_of(times)]
-    return FrameDescriptors(
+    return DescribedVideo(
         times, rows / np.linalg.norm(rows, axis=1, keepdims=True), 36.0, None, CUTS
     )
 

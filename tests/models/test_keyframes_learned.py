@@ -7,7 +7,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
+from models.encode import EncodedFrames
 from models.errors import ModelFileError
 from models.keyframes import SELECTORS, make_selector
 from models.keyframes.learned import LearnedSelector
@@ -135,17 +135,17 @@ def test_a_frame_belongs_to_the_nearest_key_frame_of_its_own_shot() -> None:
 
 def test_what_is_stored_is_the_direction_of_the_mean() -> None:
     rows = np.array([[1, 0], [0, 1], [0, 1], [-1, 0]], np.float32)
-    described = FrameDescription(rows, np.array([0.1, 0.3, 0.5, 9.0], np.float32))
+    described = EncodedFrames(rows, np.array([0.1, 0.3, 0.5, 9.0], np.float32))
     pooled = pool_description(described, np.array([0, 0, 1, -1]), 2)
     assert pooled.descriptors == pytest.approx(np.array([[0.5**0.5, 0.5**0.5], [0, 1]]))
-    assert pooled.score_offsets == pytest.approx(np.array([0.2, 0.5]))
+    assert pooled.score_biases == pytest.approx(np.array([0.2, 0.5]))
 
 
 @pytest.mark.parametrize("pooled", [True, False])
 def test_as_many_descriptors_are_stored_as_key_frames(pooled: bool) -> None:
     video = _video(_scenes(20))
     assert video.descriptors is not None
-    described = FrameDescription(video.descriptors, np.zeros(20, np.float32))
+    described = EncodedFrames(video.descriptors, np.zeros(20, np.float32))
     selector = LearnedSelector(KeyFrameSettings(frames_per_hour=720))
     stored = stored_frames(selector, video, np.arange(20), described, pooled=pooled)
     assert 0 < len(stored.key) == len(stored.description.descriptors) <= 4

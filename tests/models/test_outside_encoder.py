@@ -40,7 +40,7 @@ def wanted(pictures: NDArray[np.uint8], settings: OutsideSettings = ONNX) -> NDA
 
 
 def onnx_file(
-    path: Path, *, batch: int | str = "n", kind: int = TensorProto.FLOAT, offsets: bool = False
+    path: Path, *, batch: int | str = "n", kind: int = TensorProto.FLOAT, biases: bool = False
 ) -> Path:
     """One matrix product; `other` is an output that is no vector of its own."""
     weights = onnx.numpy_helper.from_array(
@@ -55,7 +55,7 @@ def onnx_file(
         helper.make_tensor_value_info("embedding", kind, [batch, DIMENSION]),
         helper.make_tensor_value_info("other", kind, [batch, 3 * SIZE * SIZE]),
     ]
-    if offsets:
+    if biases:
         nodes.append(
             helper.make_node("ReduceMean", ["flat"], ["score_offsets"], axes=[1], keepdims=0)
         )
@@ -96,7 +96,7 @@ def test_onnx_files_say_what_arithmetic_says(tmp_path: Path, count: int, batch: 
     described = encoder.describe(frames(count))
     assert described.descriptors.shape == (count, DIMENSION)
     assert described.descriptors.dtype == np.float32
-    assert (described.score_offsets == 0).all()
+    assert (described.score_biases == 0).all()
     if count:
         assert np.abs(described.descriptors - wanted(frames(count))).max() < 1e-4
 
@@ -114,9 +114,9 @@ def test_half_precision_files_are_fed_half_precision(tmp_path: Path) -> None:
     assert np.abs(rows - wanted(frames(3))).max() < 0.02
 
 
-def test_score_offsets_of_a_file_are_kept(tmp_path: Path) -> None:
-    path = onnx_file(tmp_path / "a.onnx", offsets=True)
-    found = OutsideEncoder(path, ONNX, batch=2).describe(frames(5)).score_offsets
+def test_score_biases_of_a_file_are_kept(tmp_path: Path) -> None:
+    path = onnx_file(tmp_path / "a.onnx", biases=True)
+    found = OutsideEncoder(path, ONNX, batch=2).describe(frames(5)).score_biases
     values = (frames(5) / 255 - np.array(ONNX.mean)) / np.array(ONNX.std)
     assert np.abs(found - values.mean(axis=(1, 2, 3))).max() < 1e-4
 

@@ -58,7 +58,7 @@ def test_no_path_through_all_rows_is_heavier(gains: Array) -> None:
 def test_a_path_ends_after_too_many_losses_in_a_row(most: int, whole: bool) -> None:
     gains = np.full((9, 9), -9.0)
     np.fill_diagonal(gains, [2, 2, 2, -0.5, -0.5, -0.5, 2, 2, 2])
-    path, _ = heaviest_warp(gains, side_weight=0.5, ends="anywhere", most_losses=most)
+    path, _ = heaviest_warp(gains, side_weight=0.5, ends="anywhere", max_losses=most)
     assert (len(path) == 9) is whole
 
 

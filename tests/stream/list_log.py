@@ -7,7 +7,7 @@ from stream.agents.restore import absorb, closing_upkeep, silent_shard
 from stream.events import VideoFingerprinted
 from stream.library.settings import LibrarySettings
 from stream.library.snapshot import SnapshotStore
-from stream.source import Source
+from stream.message import Source
 
 LOG_ID = "cluster/log"
 

@@ -14,8 +14,8 @@ from stream.events import ContentVersion, Submission, VideoFingerprinted
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState, Truth
+from stream.message import Source
 from stream.order import RESTATED, Takedown
-from stream.source import Source
 from tests.stream.library_log import fingerprint, look
 from tests.stream.list_log import ListLog
 

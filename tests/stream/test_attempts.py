@@ -15,7 +15,7 @@ from stream.errors import BadEventError, BrokerError, CorruptError, InternalErro
 from stream.events import Event, VideoCompared, VideoFingerprinted, VideoRejected
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
-from stream.source import Source
+from stream.message import Source
 from tests.stream.pills import good_fields
 
 SOURCE = Source("video.uploaded", 3, 7, 1000, b'{"video_id":"v"}')

@@ -14,7 +14,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from stream.agents.batches import (
-    MOST_BYTES,
+    MAX_BYTES,
     SafePartitionRecords,
     install,
     unpack_gzip,
@@ -82,20 +82,20 @@ BOMBS = {
 def test_a_bomb_is_refused_at_the_limit_and_what_is_below_is_not(codec: str) -> None:
     unpack, pack = BOMBS[codec]
     assert len(unpack(pack(bytes(40_000_000)))) == 40_000_000
-    bomb = pack(bytes(MOST_BYTES + 1))
+    bomb = pack(bytes(MAX_BYTES + 1))
     assert len(bomb) < 7_000_000
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match=f"more than {MOST_BYTES} bytes of {codec}"):
+        with pytest.raises(ValueError, match=f"more than {MAX_BYTES} bytes of {codec}"):
             unpack(bomb)
-        assert tracemalloc.get_traced_memory()[1] < 2.1 * MOST_BYTES
+        assert tracemalloc.get_traced_memory()[1] < 2.1 * MAX_BYTES
     finally:
         tracemalloc.stop()
 
 
 def test_a_bomb_in_a_batch_is_one_bad_event_and_the_next_batch_is_read() -> None:
     bomb = bytearray(batch("zstd", b"x" * 2000))
-    packed = bytes(cramjam.zstd.compress(bytes(2 * MOST_BYTES)))
+    packed = bytes(cramjam.zstd.compress(bytes(2 * MAX_BYTES)))
     bomb = bomb[:61] + packed
     bomb[8:12] = (len(bomb) - 12).to_bytes(4, "big")
     found = read(bytes(bomb) + batch("zstd", b"next", base_offset=1))
@@ -112,8 +112,8 @@ def in_blocks(*blocks: bytes) -> bytes:
 def test_blocks_of_snappy_are_put_together_up_to_the_limit() -> None:
     text = bytes(range(256)) * 1000
     assert unpack_snappy(aiokafka.codec.snappy_encode(text)) == text
-    block = bytes(cramjam.snappy.compress_raw(bytes(MOST_BYTES // 4)))
-    assert len(unpack_snappy(in_blocks(*[block] * 4))) == MOST_BYTES
+    block = bytes(cramjam.snappy.compress_raw(bytes(MAX_BYTES // 4)))
+    assert len(unpack_snappy(in_blocks(*[block] * 4))) == MAX_BYTES
     with pytest.raises(ValueError, match="bytes of snappy"):
         unpack_snappy(in_blocks(*[block] * 4, bytes(cramjam.snappy.compress_raw(b"x"))))
 

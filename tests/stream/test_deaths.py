@@ -13,7 +13,7 @@ import pytest
 
 from stream.agents.deaths import Deaths, leave_behind
 from stream.errors import InternalError
-from stream.source import Source
+from stream.message import Source
 
 PILL = Source("video.uploaded", 3, 7, 1000, b"{}")
 OTHER = Source("video.uploaded", 3, 8, 1000, b"{}")
@@ -21,7 +21,7 @@ CRASHES = """
 import ctypes, sys
 from pathlib import Path
 from stream.agents.deaths import Deaths, leave_behind
-from stream.source import Source
+from stream.message import Source
 deaths = Deaths(Path(sys.argv[1]), "role")
 deaths.open()
 with deaths.at_work(Source("video.uploaded", 3, 7, 1000, b"{}")):

@@ -22,8 +22,8 @@ from stream.events import (
     VideoDecided,
     VideoRejected,
 )
+from stream.message import Source
 from stream.policy.judge import Policies
-from stream.source import Source
 from stream.times import now
 from tests.stream.answers import answer, match, policy, verdict
 

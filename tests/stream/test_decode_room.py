@@ -18,7 +18,7 @@ from stream.decode.child import decode_video
 from stream.decode.decoder import Decoder
 from stream.decode.room import ALONE, NoRoomError, Room, is_shortage
 from stream.decode.settings import DecodeSettings
-from stream.decode.spool import SecondSpool, spool_shares
+from stream.decode.spool import PreviewSpool, spool_shares
 from stream.errors import TooLargeError
 from stream.events import VideoUploaded
 from stream.fetch import FetchedVideo
@@ -26,7 +26,7 @@ from stream.fingerprint import Fingerprinter
 from stream.settings import Settings
 from tests.stream.videos import make_video, numbered
 
-SIZE, SECOND = 128, 256
+SIZE, PREVIEW = 128, 256
 MIB = 2**20
 
 
@@ -125,7 +125,7 @@ def test_on_a_disk_that_is_nearly_full_all_are_decoded_the_short_ones_first(
     long = make_video(tmp_path / "long.mp4", count=1000)
     done: list[str] = []
     settings = DecodeSettings(processes=2, spool_folder=small_disk)
-    with Decoder(settings, SIZE, SECOND) as decoder, ThreadPoolExecutor(7) as threads:
+    with Decoder(settings, SIZE, PREVIEW) as decoder, ThreadPoolExecutor(7) as threads:
 
         def decode(path: Path) -> None:
             with decoder.decode(path) as video:
@@ -173,11 +173,11 @@ def test_a_stream_without_times_is_stopped_at_the_limit(tmp_path: Path) -> None:
         decoder.decode(path)
 
 
-def test_the_second_spool_counts_too(tmp_path: Path) -> None:
-    second = SecondSpool(tmp_path, SECOND, 1.0, 4.0)
+def test_the_spool_of_previews_counts_too(tmp_path: Path) -> None:
+    preview = PreviewSpool(tmp_path, PREVIEW, 1.0, 4.0)
     assert spool_shares(20, 10.0, SIZE, None) == [20 * SIZE * SIZE * 3]
-    assert spool_shares(20, 10.0, SIZE, second)[1] == 11 * SECOND * SECOND * 3
-    assert spool_shares(5, 10.0, SIZE, second)[1] == 5 * SECOND * SECOND * 3
+    assert spool_shares(20, 10.0, SIZE, preview)[1] == 11 * PREVIEW * PREVIEW * 3
+    assert spool_shares(5, 10.0, SIZE, preview)[1] == 5 * PREVIEW * PREVIEW * 3
 
 
 def test_a_spool_takes_no_more_room_than_its_frames(tmp_path: Path) -> None:

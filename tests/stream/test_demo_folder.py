@@ -6,7 +6,7 @@ import pytest
 
 from stream.demo.clips import make_clip
 from stream.demo.demo_set import DemoSet
-from stream.demo.folder import MOST_COPIES, open_folder
+from stream.demo.folder import MAX_COPIES, open_folder
 from stream.demo.footage import seconds_of
 from stream.demo.plan import Clip, Drawn
 from stream.errors import SettingsError
@@ -49,9 +49,9 @@ def test_copies_of_the_middle_are_made_and_known(tmp_path: Path, video: bytes) -
 
 
 def test_no_more_copies_than_allowed(tmp_path: Path, video: bytes) -> None:
-    for number in range(MOST_COPIES + 2):
+    for number in range(MAX_COPIES + 2):
         put(tmp_path / "in" / f"{number}.mp4", video)
-    assert len(opened(tmp_path / "in", tmp_path).copies) == MOST_COPIES
+    assert len(opened(tmp_path / "in", tmp_path).copies) == MAX_COPIES
 
 
 def test_an_unreadable_file_is_submitted_but_not_copied(tmp_path: Path, video: bytes) -> None:

@@ -31,8 +31,8 @@ from stream.embed import (
 )
 from stream.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
 from stream.fingerprint import Fingerprinted, Fingerprinter
+from stream.message import Source
 from stream.settings import Settings, load_settings
-from stream.source import Source
 from tests.stream.text_video_pair import DIMENSION, VERSION, make_outside, make_pair
 from tests.stream.videos import make_video, set_display_matrix
 
@@ -177,24 +177,24 @@ def test_a_pair_from_outside_replaces_ours_for_videos_and_for_texts(tmp_path: Pa
     assert green > 0.9 > red
 
 
-def test_the_second_size_shows_what_is_new_and_what_was_long_ago(tmp_path: Path) -> None:
+def test_previews_show_what_is_new_and_what_was_long_ago(tmp_path: Path) -> None:
     colours = ["red", "green", "green", "blue", *6 * ["red"], "green"]
     path = tinted_video(tmp_path / "film.mp4", *colours)
     with (
         Decoder(DecodeSettings(processes=1), 96, 224) as decoder,
         decoder.decode(path) as video,
     ):
-        assert video.second_frames is not None
+        assert video.preview_frames is not None
         assert video.frames.shape == (len(video.seconds), 96, 96, 3)
-        assert video.second_frames.shape == (len(video.second), 224, 224, 3)
+        assert video.preview_frames.shape == (len(video.preview_places), 224, 224, 3)
         for place, frame in enumerate(video.frames):
-            last = video.second[video.second <= place][-1]
+            last = video.preview_places[video.preview_places <= place][-1]
             since = video.seconds[place] - video.seconds[last]
             assert since == 0 or since < (1 if difference(video.frames[last], frame) > 24 else 4)
-        assert np.diff(video.seconds[video.second]).min() >= 1 - 1e-3
-        assert 6 <= len(video.second) <= 8
-        first, second = video.frames[video.second], video.second_frames
-        assert first.mean((1, 2)) == pytest.approx(second.mean((1, 2)), abs=4)
+        assert np.diff(video.seconds[video.preview_places]).min() >= 1 - 1e-3
+        assert 6 <= len(video.preview_places) <= 8
+        first, preview = video.frames[video.preview_places], video.preview_frames
+        assert first.mean((1, 2)) == pytest.approx(preview.mean((1, 2)), abs=4)
     assert len(list(tmp_path.glob("samesource-*"))) == 0
 
 
@@ -244,15 +244,15 @@ def test_a_square_knows_the_shape_that_its_picture_had(
     if turn:
         set_display_matrix(path, QUARTER_TURN)
     with Decoder(DecodeSettings(processes=1), 96) as decoder, decoder.decode(path) as video:
-        assert video.second_frames is None
+        assert video.preview_frames is None
         assert video.aspect_ratios == pytest.approx(np.full(len(video.seconds), ratio), rel=0.04)
 
 
 @pytest.mark.parametrize("turn", [False, True])
 @pytest.mark.parametrize("bar", [0, 30])
-@pytest.mark.parametrize("second_size", [64, 224])
-def test_the_second_size_shows_the_same_part_of_the_picture(
-    tmp_path: Path, turn: bool, bar: int, second_size: int
+@pytest.mark.parametrize("preview_size", [64, 224])
+def test_previews_show_the_same_part_of_the_picture(
+    tmp_path: Path, turn: bool, bar: int, preview_size: int
 ) -> None:
     def slopes(index: int, width: int, height: int) -> NDArray[np.uint8]:
         picture = np.full((height, width, 3), 90, np.uint8)
@@ -268,14 +268,14 @@ def test_the_second_size_shows_the_same_part_of_the_picture(
     if turn:
         set_display_matrix(path, QUARTER_TURN)
     with (
-        Decoder(DecodeSettings(processes=1), 96, second_size) as decoder,
+        Decoder(DecodeSettings(processes=1), 96, preview_size) as decoder,
         decoder.decode(path) as video,
     ):
-        assert video.second_frames is not None
-        size = (second_size, second_size)
+        assert video.preview_frames is not None
+        size = (preview_size, preview_size)
         first = Image.fromarray(np.ascontiguousarray(video.frames[0]))
         expected = np.asarray(first.resize(size, Image.Resampling.BICUBIC), np.float32)
-        apart = np.abs(video.second_frames[0] - expected)
+        apart = np.abs(video.preview_frames[0] - expected)
         assert apart.mean() < 3 and apart[9:-9, 9:-9].max() < 40
 
 

@@ -154,24 +154,24 @@ def fingerprint(**changes: Any) -> VideoFingerprinted:
     return whole_fingerprint(**(dict.fromkeys(OPTIONAL) | changes))
 
 
-def test_an_older_fingerprint_searches_with_its_key_frames_and_has_no_offsets() -> None:
+def test_an_older_fingerprint_searches_with_its_key_frames_and_has_no_biases() -> None:
     event = fingerprint()
     assert VideoFingerprinted.from_bytes(event.to_bytes()) == event
     assert not set(OPTIONAL) & json.loads(event.to_bytes()).keys()
     np.testing.assert_array_equal(event.query_times(), event.times())
     np.testing.assert_array_equal(event.query_codes(), event.codes())
-    assert event.offset_codes().tolist() == event.query_offset_codes().tolist() == [0, 0]
+    assert event.bias_codes().tolist() == event.query_bias_codes().tolist() == [0, 0]
     assert len(event.cuts()) == 0
     assert len(event.motion_codes()) == 0
 
 
-def test_a_denser_query_offsets_cuts_and_motion_travel_beside_what_is_stored() -> None:
+def test_a_denser_query_biases_cuts_and_motion_travel_beside_what_is_stored() -> None:
     event = VideoFingerprinted.from_bytes(whole_fingerprint().to_bytes())
     assert event.times().tolist() == [0, 1]
     assert event.query_times().tolist() == [0, 0.5, 1, 1.5]
     np.testing.assert_array_equal(event.query_codes()[[0, 2]], event.codes())
-    assert event.offset_codes().tolist() == [0, 4]
-    assert event.query_offset_codes().tolist() == [0, 1, 4, 3]
+    assert event.bias_codes().tolist() == [0, 4]
+    assert event.query_bias_codes().tolist() == [0, 1, 4, 3]
     assert event.cuts().tolist() == [1]
     assert event.motion_codes().tolist() == [0, 40, 90, 120, 110, 60, 20, 0]
 
@@ -184,8 +184,8 @@ def test_motion_survives_the_topic_bit_for_bit(codes: NDArray[np.uint8]) -> None
     assert again.dtype == np.uint8
 
 
-def test_a_denser_query_without_offsets_has_zeros() -> None:
-    assert whole_fingerprint(query_score_offsets=None).query_offset_codes().tolist() == [0] * 4
+def test_a_denser_query_without_biases_has_zeros() -> None:
+    assert whole_fingerprint(query_score_offsets=None).query_bias_codes().tolist() == [0] * 4
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from stream.agents.library import library_step
 from stream.errors import UnsupportedError
 from stream.events import VideoCompared, VideoFingerprinted
 from stream.library.candidates import vote
-from stream.library.index import FrameIndex, Hits, cosines
+from stream.library.index import FrameIndex, cosines
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, shard_of
+from stream.message import Source
 from stream.packed import pack_codes, pack_motion, pack_times
-from stream.source import Source
 from tests.stream.library_log import DIMENSION, content, fingerprint, look, shard
 
 A, B = look(1), look(2)
@@ -177,16 +177,13 @@ def test_the_bound_on_candidates_keeps_those_with_most_votes() -> None:
 
 
 def test_votes_count_query_frames_not_hits() -> None:
-    hits = Hits(
-        queries=np.array([0, 0, 0, 1, 1, 2]),
-        rows=np.array([0, 1, 2, 10, 3, 11]),
-        similarities=np.array([0.5, 0.9, 0.7, 0.6, 0.8, 0.7], np.float32),
-    )
+    queries = np.array([0, 0, 0, 1, 1, 2])
+    similarities = np.array([0.5, 0.9, 0.7, 0.6, 0.8, 0.7], np.float32)
     entries = np.array([0, 0, 0, 1, 0, 1])
-    chosen = vote(hits, entries, least_frames=2, most=9)
+    chosen = vote(queries, similarities, entries, min_frames=2, most=9)
     assert [(candidate.entry, candidate.frames) for candidate in chosen] == [(0, 2), (1, 2)]
     assert chosen[0].votes == pytest.approx(0.9 + 0.8)
-    assert vote(hits, entries, least_frames=3, most=9) == []
+    assert vote(queries, similarities, entries, min_frames=3, most=9) == []
 
 
 def test_search_finds_exactly_what_the_matrix_holds_above_the_threshold() -> None:
@@ -237,16 +234,16 @@ def test_a_log_message_without_a_value_takes_the_video_of_its_key_down() -> None
     assert library.apply(fingerprint("b", look(1)), 2).matches == []
 
 
-def denser(event: VideoFingerprinted, every: int, offset: int = 0) -> VideoFingerprinted:
+def denser(event: VideoFingerprinted, every: int, bias: int = 0) -> VideoFingerprinted:
     """The same video of which only each `every`-th frame is stored; all search."""
     return event.model_copy(
         update={
             "query_frame_seconds": event.key_frame_seconds,
             "query_descriptors": event.descriptors,
-            "query_score_offsets": pack_codes(np.full(len(event.times()), offset, np.int8)),
+            "query_score_offsets": pack_codes(np.full(len(event.times()), bias, np.int8)),
             "key_frame_seconds": pack_times(event.times()[::every]),
             "descriptors": pack_codes(event.codes()[::every]),
-            "score_offsets": pack_codes(np.full(len(event.times()[::every]), offset, np.int8)),
+            "score_offsets": pack_codes(np.full(len(event.times()[::every]), bias, np.int8)),
         }
     )
 
@@ -280,7 +277,7 @@ class Seen:
         return []
 
 
-def test_the_aligner_sees_query_frames_against_key_frames_with_offsets_and_cuts() -> None:
+def test_the_aligner_sees_query_frames_against_key_frames_with_biases_and_cuts() -> None:
     aligner = Seen()
     library = LibraryShard(LibrarySettings(code_bits=8, candidate_similarity=-1), 0, aligner)
     a = denser(fingerprint("a", A, cut_seconds=pack_times(np.array([4], np.float32))), 2, 10)
@@ -318,16 +315,16 @@ def test_frames_that_resemble_everything_find_fewer_candidates() -> None:
     known, common = fingerprint("a", A), fingerprint("b", A + 1.2 * look(9))
     first, second = shard(candidate_similarity=0.6), shard(candidate_similarity=0.6)
     assert found(read(first, known, denser(common, 1))[-1]) == ["a"]
-    assert found(read(second, known, denser(common, 1, offset=60))[-1]) == []
+    assert found(read(second, known, denser(common, 1, bias=60))[-1]) == []
 
 
-def test_an_offset_is_one_more_dimension_of_the_index() -> None:
+def test_a_bias_is_one_more_dimension_of_the_index() -> None:
     codes = np.random.default_rng(2).integers(-20, 21, (40, DIMENSION)).astype(np.int8)
     index = FrameIndex(DIMENSION)
     index.add(codes)
-    offsets = np.arange(-20, 20).astype(np.int8)
-    hits = index.search(codes, offsets, 0.01, below_row=40)
-    wanted = cosines(codes, codes) - offsets[:, None].astype(np.float32) / 127
+    biases = np.arange(-20, 20).astype(np.int8)
+    hits = index.search(codes, biases, 0.01, below_row=40)
+    wanted = cosines(codes, codes) - biases[:, None].astype(np.float32) / 127
     assert len(hits.rows) == (wanted > 0.01).sum()
     np.testing.assert_allclose(hits.similarities, wanted[hits.queries, hits.rows], atol=1e-6)
 

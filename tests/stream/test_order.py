@@ -12,12 +12,12 @@ from stream.agents.reshard import reshard
 from stream.agents.restore import absorb, closing_upkeep
 from stream.agents.verify import verify
 from stream.events import Submission, VideoCompared
-from stream.library.remembered import MOST_TAKEDOWNS, Remembered
+from stream.library.remembered import MAX_TAKEDOWNS, Remembered
 from stream.library.shard import Truth
 from stream.library.snapshot import SnapshotStore
 from stream.library.snapshot_reader import SnapshotReader
+from stream.message import Source
 from stream.order import RESTATED_HEADER, TAKEDOWN_HEADER, Takedown, before
-from stream.source import Source
 from tests.stream.library_log import content, fingerprint, look, shard, submitted
 from tests.stream.list_log import LOG_ID, ListLog
 from tests.stream.submissions import World, held, library, rebuilt
@@ -256,9 +256,9 @@ def test_a_header_that_says_nothing_readable_counts_as_none(value: bytes | None)
 
 def test_what_is_remembered_is_bounded_and_the_last_stay() -> None:
     remembered = Remembered()
-    for key in range(MOST_TAKEDOWNS + 10):
+    for key in range(MAX_TAKEDOWNS + 10):
         remembered.take_down(key, Takedown())
-    assert len(remembered.takedowns) == MOST_TAKEDOWNS
+    assert len(remembered.takedowns) == MAX_TAKEDOWNS
     assert min(remembered.takedowns) == 10
 
 

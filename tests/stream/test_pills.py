@@ -24,11 +24,11 @@ from stream.events import Event, PolicyUpdated, VideoCompared, VideoRejected, Vi
 from stream.fingerprint import Fingerprinter
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
+from stream.message import HEAD_BYTES, WHOLE_BYTES, Source
 from stream.policy.judge import Policies
 from stream.policy.settings import PolicySettings
 from stream.search.settings import SearchSettings
 from stream.search.view import SearchView
-from stream.source import HEAD_BYTES, WHOLE_BYTES, Source
 from tests.stream.pills import ATTEMPTS, READ_TOPICS, Pill, good_fields, pills
 from tests.stream.service import service_settings
 

@@ -38,7 +38,7 @@ def test_the_remainder_is_what_no_exclusion_covers(span: Span, excluded: list[Sp
 
 def test_a_segment_that_no_exclusion_meets_stays_to_the_last_digit() -> None:
     found = segment(10.0001, 12.0)
-    assert outside(found, [(0.0, 10.0), (12.0, 20.0)], least_seconds=30.0) == [found]
+    assert outside(found, [(0.0, 10.0), (12.0, 20.0)], min_seconds=30.0) == [found]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_both_sides_are_cut_in_proportion_and_backwards_from_the_end(
     is_reversed: bool, spans: list[tuple[float, ...]]
 ) -> None:
     fast = segment(10.0, 50.0, video_start=100.0, video_end_seconds=120.0, reversed=is_reversed)
-    parts = outside(fast, [(20.0, 40.0)], least_seconds=3.0)
+    parts = outside(fast, [(20.0, 40.0)], min_seconds=3.0)
     assert [
         (
             part.video_start_seconds,
@@ -67,8 +67,8 @@ def test_both_sides_are_cut_in_proportion_and_backwards_from_the_end(
 
 def test_what_remains_and_is_too_short_to_be_of_use_is_dropped() -> None:
     found = segment(0.0, 92.0)
-    assert outside(found, [(0.0, 90.0)], least_seconds=3.0) == []
-    assert len(outside(found, [(0.0, 89.0)], least_seconds=3.0)) == 1
+    assert outside(found, [(0.0, 90.0)], min_seconds=3.0) == []
+    assert len(outside(found, [(0.0, 89.0)], min_seconds=3.0)) == 1
 
 
 def said(alert_id: str, verdict: Any, minute: int, *pair: str) -> AlertReviewed:

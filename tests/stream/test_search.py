@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stream.agents.search_view import search_step
 from stream.errors import BadEventError, QueryError, SnapshotError
 from stream.events import VideoEmbedded
+from stream.message import Source
 from stream.order import Takedown
 from stream.search import index, rows, view
 from stream.search.query import text_query
@@ -28,7 +29,6 @@ from stream.search.settings import SearchSettings
 from stream.search.snapshot import MANIFEST, ViewSnapshots
 from stream.search.table import Place
 from stream.search.view import SearchView
-from stream.source import Source
 from tests.stream.library_log import submitted
 
 DIMENSION = 8
@@ -61,7 +61,7 @@ def new_view(**settings: Any) -> SearchView:
 
 def snapshots(folder: Path, **changed: Any) -> ViewSnapshots:
     fields: dict[str, Any] = {
-        "log_id": LOG_ID, "model_version": OWN, "dimension": DIMENSION, "most_days": 90.0,
+        "log_id": LOG_ID, "model_version": OWN, "dimension": DIMENSION, "max_days": 90.0,
     }  # fmt: skip
     return ViewSnapshots(SearchSettings(snapshot_folder=folder), **fields | changed)
 
@@ -203,7 +203,7 @@ def lists(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Small lists and blocks, so that a test needs few vectors."""
     monkeypatch.setattr(index, "TAIL_ROWS", 64)
     monkeypatch.setattr(rows, "BLOCK_ROWS", 100)
-    monkeypatch.setattr(view, "LEAST_DEAD", 50)
+    monkeypatch.setattr(view, "MIN_DEAD", 50)
     yield
 
 

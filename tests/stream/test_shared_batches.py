@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription
-from stream.describe import FrameDescriber
+from models.encode import EncodedFrames
+from stream.batched_encoder import BatchedEncoder
 from stream.shared_batches import SharedBatches
 
 SIZE = 4
@@ -27,15 +27,15 @@ class CountingEncoder:
         """Descriptors alone."""
         return self.describe(frames).descriptors
 
-    def describe(self, frames: NDArray[np.uint8]) -> FrameDescription:
-        """The first pixel, and its red as offset; 255 breaks the run."""
+    def describe(self, frames: NDArray[np.uint8]) -> EncodedFrames:
+        """The first pixel, and its red as bias; 255 breaks the run."""
         self.runs.append(len(frames))
         self.begun.set()
         assert self.gate.wait(60)
         rows = frames[:, 0, 0].astype(np.float32)
         if (rows[:, 0] == 255).any():
             raise RuntimeError("out of memory")
-        return FrameDescription(rows, rows[:, 0])
+        return EncodedFrames(rows, rows[:, 0])
 
 
 def frames_of(*reds: int) -> NDArray[np.uint8]:
@@ -56,7 +56,7 @@ def queue_behind_a_run(
         while len(batches._waiting) <= number:  # in this order
             threading.Event().wait(0.001)
     encoder.gate.set()
-    assert first.result(60).score_offsets.tolist() == [1]
+    assert first.result(60).score_biases.tolist() == [1]
     answers: list[list[float] | Exception] = []
     for future in rest:
         error = future.exception(60)
@@ -83,21 +83,21 @@ def test_a_run_that_fails_is_told_to_all_in_it_and_to_nobody_else() -> None:
         one, two, three = queue_behind_a_run(encoder, batches, pool, [2, 3], [255], [4, 5])
     assert isinstance(one, RuntimeError) and isinstance(two, RuntimeError)
     assert three == [4, 5]
-    assert batches.describe(frames_of(6)).score_offsets.tolist() == [6]
+    assert batches.describe(frames_of(6)).score_biases.tolist() == [6]
 
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_many_threads_get_their_own_frames(shared: bool) -> None:
     encoder = CountingEncoder()
     encoder.gate.set()
-    describer = FrameDescriber(encoder, 5, shared=shared)
+    batched = BatchedEncoder(encoder, 5, shared=shared)
 
     def own(seed: int) -> bool:
         random = np.random.default_rng(seed)
         frames = frames_of(*random.integers(0, 255, 23).tolist())
         chosen = np.sort(random.permutation(23)[:17])
-        made = describer.describe(frames, chosen)
-        return bool((made.score_offsets == frames[chosen, 0, 0, 0]).all())
+        made = batched.describe(frames, chosen)
+        return bool((made.score_biases == frames[chosen, 0, 0, 0]).all())
 
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(own, range(40)))

@@ -19,8 +19,8 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 
 SIZE = 128
 DIMENSION = 4
-MOST_TOKENS = 16
-MOST_FRAMES = 32
+MAX_TOKENS = 16
+MAX_FRAMES = 32
 SPECIAL = ("<pad>", "<unk>", "<mask>", "<cls>")
 WORDS = {
     "red": (1, 0, 0, 0.1),
@@ -47,14 +47,14 @@ def make_pair(folder: Path, *, size: int = SIZE, version: str = VERSION) -> Path
     _save(
         folder / "video.onnx",
         _video(size),
-        common | {"input_size": str(size), "most_frames": str(MOST_FRAMES)},
+        common | {"input_size": str(size), "most_frames": str(MAX_FRAMES)},
     )
     _save(
         folder / "text.onnx",
         _text(),
         common
         | {
-            "most_tokens": str(MOST_TOKENS),
+            "most_tokens": str(MAX_TOKENS),
             "tokenizer_sha256": hashlib.sha256(tokenizer.read_bytes()).hexdigest(),
         },
     )
@@ -86,7 +86,7 @@ def make_outside(folder: Path, *, size: int = 224) -> dict[str, Any]:
         "dimension": DIMENSION,
         "mean": (0.0, 0.0, 0.0),
         "std": (1.0, 1.0, 1.0),
-        "most_tokens": MOST_TOKENS,
+        "most_tokens": MAX_TOKENS,
     }
 
 

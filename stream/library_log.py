@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
 from stream.events import VideoFingerprinted
-from stream.source import Source, pairs
+from stream.message import Source, pairs
 from stream.topics import log_identity
 
 ANSWER_SECONDS = 10.0

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import Encoder, FrameDescription
+from models.encode import EncodedFrames, Encoder
 from stream.shared_batches import SharedBatches
 
 
-class FrameDescriber:
+class BatchedEncoder:
     """Describes frames that lie on disk, a batch in memory at a time. Thread-safe."""
 
     def __init__(self, encoder: Encoder, batch: int, *, shared: bool = False) -> None:
@@ -21,7 +21,7 @@ class FrameDescriber:
         self._batch = batch
         self._encoder = SharedBatches(encoder, batch) if shared else encoder
 
-    def describe(self, frames: NDArray[np.uint8], chosen: NDArray[np.intp]) -> FrameDescription:
+    def describe(self, frames: NDArray[np.uint8], chosen: NDArray[np.intp]) -> EncodedFrames:
         """Describe some of the frames.
 
         Args:
@@ -34,7 +34,7 @@ class FrameDescriber:
             )
             for start in range(0, len(chosen), self._batch)
         ]
-        return FrameDescription(
+        return EncodedFrames(
             np.concatenate([part.descriptors for part in parts]),
-            np.concatenate([part.score_offsets for part in parts]),
+            np.concatenate([part.score_biases for part in parts]),
         )

@@ -1,4 +1,4 @@
-"""Score offsets: against a slow reference, in the exported file, and what they are good for."""
+"""Score biases: against a slow reference, in the exported file, and what they are good for."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.encode import FrameDescription, FrameEncoder
+from models.encode import EncodedFrames, FrameEncoder
 from models.encoder.export import PARITY_BOUND, export
 from models.encoder.network import EncoderConfig, FrameNetwork
-from models.encoder.score_offsets import ScoredNetwork, background_nearest, mean_nearest
+from models.encoder.score_biases import ScoredNetwork, background_nearest, mean_nearest
 from models.encoder.warm_start import load_exported
-from models.training.background import background_pictures, best_offsets, offset_figures
+from models.training.background import background_pictures, best_biases, bias_figures
 from models.training.source import Source
-from models.training.validate import Retrieval, RetrievalTask, rank, without_offsets
+from models.training.validate import Retrieval, RetrievalTask, rank, without_biases
 
 SMALL = EncoderConfig(input_size=32, dimension=16, stages=3, local_stage=1)
 
@@ -68,15 +68,15 @@ def test_the_network_and_the_file_say_what_the_reference_says(exported: Path) ->
         mean_nearest(described.descriptors, background, 3)
         - background_nearest(background, 3).mean()
     )
-    assert np.abs(described.score_offsets - wanted).max() < 1e-4
+    assert np.abs(described.score_biases - wanted).max() < 1e-4
     with torch.inference_mode():
-        rows, offsets = scored()(torch.from_numpy(pictures))
+        rows, biases = scored()(torch.from_numpy(pictures))
     assert np.abs(described.descriptors - rows.numpy()).max() < PARITY_BOUND
-    assert np.abs(described.score_offsets - offsets.numpy()).max() < PARITY_BOUND
+    assert np.abs(described.score_biases - biases.numpy()).max() < PARITY_BOUND
     assert np.array_equal(encoder.encode(pictures), described.descriptors)
 
 
-def test_the_file_says_how_its_offsets_were_made(exported: Path, tmp_path: Path) -> None:
+def test_the_file_says_how_its_biases_were_made(exported: Path, tmp_path: Path) -> None:
     metadata = {p.key: p.value for p in onnx.load(str(exported)).metadata_props}
     assert metadata["score_neighbours"] == "3"
     assert metadata["score_beta"] == "0.5"
@@ -85,14 +85,14 @@ def test_the_file_says_how_its_offsets_were_made(exported: Path, tmp_path: Path)
     assert FrameEncoder(tmp_path / "other.onnx").model_version != metadata["model_version"]
 
 
-def test_a_file_without_offsets_gives_zeros(tmp_path: Path) -> None:
+def test_a_file_without_biases_gives_zeros(tmp_path: Path) -> None:
     export(network(), tmp_path / "plain.onnx", frames(2))
     described = FrameEncoder(tmp_path / "plain.onnx").describe(frames(5))
-    assert described.score_offsets.tolist() == [0.0] * 5
+    assert described.score_biases.tolist() == [0.0] * 5
     assert described.descriptors.shape == (5, 16)
 
 
-def test_training_goes_on_from_a_file_with_offsets(exported: Path) -> None:
+def test_training_goes_on_from_a_file_with_biases(exported: Path) -> None:
     again = network(seed=2)
     load_exported(again, exported)
     with torch.inference_mode():
@@ -108,7 +108,7 @@ def test_more_neighbours_than_background_are_refused(neighbours: int) -> None:
 
 def test_a_description_of_different_lengths_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected \(3,\)"):
-        FrameDescription(unit(3), np.zeros(2, np.float32))
+        EncodedFrames(unit(3), np.zeros(2, np.float32))
 
 
 def crowded_task() -> tuple[RetrievalTask, NDArray[np.float32], NDArray[np.float32]]:
@@ -126,23 +126,23 @@ def crowded_task() -> tuple[RetrievalTask, NDArray[np.float32], NDArray[np.float
     return task, library.astype(np.float32), queries.astype(np.float32)
 
 
-def test_offsets_bring_crowded_frames_below_true_copies() -> None:
+def test_biases_bring_crowded_frames_below_true_copies() -> None:
     task, library, queries = crowded_task()
     background = np.concatenate([unit(60, seed=8), unit(1, seed=9).repeat(20, axis=0)])
-    figures = offset_figures(task, library, queries, background, neighbours=(5,), betas=(0.0, 1.0))
-    plain = rank(task, without_offsets(library), without_offsets(queries))
+    figures = bias_figures(task, library, queries, background, neighbours=(5,), betas=(0.0, 1.0))
+    plain = rank(task, without_biases(library), without_biases(queries))
     assert figures[5, 0.0] == plain
     assert figures[5, 1.0].average_precision > plain.average_precision + 0.1
-    assert best_offsets(figures) == (5, 1.0)
+    assert best_biases(figures) == (5, 1.0)
 
 
-def test_the_best_offsets_are_by_average_precision_and_recall_together() -> None:
+def test_the_best_biases_are_by_average_precision_and_recall_together() -> None:
     figures = {
         (1, 0.0): Retrieval(1.0, 0.8, 0.6, 0.5, 0.5),
         (1, 0.5): Retrieval(0.9, 0.7, 0.8, 0.5, 0.5),
         (3, 0.5): Retrieval(0.9, 0.8, 0.65, 0.5, 0.5),
     }
-    assert best_offsets(figures) == (1, 0.5)
+    assert best_biases(figures) == (1, 0.5)
 
 
 def test_the_background_is_of_clips_and_photos_and_the_same_each_time() -> None:

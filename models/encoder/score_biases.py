@@ -3,7 +3,7 @@
 Near-empty frames, diagrams on white and the like are similar to far too much; their similarities
 come down, so that one threshold serves all. After Jégou et al., "Accurate image search using the
 contextual dissimilarity measure", TPAMI 2010, and the score normalisation of SSCD (Pizzi et al.,
-CVPR 2022, section 3.4), made symmetric: half of each side's offset is subtracted.
+CVPR 2022, section 3.4), made symmetric: half of each side's bias is subtracted.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from models.encoder.network import FrameNetwork
 
 
 class ScoredNetwork(nn.Module):
-    """A frame network that gives score offsets beside descriptors."""
+    """A frame network that gives score biases beside descriptors."""
 
     background: Tensor
     average: Tensor
@@ -29,7 +29,7 @@ class ScoredNetwork(nn.Module):
             network: makes descriptors.
             background: (B, D) float32, unit rows of frames that are no copies of anything.
             neighbours: k, how many of the most similar background frames count.
-            beta: weight of the offset.
+            beta: weight of the bias.
 
         Raises:
             ValueError: the background has too few frames.
@@ -44,7 +44,7 @@ class ScoredNetwork(nn.Module):
         self.register_buffer("average", torch.tensor(float(average)))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, S, S, 3) uint8 RGB to (N, D) float32 unit rows and (N,) float32 score offsets."""
+        """(N, S, S, 3) uint8 RGB to (N, D) float32 unit rows and (N,) float32 score biases."""
         descriptors = self.network(frames)
         similarity = descriptors @ self.background.T  # (N, B)
         nearest = similarity.topk(self.neighbours, dim=1).values.mean(dim=1)

@@ -13,9 +13,9 @@ from stream.events import Submission, VideoRejected, VideoUploaded, parse_json
 from stream.times import now
 
 ATTEMPTS_HEADER = "samesource-attempts"
-MOST_ATTEMPTS_DIGITS = 6
+MAX_ATTEMPTS_DIGITS = 6
 WHOLE_BYTES = 2**20  # of an original that travels whole: as much as an upload may have on its topic
-MOST_WRITTEN_BYTES = 4 * 2**20  # of such an original, written anew as JSON
+MAX_WRITTEN_BYTES = 4 * 2**20  # of such an original, written anew as JSON
 HEAD_BYTES = 4096
 
 
@@ -148,7 +148,7 @@ def _attempts(headers: Any) -> int:
     """A header that is no number of a reasonable size says nothing."""
     for name, value in pairs(headers):
         number = value if name == ATTEMPTS_HEADER and isinstance(value, bytes) else b""
-        if number.isdigit() and len(number) <= MOST_ATTEMPTS_DIGITS:
+        if number.isdigit() and len(number) <= MAX_ATTEMPTS_DIGITS:
             return max(1, int(number))
     return 1
 
@@ -156,7 +156,7 @@ def _attempts(headers: Any) -> int:
 def _can_be_written(parsed: Any) -> bool:
     """Whether JSON that was read can travel inside an event: neither too deep nor too long."""
     try:
-        return len(orjson.dumps({"event": {"event": parsed}})) <= MOST_WRITTEN_BYTES
+        return len(orjson.dumps({"event": {"event": parsed}})) <= MAX_WRITTEN_BYTES
     except (TypeError, ValueError, RecursionError):
         return False
 

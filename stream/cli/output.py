@@ -1,4 +1,4 @@
-"""The consoles of the command: results on stdout, everything else on stderr."""
+"""Where commands print: results on stdout, everything else on stderr."""
 
 from rich.console import Console
 
