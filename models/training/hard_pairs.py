@@ -166,7 +166,8 @@ class HardPairs:
         if self.nearest is None:
             return np.zeros(0, np.int64)
         near = self.nearest[random.choice(drawn, count)]  # (count, K)
-        return near[np.arange(count), random.integers(0, near.shape[1], count)]
+        one = random.integers(0, near.shape[1], (count, 1))
+        return np.take_along_axis(near, one, axis=1)[:, 0]
 
     def _neighbours(
         self, places: NDArray[np.int64], random: np.random.Generator
