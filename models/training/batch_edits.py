@@ -20,7 +20,7 @@ from models.training.beside import Beside
 BatchEdit = Callable[[Tensor, Beside], Tensor]
 Weighted = Mapping[str, tuple[BatchEdit, float]]
 
-KINDS_AT_ONCE = 12  # a batch sees so many kinds of edit; the next one sees others
+KINDS_AT_ONCE = 6  # a batch sees so many kinds of edit in a turn, the next one others
 
 # Name: (edit, weight in a random choice).
 EDITS: dict[str, tuple[BatchEdit, float]] = {

@@ -1,7 +1,7 @@
 """Trains the frame encoder at the harder school: `samesource train encoder-hard --help`.
 
-All pictures lie on the device, edits run there, and every step compares its batch with the last
-descriptor of every picture. Made for a GPU; a CPU does the same slowly.
+All pictures lie on the device, edits run there, and a bank of every picture's last descriptor says
+which pictures are hard to tell apart and belong into one batch. Made for a GPU; a CPU is slow.
 """
 
 import math
@@ -22,8 +22,8 @@ from models.bounds import Count, Positive, Seed, Weight
 from models.encoder.folded import fold_norms, unfolded_state
 from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_trunk
 from models.encoder.warm_start import load_exported
-from models.losses.bank_entropy import bank_entropy
-from models.losses.bank_nce import bank_nce
+from models.losses.masked_entropy import masked_entropy
+from models.losses.masked_nce import masked_nce
 from models.training.batch_edits import as_frames
 from models.training.checkpoint import read_checkpoint, write_checkpoint
 from models.training.hard_pairs import HardPairConfig, HardPairs, Looks
@@ -48,6 +48,7 @@ class HardRecipe:
         page_families: families of drawn pages of each kind.
         pages: in a family.
         held_families: families of each kind that the run is measured on.
+        mine_every: steps after which the nearest pictures of each are looked up again.
         half: compute in bfloat16, where the device is a GPU.
     """
 
@@ -66,6 +67,7 @@ class HardRecipe:
     page_families: Count = 70
     pages: Count = 10
     held_families: Count = 8
+    mine_every: Count = 200
     half: bool = True
     network: EncoderConfig = field(default_factory=lambda: EncoderConfig(input_size=160))
     pairs: HardPairConfig = field(default_factory=HardPairConfig)
@@ -137,6 +139,8 @@ class HardTrainer:
             passed = 0.0 if minutes is None else (now - start) / max(60 * minutes, 1e-9)
             if passed >= 1:
                 break
+            if self.step % self.recipe.mine_every == 0 or pairs.nearest is None:
+                pairs.mine(self.bank)
             size = Random(self.step + self.recipe.seed).choice(self.recipe.sizes)
             self.update(pairs.batch(self.step, size), pairs.alike, passed)
             if self.step % LOG_EVERY == 0:
@@ -177,12 +181,9 @@ class HardTrainer:
         with self._precision():
             features = self.network.upper(self.network.lower(looks.frames, 0), 0)
         rows = functional.normalize(self.network.head(features.float()), dim=1)
-        near = alike_bank(looks, alike)
-        loss = bank_nce(
-            rows, self.bank, recipe.temperature,
-            alike_rows=alike_rows(looks, near), alike_bank=near,
-        )  # fmt: skip
-        loss = loss + recipe.entropy_weight * bank_entropy(rows, self.bank, near)
+        near = alike_looks(looks, alike)
+        loss = masked_nce(rows, recipe.temperature, near)
+        loss = loss + recipe.entropy_weight * masked_entropy(rows, near)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -261,16 +262,12 @@ class HardTrainer:
         self.bank, self.step, self.curve = state["bank"], state["step"], state["curve"]
 
 
-def alike_bank(looks: Looks, alike: Tensor) -> Tensor:
-    """(2N, P) bool: pictures that a look must not be told apart from.
+def alike_looks(looks: Looks, alike: Tensor) -> Tensor:
+    """(2N, 2N) bool: looks that must not be told apart.
 
-    Those like its own, like its partner's (a neighbour) and like the one mixed into it.
+    By what each shows, by what its partner shows (a neighbour) and by what is mixed into it.
     """
     count = len(looks.picture) // 2
-    return alike[looks.picture] | alike[looks.picture.roll(count)] | alike[looks.other]
-
-
-def alike_rows(looks: Looks, near: Tensor) -> Tensor:
-    """(2N, 2N) bool: looks not to be told apart, by what is shown and by what is mixed in."""
+    near = alike[looks.picture] | alike[looks.picture.roll(count)] | alike[looks.other]  # (2N, P)
     one_way = near[:, looks.picture] | near[:, looks.other]
     return one_way | one_way.T

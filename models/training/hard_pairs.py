@@ -1,6 +1,6 @@
 """Batches of the harder school: clips, photos and drawn pages, edited on the device.
 
-A batch is a function of the seed and its number; nothing of it is decoded or edited by the CPU.
+A batch is a function of the seed, its number and what was mined; the CPU decodes and edits nothing.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,9 @@ from models.training.beside import Beside
 from models.training.chance import Chance
 from models.training.picture_pack import PicturePack, alike, shot_bounds
 
+NEAREST = 8
+ROWS_AT_ONCE = 1024
+
 
 @dataclass(frozen=True)
 class HardPairConfig:
@@ -23,6 +26,7 @@ class HardPairConfig:
 
     Attributes:
         pairs: pairs in a batch.
+        hard_share: share of pairs that are drawn because they are like another one's picture.
         clip_share: share of pairs from clips.
         page_share: share of pairs of drawn pages; the rest are photos.
         frames_per_clip: frames of one clip in a batch, hard negatives of each other.
@@ -36,6 +40,7 @@ class HardPairConfig:
     """
 
     pairs: Count = 512
+    hard_share: Share = 0.25
     clip_share: Share = 0.4
     page_share: Share = 0.15
     frames_per_clip: Count = 4
@@ -49,8 +54,10 @@ class HardPairConfig:
 
     def __post_init__(self) -> None:
         """Refuse shares that are more than all."""
-        if self.clip_share + self.page_share > 1:
-            raise ValueError(f"{self.clip_share = } and {self.page_share = } are more than 1")
+        if self.clip_share + self.page_share + self.hard_share > 1:
+            raise ValueError(
+                f"{self.clip_share = }, {self.page_share = }, {self.hard_share = } are more than 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,11 @@ class Looks:
 
 
 class HardPairs:
-    """Makes batches from a pack, on the device that holds it."""
+    """Makes batches from a pack, on the device that holds it.
+
+    Attributes:
+        nearest: (P, K) int64, by picture those that are hard to tell from it; None until mined.
+    """
 
     def __init__(
         self, pack: PicturePack, overlays: dict[str, Tensor], config: HardPairConfig, seed: int
@@ -82,7 +93,7 @@ class HardPairs:
             pack: all pictures.
             overlays: as `Beside` takes them, on the same device and of the same side.
             config: how batches are made.
-            seed: batch i depends on it and on i alone.
+            seed: batch i depends on it, on i and on what was mined.
         """
         self.pack, self.config = pack, config
         self.alike = alike(pack)  # (P, P)
@@ -91,6 +102,26 @@ class HardPairs:
         self._photos = pack.photos()
         self._overlays, self._seed = overlays, seed
         self._chance = Chance(pack.pictures.device, seed)
+        self.nearest: NDArray[np.int64] | None = None
+
+    def mine(self, bank: Tensor) -> None:
+        """Look up which pictures are most like each other and are not the same.
+
+        Robinson et al., "Contrastive learning with hard negative samples", ICLR 2021: what is
+        nearest teaches most.
+
+        Args:
+            bank: (P, D) unit rows, a descriptor of every picture.
+        """
+        several = min(NEAREST, len(bank) - 1)
+        found = [
+            (bank[at : at + ROWS_AT_ONCE] @ bank.T)
+            .masked_fill(self.alike[at : at + ROWS_AT_ONCE], -2.0)
+            .topk(several, dim=1)
+            .indices
+            for at in range(0, len(bank), ROWS_AT_ONCE)
+        ]
+        self.nearest = torch.cat(found).cpu().numpy()
 
     def batch(self, number: int, size: int) -> Looks:
         """Batch `number`, for an encoder of an input size."""
@@ -109,10 +140,9 @@ class HardPairs:
         return Looks(as_frames(shown, size), *map(self._there, (picture, other, plain)))
 
     def _moments(self, random: np.random.Generator) -> NDArray[np.int64]:
-        """(N,) places: clips, families of pages, then photos; fewer where there are not so many."""
+        """(N,) places: clips, pages and photos, and what is hard to tell from some of them."""
         config = self.config
-        photos = config.pairs
-        chosen = []
+        chosen = [np.zeros(0, np.int64)]
         for groups, share, each in (
             (self._clips, config.clip_share, config.frames_per_clip),
             (self._families, config.page_share, config.pages_per_family),
@@ -121,8 +151,23 @@ class HardPairs:
             few = random.permutation(len(groups))[: -(-wanted // each)]
             places = [random.permutation(groups[at])[:each] for at in few]
             chosen += [np.concatenate(places)[:wanted]] if places else []
-            photos -= len(chosen[-1]) if places else 0
-        return np.concatenate([*chosen, random.permutation(self._photos)[:photos]])
+        photos = random.permutation(self._photos)
+        hard = round(config.hard_share * config.pairs) if self.nearest is not None else 0
+        easy = max(0, config.pairs - hard - sum(map(len, chosen)))
+        drawn = np.concatenate([*chosen, photos[:easy]])
+        both = np.concatenate([drawn, self._hard(drawn, hard, random), photos[easy:]])
+        _, first = np.unique(both, return_index=True)
+        return both[np.sort(first)][: config.pairs]
+
+    def _hard(
+        self, drawn: NDArray[np.int64], count: int, random: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """So many places that are hard to tell from some of those drawn."""
+        if self.nearest is None:
+            return np.zeros(0, np.int64)
+        near = self.nearest[random.choice(drawn, count)]  # (count, K)
+        one = random.integers(0, near.shape[1], (count, 1))
+        return np.take_along_axis(near, one, axis=1)[:, 0]
 
     def _neighbours(
         self, places: NDArray[np.int64], random: np.random.Generator

@@ -1,4 +1,4 @@
-"""The harder school: packs, pages, batches, losses with a bank, and a run that goes on."""
+"""The harder school: packs, pages, batches, masked losses, and a run that goes on."""
 
 import json
 from dataclasses import replace
@@ -14,14 +14,14 @@ from torch.nn import functional
 
 from models.encoder.folded import fold_norms, unfolded_state
 from models.encoder.network import EncoderConfig, FrameNetwork
-from models.losses.bank_entropy import bank_entropy
-from models.losses.bank_nce import bank_nce
+from models.losses.info_nce import info_nce
+from models.losses.masked_entropy import masked_entropy
+from models.losses.masked_nce import masked_nce
 from models.training.drawn_pages import KINDS, drawn_page, page_families
 from models.training.encoder_hard import (
     HardRecipe,
     HardTrainer,
-    alike_bank,
-    alike_rows,
+    alike_looks,
     read_hard_recipe,
 )
 from models.training.hard_pairs import HardPairConfig, HardPairs, Looks
@@ -157,13 +157,26 @@ def test_what_is_mixed_in_is_no_negative() -> None:
         other=torch.tensor([0, 1, 5, 0]),
         plain=torch.tensor([True, True, False, False]),
     )
-    against = alike_bank(looks, near)
-    assert against.int().tolist() == [
-        [1, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0], [1, 0, 0, 0, 0, 1], [1, 1, 1, 0, 0, 0],
-    ]  # fmt: skip
-    assert alike_rows(looks, against).int().tolist() == [
+    assert alike_looks(looks, near).int().tolist() == [
         [1, 0, 1, 1], [0, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 1],
     ]  # fmt: skip
+
+
+def test_what_is_hard_to_tell_apart_is_mined_into_the_batch(
+    pack: PicturePack, overlays: dict[str, Tensor]
+) -> None:
+    config = replace(RECIPE.pairs, clip_share=0.0, page_share=0.0, hard_share=0.5)
+    pairs = HardPairs(pack, overlays, config, 1)
+    bank = functional.normalize(torch.randn(len(pack), 4), dim=1)
+    pairs.mine(bank)
+    assert pairs.nearest is not None
+    wanted = (bank @ bank.T).masked_fill(pairs.alike, -2.0).topk(8, dim=1).indices
+    assert np.array_equal(pairs.nearest, wanted.numpy())
+    first = pairs.batch(0, 24).picture[:16].numpy()
+    assert len(set(first.tolist())) == 16
+    hard = np.setdiff1d(first, pack.photos())  # photos alone are drawn by chance
+    assert len(hard) > 0
+    assert set(hard) <= set(pairs.nearest[first].ravel())
 
 
 def unit(rows: int, seed: int) -> Tensor:
@@ -171,37 +184,38 @@ def unit(rows: int, seed: int) -> Tensor:
     return functional.normalize(drawn, dim=1)
 
 
-def test_the_loss_with_a_bank_is_the_mean_of_every_rows_own() -> None:
-    rows, bank = unit(8, 1), unit(6, 2)
-    random = np.random.default_rng(3)
-    between = torch.from_numpy(random.random((8, 8)) < 0.2)
-    against = torch.from_numpy(random.random((8, 6)) < 0.3)
-    wanted = 0.0
+def test_the_masked_loss_is_the_mean_of_every_rows_own() -> None:
+    rows, wanted = unit(8, 1), 0.0
+    alike_rows = torch.from_numpy(np.random.default_rng(3).random((8, 8)) < 0.2)
     for i in range(8):
         partner = (i + 4) % 8
-        allowed = [j for j in range(8) if j != i and (j == partner or not between[i, j])]
+        allowed = [j for j in range(8) if j != i and (j == partner or not alike_rows[i, j])]
         terms = [float(rows[i] @ rows[j]) / 0.1 for j in allowed]
-        terms += [float(rows[i] @ bank[j]) / 0.1 for j in range(6) if not against[i, j]]
         wanted += np.log(np.exp(terms).sum()) - float(rows[i] @ rows[partner]) / 0.1
-    found = bank_nce(rows, bank, 0.1, alike_rows=between, alike_bank=against)
-    assert float(found) == pytest.approx(wanted / 8, rel=1e-5)
+    assert float(masked_nce(rows, 0.1, alike_rows)) == pytest.approx(wanted / 8, rel=1e-5)
 
 
-def test_the_loss_with_a_bank_refuses_what_does_not_fit() -> None:
-    none = torch.zeros(4, 4, dtype=torch.bool)
+def test_the_masked_loss_of_groups_is_info_nce() -> None:
+    rows, groups = unit(8, 1), torch.tensor([0, 1, 1, 2])
+    both = groups.repeat(2)
+    found = masked_nce(rows, 0.1, both[:, None] == both)
+    assert float(found) == pytest.approx(float(info_nce(rows[:4], rows[4:], 0.1, groups)))
+
+
+def test_the_masked_loss_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="rows.shape"):
-        bank_nce(unit(4, 1), unit(6, 2), 0.1, alike_rows=none, alike_bank=none)
+        masked_nce(unit(4, 1), 0.1, torch.zeros(4, 6, dtype=torch.bool))
 
 
 def test_the_entropy_looks_for_the_nearest_that_is_not_alike() -> None:
-    rows, bank = unit(3, 1), unit(5, 2)
-    against = torch.zeros(3, 5, dtype=torch.bool)
-    against[0, int((rows[0] @ bank.T).argmax())] = True
+    rows = unit(6, 1)
+    near = torch.eye(6, dtype=torch.bool)
+    near[0, int((rows[0] @ rows[1:].T).argmax()) + 1] = True
     wanted = [
-        min(float((row - other).norm()) for j, other in enumerate(bank) if not against[i, j])
+        min(float((row - other).norm()) for j, other in enumerate(rows) if not near[i, j])
         for i, row in enumerate(rows)
     ]
-    assert float(bank_entropy(rows, bank, against)) == pytest.approx(-np.log(wanted).mean())
+    assert float(masked_entropy(rows, near)) == pytest.approx(-np.log(wanted).mean(), rel=1e-5)
 
 
 def test_folded_norms_say_the_same_and_unfold() -> None:
