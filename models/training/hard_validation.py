@@ -102,12 +102,10 @@ def _task(
     known = np.array([place.get(int(at), (-1, 0)) for at in library])
     wanted = np.array([place[int(at)] for at in queries])
     stored = (
-        []
-        if like
-        else [library[at : at + ROWS_AT_ONCE] for at in range(0, len(library), ROWS_AT_ONCE)]
+        _shown(pack, library[at : at + ROWS_AT_ONCE]) for at in range(0, len(library), ROWS_AT_ONCE)
     )
     return RetrievalTask(
-        like.library if like else _frames((_shown(pack, rows) for rows in stored), size), _frames(asked, size),
+        like.library if like is not None else _frames(stored, size), _frames(asked, size),
         known[:, 0], known[:, 1], wanted[:, 0], wanted[:, 1],
     )  # fmt: skip
 
