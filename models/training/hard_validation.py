@@ -4,6 +4,8 @@ The figures are those of `models/training/validate.py`; pages count as right onl
 very page.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,6 +28,8 @@ def hard_task(
     seed: int = 11,
     query_every: int = 3,
     most: int = 3,
+    edits: Weighted = EDITS,
+    like: RetrievalTask | None = None,
 ) -> RetrievalTask:
     """Every second frame of the clips is in the library, and all photos; every few are asked for.
 
@@ -36,6 +40,8 @@ def hard_task(
         seed: of the edits.
         query_every: one frame in so many is a query.
         most: edits of one query at the most.
+        edits: the table that they are chosen from.
+        like: a task of the same pack and size, whose library is taken over.
     """
     clips, photos = pack.members(pages=False), pack.photos()
     place = {
@@ -47,7 +53,7 @@ def hard_task(
     index = np.array([place[int(at)][1] for at in frames])
     library = np.concatenate([frames[index % 2 == 0], photos])
     queries = frames[index % query_every == 1 % query_every]
-    return _task(pack, overlays, library, queries, place, size, seed, most, EDITS)
+    return _task(pack, overlays, library, queries, place, size, seed, most, edits, like)
 
 
 def page_task(
@@ -69,7 +75,7 @@ def page_task(
     """
     pages = np.concatenate(pack.members(pages=True))
     place = {int(at): (number, 0) for number, at in enumerate(pages)}
-    return _task(pack, overlays, pages, pages, place, size, seed, most, GENTLE)
+    return _task(pack, overlays, pages, pages, place, size, seed, most, GENTLE, None)
 
 
 def _task(
@@ -82,6 +88,7 @@ def _task(
     seed: int,
     most: int,
     edits: Weighted,
+    like: RetrievalTask | None,
 ) -> RetrievalTask:
     random = np.random.default_rng(seed)
     chance = Chance(pack.pictures.device, seed)
@@ -92,13 +99,13 @@ def _task(
         asked.append(
             edited(_shown(pack, rows), Beside(others, overlays, chance), random, most, edits)
         )
-    stored = [
-        _shown(pack, library[at : at + ROWS_AT_ONCE]) for at in range(0, len(library), ROWS_AT_ONCE)
-    ]
     known = np.array([place.get(int(at), (-1, 0)) for at in library])
     wanted = np.array([place[int(at)] for at in queries])
+    stored = (
+        _shown(pack, library[at : at + ROWS_AT_ONCE]) for at in range(0, len(library), ROWS_AT_ONCE)
+    )
     return RetrievalTask(
-        _frames(stored, size), _frames(asked, size),
+        like.library if like is not None else _frames(stored, size), _frames(asked, size),
         known[:, 0], known[:, 1], wanted[:, 0], wanted[:, 1],
     )  # fmt: skip
 
@@ -108,5 +115,5 @@ def _shown(pack: PicturePack, places: NDArray[np.int64]) -> Tensor:
     return pack.pictures[at].to(torch.float32) / 255
 
 
-def _frames(parts: list[Tensor], size: int) -> NDArray[np.uint8]:
+def _frames(parts: Iterable[Tensor], size: int) -> NDArray[np.uint8]:
     return np.concatenate([as_frames(part, size).cpu().numpy() for part in parts])

@@ -25,7 +25,12 @@ def load_clips(folder: Path) -> list[Source]:
     paths = sorted((folder / "clips").glob("*.mp4"))
     if not paths:
         raise MissingDataError(f"no clips/*.mp4 in {folder}: name the data folder")
-    return [Source(path.stem, _frames(path)) for path in paths]
+    return [load_clip(path) for path in paths]
+
+
+def load_clip(path: Path) -> Source:
+    """One video, two frames a second."""
+    return Source(path.stem, _frames(path))
 
 
 def load_photos(folder: Path) -> list[Source]:

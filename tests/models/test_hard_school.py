@@ -17,6 +17,7 @@ from models.encoder.network import EncoderConfig, FrameNetwork
 from models.losses.info_nce import info_nce
 from models.losses.masked_entropy import masked_entropy
 from models.losses.masked_nce import masked_nce
+from models.training.batch_edits import EDITS
 from models.training.drawn_pages import KINDS, drawn_page, page_families
 from models.training.encoder_hard import (
     HardRecipe,
@@ -25,6 +26,7 @@ from models.training.encoder_hard import (
     read_hard_recipe,
 )
 from models.training.hard_pairs import HardPairConfig, HardPairs, Looks
+from models.training.hard_validation import hard_task
 from models.training.overlay_bank import overlay_bank
 from models.training.picture_pack import PicturePack, alike, packed, shot_bounds
 from models.training.school import school
@@ -278,6 +280,17 @@ def test_the_recipe_file_is_read() -> None:
     recipe = read_hard_recipe(Path("configs/training/encoder-hard.toml"))
     assert recipe.network.input_size == 160
     assert recipe.network.input_size in recipe.sizes
+
+
+def test_exams_of_other_edits_share_their_library(
+    pack: PicturePack, overlays: dict[str, Tensor]
+) -> None:
+    whole = hard_task(pack, overlays, size=24)
+    mirrored = hard_task(pack, overlays, size=24, edits={"flip": EDITS["flip"]}, like=whole)
+    assert mirrored.library is whole.library
+    assert np.array_equal(mirrored.query_index, whole.query_index)
+    assert not np.array_equal(mirrored.queries, whole.queries)
+    assert len(whole.library) == 8 * 3 + 12
 
 
 def test_shares_beyond_the_whole_are_refused() -> None:
