@@ -93,6 +93,7 @@ def prepare_child(settings: DecodeSettings) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_FSIZE, (settings.spool_bytes, settings.spool_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     enter_sandbox(settings.spool_folder or Path(tempfile.gettempdir()))
 
 
@@ -102,6 +103,25 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def decode_in_time(
+    path: Path,
+    spool: Path,
+    size: int,
+    settings: DecodeSettings,
+    preview: PreviewSpool | None = None,
+    reserve: bool = True,
+) -> Decoded:
+    """As `decode_video`; SIGALRM ends this process when it takes longer than the limit.
+
+    The kernel's timer also ends code that hangs in C, and a step of the wall clock doesn't move it.
+    """
+    signal.setitimer(signal.ITIMER_REAL, settings.timeout_seconds)
+    try:
+        return decode_video(path, spool, size, settings, preview, reserve)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def decode_video(

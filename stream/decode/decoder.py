@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
-from stream.decode.child import Decoded, Strategy, decode_video, prepare_child
+from stream.decode.child import Decoded, Strategy, decode_in_time, prepare_child
 from stream.decode.room import ALONE, NoRoomError, Room, is_shortage, oom_kills
 from stream.decode.settings import DecodeSettings
 from stream.decode.spawned import AloneContext
@@ -219,9 +219,8 @@ class Decoder:
                 self._pool.join()
                 self._pool = self._new_pool()
             future: Future[Decoded] = self._pool.schedule(
-                decode_video,
+                decode_in_time,
                 args=(path, spools[0], self._size, self._settings, spools[1], reserve),
-                timeout=self._settings.timeout_seconds,
             )
             self._awaited.add(future)
             return future
@@ -276,12 +275,8 @@ def _rejections(settings: DecodeSettings) -> Iterator[None]:
         yield
     except RejectedError:
         raise
-    except TimeoutError as error:
-        raise VideoTimeoutError(
-            f"decoding took longer than decode.timeout_seconds = {settings.timeout_seconds:g}"
-        ) from error
     except ProcessExpired as error:
-        raise _death(error) from error
+        raise _death(error, settings) from error
     except (CancelledError, NoRoomError) as error:
         raise InternalError("decoding was cancelled: the worker is closing") from error
     except Exception as error:
@@ -310,9 +305,13 @@ def _shortage(error: Exception, killed: int, counted: int) -> tuple[int, int]:
     raise error
 
 
-def _death(error: ProcessExpired) -> RejectedError:
-    """Why a child ended: a file that crashes the codec is corrupt, the rest is ours."""
+def _death(error: ProcessExpired, settings: DecodeSettings) -> RejectedError:
+    """Why a child ended: too slow, or a file that crashes the codec is corrupt; the rest is ours."""
     status = error.exitcode
+    if status == -signal.SIGALRM:
+        return VideoTimeoutError(
+            f"decoding took longer than decode.timeout_seconds = {settings.timeout_seconds:g}"
+        )
     if status is not None and -status in CRASHES:
         name = signal.Signals(-status).name
         return CorruptError(f"the file crashes the decoder ({name}): its bytes are damaged")

@@ -81,6 +81,21 @@ def test_a_video_that_takes_too_long_ends_and_the_next_one_is_decoded(slow: Path
         assert len(_numbers(decoder, short)) == 10
 
 
+async def test_a_wall_clock_that_jumps_ends_no_video(
+    slow: Path, spools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, clock = _children(os.getpid()), time.time
+    film = make_long_video(slow.with_name("film.mp4"), slow.with_name("short.mp4"), seconds=300)
+    with Decoder(
+        DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1), SIZE
+    ) as decoder:
+        work = asyncio.create_task(decoder.decode_async(film))
+        await asyncio.to_thread(_spooling_child, os.getpid(), spools, before)
+        monkeypatch.setattr(time, "time", lambda: clock() + 86400)
+        with await work as video:
+            assert len(video.frames) == 300
+
+
 async def test_a_child_that_is_killed_costs_one_video(slow: Path, spools: Path) -> None:
     before = _children(os.getpid())
     with Decoder(
