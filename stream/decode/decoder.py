@@ -306,7 +306,7 @@ def _shortage(error: Exception, killed: int, counted: int) -> tuple[int, int]:
 
 
 def _death(error: ProcessExpired, settings: DecodeSettings) -> RejectedError:
-    """Why a child ended: too slow, or a file that crashes the codec is corrupt; the rest is ours."""
+    """Why a child ended: a file can be slow to decode or crash the codec; the rest is ours."""
     status = error.exitcode
     if status == -signal.SIGALRM:
         return VideoTimeoutError(
