@@ -114,6 +114,8 @@ def read_keep(path: Path) -> NDArray[np.bool_]:
         raise BrokenDataError(f"{path} is no .npy: {error}") from error
     if not isinstance(keep, np.ndarray) or keep.dtype != np.bool_ or keep.ndim != 1:
         found = f"{keep.dtype} {keep.shape}" if isinstance(keep, np.ndarray) else "an archive"
+        if isinstance(keep, np.lib.npyio.NpzFile):
+            keep.close()
         raise BrokenDataError(f"{path} holds {found}, expected a .npy of bool (M,)")
     return keep
 
