@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path
 
 from stream.agents.run import running_workers
-from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
 from stream.client import send
 from stream.settings import Settings
@@ -33,19 +32,18 @@ async def decide_one(settings: Settings, platform: Platform, name: str) -> None:
 
 
 async def test_each_is_a_letter_once_over_restarts_and_beside_another_worker(
-    tmp_path: Path,
+    kafka_settings: KafkaSettings, tmp_path: Path
 ) -> None:
-    with embedded_kafka(KafkaSettings()) as kafka:
-        settings = service_settings(kafka, tmp_path, session_timeout_seconds=6)
-        say_badly(settings, *map(str, range(BAD)))
-        async with running_service(settings, ("decide",)) as platform:
-            await platform.read_until(lambda: len(letters(platform)) == 2 * BAD)
-        async with (
-            running_service(settings, ("decide",)) as platform,
-            running_workers(settings, ("decide",)),
-        ):
-            await decide_one(settings, platform, "later")
-            say_badly(settings, "new")
-            await platform.read_until(lambda: len(letters(platform)) == 2 * (BAD + 1))
-            await platform.read(2)
+    settings = service_settings(kafka_settings, tmp_path, session_timeout_seconds=6)
+    say_badly(settings, *map(str, range(BAD)))
+    async with running_service(settings, ("decide",)) as platform:
+        await platform.read_until(lambda: len(letters(platform)) == 2 * BAD)
+    async with (
+        running_service(settings, ("decide",)) as platform,
+        running_workers(settings, ("decide",)),
+    ):
+        await decide_one(settings, platform, "later")
+        say_badly(settings, "new")
+        await platform.read_until(lambda: len(letters(platform)) == 2 * (BAD + 1))
+        await platform.read(2)
     assert set(letters(platform).values()) == {1}
