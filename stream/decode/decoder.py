@@ -31,6 +31,7 @@ from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeo
 from stream.scratch import Scratch
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+CLOSING = "decoding was cancelled: the worker is closing"
 MAX_KILLS = 3  # of one video, by a machine that is short of memory
 PREVIEW_GAPS = (1.0, 4.0)  # seconds between previews, at least and at most
 
@@ -213,7 +214,7 @@ class Decoder:
     ) -> "Future[Decoded]":
         with self._mutex:
             if self._closed:
-                raise InternalError("the decoder is closed")
+                raise InternalError(CLOSING)
             if not self._pool.active:
                 self._pool.stop()
                 self._pool.join()
@@ -278,7 +279,7 @@ def _rejections(settings: DecodeSettings) -> Iterator[None]:
     except ProcessExpired as error:
         raise _death(error, settings) from error
     except (CancelledError, NoRoomError) as error:
-        raise InternalError("decoding was cancelled: the worker is closing") from error
+        raise InternalError(CLOSING) from error
     except Exception as error:
         raise InternalError(f"decoding failed: {type(error).__name__}: {error}") from error
 

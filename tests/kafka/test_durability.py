@@ -7,7 +7,7 @@ from benchmarks.faults import AT_ONCE, plan
 from benchmarks.faulty_run import make_windows
 from stream.broker.local import LocalKafka
 
-FAULTS, SEED = 8, 5
+FAULTS, SEED = 12, 5
 
 
 def test_nothing_is_lost_and_nothing_told_otherwise_whatever_happens(tmp_path: Path) -> None:

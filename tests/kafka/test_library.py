@@ -25,7 +25,7 @@ from tests.stream.library_log import fingerprint, look
 from tests.stream.service import Platform, running_service, service_settings
 
 SOON_SECONDS = 5.0
-EACH = 15  # copies before and behind a takedown
+EACH = 30  # copies before and behind a takedown
 
 
 @pytest.fixture

@@ -155,7 +155,7 @@ def test_closing_ends_the_wait_for_a_video_that_is_at_work(slow: Path, spools: P
         ) as decoder:
             work = threads.submit(decoder.decode, slow)
             _spooling_child(os.getpid(), spools, before)
-        with pytest.raises(InternalError, match="decoding was cancelled|the decoder is closed"):
+        with pytest.raises(InternalError, match="decoding was cancelled"):
             work.result(timeout=20)
 
 
