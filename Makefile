@@ -5,7 +5,7 @@
 # make quick           check, and the tests of the pure steps, which need no broker and no training
 # make setup           .venv with the `samesource` command
 # make lock            requirements.lock, what the image installs, from pyproject.toml
-# make contract        kafka/schemas and kafka/asyncapi.yaml, from stream/events.py
+# make contract        kafka/schemas and kafka/asyncapi.yaml, from stream/contract/events.py
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BROKER ?= embedded
@@ -55,7 +55,7 @@ quick: check
 	$(bin)/python -m pytest --quiet --numprocesses 2 --dist loadfile $(quick_tests)
 
 contract: setup
-	$(bin)/python -m stream.contract
+	$(bin)/python -m stream.contract.schemas
 
 # What is locked stays; `rm requirements.lock` first takes what is newest. setuptools builds the project.
 lock: .venv/test.done

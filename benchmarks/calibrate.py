@@ -20,10 +20,10 @@ from rich.table import Table
 from benchmarks.fingerprinted_set import FingerprintedSet, fingerprint_set
 from models.aligners import make_aligner
 from models.metrics import CopyScore, score_pairs
-from stream.copy_set import pair_name
-from stream.events import VideoFingerprinted
+from stream.contract.events import VideoFingerprinted
+from stream.evaluate.copy_set import pair_name
+from stream.index.exact import FrameIndex
 from stream.library.candidates import vote
-from stream.library.index import FrameIndex
 from stream.library.matrix import searching_frames
 from stream.library.rows import RowCodes
 from stream.library.settings import LibrarySettings

@@ -20,9 +20,9 @@ from rich.console import Console
 from benchmarks.library_run import Searched
 from benchmarks.same_source_rows import KeyFrames, search_row
 from benchmarks.set_frames import SetFrames, read_set_frames
-from models.aligners.pattern_detector import PatternDetector, PatternDetectorSettings
 from models.detector.calibrate import MIN_SCORE, fit_logistic, is_right
 from models.detector.export import recalibrated
+from models.detector.serve import PatternDetector, PatternDetectorSettings
 from models.errors import ModelError
 from stream.errors import SettingsError
 from stream.settings import load_settings

@@ -24,11 +24,11 @@ from rich.table import Table
 from benchmarks.fingerprinted_set import FingerprintedSet, fingerprint_set
 from benchmarks.real_rows import encode_rounds
 from benchmarks.real_videos import VIDEO_ROWS, VideoMaker
-from models.encode import FrameEncoder, default_encoder_path
-from stream.copy_set import pair_name
+from models.encoder.serve import FrameEncoder, default_encoder_path
+from stream.contract.packed import CODE_SCALE, quantise
+from stream.evaluate.copy_set import pair_name
 from stream.library.candidates import similarity_at
 from stream.library.rows import RowCodes
-from stream.packed import CODE_SCALE, quantise
 from stream.settings import load_settings
 
 SIMILARITIES = tuple(round(0.4 + 0.025 * step, 3) for step in range(15))

@@ -38,7 +38,7 @@ from benchmarks.outside_client import LINGER_SECONDS, Platform
 from benchmarks.workers import Workers
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
-from stream.topics import create_topics
+from stream.broker.topics import create_topics
 
 SHARDS = len(LIBRARY)
 COMMANDS: dict[str, tuple[str, ...]] = {

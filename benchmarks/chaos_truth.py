@@ -12,13 +12,13 @@ from benchmarks.answer_differences import ALERTS, OF_THE_MOMENT
 from benchmarks.chaos_world import PROBE_PREFIX, Probe, World
 from models.aligners import make_aligner
 from stream.agents.library import library_step
+from stream.broker.library_log import LibraryLog
 from stream.broker.settings import KafkaSettings
-from stream.decide import Join, on_compared
-from stream.events import Alert, ContentVersion, VideoCompared
+from stream.contract.events import Alert, ContentVersion, VideoCompared
+from stream.decide.decide import Join, on_compared
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
-from stream.library_log import LibraryLog
 
 
 @dataclass(frozen=True)

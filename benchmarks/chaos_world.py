@@ -17,10 +17,10 @@ from confluent_kafka import KafkaError, Message
 
 from benchmarks.chaos_footage import FRAMES_PER_SECOND, Frames, Look, frames_of, write_upload
 from benchmarks.outside_client import Platform
+from stream.admin.takedown import take_down
 from stream.broker.settings import KafkaSettings
+from stream.contract.hashes import shard_of
 from stream.errors import BrokerError
-from stream.library.shard import shard_of
-from stream.takedown import take_down
 
 COPIED_SECONDS = 5
 OWNERS = 12

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from stream.events import VideoUploaded
-from stream.fingerprint import Fingerprinter
-from stream.library.index import cosines
+from stream.contract.events import VideoUploaded
+from stream.fingerprint.fingerprinter import Fingerprinter
+from stream.index.exact import cosines
 from stream.settings import load_settings
 
 

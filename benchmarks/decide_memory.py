@@ -20,10 +20,10 @@ from rich.progress import track
 from rich.table import Table
 
 from stream.agents.decide import decide_step, known_state
-from stream.events import VideoCompared
-from stream.joins import Joins
-from stream.message import Source
-from stream.policy.judge import Policies
+from stream.contract.events import VideoCompared
+from stream.contract.message import Source
+from stream.decide.joins import Joins
+from stream.decide.policy import Policies
 
 DAY, RETENTION_DAYS = 86400.0, 7
 BEGIN = 1_800_000_000.0

@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from stream.agents.run import running_workers
+from stream.broker.client import ends_of, send
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
-from stream.client import ends_of, send
-from stream.events import Match, MatchedSegment, VideoCompared, VideoDecided
+from stream.broker.topics import create_topics
+from stream.contract.events import Match, MatchedSegment, VideoCompared, VideoDecided
 from stream.settings import load_settings
-from stream.topics import create_topics
 
 ONE_IN, COPIES = 10, 3
 WAIT_SECONDS = 600.0

@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from benchmarks.set_frames import VideoFrames
-from models.frames import prepare
+from models.video.frames import prepare
 from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
 from stream.settings import Settings

@@ -23,14 +23,14 @@ from typing import Any
 from benchmarks.outside_client import LINGER_SECONDS, Answers, Platform, submit_set
 from benchmarks.workers import Workers, all_running
 from models.aligners import make_aligner
+from stream.broker.client import Reader
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
-from stream.client import Reader
-from stream.decide import Join, on_compared
-from stream.events import VideoFingerprinted
+from stream.broker.topics import create_topics
+from stream.contract.events import VideoFingerprinted
+from stream.decide.decide import Join, on_compared
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
-from stream.topics import create_topics
 
 SHARDS = 2
 WORKERS: dict[str, tuple[str, ...]] = {

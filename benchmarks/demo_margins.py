@@ -20,15 +20,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from models.align import Aligner
 from models.aligners import make_aligner
+from models.aligners.base import Aligner
+from stream.contract.events import Match, VideoFingerprinted, VideoUploaded
 from stream.demo.clips import make_demo_videos
 from stream.demo.demo_set import DemoSet, Pair
 from stream.demo.footage import FRAMES_PER_SECOND, read_frames, seconds_of, write_video
 from stream.demo.report import covers
 from stream.errors import RejectedError
-from stream.events import Match, VideoFingerprinted, VideoUploaded
-from stream.fingerprint import Fingerprinter
+from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
 from stream.settings import Settings, load_settings

@@ -19,7 +19,7 @@ from benchmarks.outside_client import LINGER_SECONDS, Answers, Platform
 from benchmarks.workers import Workers, all_running
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
-from stream.topics import create_topics
+from stream.broker.topics import create_topics
 
 WORKERS: dict[str, tuple[str, ...]] = {
     "library-0": ("library", "--shard", "0/2"),

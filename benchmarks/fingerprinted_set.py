@@ -10,10 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from stream.copy_set import CopySet, read_copy_set
+from stream.contract.events import Role, VideoFingerprinted, VideoUploaded
 from stream.errors import RejectedError
-from stream.events import Role, VideoFingerprinted, VideoUploaded
-from stream.fingerprint import Fingerprinter
+from stream.evaluate.copy_set import CopySet, read_copy_set
+from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.settings import Settings
 
 FINGERPRINT_FORMAT = "3"  # of the event: files of an older one are made anew
@@ -49,7 +49,7 @@ def fingerprint_set(
     """Fingerprint every video of a set by the service's own step.
 
     Args:
-        folder: as `stream.copy_set` reads it.
+        folder: as `stream.evaluate.copy_set` reads it.
         settings: of the service; files of the set may be read whatever `fetch.roots` says.
         kept: where fingerprints lie between runs; None keeps none. One is made anew when its
             file, the encoder or a setting of decoding or of the key frames has changed.

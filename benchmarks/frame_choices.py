@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.set_frames import VideoFrames
-from models.encode import EncodedFrames
+from models.encoder.serve import EncodedFrames
+from models.keyframes.base import KeyFrameSelector
 from models.keyframes.even import EvenSelector
 from models.keyframes.settings import KeyFrameSettings
 from models.keyframes.stored import stored_frames
-from models.select import KeyFrameSelector
-from stream.events import VideoFingerprinted
-from stream.packed import pack_codes, pack_motion, pack_times, quantise
+from stream.contract.events import VideoFingerprinted
+from stream.contract.packed import pack_codes, pack_motion, pack_times, quantise
 
 MIN_PDQ_QUALITY = 50
 # Bits as -1 and 1 over the square root of 256 are a unit row: its product is 1 - hamming / 128.

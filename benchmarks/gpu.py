@@ -22,7 +22,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from rich.console import Console
 
-from models.encode import WEIGHTS
+from models.encoder.serve import WEIGHTS
 from models.errors import ModelError
 from models.runtime import Provider, Span, open_session
 from models.runtime.engines import HALF_BOUND, largest_difference

@@ -19,15 +19,15 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from models.encode import FrameEncoder, default_encoder_path
-from models.training.batch_edits import EDITS, Weighted
-from models.training.drawn_pages import page_families
-from models.training.hard_validation import hard_task, page_task
-from models.training.overlay_bank import overlay_bank
+from models.encoder.school import HELD_FAMILIES
+from models.encoder.serve import FrameEncoder, default_encoder_path
+from models.encoder.validate import Retrieval, RetrievalTask, rank
+from models.encoder.validate_hard import hard_task, page_task
+from models.training.edits.batch_edits import EDITS, Weighted
+from models.training.edits.drawn_pages import page_families
+from models.training.edits.overlay_bank import overlay_bank
 from models.training.picture_pack import PicturePack, packed
 from models.training.pictures import load_clip
-from models.training.school import HELD_FAMILIES
-from models.training.validate import Retrieval, RetrievalTask, rank
 
 SIDE = 192
 SEVERAL = {"two edits": 2, "up to four edits": 4}

@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from stream.contract.events import VideoUploaded
 from stream.demo.folder import videos_in
 from stream.errors import RejectedError
-from stream.events import VideoUploaded
-from stream.fingerprint import Fingerprinter
+from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.settings import Settings, load_settings
 
 FINGERPRINT = ("decode", "select", "encode")

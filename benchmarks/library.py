@@ -39,13 +39,14 @@ from benchmarks.library_build import (
 from benchmarks.library_rows import FRAMES_PER_VIDEO, RowMaker, entry_of
 from benchmarks.same_source_tables import machine
 from benchmarks.set_frames import read_set_frames
+from stream.contract.hashes import version_hash, video_hash
+from stream.contract.packed import quantise
 from stream.library.entry import Entry
 from stream.library.settings import LibrarySettings
-from stream.library.shard import ShardState, version_hash, video_hash
+from stream.library.shard import ShardState
 from stream.library.snapshot import SnapshotStore
 from stream.library.store import FrameStore
 from stream.library.upkeep import Upkeep
-from stream.packed import quantise
 from stream.settings import load_settings
 
 SIZES = (100_000, 1_000_000, 10_000_000)

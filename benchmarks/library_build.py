@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.library_rows import FRAMES_PER_VIDEO, RowMaker, run_of
+from stream.contract.hashes import version_hash
+from stream.contract.packed import quantise
+from stream.index.inverted import Codebook, FrameLists
 from stream.library.head import fill
-from stream.library.lists import Codebook, FrameLists
 from stream.library.rows import RowCodes
 from stream.library.run import Run
 from stream.library.settings import LibrarySettings
-from stream.library.shard import ShardState, version_hash
+from stream.library.shard import ShardState
 from stream.library.snapshot import SnapshotStore
 from stream.library.store import SEALED_SHARE, FrameStore
 from stream.library.upkeep import sample_of
-from stream.packed import quantise
 
 SEED = 20261125
 QUERIES_PER_UPLOAD = 60  # a minute of video

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.contract.hashes import video_hash
+from stream.contract.packed import quantise
 from stream.library.entry import Entry, pack_entry
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
-from stream.library.shard import video_hash
-from stream.packed import quantise
 
 REAL_SHARE = 0.4
 FRAMES_PER_VIDEO = 45  # three minutes at 900 an hour

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from benchmarks.frame_choices import Choice, event_of
 from benchmarks.set_frames import SetFrames, VideoFrames
-from models.align import Aligner, Segment
+from models.aligners.base import Aligner, Segment
+from models.aligners.matrix import SimilarityMatrix
 from models.metrics import ScoredBox
-from models.similarity import SimilarityMatrix
-from stream.copy_set import pair_name
+from stream.evaluate.copy_set import pair_name
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore

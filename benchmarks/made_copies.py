@@ -20,7 +20,7 @@ from random import Random
 from PIL import Image
 from rich.progress import track
 
-from models.training.edits import EDITS
+from models.training.edits.pictures import EDITS
 from stream.demo.footage import (
     FRAMES_PER_SECOND,
     FootageError,
@@ -46,7 +46,7 @@ class Part:
         path: the file; None for the end of a chain.
         start: seconds in it.
         seconds: of it, before a change of speed.
-        edits: names in `models.training.edits.EDITS`.
+        edits: names in `models.training.edits.pictures.EDITS`.
         other: footage for the edits that mix two pictures.
         reference: the reference that it copies.
     """

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events import VideoFingerprinted
-from stream.packed import pack_codes, pack_times, quantise
+from stream.contract.events import VideoFingerprinted
+from stream.contract.packed import pack_codes, pack_times, quantise
 
 DIMENSION = 128  # of fewer, chance resemblances make every video a candidate
 MODEL_VERSION = "made-1"

@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.set_frames import SetFrames, VideoFrames, read_set_frames
-from models.align import Segment
+from models.aligners.base import Segment
+from models.aligners.matrix import SimilarityMatrix
 from models.detector.lines import LineFinder
-from models.motion import coarse, coarse_curve, curve_of
-from models.similarity import SimilarityMatrix
+from models.video.motion import coarse, coarse_curve, curve_of
 from stream.errors import SettingsError
 from stream.settings import load_settings
 

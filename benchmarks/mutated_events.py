@@ -32,12 +32,18 @@ from rich.table import Table
 from benchmarks.mutated_writer import FOLLOWED, WRITTEN, Place, Writer
 from benchmarks.workers import SAMESOURCE, Workers, all_running
 from stream.agents.run import MEMORY_BACK_EVERY_SECONDS
+from stream.broker.client import Reader
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
-from stream.client import Reader
+from stream.broker.topics import create_topics
+from stream.contract.events import (
+    EVENTS,
+    VideoCompared,
+    VideoDecided,
+    VideoFingerprinted,
+    VideoRejected,
+)
 from stream.errors import BadEventError, BrokerError
-from stream.events import EVENTS, VideoCompared, VideoDecided, VideoFingerprinted, VideoRejected
-from stream.topics import create_topics
 from tests.stream.videos import make_video
 
 ROLES: dict[str, tuple[str, ...]] = {

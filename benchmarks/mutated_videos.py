@@ -39,9 +39,9 @@ from rich.console import Console
 from rich.table import Table
 
 from models.runtime.heap import give_free_pages_back
+from stream.contract.events import VideoUploaded
 from stream.errors import RejectedError
-from stream.events import VideoUploaded
-from stream.fingerprint import Fingerprinter
+from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.settings import Settings
 
 FRAMES, RATE, SIDE = 24, 8, 96

@@ -13,15 +13,15 @@ from confluent_kafka import Message, Producer
 from benchmarks.mutations import CODECS, Mutations
 from stream.agents.flood_claims import CLAIMS_TOPIC
 from stream.agents.policy_follower import policy_step
+from stream.broker.client import Reader
 from stream.broker.settings import KafkaSettings
-from stream.client import Reader
+from stream.contract.events import EVENTS, VideoCompared, VideoFingerprinted
+from stream.contract.message import Source
+from stream.contract.packed import pack_codes, quantise, unpack_codes
+from stream.contract.topics import load_topics
+from stream.decide.joins import CHANGELOG
+from stream.decide.policy import Policies
 from stream.errors import BadEventError
-from stream.events import EVENTS, VideoCompared, VideoFingerprinted
-from stream.joins import CHANGELOG
-from stream.message import Source
-from stream.packed import pack_codes, quantise, unpack_codes
-from stream.policy.judge import Policies
-from stream.topics import load_topics
 from tests.stream.pills import READ_TOPICS, good_fields
 
 FOLLOWED = ("policy.updated", "alert.reviewed")

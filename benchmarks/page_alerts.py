@@ -2,7 +2,7 @@
 
     python -m benchmarks.page_alerts [--encoder FILE] [--aligner NAME] [--families 4] [--pages 6]
 
-Every family of pages (`models/training/drawn_pages.py`, families that no training saw) gives a
+Every family of pages (of `models.training.edits.drawn_pages`, but none that training saw) gives a
 reference and a query whose words differ; the service's own steps compare all with all. Nothing is
 a copy, so every alert is false.
 """
@@ -18,10 +18,10 @@ import typer
 from PIL import Image
 from rich.console import Console
 
-from models.training.drawn_pages import KINDS, drawn_page
-from models.training.school import HELD_FAMILIES
+from models.encoder.school import HELD_FAMILIES
+from models.training.edits.drawn_pages import KINDS, drawn_page
 from stream.demo.footage import FRAMES_PER_SECOND, write_video
-from stream.evaluate import evaluate_copies
+from stream.evaluate.copies import evaluate_copies
 from stream.settings import load_settings
 
 PAGE_SECONDS = 5

@@ -30,7 +30,7 @@ from benchmarks.outside_client import Platform
 from benchmarks.workers import Workers
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
-from stream.topics import create_topics
+from stream.broker.topics import create_topics
 
 WORKERS: dict[str, tuple[str, ...]] = {
     "library-0": ("library", "--shard", "0/2"),

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.encode import FrameEncoder
-from models.frames import is_blank, prepare
-from models.training.distortions import heavy_crop
-from models.training.edits import crop, edited
-from models.training.overlays import Picture
+from models.encoder.serve import FrameEncoder
+from models.training.edits.distortions import heavy_crop
+from models.training.edits.overlays import Picture
+from models.training.edits.pictures import crop, edited
 from models.training.pictures import load_clips, load_photos
-from stream.packed import quantise
+from models.video.frames import is_blank, prepare
+from stream.contract.packed import quantise
 
 CLIP_FRAME_EVERY = 4  # of the two a second that `load_clips` gives
 BATCH = 64

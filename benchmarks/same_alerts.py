@@ -19,9 +19,9 @@ from benchmarks.delivery import running
 from benchmarks.outside_client import LINGER_SECONDS, Answers, Platform, submit_set
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
-from stream.copies_report import CopiesReport
-from stream.copy_set import pair_name
-from stream.evaluate import evaluate_copies
+from stream.evaluate.copies import evaluate_copies
+from stream.evaluate.copy_set import pair_name
+from stream.evaluate.report import CopiesReport
 from stream.settings import load_settings
 
 Boxes = dict[str, list[list[float]]]

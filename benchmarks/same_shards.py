@@ -20,8 +20,8 @@ from rich.table import Table
 
 from benchmarks.fingerprinted_set import fingerprint_set
 from models.aligners import make_aligner
-from stream.alert import alert_of
-from stream.events import VideoFingerprinted
+from stream.contract.events import VideoFingerprinted
+from stream.decide.alert import alert_of
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore

@@ -17,7 +17,7 @@ from models.metrics import (
     score_pairs,
     segment_average_precision,
 )
-from stream.copy_set import pair_name
+from stream.evaluate.copy_set import pair_name
 
 HALF_FLOAT_BYTES = 2
 PDQ_BYTES = 32

@@ -10,12 +10,12 @@ import numpy as np
 from benchmarks.frame_choices import Choice, choose, choose_hashes, even, even_selector
 from benchmarks.library_run import Choose, Searched, search_set
 from benchmarks.set_frames import SetFrames, VideoFrames
-from models.align import Aligner
 from models.aligners import ALIGNERS, make_aligner
+from models.aligners.base import Aligner
 from models.aligners.temporal_network import TemporalNetworkAligner, TemporalNetworkSettings
 from models.keyframes import make_selector
+from models.keyframes.base import KeyFrameSelector
 from models.keyframes.settings import KeyFrameSettings
-from models.select import KeyFrameSelector
 from stream.library.settings import LibrarySettings
 
 UNIFORM_SECONDS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -236,7 +236,7 @@ def detectors_of(weights: dict[str, Path]) -> dict[str, Callable[[], Aligner]]:
         return {}
     if not weights:
         return {DETECTOR: ALIGNERS[DETECTOR]}
-    from models.aligners.pattern_detector import PatternDetector, PatternDetectorSettings
+    from models.detector.serve import PatternDetector, PatternDetectorSettings
 
     def from_file(path: Path) -> Callable[[], Aligner]:
         return lambda: PatternDetector(PatternDetectorSettings(path=path))

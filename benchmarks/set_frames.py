@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from models.encode import FrameEncoder, default_encoder_path
-from models.frames import is_blank, is_repeat
-from models.select import CandidateFrames
-from stream.batched_encoder import BatchedEncoder
-from stream.copy_set import CopySet, read_copy_set
+from models.encoder.serve import FrameEncoder, default_encoder_path
+from models.keyframes.base import CandidateFrames
+from models.video.frames import is_blank, is_repeat
+from stream.contract.events import Role
 from stream.decode.decoder import Decoder
 from stream.errors import RejectedError
-from stream.events import Role
+from stream.evaluate.copy_set import CopySet, read_copy_set
+from stream.fingerprint.batched_encoder import BatchedEncoder
 from stream.settings import Settings
 
 PDQ_BITS = 256
@@ -39,7 +39,7 @@ class VideoFrames:
         seconds: (N,) float32, ascending; repeats are among them.
         duration_seconds: length of the video.
         cut_seconds: (C,) float32, where shots begin.
-        motion: (M,) uint8, how much moves, as `models.motion` writes it down.
+        motion: (M,) uint8, how much moves, as `models.video.motion` writes it down.
         blank: (N,) which frames show nothing.
         unrepeated: (M,) ascending indices of the frames that the service's decoder gives, which
             leaves out those of a still picture.
@@ -110,7 +110,7 @@ def read_set_frames(folder: Path, settings: Settings, kept: Path, console: Conso
     """Decode and describe every video of a set.
 
     Args:
-        folder: as `stream.copy_set` reads it.
+        folder: as `stream.evaluate.copy_set` reads it.
         settings: of the service.
         kept: where frames and descriptors lie between runs; made anew when the file, the
             decoder's settings or the encoder has changed.

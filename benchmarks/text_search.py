@@ -38,8 +38,8 @@ from benchmarks.text_search_view import (
     snapshots,
 )
 from models.errors import ModelError
-from models.video_text.encode import TextEncoder
-from stream.embed import EmbeddingSettings, open_text_encoder
+from models.text_video.serve import TextEncoder
+from stream.fingerprint.embed import EmbeddingSettings, open_text_encoder
 from stream.search.query import text_query
 from stream.search.settings import SearchSettings
 from stream.search.view import Hit, SearchView

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.video_text.captions import read_captions
+from models.text_video.captions import read_captions
 
 LANGUAGES = ("en", "zh")
 STEP = 37  # shares no factor with the number of sentences: neighbours differ in both parts

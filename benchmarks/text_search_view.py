@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from benchmarks.library_build import Exact
 from benchmarks.library_rows import RowMaker
-from models.video_text.encode import open_video
-from models.video_text.photos import make_views, read_photos
-from stream.embed import EmbeddingSettings
-from stream.events import VideoEmbedded
-from stream.library.shard import video_hash
+from models.text_video.photos import make_views, read_photos
+from models.text_video.serve import open_video
+from stream.contract.events import VideoEmbedded
+from stream.contract.hashes import video_hash
+from stream.fingerprint.embed import EmbeddingSettings
 from stream.search.index import TAIL_ROWS, VectorIndex
 from stream.search.rows import LARGEST, VectorRows
 from stream.search.settings import SearchSettings

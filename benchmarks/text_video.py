@@ -34,21 +34,21 @@ from benchmarks.text_video_rows import (
     summary,
     volume_table,
 )
-from models.training.text_video import TextTrainer, trained_network
-from models.training.text_video_check import pair_similarities
-from models.training.text_video_features import TRAINING_VIEWS, TrunkSession
-from models.training.text_video_recipe import TextRecipe, read_text_recipe
-from models.training.text_video_run import (
+from models.text_video.captions import Photo, read_captions
+from models.text_video.features import TRAINING_VIEWS, TrunkSession
+from models.text_video.methods.weak_pairs import WeakPairs, kept_pairs
+from models.text_video.recipe import TextRecipe, read_text_recipe
+from models.text_video.run import (
     FEATURES,
     load_split,
     recipe_pairs,
     run_tokenizer,
     train_text,
 )
-from models.video_text.captions import Photo, read_captions
-from models.video_text.methods.weak_pairs import WeakPairs, kept_pairs
-from models.video_text.tokenizer import CaptionTokenizer
-from models.video_text.trunk import TrunkConfig, load_trunk
+from models.text_video.tokenizer import CaptionTokenizer
+from models.text_video.train import TextTrainer, trained_network
+from models.text_video.trunk import TrunkConfig, load_trunk
+from models.text_video.validate import pair_similarities
 
 STEPS = 150
 SEEDS = (1, 2, 3)

@@ -25,12 +25,12 @@ from torch.nn import functional
 
 from benchmarks.same_source_tables import machine
 from models.metrics.recall import Retrieval, retrieval
-from models.training.text_video import trained_network
-from models.training.text_video_check import text_vectors
-from models.training.text_video_run import FEATURES, HELD_VIEWS, Split, load_split
-from models.video_text.network import TextVideoNetwork
-from models.video_text.tokenizer import CaptionTokenizer
-from models.video_text.trunk import load_trunk
+from models.text_video.network import TextVideoNetwork
+from models.text_video.run import FEATURES, HELD_VIEWS, Split, load_split
+from models.text_video.tokenizer import CaptionTokenizer
+from models.text_video.train import trained_network
+from models.text_video.trunk import load_trunk
+from models.text_video.validate import text_vectors
 
 JOINTS = {"en": ", then ", "zh": "，然后"}
 SHOTS = (2, 3)

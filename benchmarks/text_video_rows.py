@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
-from models.training.text_video_recipe import TextRecipe
-from models.video_text.trunk import TrunkConfig
+from models.text_video.recipe import TextRecipe
+from models.text_video.trunk import TrunkConfig
 
 LANGUAGES = {"en": "English", "zh": "Chinese"}
 WAYS = {"t2v": "text to video", "v2t": "video to text"}

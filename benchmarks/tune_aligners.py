@@ -25,7 +25,7 @@ from rich.table import Table
 from benchmarks.library_run import Aligned, Searched, align_set, right_boxes
 from benchmarks.same_source_rows import Sampling, pdq_sampling, search_row, uniform
 from benchmarks.set_frames import SetFrames, read_set_frames
-from models.align import Aligner
+from models.aligners.base import Aligner
 from models.aligners.dynamic_programming import (
     DynamicProgrammingAligner,
     DynamicProgrammingSettings,

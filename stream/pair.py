@@ -10,12 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models.errors import ModelError
-from stream.decide import Join, on_compared
+from stream.contract.events import (
+    AlertRaised,
+    MatchedSegment,
+    Role,
+    VideoFingerprinted,
+    VideoUploaded,
+)
+from stream.decide.decide import Join, on_compared
+from stream.decide.policy import Policies
 from stream.errors import RejectedError, SettingsError
-from stream.events import AlertRaised, MatchedSegment, Role, VideoFingerprinted, VideoUploaded
-from stream.fingerprint import Fingerprinter
+from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.library.shard import LibraryShard, open_aligner
-from stream.policy.judge import Policies
 from stream.settings import Settings, load_settings
 
 

@@ -19,18 +19,18 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as EnvironmentValueError
 
+from models.encoder.outside import OutsideSettings
 from models.keyframes.settings import KeyFrameSettings
-from models.outside_encoder import OutsideSettings
 from models.runtime import Provider
 from stream.broker.settings import KafkaSettings
-from stream.decide import DecideSettings
+from stream.decide.decide import DecideSettings
+from stream.decide.settings import PolicySettings
 from stream.decode.settings import DecodeSettings
-from stream.embed import EmbeddingSettings
 from stream.errors import SettingsError
+from stream.fetch.settings import FetchSettings
+from stream.fingerprint.embed import EmbeddingSettings
 from stream.library.settings import LibrarySettings
-from stream.policy.settings import PolicySettings
 from stream.search.settings import SearchSettings
-from stream.sources.settings import FetchSettings
 
 CONFIG_VARIABLE = "SAMESOURCE_CONFIG"
 PREFIX = "SAMESOURCE_"

@@ -17,8 +17,8 @@ from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from stream.cli.app import app
+from stream.contract.topics import load_topics
 from stream.settings import load_settings
-from stream.topics import load_topics
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE_FILE = ROOT / "docker-compose.yml"

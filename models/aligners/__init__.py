@@ -6,12 +6,12 @@ A new one is a class with `align` and a line in `ALIGNERS`.
 from collections.abc import Callable
 from pathlib import Path
 
-from models.align import Aligner
+from models.aligners.base import Aligner
 from models.aligners.dynamic_programming import DynamicProgrammingAligner
 from models.aligners.dynamic_time_warping import DynamicTimeWarpingAligner
 from models.aligners.hough_voting import HoughVotingAligner
-from models.aligners.pattern_detector import PatternDetector, PatternDetectorSettings
 from models.aligners.temporal_network import TemporalNetworkAligner
+from models.detector.serve import PatternDetector, PatternDetectorSettings
 from models.errors import ModelError, ProviderError
 from models.runtime import Provider
 

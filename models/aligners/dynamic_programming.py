@@ -9,11 +9,11 @@ path ends after so many cells below a similarity.
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.align import Segment
+from models.aligners.base import Segment
 from models.aligners.confidence import Sure, confidence
+from models.aligners.matrix import SimilarityMatrix
 from models.aligners.time_axis import EvenMatrix, less_background
 from models.aligners.warps import Path, heaviest_warp, pieces
-from models.similarity import SimilarityMatrix
 
 
 class DynamicProgrammingSettings(BaseModel):

@@ -7,11 +7,11 @@ warp is then cut at its discontinuities: where one side stands still, or the two
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.align import Segment
+from models.aligners.base import Segment
 from models.aligners.confidence import Sure, confidence
+from models.aligners.matrix import SimilarityMatrix
 from models.aligners.time_axis import EvenMatrix, less_background
 from models.aligners.warps import Path, heaviest_warp, pieces
-from models.similarity import SimilarityMatrix
 
 WORST_DISTANCE = 2.0
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.align import Segment
+from models.aligners.base import Segment
 from models.aligners.confidence import Sure, confidence
+from models.aligners.matrix import SimilarityMatrix
 from models.aligners.samples import stands_for
 from models.aligners.time_axis import less_background
-from models.similarity import SimilarityMatrix
 
 Array = NDArray[np.float64]
 

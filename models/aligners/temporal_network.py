@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.align import Segment
+from models.aligners.base import Segment
 from models.aligners.chains import Chain, Links, heaviest_chain
+from models.aligners.matrix import SimilarityMatrix
 from models.aligners.samples import best_of_each, stands_for, step
-from models.similarity import SimilarityMatrix
 
 Array = NDArray[np.float64]
 

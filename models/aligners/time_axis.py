@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.similarity import SimilarityMatrix
+from models.aligners.matrix import SimilarityMatrix
 
 Array = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.align import Segment
+from models.aligners.base import Segment
+from models.aligners.matrix import SimilarityMatrix
 from models.detector.grid import CELL_SECONDS, Axis, lay_axes, picture_of
-from models.similarity import SimilarityMatrix
 
 Array = NDArray[np.float32]
 Run = Callable[[Array], tuple[Array, Array]]

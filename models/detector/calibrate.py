@@ -8,11 +8,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from models.align import Segment
-from models.aligners.pattern_detector import features, one_place_each
+from models.aligners.base import Segment
 from models.detector.boxes import Run, find_segments
+from models.detector.pasted_pairs import PastedPair
 from models.detector.refine import Refiner
-from models.training.pasted_pairs import PastedPair
+from models.detector.serve import features, one_place_each
 
 MIN_SCORE = 0.12
 RIGHT_OVERLAP = 0.3
@@ -38,7 +38,7 @@ def is_right(segment: Segment, boxes: NDArray[np.float32]) -> bool:
 
 
 def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
-    """Weights of `models.aligners.pattern_detector.features`, (F,) float64.
+    """Weights of `models.detector.serve.features`, (F,) float64.
 
     Args:
         run: the network, as `models.detector.boxes` takes it.

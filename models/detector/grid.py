@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models import motion
-from models.similarity import SimilarityMatrix
+from models.aligners.matrix import SimilarityMatrix
+from models.video import motion
 
 CELL_SECONDS = 1.0
 CHANNELS = 8
@@ -30,7 +30,7 @@ class Axis:
         frames: (L,) the frame that each cell shows.
         distance: (L,) float32 in [0, 1]: how far in time that frame is, 1 from `FAR_SECONDS` on.
         cuts: (L,) float32, 1 where a cut falls into the cell.
-        motion: (L, K) float32, the motion around the cell, as `models.motion.windows` gives it.
+        motion: (L, K) float32, the motion around the cell, as `motion.windows` gives it.
     """
 
     frames: NDArray[np.intp]

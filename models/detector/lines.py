@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models import motion
-from models.align import Segment
-from models.similarity import SimilarityMatrix
+from models.aligners.base import Segment
+from models.aligners.matrix import SimilarityMatrix
+from models.video import motion
 
 Floats = NDArray[np.float64]
 

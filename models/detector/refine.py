@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.align import Segment
+from models.aligners.base import Segment
+from models.aligners.matrix import SimilarityMatrix
 from models.detector.grid import CELL_SECONDS
 from models.detector.lines import BEYOND_SECONDS, Line, LineFinder, line_of
-from models.similarity import SimilarityMatrix
 
 Floats = NDArray[np.float64]
 

@@ -13,25 +13,25 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from models.encode import FrameEncoder
-from models.encoder.frozen import frozen_features
-from models.encoder.network import FrameNetwork, load_imagenet_trunk
-from models.encoder.onnx_file import store_half, to_onnx
-from models.encoder.score_biases import ScoredNetwork
-from models.encoder.warm_start import load_exported
-from models.encoder.whitening import fold_whitening
-from models.errors import ModelError
-from models.training.background import (
+from models.encoder.background import (
     BETAS,
     NEIGHBOURS,
     background_pictures,
     best_biases,
     bias_figures,
 )
+from models.encoder.frozen import frozen_features
+from models.encoder.network import FrameNetwork, load_imagenet_trunk
+from models.encoder.onnx_file import store_half, to_onnx
+from models.encoder.score_biases import ScoredNetwork
+from models.encoder.serve import FrameEncoder
+from models.encoder.train import EncoderRecipe, is_held_out
+from models.encoder.validate import DISTRACTORS, Retrieval, make_task, rank, without_biases
+from models.encoder.warm_start import load_exported
+from models.encoder.whitening import fold_whitening
+from models.errors import ModelError
 from models.training.checkpoint import load_weights, read_checkpoint
-from models.training.encoder import EncoderRecipe, is_held_out
 from models.training.pictures import load_clips, load_photos
-from models.training.validate import DISTRACTORS, Retrieval, make_task, rank, without_biases
 
 PARITY_BOUND = 2e-3
 

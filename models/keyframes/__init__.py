@@ -5,10 +5,10 @@ A new one is a class with `select` and a line in `SELECTORS`.
 
 from collections.abc import Callable
 
+from models.keyframes.base import KeyFrameSelector
 from models.keyframes.even import EvenSelector
 from models.keyframes.learned import LearnedSelector
 from models.keyframes.settings import KeyFrameSettings
-from models.select import KeyFrameSelector
 
 SELECTORS: dict[str, Callable[[KeyFrameSettings], KeyFrameSelector]] = {
     "even": EvenSelector,

@@ -8,9 +8,9 @@ a re-encode.
 import numpy as np
 from numpy.typing import NDArray
 
-from models.frames import is_blank, is_repeat
+from models.keyframes.base import CandidateFrames
 from models.keyframes.settings import KeyFrameSettings
-from models.select import CandidateFrames
+from models.video.frames import is_blank, is_repeat
 
 
 class EvenSelector:

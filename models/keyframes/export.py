@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.errors import ModelError
 from models.keyframes.network import KeyFrameNetwork
-from models.keyframes.scorer import FrameScorer
+from models.keyframes.serve import FrameScorer
 
 OPSET = 18
 PARITY_BOUND = 1e-4

@@ -8,13 +8,13 @@ to the key frame that stands for it.
 import numpy as np
 from numpy.typing import NDArray
 
-from models.frames import is_blank
-from models.keyframes.scorer import FrameScorer, default_scorer_path
+from models.keyframes.base import CandidateFrames
+from models.keyframes.serve import FrameScorer, default_scorer_path
 from models.keyframes.settings import KeyFrameSettings
 from models.keyframes.shots import shot_numbers
 from models.keyframes.spans import span_costs
 from models.keyframes.thumbnails import thumbnails
-from models.select import CandidateFrames
+from models.video.frames import is_blank
 
 
 class LearnedSelector:

@@ -1,6 +1,6 @@
 """The key-frame network in torch: thumbnails in order of time to how good a key frame each is.
 
-Serves training and export; serving runs the exported file (`models/keyframes/scorer.py`).
+Serves training and export; serving runs the exported file (`models/keyframes/serve.py`).
 """
 
 from dataclasses import dataclass

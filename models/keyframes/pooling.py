@@ -7,7 +7,7 @@ resembles an edited copy of any of them more than the key frame alone does.
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import EncodedFrames
+from models.encoder.serve import EncodedFrames
 from models.keyframes.shots import shot_numbers
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode import EncodedFrames
+from models.encoder.serve import EncodedFrames
+from models.keyframes.base import CandidateFrames, KeyFrameSelector
 from models.keyframes.pooling import owners_of, pool_description
-from models.select import CandidateFrames, KeyFrameSelector
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
-from models.changes import Changes
-from models.encode import FrameEncoder
+from models.encoder.serve import FrameEncoder
 from models.errors import MissingDataError
-from models.frames import prepare
-from models.motion import curve_of, motion_codes
-from models.training.edits import edited
+from models.training.edits.pictures import edited
 from models.training.pictures import SHORT_SIDE, load_photos
 from models.training.source import Source
+from models.video.frames import prepare
+from models.video.motion import curve_of, motion_codes
+from models.video.shots import Changes
 
 FRAMES_PER_SECOND = 4.0
 VARIANTS = 8
@@ -45,7 +45,7 @@ class Seen:
     Attributes:
         frames: at the pool's rate, short side at most `SHORT_SIDE`.
         cut_seconds: inside the clip.
-        motion: (M,) uint8, codes of `models.motion`.
+        motion: (M,) uint8, codes of `models.video.motion`.
     """
 
     frames: list[Rgb]
@@ -66,7 +66,7 @@ class Footage:
         descriptors: (V, N, D) float32, unit rows; variant 0 is not edited.
         score_biases: (V, N) float32.
         cut_seconds: (C,) float32, cuts inside the clip.
-        motion: (M,) float32, the plain clip's curve of `models.motion`; empty if unknown.
+        motion: (M,) float32, the plain clip's curve of `models.video.motion`; empty if unknown.
     """
 
     name: str

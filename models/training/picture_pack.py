@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from models.frames import prepare
 from models.training.source import Source
+from models.video.frames import prepare
 
 STILL_DISTANCE = 9.0  # mean absolute difference of 12 x 12 thumbnails, in grey levels
 CUT_DISTANCE = 30.0  # above it, another shot

@@ -12,9 +12,9 @@ from typing import TypeVar
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from stream.agents.publisher import Publisher
+from stream.contract.events import Event
+from stream.contract.message import Source
 from stream.errors import InternalError, RejectedError, SamesourceError, TooLargeError, brief
-from stream.events import Event
-from stream.message import Source
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from uuid import uuid4
 
 import orjson
 
+from stream.contract.message import Source
 from stream.errors import InternalError, SettingsError
-from stream.message import Source
 
 log = logging.getLogger(__name__)
 

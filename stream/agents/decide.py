@@ -25,12 +25,20 @@ from stream.agents.policy_follower import PolicyFollower
 from stream.agents.publisher import Publisher
 from stream.agents.pulse import Pulse
 from stream.agents.turns import Turns
-from stream.decide import Join, on_compared, on_rejected
+from stream.contract.events import (
+    AlertSuppressed,
+    Event,
+    VideoCompared,
+    VideoDecided,
+    VideoRejected,
+)
+from stream.contract.message import Source
+from stream.decide.decide import Join, on_compared, on_rejected
+from stream.decide.joins import CHANGELOG, Joins
+from stream.decide.policy import Policies
+from stream.decide.waiting import ShardWait, Waiting
 from stream.errors import BadEventError, RejectedError, TooLargeError, brief
-from stream.events import AlertSuppressed, Event, VideoCompared, VideoDecided, VideoRejected
 from stream.failpoints import failpoint
-from stream.joins import CHANGELOG, Joins
-from stream.message import Source
 from stream.metrics import (
     OPEN_REQUESTS,
     OUTCOMES,
@@ -40,10 +48,8 @@ from stream.metrics import (
     WAITING_SECONDS,
     show_lags,
 )
-from stream.policy.judge import Policies
 from stream.settings import Settings
 from stream.traces import note
-from stream.waiting import ShardWait, Waiting
 
 log = logging.getLogger(__name__)
 

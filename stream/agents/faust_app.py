@@ -15,8 +15,8 @@ from stream.agents.health import Health, Progress
 from stream.agents.lifetime import Failure, fail
 from stream.agents.ordered_consumer import OrderedApp
 from stream.agents.publisher import Publisher
+from stream.contract.topics import load_topics
 from stream.settings import Settings
-from stream.topics import load_topics
 from stream.traces import about
 
 log = logging.getLogger(__name__)

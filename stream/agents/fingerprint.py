@@ -22,20 +22,20 @@ from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients,
 from stream.agents.ordered_consumer import OrderedApp
 from stream.agents.publisher import Publisher
 from stream.agents.turns import Turns
-from stream.errors import BadEventError, RejectedError, brief
-from stream.events import (
+from stream.broker.topics import log_identity
+from stream.contract.events import (
     Event,
     VideoFingerprinted,
     VideoRejected,
     VideoUploaded,
     parse_json,
 )
+from stream.contract.message import Source
+from stream.errors import BadEventError, RejectedError, brief
 from stream.failpoints import failpoint
-from stream.fingerprint import Fingerprinter
-from stream.message import Source
+from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.metrics import OUTCOMES, observe_stages, show_lags
 from stream.settings import Settings
-from stream.topics import log_identity
 from stream.traces import carried, note
 
 GAUGE_SECONDS = 1.0

@@ -15,8 +15,8 @@ from aiokafka.errors import KafkaError
 from stream.agents.lifetime import Failure, fail, supervised
 from stream.agents.publisher import Publisher, is_final, refusal
 from stream.broker.settings import KafkaSettings
-from stream.policy.floods import Floods
-from stream.topics import partition_counts
+from stream.broker.topics import partition_counts
+from stream.decide.floods import Floods
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """The decide workers' table: Faust reads its changelog when partitions move, and keeps nothing.
 
-What is read goes to `stream.joins`; what is written to the changelog goes through the publisher.
+What is read goes to `stream.decide.joins`; what is written goes through the publisher.
 """
 
 from collections.abc import Callable, Iterable

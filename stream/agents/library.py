@@ -21,14 +21,16 @@ from stream.agents.health import Health, Progress
 from stream.agents.lifetime import Deadline, Failure, fail, supervised, watch_clients, within
 from stream.agents.publisher import Publisher
 from stream.agents.restater import Restater
+from stream.broker.library_log import shard_group
+from stream.broker.topics import log_identity
+from stream.contract.events import Event, VideoCompared, VideoFingerprinted
+from stream.contract.message import Source
+from stream.contract.order import Takedown, restated
 from stream.errors import InternalError, RejectedError, SnapshotError, WorkerError, brief
-from stream.events import Event, VideoCompared, VideoFingerprinted
 from stream.failpoints import failpoint
 from stream.library.shard import LibraryShard, open_aligner
 from stream.library.snapshot import SnapshotStore
 from stream.library.upkeep import Upkeep
-from stream.library_log import shard_group
-from stream.message import Source
 from stream.metrics import (
     LIBRARY_FRAMES,
     LOG_LAG,
@@ -38,9 +40,7 @@ from stream.metrics import (
     SNAPSHOT_OFFSET,
     observe_stages,
 )
-from stream.order import Takedown, restated
 from stream.settings import Settings
-from stream.topics import log_identity
 from stream.traces import about, carried, note
 
 log = logging.getLogger(__name__)

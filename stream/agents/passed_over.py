@@ -9,9 +9,9 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream.agents.publisher import Publisher
+from stream.contract.events import VideoRejected
+from stream.contract.message import Source
 from stream.errors import RejectedError
-from stream.events import VideoRejected
-from stream.message import Source
 
 WHOLE_LETTERS = 16  # of one partition that wait with their original; those beyond wait without
 RENEW_SECONDS = 12 * 3600.0

@@ -16,12 +16,12 @@ from stream.agents.attempts import attempted
 from stream.agents.lifetime import Failure, fail, supervised
 from stream.agents.passed_over import PassedOver
 from stream.agents.publisher import Publisher, is_final, refusal
+from stream.broker.topics import partition_counts
+from stream.contract.events import EVENTS, AlertReviewed, PolicyUpdated
+from stream.contract.message import Source
+from stream.decide.policy import Policies
 from stream.errors import BadEventError, RejectedError, brief
-from stream.events import EVENTS, AlertReviewed, PolicyUpdated
-from stream.message import Source
-from stream.policy.judge import Policies
 from stream.settings import Settings
-from stream.topics import partition_counts
 from stream.traces import about
 
 log = logging.getLogger(__name__)

@@ -25,8 +25,8 @@ from aiokafka.errors import (
 
 from stream.agents.lifetime import within
 from stream.broker.settings import KafkaSettings
+from stream.contract.events import Event, Place, VideoRejected
 from stream.errors import WorkerError
-from stream.events import Event, Place, VideoRejected
 from stream.traces import trace_headers
 
 log = logging.getLogger(__name__)

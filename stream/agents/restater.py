@@ -10,12 +10,12 @@ from typing import Any
 
 from stream.agents.publisher import Publisher
 from stream.agents.vector_messages import embedded_at
+from stream.broker.library_log import LibraryLog
 from stream.broker.settings import KafkaSettings
+from stream.contract.events import VideoEmbedded, VideoFingerprinted
+from stream.contract.order import RESTATED
 from stream.errors import BadEventError, BrokerError
-from stream.events import VideoEmbedded, VideoFingerprinted
 from stream.library.shard import Truth
-from stream.library_log import LibraryLog
-from stream.order import RESTATED
 from stream.search.table import Place
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from stream.agents.health import Health, HealthPage, serving
 from stream.agents.leaving import Leaving
 from stream.agents.lifetime import Failure, fail, gone_after, supervised
 from stream.broker.settings import KafkaSettings
+from stream.broker.topics import require_topics, topic_problems
 from stream.errors import BrokerError, SamesourceError, UnreachableError, WorkerError
 from stream.settings import Settings
-from stream.topics import require_topics, topic_problems
 
 log = logging.getLogger(__name__)
 

@@ -14,15 +14,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream.agents.attempts import attempted
+from stream.broker.topics import log_identity, partition_counts
+from stream.contract.events import VideoEmbedded
+from stream.contract.message import Source
+from stream.contract.order import Takedown, restated
+from stream.contract.topics import load_topics
 from stream.errors import BadEventError, RejectedError, SnapshotError, brief
-from stream.events import VideoEmbedded
-from stream.message import Source
-from stream.order import Takedown, restated
 from stream.search.snapshot import ViewSnapshots
 from stream.search.table import Place
 from stream.search.view import SearchView
 from stream.settings import Settings
-from stream.topics import load_topics, log_identity, partition_counts
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 from confluent_kafka import Consumer, TopicPartition
 
+from stream.broker.client import ANSWER_SECONDS, FETCH_WAIT_MS
 from stream.broker.settings import KafkaSettings
-from stream.client import ANSWER_SECONDS, FETCH_WAIT_MS
+from stream.contract.events import VideoEmbedded
 from stream.errors import BadEventError
-from stream.events import VideoEmbedded
 from stream.search.table import Place
 
 

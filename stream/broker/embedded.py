@@ -12,8 +12,8 @@ from typing import Self
 from confluent_kafka import cimpl
 
 from stream.broker.settings import KafkaSettings
+from stream.contract.topics import Topic, load_topics
 from stream.errors import BrokerError
-from stream.topics import Topic, load_topics
 
 PRODUCER = 0
 ERROR_BYTES = 512

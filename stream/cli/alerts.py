@@ -6,7 +6,7 @@ import typer
 
 from stream.cli.output import seconds, stderr, stdout
 from stream.cli.reading import events_of
-from stream.events import Alert, AlertRaised, AlertSuppressed
+from stream.contract.events import Alert, AlertRaised, AlertSuppressed
 
 
 def alerts(
@@ -17,7 +17,7 @@ def alerts(
     ] = False,
 ) -> None:
     """List alerts: which seconds of which upload copy which seconds of which video."""
-    from stream.client import Reader
+    from stream.broker.client import Reader
 
     kind: type[Alert] = AlertSuppressed if suppressed else AlertRaised
     shown = 0

@@ -23,7 +23,7 @@ def start(
 ) -> None:
     """Start it, make the topics, and leave it running."""
     from stream.broker.local import LocalKafka
-    from stream.topics import create_topics
+    from stream.broker.topics import create_topics
 
     local = LocalKafka(folder, port)
     with stderr.status("starting Apache Kafka (the first time its jars are fetched)…"):

@@ -34,7 +34,7 @@ def copies(
     """Segment-level precision, recall and F1 by the VCSL protocol, with what it costs."""
     import orjson
 
-    from stream.evaluate import evaluate_copies
+    from stream.evaluate.copies import evaluate_copies
 
     report = evaluate_copies(
         dataset,

@@ -25,8 +25,8 @@ def text(
     """Recall at 1, 5 and 10 in both directions, median rank and R@sum; every caption counts."""
     import orjson
 
-    from models.video_text.encode import open_pair
-    from stream.evaluate_text import evaluate_text
+    from models.text_video.serve import open_pair
+    from stream.evaluate.text import evaluate_text
 
     settings = context.obj.embedding
     opened = open_pair(

@@ -34,7 +34,7 @@ def _group(
             f"--runtime {runtime} goes without {context.invoked_subcommand}: export first, set "
             "encoder.path to the file, then run samesource export --runtime tensorrt"
         )
-    from stream.engines import build_encoder
+    from stream.admin.engines import build_encoder
 
     built = build_encoder(context.obj.encoder)
     stdout.print(
@@ -68,7 +68,7 @@ def encoder(
 ) -> None:
     """Export the frame encoder, with whitening and score biases, and measure it."""
     from models.encoder.export import export_run
-    from models.training.encoder import read_recipe
+    from models.encoder.train import read_recipe
 
     export_run(
         data,
@@ -93,8 +93,8 @@ def spd(
     ] = None,
 ) -> None:
     """Export the pattern detector, its scores calibrated on held-out footage, and measure it."""
-    from models.encode import FrameEncoder, default_encoder_path
-    from models.training.spd_export import export_spd
+    from models.detector.validate import export_spd
+    from models.encoder.serve import FrameEncoder, default_encoder_path
 
     figures = export_spd(
         run, out, encoder=FrameEncoder(encoder or default_encoder_path()), pictures=pictures
@@ -114,8 +114,8 @@ def keyframes(
 ) -> None:
     """Export the key-frame network and compare the file with torch."""
     from models.keyframes.export import export_keyframes
-    from models.training.keyframes import trained_network
-    from models.training.keyframes_footage import first_thumbnails
+    from models.keyframes.footage import first_thumbnails
+    from models.keyframes.train import trained_network
 
     difference = export_keyframes(trained_network(run), out, first_thumbnails(pictures))
     stdout.print(f"wrote {out}; it differs from torch by at most {difference:.2g}")
@@ -129,7 +129,7 @@ def text(
     ),
 ) -> None:
     """Export both towers of the text-video encoder and compare the files with torch."""
-    from models.training.text_video_export import export_text
+    from models.text_video.export_run import export_text
 
     found = export_text(run, out)
     stdout.print(

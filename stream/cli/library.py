@@ -25,8 +25,8 @@ def verify(
 
     Workers may run meanwhile.
     """
-    from stream.agents.verify import verify as verified
-    from stream.library_log import LibraryLog
+    from stream.admin.verify import verify as verified
+    from stream.broker.library_log import LibraryLog
 
     settings, numbers = (context.obj, None) if shard is None else with_shard(context.obj, shard)
     library = settings.library.model_copy(update={"device": "cpu"})
@@ -67,8 +67,8 @@ def reshard(
     ] = False,
 ) -> None:
     """Write snapshots for another number of shards than the settings say, which go on meanwhile."""
-    from stream.agents.reshard import reshard as build
-    from stream.library_log import LibraryLog
+    from stream.admin.reshard import reshard as build
+    from stream.broker.library_log import LibraryLog
 
     settings = context.obj
     only = [new_shard(text, shards) for text in shard] if shard else None

@@ -7,8 +7,8 @@ import orjson
 import typer
 
 from stream.cli.output import stderr, stdout
+from stream.contract.events import PolicyUpdated, parse_json
 from stream.errors import BadEventError, SettingsError
-from stream.events import PolicyUpdated, parse_json
 
 policy_app = typer.Typer(
     help="What each rights holder wants to hear of: minima, licences, exclusions.",
@@ -46,7 +46,7 @@ def set_policy(
     ] = None,
 ) -> None:
     """Replace an owner's whole policy. What isn't given is as the settings say."""
-    from stream.client import send
+    from stream.broker.client import send
 
     options: dict[str, Any] = {
         "least_seconds": least_seconds,
@@ -86,7 +86,7 @@ def show(
 @policy_app.command("remove")
 def remove(context: typer.Context, owner: Owner) -> None:
     """Take an owner's policy back; what the settings say holds then."""
-    from stream.client import send
+    from stream.broker.client import send
 
     if owner not in _policies(context):
         raise SettingsError(f"{owner} has no policy: `samesource policy show` lists those that do")
@@ -96,7 +96,7 @@ def remove(context: typer.Context, owner: Owner) -> None:
 
 def _policies(context: typer.Context) -> dict[str, PolicyUpdated]:
     """The policies that hold, by owner."""
-    from stream.client import Reader
+    from stream.broker.client import Reader
 
     found: dict[str, PolicyUpdated] = {}
     with Reader(context.obj.kafka, PolicyUpdated.topic) as reader:

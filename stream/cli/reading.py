@@ -6,8 +6,8 @@ from typing import TypeVar
 from confluent_kafka import Message
 
 from stream.cli.output import stderr
+from stream.contract.events import Event
 from stream.errors import BadEventError
-from stream.events import Event
 
 E = TypeVar("E", bound=Event)
 

@@ -6,8 +6,8 @@ import typer
 
 from stream.cli.output import stderr, stdout
 from stream.cli.reading import events_of
+from stream.contract.events import VideoRejected, VideoUploaded
 from stream.errors import ErrorCode
-from stream.events import VideoRejected, VideoUploaded
 
 
 def rejected(
@@ -24,9 +24,9 @@ def rejected(
     ] = None,
 ) -> None:
     """List what could not be processed and why, or submit it again."""
-    from stream.client import Reader, send
-    from stream.message import attempts_headers
-    from stream.replay import read_since, replays
+    from stream.admin.replay import read_since, replays
+    from stream.broker.client import Reader, send
+    from stream.contract.message import attempts_headers
 
     with Reader(context.obj.kafka, VideoRejected.topic) as reader:
         letters = [

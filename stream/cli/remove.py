@@ -18,8 +18,8 @@ def remove(
     ] = 60.0,
 ) -> None:
     """Take videos down. No later upload is told to copy them, and search forgets them."""
-    from stream.library_log import LibraryLog
-    from stream.takedown import take_down, undecided, wait_for_shards
+    from stream.admin.takedown import take_down, undecided, wait_for_shards
+    from stream.broker.library_log import LibraryLog
 
     settings = context.obj
     with LibraryLog(settings.kafka) as log:

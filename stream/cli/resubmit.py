@@ -14,7 +14,7 @@ def resubmit(
     ],
 ) -> None:
     """Submit every video of another topic prefix's library, as its platform did."""
-    from stream.resubmit import resubmit as send
+    from stream.admin.resubmit import resubmit as send
 
     kafka = context.obj.kafka
     found = send(kafka, from_prefix)

@@ -6,8 +6,8 @@ import typer
 
 from stream.broker.settings import KafkaSettings
 from stream.cli.output import stdout
+from stream.contract.events import Alert, AlertRaised, AlertReviewed, AlertSuppressed
 from stream.errors import BadEventError, SettingsError
-from stream.events import Alert, AlertRaised, AlertReviewed, AlertSuppressed
 
 
 def review(
@@ -18,7 +18,7 @@ def review(
     note: Annotated[str | None, typer.Option(help="Why, for people.")] = None,
 ) -> None:
     """Say that an alert is right or wrong. A dismissed pair of videos never alerts again."""
-    from stream.client import send
+    from stream.broker.client import send
     from stream.times import now
 
     kafka = context.obj.kafka
@@ -44,7 +44,7 @@ def _find(kafka: KafkaSettings, alert_id: str) -> Alert:
     Raises:
         SettingsError: there is none.
     """
-    from stream.client import Reader
+    from stream.broker.client import Reader
 
     kinds: dict[str, type[Alert]] = {kind.topic: kind for kind in (AlertRaised, AlertSuppressed)}
     with Reader(kafka, *kinds) as reader:

@@ -41,9 +41,9 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Find videos by what they show: `samesource search "two dogs running on grass"`."""
-    from stream.embed import open_text_encoder
+    from stream.admin.machine import require_folder
     from stream.errors import QueryError
-    from stream.machine import require_folder
+    from stream.fingerprint.embed import open_text_encoder
     from stream.search.query import text_query
 
     settings: Settings = context.obj
@@ -138,7 +138,7 @@ def _print_table(hits: "list[Hit]") -> None:
 
 def _write_sheet(settings: "Settings", path: Path, query: str, hits: "list[Hit]") -> None:
     from stream.agents.vector_messages import embedded_at
-    from stream.sheet import Shown, write_sheet
+    from stream.search.sheet import Shown, write_sheet
 
     events = embedded_at(settings.kafka, [hit.place for hit in hits])
     videos = [

@@ -29,9 +29,9 @@ def submit(
     ] = 600.0,
 ) -> None:
     """Submit videos; each one's id is its file name without the ending."""
-    from stream.client import Reader, upload_of
-    from stream.client import submit as send
-    from stream.events import VideoDecided
+    from stream.broker.client import Reader, upload_of
+    from stream.broker.client import submit as send
+    from stream.contract.events import VideoDecided
 
     kafka = context.obj.kafka
     role = "reference" if reference else "upload"

@@ -11,7 +11,8 @@ topics_app = typer.Typer(help="The topics of the contract.", no_args_is_help=Tru
 @topics_app.command("create")
 def create(context: typer.Context) -> None:
     """Make the topics that are missing; those that are there stay as they are."""
-    from stream.topics import create_topics, load_topics
+    from stream.broker.topics import create_topics
+    from stream.contract.topics import load_topics
 
     kafka = context.obj.kafka
     create_topics(kafka)
@@ -21,7 +22,7 @@ def create(context: typer.Context) -> None:
 @topics_app.command("check")
 def check(context: typer.Context) -> None:
     """Compare the cluster's topics with the contract; exit code 1 when they differ."""
-    from stream.topics import check_topics
+    from stream.broker.topics import check_topics
 
     problems = check_topics(context.obj.kafka)
     for problem in problems:

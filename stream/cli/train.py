@@ -49,7 +49,7 @@ def encoder(
     """Train the frame encoder by self-supervision."""
     import torch
 
-    from models.training.encoder import read_recipe, read_scenes, train_encoder
+    from models.encoder.train import read_recipe, read_scenes, train_encoder
 
     torch.set_num_threads(threads)
     trainer = train_encoder(
@@ -87,9 +87,9 @@ def encoder_hard(
 
     import torch
 
-    from models.training.encoder import read_scenes
-    from models.training.encoder_hard import read_hard_recipe
-    from models.training.hard_run import train_encoder_hard
+    from models.encoder.run_hard import train_encoder_hard
+    from models.encoder.train import read_scenes
+    from models.encoder.train_hard import read_hard_recipe
 
     torch.set_num_threads(threads)
     trainer = train_encoder_hard(
@@ -122,9 +122,9 @@ def spd(
     """Train the pattern detector on pairs that are pasted together from clips."""
     import torch
 
-    from models.encode import FrameEncoder, default_encoder_path
-    from models.training.spd import train_spd
-    from models.training.spd_recipe import read_spd_recipe
+    from models.detector.recipe import read_spd_recipe
+    from models.detector.train import train_spd
+    from models.encoder.serve import FrameEncoder, default_encoder_path
 
     torch.set_num_threads(threads)
     trainer = train_spd(
@@ -156,8 +156,8 @@ def keyframes(
     """Train the key-frame network, without labels, for an encoder."""
     import torch
 
-    from models.encode import FrameEncoder, default_encoder_path
-    from models.training.keyframes import read_keyframe_recipe, train_keyframes
+    from models.encoder.serve import FrameEncoder, default_encoder_path
+    from models.keyframes.train import read_keyframe_recipe, train_keyframes
 
     torch.set_num_threads(threads)
     trainer = train_keyframes(
@@ -195,8 +195,8 @@ def joint(
     """Train key-frame extractor and pattern detector together, from a run of each."""
     import torch
 
-    from models.encode import FrameEncoder, default_encoder_path
-    from models.training.joint import read_joint_recipe, train_joint
+    from models.encoder.serve import FrameEncoder, default_encoder_path
+    from models.joint.train import read_joint_recipe, train_joint
 
     torch.set_num_threads(threads)
     trainer = train_joint(

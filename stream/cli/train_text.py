@@ -39,8 +39,8 @@ def text(
 
     import torch
 
-    from models.training.text_video_recipe import read_text_recipe
-    from models.training.text_video_run import read_keep, train_text
+    from models.text_video.recipe import read_text_recipe
+    from models.text_video.run import read_keep, train_text
 
     torch.set_num_threads(threads)
     read = read_text_recipe(recipe)

@@ -57,8 +57,8 @@ def _run(settings: Settings, roles: Sequence[Any], shards: Sequence[int] | None 
     from stream.agents.leaving import exit_on_signals
 
     exit_on_signals()
+    from stream.admin.machine import check_machine
     from stream.agents.run import run_until_stopped
-    from stream.machine import check_machine
 
     names = "+".join(roles)
     with _errors_in_log(settings), _broker(settings) as kafka:

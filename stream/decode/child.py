@@ -64,7 +64,7 @@ class Decoded:
         aspect_ratios: width by height, as shown, of each spooled frame before it became a square.
         preview_places: of each preview, its place among the frames.
         cut_seconds: of the first decoded frame of each new shot, ascending.
-        motion: how much moves, a byte for each of `models.motion`'s codes.
+        motion: how much moves, a byte for each of `models.video.motion`'s codes.
         decoded_frames: that the codec gave; samples and what they refer to.
         broken: packets that could not be read or decoded.
         cpu_seconds: of the child, for this video.

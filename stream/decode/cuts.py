@@ -5,8 +5,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from models.changes import BLOCKS, MIN_JUMP, SAMPLES, Changes
-from models.motion import motion_codes
+from models.video.motion import motion_codes
+from models.video.shots import BLOCKS, MIN_JUMP, SAMPLES, Changes
 
 PLANAR_LUMA = frozenset(
     {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
@@ -50,7 +50,7 @@ class CutFinder:
         return seconds
 
     def motion(self, duration_seconds: float) -> NDArray[np.uint8]:
-        """How much moves, (M,) uint8, as `models.motion` writes it down; empty where unknown.
+        """How much moves, (M,) uint8, as `models.video.motion` writes it down; empty where unknown.
 
         Args:
             duration_seconds: length of the video.

@@ -50,7 +50,7 @@ class DecodedVideo:
             became a square; borders left out.
         duration_seconds: from the first shown frame to the end of the last.
         cut_seconds: (C,) float32, ascending: the first decoded frame of each new shot.
-        motion: (M,) uint8, how much moves, as `models.motion` writes it down.
+        motion: (M,) uint8, how much moves, as `models.video.motion` writes it down.
         decode_cpu_seconds: of the child process.
         decoded_frames: that the codec gave, of `packets` in the file.
         broken_packets: that could not be read or decoded.

@@ -8,7 +8,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from models.frames import Rgb, content_box, squared
+from models.video.frames import Rgb, content_box, squared
 
 OVERSAMPLING = 1.5
 

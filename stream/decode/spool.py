@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from av.video.frame import VideoFrame
 
-from models.frames import Rgb, difference, is_repeat
+from models.video.frames import Rgb, difference, is_repeat
 from stream.decode.cuts import CutFinder
 from stream.decode.packets import check_pixels
 from stream.decode.pictures import Picture, Pictures, same_pixels

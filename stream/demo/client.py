@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stream.client import Reader, submit, upload_of
+from stream.broker.client import Reader, submit, upload_of
+from stream.contract.events import EVENTS, Event, VideoUploaded
 from stream.demo.clips import Drawing
 from stream.demo.screen import DemoScreen
-from stream.events import EVENTS, Event, VideoUploaded
 from stream.settings import Settings
 
 OUTCOME_TOPICS = (

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from PIL import Image
 
+from stream.contract.events import MatchedSegment
 from stream.demo.camera import Camera
 from stream.demo.demo_set import DemoSet, Pair, span
 from stream.demo.edits import EDITS, Edit, picture_in_picture
@@ -22,7 +23,6 @@ from stream.demo.footage import FRAMES_PER_SECOND, FootageError, read_frames, wr
 from stream.demo.plan import BACKGROUND, PICTURE_IN_PICTURE, PLAN, Clip, Copied, Drawn, Plan
 from stream.demo.scenes import SCENES
 from stream.errors import SettingsError
-from stream.events import MatchedSegment
 
 Progress = Callable[[int, int], None]
 """Told how many videos are made, and how many there will be."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stream.events import MatchedSegment
+from stream.contract.events import MatchedSegment
 
 Pair = tuple[str, str]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 
+from stream.contract.events import MatchedSegment
 from stream.demo.clips import Progress
 from stream.demo.demo_set import DemoSet, Pair, span
 from stream.demo.edits import EDITS
@@ -17,7 +18,6 @@ from stream.demo.footage import (
     write_video,
 )
 from stream.errors import SettingsError
-from stream.events import MatchedSegment
 
 ENDINGS = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov"}

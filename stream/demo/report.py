@@ -7,10 +7,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from stream.contract.events import MatchedSegment
 from stream.demo.demo_set import DemoSet, Pair
 from stream.demo.screen import COLOURS, span_text
 from stream.demo.tally import Story, Tally, covered_share
-from stream.events import MatchedSegment
 
 TITLE = "What was found"
 CLOCK = "By the clock:"

@@ -19,8 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from stream.agents.run import running_workers
+from stream.broker.client import Reader
 from stream.broker.settings import KafkaSettings
-from stream.client import Reader
+from stream.broker.topics import create_topics
 from stream.demo.client import OUTCOME_TOPICS, Client
 from stream.demo.clips import Drawing, drawing
 from stream.demo.demo_set import DemoSet
@@ -28,7 +29,6 @@ from stream.demo.folder import open_folder
 from stream.demo.report import NEXT, closing_table, problems_of, times, totals
 from stream.demo.screen import DemoScreen
 from stream.settings import Settings
-from stream.topics import create_topics
 
 SHARDS = 2
 PROBE_SECONDS = 3.0

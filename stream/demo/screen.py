@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from stream.contract.events import AlertRaised, Event, Outcome, VideoRejected
 from stream.demo.tally import Story, Tally
-from stream.events import AlertRaised, Event, Outcome, VideoRejected
 
 ARROW = " ▸ "
 COLOURS: dict[Outcome, str] = {"matched": "bold red", "clear": "green", "rejected": "yellow"}

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 
-from stream.demo.demo_set import Pair
-from stream.events import (
+from stream.contract.events import (
     AlertRaised,
     Event,
     VideoCompared,
@@ -15,6 +14,7 @@ from stream.events import (
     VideoRejected,
     VideoUploaded,
 )
+from stream.demo.demo_set import Pair
 
 
 @dataclass

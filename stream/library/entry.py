@@ -11,8 +11,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from models.motion import coarse
-from stream.events import ContentVersion, Role, Submission, VideoFingerprinted
+from models.video.motion import coarse
+from stream.contract.events import ContentVersion, Role, Submission, VideoFingerprinted
 from stream.library.codes import (
     pack_motion,
     pack_times,
@@ -30,7 +30,7 @@ class Entry:
         seconds: (count,) float32, times of its key frames, whole milliseconds.
         bias_codes: (count,) int8, their score biases times 127.
         cut_seconds: (C,) float32, where its shots begin, whole milliseconds.
-        motion_levels: (M,) uint8 in [0, 16), `models.motion.coarse`; empty where unknown.
+        motion_levels: (M,) uint8 in [0, 16), `models.video.motion.coarse`; empty where unknown.
         submission: of the upload; None where unknown.
     """
 

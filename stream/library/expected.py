@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.contract.events import ContentVersion, Role, Submission, VideoFingerprinted
+from stream.contract.hashes import shard_of
+from stream.contract.message import Source
+from stream.contract.order import Takedown, before, restated
 from stream.errors import RejectedError
-from stream.events import ContentVersion, Role, Submission, VideoFingerprinted
 from stream.library.entry import Entry
 from stream.library.rows import RowCodes
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
-from stream.library.shard import shard_of
-from stream.message import Source
-from stream.order import Takedown, before, restated
 
 DIGEST_BYTES = 8
 

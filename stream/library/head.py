@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.library.gpu_frames import GpuFrames
-from stream.library.growing import Growing
-from stream.library.index import FrameIndex
-from stream.library.lists import FrameCodes, FrameLists
+from stream.index.exact import FrameIndex
+from stream.index.gpu import GpuFrames
+from stream.index.growing import Growing
+from stream.index.inverted import FrameCodes, FrameLists
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
 

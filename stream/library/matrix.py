@@ -6,12 +6,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.motion import coarse_curve, curve_of
-from models.similarity import SimilarityMatrix
-from stream.events import VideoFingerprinted
+from models.aligners.matrix import SimilarityMatrix
+from models.video.motion import coarse_curve, curve_of
+from stream.contract.events import VideoFingerprinted
+from stream.contract.packed import CODE_SCALE
+from stream.index.exact import cosines
 from stream.library.entry import Entry
-from stream.library.index import cosines
-from stream.packed import CODE_SCALE
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class QueryFrames:
         bias_codes: (Q,) float32 whole numbers: score biases times 127.
         seconds: (Q,) float32, ascending.
         cut_seconds: (C,) float32, ascending.
-        motion: (M,) float32, `models.motion` curve; empty where unknown.
+        motion: (M,) float32, `models.video.motion` curve; empty where unknown.
     """
 
     codes: NDArray[np.float32]

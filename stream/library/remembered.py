@@ -11,8 +11,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from stream.events import Submission
-from stream.order import Takedown
+from stream.contract.events import Submission
+from stream.contract.order import Takedown
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ import fsspec
 import orjson
 
 from stream.errors import SnapshotError
-from stream.library.run_files import aside, check_digests
+from stream.index.files import aside, check_digests
 
 KEPT = 2
 SEGMENTS, MANIFEST = "segments", "manifest.json"

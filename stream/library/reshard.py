@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
-from stream.library.hash_map import HashMap
+from stream.index.hash_map import HashMap
 from stream.library.remembered import Remembered
 from stream.library.rows import RowCodes
 from stream.library.run import NEVER, Run

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.index.exact import FrameIndex
+from stream.index.gpu import GpuFrames
+from stream.index.inverted import FrameCodes, FrameLists
 from stream.library.entry import Entry, unpack_entry
-from stream.library.gpu_frames import GpuFrames
-from stream.library.index import FrameIndex
-from stream.library.lists import FrameCodes, FrameLists
 
 NEVER = 2**62
 ENTRY = np.dtype(

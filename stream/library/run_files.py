@@ -4,9 +4,6 @@ A folder holds `rows.npy`, `entries.npy`, `payload.npy` and, where there are lis
 `lists.faiss`; it never changes once it has its name.
 """
 
-import hashlib
-import os
-import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -14,33 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.errors import SnapshotError
 from stream.failpoints import failpoint
-from stream.library.lists import FrameLists
+from stream.index.files import aside, check_digests, digests_of, flush
+from stream.index.inverted import FrameLists
 from stream.library.run import Run
 
 ROWS, ENTRIES, PAYLOAD, LISTS = "rows.npy", "entries.npy", "payload.npy", "lists.faiss"
 BLOCK_BYTES = 1 << 24
-
-
-def digests_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of a folder, by its name."""
-    return {path.name: digest_of(path) for path in sorted(folder.iterdir())}
-
-
-def check_digests(folder: Path, expected: dict[str, str]) -> None:
-    """Compare the files of a folder with their digests.
-
-    Raises:
-        SnapshotError: a file is missing or differs.
-    """
-    for name, digest in expected.items():
-        try:
-            found = digest_of(folder / name)
-        except OSError as error:
-            raise SnapshotError(f"{folder / name} can't be read: {error}") from error
-        if found != digest:
-            raise SnapshotError(f"{folder / name} is damaged: its checksum differs")
 
 
 def new_name(run: Run) -> str:
@@ -132,48 +109,6 @@ def map_again(run: Run) -> None:
     """Map a run whose files have been replaced by the same."""
     assert run.folder is not None
     run.rows, run.payload = _mapped(run.folder / ROWS), _mapped(run.folder / PAYLOAD)
-
-
-class aside:  # noqa: N801  # reads as a verb: with aside(folder) as unfinished
-    """A folder that is written under another name and gets its own when it is whole."""
-
-    def __init__(self, final: Path) -> None:
-        self._final = final
-        self._unfinished = final.with_name(f".{final.name}.part")
-
-    def __enter__(self) -> Path:
-        shutil.rmtree(self._unfinished, ignore_errors=True)
-        self._unfinished.mkdir(parents=True)
-        return self._unfinished
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            shutil.rmtree(self._unfinished, ignore_errors=True)
-            return
-        for path in (*self._unfinished.rglob("*"), self._unfinished):
-            flush(path)
-        failpoint("snapshot.before_rename")
-        if self._final.is_dir():
-            shutil.rmtree(self._final)
-        self._final.unlink(missing_ok=True)
-        self._unfinished.rename(self._final)
-        flush(self._final.parent)
-        failpoint("snapshot.after_rename")
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def flush(path: Path) -> None:
-    """Make a file, or the names in a folder, survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

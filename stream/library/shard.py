@@ -5,32 +5,31 @@ before append, in one total order: each pair of videos is compared once, when th
 by the shard that holds the earlier.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
-import orjson
 
-from models.align import Aligner, Segment
 from models.aligners import make_aligner
-from stream.errors import UnsupportedError
-from stream.events import (
+from models.aligners.base import Aligner, Segment
+from stream.contract.events import (
     ContentVersion,
     Match,
     MatchedSegment,
     VideoCompared,
     VideoFingerprinted,
 )
+from stream.contract.hashes import shard_of, version_hash, video_hash
+from stream.contract.order import Takedown, before
+from stream.errors import UnsupportedError
 from stream.failpoints import failpoint
+from stream.index.hash_map import HashMap
 from stream.library.candidates import similarity_at, vote
 from stream.library.entry import Entry
-from stream.library.hash_map import HashMap
 from stream.library.matrix import QueryFrames, searching_frames, similarity_of
 from stream.library.remembered import Latest, Remembered
 from stream.library.rows import RowCodes
 from stream.library.settings import LibrarySettings
 from stream.library.store import FrameStore, Held
-from stream.order import Takedown, before
 from stream.times import timed
 
 
@@ -334,25 +333,6 @@ def open_aligner(settings: LibrarySettings) -> Aligner:
     return make_aligner(
         settings.aligner, provider=settings.provider, engine_cache=settings.engine_cache
     )
-
-
-def video_hash(video_id: str) -> int:
-    """64 bits that stand for a video, the same on every machine."""
-    return _hash(video_id.encode())
-
-
-def version_hash(video_id: str, version: ContentVersion) -> int:
-    """64 bits that stand for one version of a video."""
-    return _hash(orjson.dumps([video_id, version]))
-
-
-def _hash(data: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
-
-
-def shard_of(video_id: str, shards: int) -> int:
-    """The shard that keeps a video: a stable hash, the same on every machine."""
-    return video_hash(video_id) % shards
 
 
 def _matched(segment: Segment) -> MatchedSegment:

@@ -21,20 +21,14 @@ from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
 from stream.failpoints import failpoint
-from stream.library.hash_map import HashMap
-from stream.library.lists import Codebook
+from stream.index.files import aside, check_digests, digests_of
+from stream.index.hash_map import HashMap
+from stream.index.inverted import Codebook
 from stream.library.remembered import Remembered
 from stream.library.remote import KEPT, MANIFEST, SEGMENTS, RemoteSnapshots
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
-from stream.library.run_files import (
-    aside,
-    check_digests,
-    digests_of,
-    new_name,
-    read_run,
-    write_run,
-)
+from stream.library.run_files import new_name, read_run, write_run
 from stream.library.settings import LibrarySettings
 from stream.library.shard import ShardState
 from stream.library.store import FrameStore

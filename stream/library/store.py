@@ -13,16 +13,16 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.contract.packed import CODE_SCALE
+from stream.index.exact import FrameIndex, Hits, cosines
+from stream.index.gpu import GpuFrames
+from stream.index.inverted import Codebook, FrameCodes, FrameLists, Nearest, nearest_of
 from stream.library.entry import Entry, pack_entry
-from stream.library.gpu_frames import GpuFrames
 from stream.library.head import AnyLists, Head, fill
-from stream.library.index import FrameIndex, Hits, cosines
-from stream.library.lists import Codebook, FrameCodes, FrameLists, Nearest, nearest_of
 from stream.library.replaced import ReplacedVersions
 from stream.library.rows import RowCodes
 from stream.library.run import NEVER, Rows, Run
 from stream.library.settings import LibrarySettings
-from stream.packed import CODE_SCALE
 
 QUERY_BLOCK = 128  # query frames whose near frames are looked at together
 NEAR_ROWS_AT = 10_000_000  # frames, from which on all of `near_rows` are looked at

@@ -15,8 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
+from stream.index.inverted import (
+    SUBVECTOR,
+    TRAINING_ROWS_PER_LIST,
+    Codebook,
+    FrameLists,
+    list_count,
+)
 from stream.library.head import AnyLists, Head, fill
-from stream.library.lists import SUBVECTOR, TRAINING_ROWS_PER_LIST, Codebook, FrameLists, list_count
 from stream.library.run import Run
 from stream.library.run_files import add_lists, map_again, new_name, write_joined
 from stream.library.shard import ShardState

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stream.contract.hashes import version_hash, video_hash
+from stream.contract.order import before
+from stream.index.hash_map import HashMap
 from stream.library.expected import Expected, Facts, Version
-from stream.library.hash_map import HashMap
 from stream.library.run import NEVER
-from stream.library.shard import ShardState, version_hash, video_hash
+from stream.library.shard import ShardState
 from stream.library.store import Held
-from stream.order import before
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Finds the rows nearest to a vector: exhaustively while they are few, else by lists of codes.
 
-The lists are the library's (`stream.library.lists`): IVF with product quantisation to 4 bits.
+The lists are the library's (`stream.index.inverted`): IVF with product quantisation to 4 bits.
 What came since the lists were filled is compared with exhaustively.
 """
 
@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.library.lists import TRAINING_ROWS_PER_LIST, Codebook, FrameLists, list_count
+from stream.index.inverted import TRAINING_ROWS_PER_LIST, Codebook, FrameLists, list_count
 from stream.search.rows import Floats, VectorRows
 from stream.search.settings import SearchSettings
 

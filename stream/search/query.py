@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.video_text.encode import TextEncoder
+from models.text_video.serve import TextEncoder
 from stream.errors import QueryError
 from stream.search.rows import Floats
 

@@ -21,8 +21,8 @@ import orjson
 from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
-from stream.library.lists import Codebook, FrameLists
-from stream.library.run_files import aside, check_digests, digests_of
+from stream.index.files import aside, check_digests, digests_of
+from stream.index.inverted import Codebook, FrameLists
 from stream.search.index import VectorIndex
 from stream.search.rows import VectorRows
 from stream.search.settings import SearchSettings

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events import ContentVersion
-from stream.library.hash_map import HashMap
-from stream.library.shard import video_hash
+from stream.contract.events import ContentVersion
+from stream.contract.hashes import video_hash
+from stream.index.hash_map import HashMap
 
 MIN_RECORDS = 1024
 NO_VERSION = np.iinfo(np.int64).min

@@ -6,9 +6,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from stream.events import Submission
-from stream.library.shard import video_hash
-from stream.order import Takedown
+from stream.contract.events import Submission
+from stream.contract.hashes import video_hash
+from stream.contract.order import Takedown
 
 MOST = 2**18
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events import Submission, VideoEmbedded
-from stream.order import Takedown, before
+from stream.contract.events import Submission, VideoEmbedded
+from stream.contract.order import Takedown, before
 from stream.search.index import VectorIndex
 from stream.search.rows import Floats, VectorRows
 from stream.search.settings import SearchSettings

@@ -16,10 +16,10 @@ from benchmarks.calibrate import (
     tables,
 )
 from benchmarks.fingerprinted_set import FingerprintedSet
-from stream.copy_set import CopySet
-from stream.events import Role, VideoFingerprinted
+from stream.contract.events import Role, VideoFingerprinted
+from stream.contract.packed import pack_codes, pack_times, quantise
+from stream.evaluate.copy_set import CopySet
 from stream.library.settings import LibrarySettings
-from stream.packed import pack_codes, pack_times, quantise
 
 DIMENSION = 64
 

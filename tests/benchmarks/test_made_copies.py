@@ -17,8 +17,8 @@ from benchmarks.made_copies import (
     references,
     write_set,
 )
-from stream.copy_set import read_copy_set
 from stream.demo.footage import FRAMES_PER_SECOND, read_frames, seconds_of, write_video
+from stream.evaluate.copy_set import read_copy_set
 
 SIZE = (160, 120)
 

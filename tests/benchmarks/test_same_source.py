@@ -27,11 +27,11 @@ from benchmarks.same_source_tables import cost_table, machine, main_table, targe
 from benchmarks.set_frames import SetFrames, VideoFrames
 from models.aligners import ALIGNERS
 from models.keyframes.settings import KeyFrameSettings
-from stream.copy_set import CopySet
+from stream.contract.events import Role
+from stream.contract.packed import quantise
 from stream.errors import SettingsError
-from stream.events import Role
+from stream.evaluate.copy_set import CopySet
 from stream.library.settings import LibrarySettings
-from stream.packed import quantise
 
 DIMENSION = 128
 RATE = 2.0

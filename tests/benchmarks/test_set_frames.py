@@ -9,8 +9,8 @@ from rich.console import Console
 from benchmarks.frame_choices import event_of
 from benchmarks.same_source_rows import KeyFrames
 from benchmarks.set_frames import read_set_frames
-from stream.events import VideoUploaded
-from stream.fingerprint import Fingerprinter
+from stream.contract.events import VideoUploaded
+from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.settings import load_settings
 from tests.stream.videos import make_video, numbered
 

@@ -18,8 +18,8 @@ from benchmarks.text_search_view import (
     stored,
     video_id,
 )
-from stream.embed import EmbeddingSettings
-from stream.events import VideoEmbedded
+from stream.contract.events import VideoEmbedded
+from stream.fingerprint.embed import EmbeddingSettings
 from stream.search.rows import VectorRows
 from stream.search.settings import SearchSettings
 from stream.search.table import Place

@@ -20,8 +20,8 @@ from benchmarks.text_video_rows import (
     summary,
     volume_table,
 )
-from models.training.text_methods import SETTINGS
-from models.training.text_video_recipe import TextRecipe
+from models.text_video.methods.combined import SETTINGS
+from models.text_video.recipe import TextRecipe
 
 BASE = TextRecipe(steps=7, seed=9, validate_every=3)
 WAYS = [

@@ -11,11 +11,11 @@ from benchmarks.text_video_clips import (
     mean_vectors,
     tower_vectors,
 )
-from models.training.text_video_features import Features
-from models.training.text_video_run import Split
-from models.video_text.captions import Photo
-from models.video_text.network import TextVideoConfig, TextVideoNetwork
-from models.video_text.trunk import TrunkConfig
+from models.text_video.captions import Photo
+from models.text_video.features import Features
+from models.text_video.network import TextVideoConfig, TextVideoNetwork
+from models.text_video.run import Split
+from models.text_video.trunk import TrunkConfig
 
 PHOTOS = 7
 

@@ -13,7 +13,7 @@ import pytest
 
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
-from stream.topics import create_topics
+from stream.broker.topics import create_topics
 
 
 @pytest.fixture(scope="session")

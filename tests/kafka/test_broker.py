@@ -15,8 +15,8 @@ from confluent_kafka.admin import AdminClient
 from stream.broker import local
 from stream.broker.local import LocalKafka, cluster_id
 from stream.broker.settings import KafkaSettings
+from stream.broker.topics import create_topics
 from stream.errors import BrokerError
-from stream.topics import create_topics
 
 TEN_HOUR_FINGERPRINT_BYTES = 16 * 2**20
 

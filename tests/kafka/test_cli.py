@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stream.broker.settings import KafkaSettings
-from stream.topics import load_topics
+from stream.contract.topics import load_topics
 from tests.stream.command import Command, started
 from tests.stream.service import make_film
 from tests.stream.videos import truncate

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
+from stream.admin.takedown import take_down, wait_for_shards
 from stream.agents.run import running_workers
+from stream.broker.client import Headers, send
+from stream.broker.library_log import LibraryLog
 from stream.broker.settings import KafkaSettings
-from stream.client import Headers, send
-from stream.events import VideoFingerprinted
-from stream.library_log import LibraryLog
+from stream.contract.events import VideoFingerprinted
 from stream.settings import Settings
-from stream.takedown import take_down, wait_for_shards
 from tests.kafka.test_topics import alter
 from tests.stream.command import Command
 from tests.stream.library_log import fingerprint, look

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stream.broker.client import Headers, Reader, send
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
-from stream.client import Headers, Reader, send
-from stream.topics import create_topics
+from stream.broker.topics import create_topics
 from tests.stream.answers import answer
 from tests.stream.command import started
 

@@ -16,15 +16,15 @@ import pytest
 
 from stream.agents.run import running_workers
 from stream.agents.search_view import SearchFollower
+from stream.broker.client import Reader
 from stream.broker.settings import KafkaSettings
-from stream.client import Reader
-from stream.events import VideoEmbedded, VideoFingerprinted
+from stream.broker.topics import log_identity
+from stream.contract.events import VideoEmbedded, VideoFingerprinted
+from stream.contract.order import RESTATED_HEADER
 from stream.failpoints import VARIABLE
 from stream.library.run import NEVER
 from stream.library.snapshot_reader import SnapshotReader
-from stream.order import RESTATED_HEADER
 from stream.settings import Settings
-from stream.topics import log_identity
 from tests.kafka.test_topics import alter
 from tests.stream.command import Command, environment, started
 from tests.stream.service import Platform, make_film, running_service, service_settings, upload
@@ -153,7 +153,7 @@ async def compact(settings: Settings, gone: Callable[[Sequence[Message]], bool])
 
 
 async def comes_compacted(settings: Settings, gone: Callable[[Sequence[Message]], bool]) -> None:
-    from stream.takedown import take_down
+    from stream.admin.takedown import take_down
 
     deadline = time.monotonic() + WAIT_SECONDS
     while not gone(await asyncio.to_thread(messages, settings, VideoFingerprinted)):

@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from stream.agents.run import running_workers
+from stream.broker.client import send
 from stream.broker.settings import KafkaSettings
-from stream.client import send
 from stream.settings import Settings
 from tests.stream.answers import answer
 from tests.stream.service import Platform, running_service, service_settings

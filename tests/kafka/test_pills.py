@@ -9,15 +9,17 @@ from confluent_kafka import Producer
 
 from stream.agents.batches import MAX_BYTES
 from stream.broker.settings import KafkaSettings
-from stream.events import EVENTS
-from stream.topics import load_topics
+from stream.contract.events import EVENTS
+from stream.contract.topics import load_topics
 from tests.stream.pills import READ_TOPICS, Pill, pills
 from tests.stream.service import Platform, running_service, service_settings, upload
 from tests.stream.videos import make_video
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 PILLS_BETWEEN = 20
-SAMPLED = 4  # one of so many that only differ in a field; tests/stream/test_pills.py has them all
+SAMPLED = (
+    4  # one of so many that only differ in a field; tests/stream/agents/test_pills.py has them all
+)
 COMPACTED = {topic.name for topic in load_topics() if "compact" in topic.cleanup}
 
 

@@ -11,12 +11,12 @@ from prometheus_client import REGISTRY
 
 from stream.agents.decide import DecideWorker
 from stream.agents.run import running_workers
+from stream.broker.client import Headers, send
 from stream.broker.settings import KafkaSettings
-from stream.client import Headers, send
-from stream.events import Event, Match, PolicyUpdated
+from stream.broker.topics import create_topics
+from stream.contract.events import Event, Match, PolicyUpdated
 from stream.metrics import WAITING_REQUESTS
 from stream.settings import Settings
-from stream.topics import create_topics
 from tests.stream.answers import answer, match, policy, verdict
 from tests.stream.command import Command
 from tests.stream.service import Platform, running_service, service_settings

@@ -7,10 +7,10 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
 from stream.agents.publisher import Publisher
+from stream.broker.client import Reader
 from stream.broker.settings import KafkaSettings
-from stream.client import Reader
-from stream.events import VideoUploaded
-from stream.topics import load_topics
+from stream.contract.events import VideoUploaded
+from stream.contract.topics import load_topics
 
 LIMIT = next(topic.max_message_bytes for topic in load_topics() if topic.name == "video.uploaded")
 

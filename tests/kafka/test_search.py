@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
+from stream.admin.takedown import take_down
 from stream.agents.search_view import SearchFollower
 from stream.broker.settings import KafkaSettings
-from stream.embed import open_text_encoder
-from stream.events import VideoEmbedded
+from stream.contract.events import VideoEmbedded
 from stream.failpoints import VARIABLE
+from stream.fingerprint.embed import open_text_encoder
 from stream.search.index import VectorIndex
 from stream.search.query import text_query
 from stream.settings import Settings
-from stream.takedown import take_down
+from tests.stream.cli.test_search import embedded
 from tests.stream.command import SAMESOURCE, Command, Done, environment, publish
+from tests.stream.fingerprint.test_embed import tinted_video
 from tests.stream.service import Platform, running_service, service_settings, upload
-from tests.stream.test_cli_search import embedded
-from tests.stream.test_embed import tinted_video
 from tests.stream.text_video_pair import DIMENSION, VERSION
 
 SOON_SECONDS = 5.0
@@ -172,7 +172,7 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_start(
 ) -> None:
     from confluent_kafka.admin import AdminClient
 
-    from stream.topics import create_topics
+    from stream.broker.topics import create_topics
 
     publish(settings.kafka, embedded("red", (1, 0, 0)))
     assert ids(await searched(command, "red")) == ["red"]

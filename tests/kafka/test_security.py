@@ -23,8 +23,8 @@ from pydantic import SecretStr
 from stream.broker import local
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings, SaslMechanism
+from stream.broker.topics import check_topics, create_topics
 from stream.errors import BrokerError
-from stream.topics import check_topics, create_topics
 
 USER, PASSWORD = "ann", "correct-horse"
 PLAIN_LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"

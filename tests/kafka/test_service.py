@@ -16,15 +16,15 @@ from benchmarks.delivery import differences, replayed, running
 from benchmarks.outside_client import Answers, Platform, upload
 from benchmarks.same_alerts import differing
 from benchmarks.workers import Workers
-from models.encode import FrameEncoder, default_encoder_path
+from models.encoder.serve import FrameEncoder, default_encoder_path
+from stream.broker.client import send
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
-from stream.client import send
+from stream.contract.events import VideoFingerprinted
+from stream.contract.packed import pack_codes, pack_times, quantise
 from stream.demo.clips import make_demo_videos
 from stream.demo.demo_set import DemoSet
-from stream.evaluate import evaluate_copies
-from stream.events import VideoFingerprinted
-from stream.packed import pack_codes, pack_times, quantise
+from stream.evaluate.copies import evaluate_copies
 from stream.settings import load_settings
 from tests.stream.videos import make_audio, make_long_video, make_video, numbered, truncate
 

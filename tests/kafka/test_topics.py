@@ -19,9 +19,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from stream.agents.run import look_at_topics, running_workers
 from stream.broker.settings import KafkaSettings
+from stream.broker.topics import check_topics, create_topics, partition_counts
+from stream.contract.topics import load_topics
 from stream.errors import BrokerError
 from stream.settings import load_settings
-from stream.topics import check_topics, create_topics, load_topics, partition_counts
 
 
 def admin_of(kafka: KafkaSettings) -> AdminClient:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.video_text.methods.step import Step
-from models.video_text.side import Side
+from models.text_video.methods.step import Step
+from models.text_video.side import Side
 
 ENTRIES = 30
 FIRST_WORD = 4  # smaller ids are special

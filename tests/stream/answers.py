@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from stream.events import AlertReviewed, Match, MatchedSegment, PolicyUpdated, VideoCompared
+from stream.contract.events import (
+    AlertReviewed,
+    Match,
+    MatchedSegment,
+    PolicyUpdated,
+    VideoCompared,
+)
 from stream.times import now
 
 SEGMENT = MatchedSegment(

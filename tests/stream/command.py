@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from stream.broker.client import send
 from stream.broker.settings import KafkaSettings
 from stream.cli import main
-from stream.client import send
-from stream.events import Event
+from stream.contract.events import Event
 
 SAMESOURCE = Path(sys.executable).with_name("samesource")
 

@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.aligners import make_aligner
-from stream.events import (
+from stream.contract.events import (
     ContentVersion,
     Role,
     Submission,
     VideoCompared,
     VideoFingerprinted,
 )
+from stream.contract.packed import pack_codes, pack_times
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState
-from stream.packed import pack_codes, pack_times
 
 DIMENSION = 32
 

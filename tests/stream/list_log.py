@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from stream.agents.restore import absorb, closing_upkeep, silent_shard
-from stream.events import VideoFingerprinted
+from stream.admin.restore import absorb, closing_upkeep, silent_shard
+from stream.contract.events import VideoFingerprinted
+from stream.contract.message import Source
 from stream.library.settings import LibrarySettings
 from stream.library.snapshot import SnapshotStore
-from stream.message import Source
 
 LOG_ID = "cluster/log"
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.events import (
+from stream.contract.events import (
     EVENTS,
     AlertRaised,
     AlertReviewed,
@@ -18,7 +18,7 @@ from stream.events import (
     VideoRejected,
     VideoUploaded,
 )
-from stream.packed import pack_codes, pack_times
+from stream.contract.packed import pack_codes, pack_times
 
 READ_TOPICS = (
     VideoUploaded.topic,

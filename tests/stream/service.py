@@ -17,9 +17,9 @@ import orjson
 from numpy.typing import NDArray
 
 from stream.agents.run import running_workers
+from stream.broker.client import Headers, Reader, send
 from stream.broker.settings import KafkaSettings
-from stream.client import Headers, Reader, send
-from stream.events import EVENTS, Event, VideoUploaded
+from stream.contract.events import EVENTS, Event, VideoUploaded
 from stream.settings import Settings, load_settings
 from tests.stream.text_video_pair import make_pair
 from tests.stream.videos import make_video

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stream.admin.restore import silent_shard
 from stream.agents.library import library_step
-from stream.agents.restore import silent_shard
-from stream.events import ContentVersion, Submission, VideoFingerprinted
+from stream.contract.events import ContentVersion, Submission, VideoFingerprinted
+from stream.contract.message import Source
+from stream.contract.order import RESTATED, Takedown
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState, Truth
-from stream.message import Source
-from stream.order import RESTATED, Takedown
 from tests.stream.library_log import fingerprint, look
 from tests.stream.list_log import ListLog
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from models.encode import default_encoder_path
+from models.encoder.serve import default_encoder_path
 from stream import find_copies
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
+from stream.contract.events import MatchedSegment
 from stream.demo.footage import FRAMES_PER_SECOND, write_video
 from stream.demo.scenes import SCENES
 from stream.errors import NotFoundError, RejectedError, SettingsError
-from stream.events import MatchedSegment
 from stream.settings import load_settings
 from tests.stream.service import running_service, service_settings, upload
 

@@ -1,0 +1,51 @@
+"""What a training run of the pattern detector depends on, besides the data."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from models.detector.network import DetectorConfig
+from models.detector.pasted_pairs import PairRecipe
+from models.training.bounds import Count, Positive, Seed, Share, Weight
+from models.training.recipe_file import read_recipe_file
+
+
+@dataclass(frozen=True)
+class SpdRecipe:
+    """Everything that a run depends on, besides the data.
+
+    Attributes:
+        lengths_seconds: longest side of the pictures of a batch, drawn for each batch.
+        window_share: pairs of which a window is shown, as tiles of long videos are.
+        box_weight: of the overlap term, beside the score's.
+        averaging: of the running mean of the weights, a step.
+    """
+
+    seed: Seed = 1
+    steps: Count = 6000
+    pairs: Count = 16
+    rate: Positive = 2e-3
+    weight_decay: Weight = 1e-3
+    warm_up: Count = 100
+    lengths_seconds: tuple[float, ...] = (62.0, 62.0, 94.0, 126.0)
+    window_share: Share = 0.25
+    box_weight: Weight = 2.0
+    reversed_weight: Weight = 0.5
+    averaging: Share = 0.998
+    validate_every: Count = 500
+    validation_pairs: Count = 192
+    network: DetectorConfig = field(default_factory=DetectorConfig)
+    made: PairRecipe = field(default_factory=PairRecipe)
+
+
+def read_spd_recipe(path: Path) -> SpdRecipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
+    """
+    return read_recipe_file(path, SpdRecipe)
+
+
+def with_length(made: PairRecipe, seconds: float) -> PairRecipe:
+    """The same pairs, of another length."""
+    return PairRecipe(**{**asdict(made), "longest_seconds": seconds})

@@ -1,0 +1,297 @@
+"""Trains the frame encoder by self-supervision: `samesource train encoder --help`.
+
+Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpoint holds weights,
+optimiser and step.
+"""
+
+import hashlib
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from models.encoder.frozen import FrozenLower
+from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_trunk
+from models.encoder.pairs import PairBatches, PairConfig
+from models.encoder.validate import DISTRACTORS, RetrievalTask, make_task, retrieval
+from models.encoder.warm_start import freeze_norms, load_exported
+from models.errors import MissingDataError
+from models.losses.differential_entropy import differential_entropy
+from models.losses.info_nce import info_nce
+from models.training.bounds import Count, Natural, Positive, Seed, Weight
+from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
+from models.training.pictures import load_clips, load_photos
+from models.training.recipe_file import read_recipe_file
+from models.training.source import Source
+
+HELD_OUT_ONE_IN = 10
+KEPT = {"network", "optimiser", "step", "recipe", "curve"}
+
+
+@dataclass(frozen=True)
+class EncoderRecipe:
+    """Everything that a run depends on, besides the data.
+
+    Attributes:
+        frozen_stages: stem and first stages that stay as ImageNet made them.
+        entropy_weight: lambda of the differential-entropy term.
+        frozen_norms: batch norms stay as they are: for a start from an exported file, whose norms
+            are folded.
+    """
+
+    seed: Seed = 1
+    steps: Count = 1500
+    trunk_rate: Positive = 3e-4
+    head_rate: Positive = 1.5e-3
+    weight_decay: Weight = 1e-4
+    warm_up: Count = 40
+    temperature: Positive = 0.05
+    entropy_weight: Weight = 0.5
+    frozen_stages: Natural = 2
+    validate_every: Count = 100
+    imagenet: bool = True
+    frozen_norms: bool = False
+    network: EncoderConfig = field(default_factory=EncoderConfig)
+    pairs: PairConfig = field(default_factory=PairConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse to freeze past the map that is pooled for detail."""
+        if self.frozen_stages > self.network.local_stage + 1:
+            raise ValueError(
+                f"{self.frozen_stages = }, expected at most local_stage + 1 = "
+                f"{self.network.local_stage + 1}"
+            )
+
+
+def read_recipe(path: Path) -> EncoderRecipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
+    """
+    return read_recipe_file(path, EncoderRecipe)
+
+
+def read_scenes(path: Path) -> list[set[str]]:
+    """Read which clips show one scene: each line names the clips of one, blanks between.
+
+    Raises:
+        MissingDataError: no such file.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise MissingDataError(f"no scenes at {path}: {error.strerror}") from error
+    return [set(line.split()) for line in lines if line.strip()]
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a clip is kept for validation: one in ten, by the hash of its name."""
+    return hashlib.blake2b(name.encode()).digest()[0] % HELD_OUT_ONE_IN == 0
+
+
+class EncoderTrainer:
+    """One run: a network, its optimiser and the step that it has reached."""
+
+    def __init__(
+        self,
+        recipe: EncoderRecipe,
+        folder: Path,
+        device: str = "cpu",
+        start: Path | None = None,
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.folder, self.device = recipe, folder, device
+        folder.mkdir(parents=True, exist_ok=True)
+        self.network = FrameNetwork(recipe.network)
+        if start is not None:
+            load_exported(self.network, start)
+        elif recipe.imagenet:
+            load_imagenet_trunk(self.network)
+        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._freeze()
+        self._lower = self._frozen_lower()
+        self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=recipe.weight_decay)
+        self.step = 0
+        self.curve: list[dict[str, float]] = []
+        self.scenes: list[set[str]] = []
+
+    def _freeze(self) -> None:
+        stages = [self.network.stages[index] for index in range(self.recipe.frozen_stages)]
+        for module in (self.network.stem, self.network.stem_norm, *stages):
+            module.requires_grad_(False)
+
+    def _frozen_lower(self) -> FrozenLower | None:
+        if self.device != "cpu":
+            return None
+        threads = torch.get_num_threads()
+        return FrozenLower(self.network, self.recipe.frozen_stages, threads=threads)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        trunk = [p for p in self.network.stages.parameters() if p.requires_grad]
+        inside = {id(p) for p in self.network.stages.parameters()}
+        head = [p for p in self.network.parameters() if p.requires_grad and id(p) not in inside]
+        return [
+            {"params": trunk, "rate": self.recipe.trunk_rate},
+            {"params": head, "rate": self.recipe.head_rate},
+        ]
+
+    def run(self, clips: list[Source], photos: list[Source], minutes: float | None) -> None:
+        """Train to the recipe's last step, or for so many minutes."""
+        recipe, console = self.recipe, Console()
+        train = [clip for clip in clips if not is_held_out(clip.name)]
+        held = [clip for clip in clips if is_held_out(clip.name)]
+        size = recipe.network.input_size
+        task = make_task(held, photos[:DISTRACTORS] or train, size=size) if held else None
+        batches = PairBatches(
+            train,
+            photos[DISTRACTORS:],
+            recipe.pairs,
+            size=size,
+            seed=recipe.seed,
+            batches=recipe.steps,
+            scenes=self.scenes,
+        )
+        rest = Subset(batches, range(self.step, recipe.steps))
+        loader = DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4)
+        start = saved = time.monotonic()
+        for first, second, groups in track(loader, "training", total=len(rest), console=console):
+            loss = self.update(first, second, groups)
+            self.curve.append({"step": self.step, "loss": loss})
+            if self.step % 10 == 0:
+                console.print(f"step {self.step} loss {loss:.3f}")
+            if task is not None and self.step % recipe.validate_every == 0:
+                self._validate(task, console)
+            if time.monotonic() - saved > 180:
+                self.save()
+                saved = time.monotonic()
+            if minutes is not None and time.monotonic() - start > 60 * minutes:
+                break
+        if task is not None and self.step % recipe.validate_every != 0:
+            self._validate(task, console)
+        self.save()
+
+    def update(self, first: Tensor, second: Tensor, groups: Tensor) -> float:
+        """Take one step on a batch of `PairBatches`; gives its loss."""
+        recipe = self.recipe
+        self._train_mode()
+        self._set_rates()
+        a, b = self._describe(torch.cat([first, second])).chunk(2)
+        groups = groups.to(self.device)
+        loss = info_nce(a, b, recipe.temperature, groups)
+        loss = loss + recipe.entropy_weight * differential_entropy(a, b, groups)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        self.step += 1
+        return float(loss.detach())
+
+    def _describe(self, frames: Tensor) -> Tensor:
+        """(N, S, S, 3) uint8 to (N, D) unit rows; gradients reach the stages that learn."""
+        stages = self.recipe.frozen_stages
+        if self._lower is None:
+            with torch.no_grad():
+                below = self.network.lower(frames.to(self.device), stages)
+        else:
+            below = self._lower(frames.numpy())
+        return self.network.describe(self.network.upper(below, stages))
+
+    def _train_mode(self) -> None:
+        self.network.train()
+        self.network.stem_norm.eval()
+        self.network.stages.eval()  # ImageNet's batch statistics stay: batches here are small
+        if self.recipe.frozen_norms:
+            freeze_norms(self.network)
+
+    def _set_rates(self) -> None:
+        recipe = self.recipe
+        factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["rate"] * factor
+
+    def encode(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, S, S, 3) uint8 to (N, D) float32 unit rows, with the network as it is."""
+        self.network.eval()
+        with torch.inference_mode():
+            parts = [
+                self._describe(torch.from_numpy(frames[at : at + 128])).cpu().numpy()
+                for at in range(0, len(frames), 128)
+            ]
+        return np.concatenate(parts)
+
+    def _validate(self, task: RetrievalTask, console: Console) -> None:
+        figures = asdict(retrieval(task, self.encode))
+        self.curve.append({"step": self.step, **figures})
+        shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        console.print(f"step {self.step} validation {shown}")
+
+    def save(self) -> None:
+        """Write a checkpoint aside and rename it; the curve, as JSON and as a picture."""
+        state = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "recipe": asdict(self.recipe),
+            "curve": self.curve,
+        }
+        write_checkpoint(self.folder, state)
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint.
+
+        Raises:
+            MissingDataError: there is none.
+            ModelFileError: it is of another network, or damaged.
+        """
+        state = read_checkpoint(self.folder, self.device, keys=KEPT)
+        load_weights(self.network, state["network"], self.folder)
+        self._lower = self._frozen_lower()
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.curve = state["step"], state["curve"]
+
+
+def train_encoder(
+    recipe: EncoderRecipe,
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    start: Path | None = None,
+    scenes: list[set[str]] | None = None,
+) -> EncoderTrainer:
+    """Train on a data folder.
+
+    Args:
+        recipe: what to train and how.
+        data_dir: holds `clips/*.mp4` and, if any, `photos/*.tar`.
+        out_dir: checkpoints and the curve go here.
+        minutes: stop after so long; the recipe's last step if None.
+        resume: go on from the checkpoint in `out_dir`.
+        device: a torch device.
+        start: an exported encoder to go on from, instead of ImageNet's weights.
+        scenes: names of the clips of each scene that several clips show.
+
+    Returns:
+        The trainer in its last state, saved.
+
+    Raises:
+        MissingDataError: no clips, or nothing to resume from.
+        ModelFileError: the run to resume has another network.
+    """
+    trainer = EncoderTrainer(recipe, out_dir, device, start)
+    trainer.scenes = scenes or []
+    if resume:
+        trainer.resume()
+    trainer.run(load_clips(data_dir), load_photos(data_dir), minutes)
+    return trainer

@@ -1,0 +1,1 @@
+"""Key-frame extractor and pattern detector trained together, as SSAN does."""

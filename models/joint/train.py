@@ -1,0 +1,366 @@
+"""Trains the key-frame extractor and the pattern detector together: `samesource train joint`.
+
+After SSAN (Jiang et al., ACM MM 2021): the detector reads the matrix of a query and of the
+reference's selected frames alone, and its loss flows back through a straight-through selection
+into the scores of the frames.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from models.aligners.matrix import DescribedVideo
+from models.detector.batches import Batch
+from models.detector.grid import CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_axis
+from models.detector.loss import detection_loss
+from models.detector.network import ALIGN
+from models.detector.pasted_pairs import PairMaker
+from models.detector.recipe import SpdRecipe, with_length
+from models.detector.train import SpdTrainer
+from models.detector.validate import split_pool
+from models.encoder.serve import EncodedFrames, FrameEncoder
+from models.keyframes.footage import SeenFootage, load_seen
+from models.keyframes.pooling import owners_of, pool_description
+from models.keyframes.shots import shot_numbers
+from models.keyframes.soft import soft_select
+from models.keyframes.train import KeyFrameRecipe, KeyFrameTrainer, random_spans
+from models.losses.kept_similarity import kept_similarity
+from models.training.bounds import Count, Positive, Seed, Share, Weight
+from models.training.checkpoint import rate_factor
+from models.training.descriptor_pool import build_pictures
+from models.training.recipe_file import read_recipe_file
+
+CANDIDATES_PER_SECOND = 2.0
+
+
+@dataclass(frozen=True)
+class JointRecipe:
+    """What joint training adds to the recipes of the two.
+
+    Attributes:
+        pairs: of a step.
+        lengths_seconds: longest side of the pairs of a step, drawn for each step.
+        longest_spans: most candidate frames that one key frame stands for, drawn for each pair.
+        pooled_share: pairs whose stored descriptors are means over what a key frame stands for.
+        kept_weight: of the key-frame network's own loss, which keeps its scores what they mean.
+        key_frame_rate: highest learning rate of the key-frame network.
+        detector_rate: highest learning rate of the detector.
+        warm_up: steps until the rates are at their highest; then they fall to nothing.
+    """
+
+    seed: Seed = 3
+    steps: Count = 2000
+    pairs: Count = 8
+    lengths_seconds: tuple[float, ...] = (62.0, 62.0, 94.0, 126.0)
+    longest_spans: tuple[int, ...] = (4, 8, 12, 16)
+    temperature: Positive = 0.05
+    pooled_share: Share = 0.8
+    kept_weight: Weight = 2.0
+    key_frame_rate: Positive = 3e-4
+    detector_rate: Positive = 3e-4
+    warm_up: Count = 50
+    detector: SpdRecipe = field(default_factory=SpdRecipe)
+
+
+@dataclass(frozen=True)
+class JointPair:
+    """A query, and all candidate frames of a reference.
+
+    Attributes:
+        query: as the service would search with it.
+        rows: (N, D) float32, unit descriptors of the reference's candidates.
+        edited: (N, D) float32, the same of an edited view.
+        biases: (N,) float32, their score biases.
+        small: (N, 32, 32, 3) uint8, their thumbnails.
+        seconds: (N,) float32.
+        cut_seconds: (C,) float32, of the reference.
+        motion: (M,) float32, of the reference.
+        duration_seconds: of the reference.
+        boxes: (M, 4) float32, seconds.
+        reversed: (M,) bool.
+    """
+
+    query: DescribedVideo
+    rows: NDArray[np.float32]
+    edited: NDArray[np.float32]
+    biases: NDArray[np.float32]
+    small: NDArray[np.uint8]
+    seconds: NDArray[np.float32]
+    cut_seconds: NDArray[np.float32]
+    motion: NDArray[np.float32]
+    duration_seconds: float
+    boxes: NDArray[np.float32]
+    reversed: NDArray[np.bool_]
+
+
+class JointPairs(Dataset[list[JointPair]]):
+    """Item `i` is batch `i`, a function of the seed and `i`."""
+
+    def __init__(self, pool: list[SeenFootage], recipe: JointRecipe) -> None:
+        self._pool, self._recipe = pool, recipe
+        self._footage = [one.footage for one in pool]
+        self._makers = {
+            length: PairMaker(
+                self._footage, with_length(recipe.detector.made, length), recipe.seed + int(length)
+            )
+            for length in set(recipe.lengths_seconds)
+        }
+
+    def __len__(self) -> int:
+        return self._recipe.steps
+
+    def __getitem__(self, index: int) -> list[JointPair]:
+        """Batch `index`."""
+        recipe = self._recipe
+        drawn = np.random.default_rng((recipe.seed, 3, index)).choice(recipe.lengths_seconds)
+        maker, first = self._makers[float(drawn)], index * recipe.pairs
+        return [self._pair(maker, first + number) for number in range(recipe.pairs)]
+
+    def _pair(self, maker: PairMaker, number: int) -> JointPair:
+        random = np.random.default_rng((self._recipe.seed, number))
+        plan = maker.plan(random)
+        start, step = random.uniform(0, 0.4), 1 / CANDIDATES_PER_SECOND
+        times = np.arange(start, plan.reference.seconds, step).astype(np.float32)
+        known = maker.sampled(random, plan.reference, times)
+        shown = plan.reference.locate(self._footage, times)
+        small, edited = [], []
+        for piece, frame in zip(shown.piece.tolist(), shown.frame.tolist(), strict=True):
+            one = self._pool[plan.reference.pieces[piece].clip]
+            small.append(one.small[0, frame])
+            variant = 1 + (piece + number) % max(len(one.small) - 1, 1)
+            edited.append(one.footage.descriptors[min(variant, len(one.small) - 1), frame])
+        return JointPair(
+            query=maker.queried(random, plan.query),
+            rows=known.descriptors,
+            edited=np.stack(edited),
+            biases=np.zeros(len(times), np.float32)
+            if known.score_biases is None
+            else known.score_biases,
+            small=np.stack(small),
+            seconds=times,
+            cut_seconds=known.cut_seconds,
+            motion=known.motion,
+            duration_seconds=plan.reference.seconds,
+            boxes=plan.boxes,
+            reversed=plan.reversed,
+        )
+
+
+class JointTrainer:
+    """Both networks and one optimiser for each; starts from two trained ones."""
+
+    def __init__(
+        self,
+        recipe: JointRecipe,
+        folder: Path,
+        key_frames: KeyFrameTrainer,
+        detector: SpdTrainer,
+    ) -> None:
+        """Take over the networks of two trainers; they save into `folder`."""
+        self.recipe, self.key_frames, self.detector = recipe, key_frames, detector
+        key_frames.folder, detector.folder = folder / "keyframes", folder / "spd"
+        for part in (key_frames.folder, detector.folder):
+            part.mkdir(parents=True, exist_ok=True)
+        self.step = 0
+        self.curve: list[dict[str, float]] = []
+
+    def run(self, pool: list[SeenFootage], minutes: float | None) -> None:
+        """Train to the recipe's last step, or for so many minutes."""
+        console = Console()
+        batches = Subset(JointPairs(pool, self.recipe), range(self.step, self.recipe.steps))
+        start = saved = time.monotonic()
+        for pairs in DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4):
+            figures = self.update(pairs)
+            self.curve.append({"step": self.step, **figures})
+            if self.step % 20 == 0:
+                console.print(f"step {self.step} " + str(figures))
+            if time.monotonic() - saved > 120:
+                self.save()
+                saved = time.monotonic()
+            if minutes is not None and time.monotonic() - start > 60 * minutes:
+                break
+        self.save()
+
+    def update(self, pairs: list[JointPair]) -> dict[str, float]:
+        """Take one step with both; gives the losses."""
+        recipe = self.recipe
+        self._set_rates()
+        self.key_frames.network.train()
+        self.detector.network.train()
+        pictures, kept = [], torch.zeros(())
+        random = np.random.default_rng((recipe.seed, 2, self.step))
+        for pair in pairs:
+            quality, _ = self.key_frames.network(torch.from_numpy(pair.small)[None])
+            picture, own = self._seen(pair, quality[0], random)
+            pictures.append(picture)
+            kept = kept + own / len(pairs)
+        batch = Batch(
+            padded_pictures(pictures),
+            [torch.from_numpy(pair.boxes / CELL_SECONDS) for pair in pairs],
+            [torch.from_numpy(pair.reversed) for pair in pairs],
+        )
+        found = detection_loss(self.detector.network, batch, recipe.detector)
+        loss = found + recipe.kept_weight * kept
+        for part in (self.key_frames, self.detector):
+            part.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        for part in (self.key_frames, self.detector):
+            nn.utils.clip_grad_norm_(part.network.parameters(), 5.0)
+            part.optimiser.step()
+        self.step += 1
+        self.detector.average(recipe.detector.averaging)
+        return {"loss": float(found.detach()), "kept": float(kept.detach())}
+
+    def _set_rates(self) -> None:
+        recipe = self.recipe
+        factor = max(rate_factor(self.step, recipe.steps, recipe.warm_up), 0.01)
+        for optimiser, rate in (
+            (self.key_frames.optimiser, recipe.key_frame_rate),
+            (self.detector.optimiser, recipe.detector_rate),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
+
+    def _seen(
+        self, pair: JointPair, quality: Tensor, random: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The detector's picture of a query and the selected frames, and the scores' own loss."""
+        recipe = self.recipe
+        shots = torch.from_numpy(shot_numbers(pair.seconds, pair.cut_seconds))
+        spans = random_spans(shots, int(random.choice(recipe.longest_spans)), random)
+        rows = torch.from_numpy(pair.rows)
+        plain, edited = rows @ rows.T, torch.from_numpy(pair.edited) @ rows.T
+        together = spans[:, None] == spans[None, :]  # (N, N)
+        utility = quality * (plain * together).sum(dim=0) / together.sum(dim=0)
+        noise = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
+        weights = soft_select(utility, spans, temperature=recipe.temperature, generator=noise)
+        kept = kept_similarity(quality[None], plain[None], edited[None], together[None])
+        pooled = random.random() < recipe.pooled_share
+        return picture_of_selected(pair, weights, spans, pooled=pooled), kept
+
+    def save(self) -> None:
+        """Write both networks' checkpoints, in their own folders."""
+        for part in (self.key_frames, self.detector):
+            part.step, part.curve = self.step, self.curve
+            part.save()
+
+
+def picture_of_selected(
+    pair: JointPair, weights: Tensor, spans: Tensor, *, pooled: bool = False
+) -> Tensor:
+    """As `models.detector.grid.picture_of`, of the selected frames, with gradients.
+
+    Args:
+        pair: the query and the candidates.
+        weights: (K, N) of `models.keyframes.soft.soft_select`.
+        spans: (N,) the span of each candidate.
+        pooled: whether the means over what the selected frames stand for are looked at. The
+            gradient is as if they were the selected frames themselves, straight through.
+
+    Returns:
+        (8, H, W) float32.
+    """
+    query = pair.query
+    biases = np.zeros(len(query), np.float32)
+    if query.score_biases is not None:
+        biases = query.score_biases
+    values = torch.from_numpy(query.descriptors @ pair.rows.T)  # (Nq, N)
+    values = values - torch.from_numpy(biases[:, None] + pair.biases[None, :]) / 2
+    selected = values @ weights.T  # (Nq, K)
+    keys = weights.detach().argmax(dim=1)  # (K,)
+    if pooled:
+        owners = owners_of(pair.seconds, pair.cut_seconds, keys.numpy())
+        kept = pool_description(EncodedFrames(pair.rows, pair.biases), owners, len(keys))
+        means = query.descriptors @ kept.descriptors.T
+        means = means - (biases[:, None] + kept.score_biases[None, :]) / 2
+        selected = torch.from_numpy(means) + (selected - selected.detach())
+    rows = lay_axis(query.seconds, query.cut_seconds, query.duration_seconds, query.motion)
+    columns = lay_axis(pair.seconds, pair.cut_seconds, pair.duration_seconds, pair.motion)
+    own = spans[torch.from_numpy(columns.frames)]  # (W,) the key frame of each cell
+    shown = selected[torch.from_numpy(rows.frames)][:, own]  # (H, W)
+    usual = shown.median(dim=1, keepdim=True).values + shown.median(dim=0, keepdim=True).values
+    far = _distance(torch.from_numpy(pair.seconds)[keys[own]], columns)
+    sides = [rows.distance[:, None], far[None, :], rows.cuts[:, None], columns.cuts[None, :]]
+    sides += [rows.motion @ columns.motion.T, rows.motion @ columns.motion[:, ::-1].T]
+    rest = [torch.from_numpy(np.asarray(side)).expand(shown.shape) for side in sides]
+    return torch.stack([shown, shown - usual / 2, *rest])
+
+
+def _distance(chosen: Tensor, axis: Axis) -> NDArray[np.float32]:
+    """How far each cell's key frame is, in [0, 1]."""
+    centres = (np.arange(len(axis), dtype=np.float32) + 0.5) * CELL_SECONDS
+    far = np.abs(chosen.numpy() - centres) / FAR_SECONDS
+    clipped: NDArray[np.float32] = np.minimum(far, 1).astype(np.float32)
+    return clipped
+
+
+def padded_pictures(pictures: list[Tensor]) -> Tensor:
+    """(N, 8, H, W): zeros beyond each picture's end; sides are multiples of `ALIGN`."""
+    height = -(-max(picture.shape[1] for picture in pictures) // ALIGN) * ALIGN
+    width = -(-max(picture.shape[2] for picture in pictures) // ALIGN) * ALIGN
+    full = torch.zeros(len(pictures), CHANNELS, height, width)
+    for number, picture in enumerate(pictures):
+        full[number, :, : picture.shape[1], : picture.shape[2]] = picture
+    return full
+
+
+def read_joint_recipe(path: Path) -> JointRecipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
+    """
+    return read_recipe_file(path, JointRecipe)
+
+
+def train_joint(
+    recipe: JointRecipe,
+    data: Path,
+    out: Path,
+    *,
+    key_frames: Path,
+    detector: Path,
+    encoder: FrameEncoder,
+    pictures: Path | None = None,
+    minutes: float | None = None,
+    resume: bool = False,
+) -> JointTrainer:
+    """Train both networks on, from a run of each.
+
+    Args:
+        recipe: what to train and how.
+        data: holds `clips/*.mp4` and, if any, `photos/*.tar`.
+        out: both checkpoints go here.
+        key_frames: the folder of a key-frame run; not changed.
+        detector: the folder of a detector's run; not changed.
+        encoder: makes the descriptors.
+        pictures: decoded footage, made where it is missing; `out/pictures` if None.
+        minutes: stop after so long; the recipe's last step if None.
+        resume: go on from the checkpoints in `out`.
+
+    Returns:
+        The trainer in its last state, saved.
+
+    Raises:
+        FileNotFoundError: no clips, or nothing to start from.
+    """
+    frames = KeyFrameTrainer(KeyFrameRecipe(), out / "keyframes" if resume else key_frames)
+    frames.resume()
+    boxes = SpdTrainer(recipe.detector, out / "spd" if resume else detector)
+    boxes.resume()
+    trainer = JointTrainer(recipe, out, frames, boxes)
+    if resume:
+        trainer.step, trainer.curve = boxes.step, boxes.curve
+    pictures = pictures or out / "pictures"
+    build_pictures(data, pictures, size=encoder.input_size)
+    pool = load_seen(pictures, encoder)
+    learned = {one.name for one in split_pool([one.footage for one in pool])[0]}
+    trainer.run([one for one in pool if one.footage.name in learned], minutes)
+    return trainer

@@ -1,0 +1,294 @@
+"""Trains the key-frame network without labels: `samesource train keyframes`.
+
+Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpoint holds weights,
+optimiser and step. The encoder is frozen; its descriptors say what a good key frame is.
+"""
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Subset
+
+from models.encoder.serve import FrameEncoder
+from models.keyframes.footage import SeenFootage, ViewBatches, ViewPairs, load_seen
+from models.keyframes.network import KeyFrameConfig, KeyFrameNetwork
+from models.keyframes.soft import soft_select
+from models.keyframes.validate import coverage_check
+from models.losses.kept_similarity import kept_similarity
+from models.losses.segment_classification import segment_classification
+from models.training.bounds import Count, Positive, Seed, Weight
+from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
+from models.training.descriptor_pool import build_pictures, part_of
+from models.training.recipe_file import fill, read_recipe_file
+
+HELD_OUT_ONE_IN = 4
+NEAR_SECONDS = 5.0
+KEPT = {"network", "optimiser", "step", "recipe", "curve"}
+
+
+@dataclass(frozen=True)
+class KeyFrameRecipe:
+    """Everything that a run depends on, besides the data.
+
+    Attributes:
+        videos: made videos of a batch.
+        frames: of each.
+        longest_span: most frames of a pseudo-segment.
+        kept_weight: of the forecast of what an edit leaves, `kept_similarity`.
+        look_weight: of the error of the looks' similarities.
+        agreement_weight: of the difference of a frame's quality from that of its edited view.
+        sparsity_weight: of the entropy of the choice within a segment.
+        temperature: of the straight-through choice.
+    """
+
+    seed: Seed = 1
+    steps: Count = 1500
+    videos: Count = 12
+    frames: Count = 24
+    rate: Positive = 2e-3
+    weight_decay: Weight = 1e-3
+    warm_up: Count = 50
+    longest_span: Count = 8
+    classification_weight: Weight = 0.1
+    kept_weight: Weight = 5.0
+    look_weight: Weight = 5.0
+    agreement_weight: Weight = 2.0
+    sparsity_weight: Weight = 0.01
+    temperature: Positive = 0.05
+    validate_every: Count = 250
+    network: KeyFrameConfig = field(default_factory=KeyFrameConfig)
+
+
+def read_keyframe_recipe(path: Path) -> KeyFrameRecipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
+    """
+    return read_recipe_file(path, KeyFrameRecipe)
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a clip is kept for validation: one in four, by the hash of its name."""
+    return part_of(name, HELD_OUT_ONE_IN) == 0
+
+
+def random_spans(shots: Tensor, longest: int, random: np.random.Generator) -> Tensor:
+    """Pseudo-segments: spans of 1 to `longest` frames that cross no cut, numbered from 0.
+
+    Args:
+        shots: (T,) int64, ascending.
+        longest: most frames of a span.
+        random: draws the lengths.
+
+    Returns:
+        (T,) int64, ascending.
+    """
+    spans, number, left = [], -1, 0
+    before = None
+    for shot in shots.tolist():
+        if left == 0 or shot != before:
+            number, left = number + 1, int(random.integers(1, longest + 1))
+        spans.append(number)
+        before, left = shot, left - 1
+    return torch.tensor(spans)
+
+
+class KeyFrameTrainer:
+    """One run: a network, its optimiser and the step that it has reached."""
+
+    def __init__(self, recipe: KeyFrameRecipe, folder: Path) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.folder = recipe, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.network = KeyFrameNetwork(recipe.network)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+        )
+        self.step = 0
+        self.curve: list[dict[str, float]] = []
+
+    def run(self, pool: list[SeenFootage], minutes: float | None) -> None:
+        """Train to the recipe's last step, or for so many minutes."""
+        recipe, console = self.recipe, Console()
+        held = [one for one in pool if is_held_out(one.footage.name)]
+        batches = ViewBatches(
+            [one for one in pool if not is_held_out(one.footage.name)],
+            videos=recipe.videos,
+            frames=recipe.frames,
+            batches=recipe.steps,
+            seed=recipe.seed,
+        )
+        loader = DataLoader(Subset(batches, range(self.step, recipe.steps)), batch_size=None)
+        start = saved = time.monotonic()
+        for views in loader:
+            loss = self.update(views)
+            self.curve.append({"step": self.step, "loss": loss})
+            if self.step % recipe.validate_every == 0:
+                self._validate(held, console)
+            if time.monotonic() - saved > 120:
+                self.save()
+                saved = time.monotonic()
+            if minutes is not None and time.monotonic() - start > 60 * minutes:
+                break
+        if self.step % recipe.validate_every != 0:
+            self._validate(held, console)
+        self.save()
+
+    def update(self, views: ViewPairs) -> float:
+        """Take one step on a batch of `ViewBatches`; gives its loss."""
+        self.network.train()
+        self._set_rate()
+        loss = self._loss(views)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        self.step += 1
+        return float(loss.detach())
+
+    def _loss(self, views: ViewPairs) -> Tensor:
+        recipe = self.recipe
+        quality, looks = self.network(torch.cat((views.plain, views.edited)))
+        (own, other), (own_looks, _) = quality.chunk(2), looks.chunk(2)
+        plain = views.plain_rows @ views.plain_rows.transpose(1, 2)  # (B, T, T)
+        edited = views.edited_rows @ views.plain_rows.transpose(1, 2)
+        places = torch.arange(plain.shape[1])
+        apart = (places[:, None] - places[None, :]).abs() * views.step_seconds[:, None, None]
+        near = (views.shots[:, :, None] == views.shots[:, None, :]) & (apart <= NEAR_SECONDS)
+        seen = own_looks @ own_looks.transpose(1, 2)
+        classified, entropy = self._segments(views, own, plain)
+        return (
+            recipe.kept_weight * kept_similarity(own, plain, edited, near)
+            + recipe.look_weight * functional.mse_loss(seen, plain)
+            + recipe.agreement_weight * functional.mse_loss(other, own)
+            + recipe.classification_weight * classified
+            + recipe.sparsity_weight * entropy
+        )
+
+    def _segments(self, views: ViewPairs, quality: Tensor, plain: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of classifying edited frames by the selected ones, and the choice's entropy."""
+        recipe = self.recipe
+        random = np.random.default_rng((recipe.seed, 1, self.step))
+        noise = torch.Generator().manual_seed(recipe.seed * 100_003 + self.step)
+        keys, segments, entropy = [], [], plain.new_zeros(())
+        count = 0
+        for row in range(len(plain)):
+            spans = random_spans(views.shots[row], recipe.longest_span, random)
+            together = spans[:, None] == spans[None, :]  # (T, T)
+            utility = quality[row] * (plain[row] * together).sum(dim=0) / together.sum(dim=0)
+            weights = soft_select(
+                utility, spans, temperature=recipe.temperature, generator=noise
+            )  # (K, T)
+            keys.append(weights @ views.plain_rows[row])
+            segments.append(spans + count)
+            count += len(weights)
+            logits = (utility / recipe.temperature).masked_fill(~together, -torch.inf)
+            entropy = (
+                entropy
+                - (torch.softmax(logits, 1) * torch.log_softmax(logits, 1).where(together, 0.0))
+                .sum(1)
+                .mean()
+            )
+        loss = segment_classification(
+            views.edited_rows.flatten(0, 1), torch.cat(keys), torch.cat(segments)
+        )
+        return loss, entropy / len(plain)
+
+    def _set_rate(self) -> None:
+        recipe = self.recipe
+        factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.rate * factor
+
+    def _validate(self, held: list[SeenFootage], console: Console) -> None:
+        figures = coverage_check(self.network, held)
+        self.curve.append({"step": self.step, **figures})
+        shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        loss = np.mean([row["loss"] for row in self.curve if "loss" in row][-50:])
+        console.print(f"step {self.step} loss {loss:.4f} {shown}")
+
+    def save(self) -> None:
+        """Write a checkpoint aside and rename it; the curve, as JSON and as a picture."""
+        state = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "recipe": asdict(self.recipe),
+            "curve": self.curve,
+        }
+        write_checkpoint(self.folder, state)
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint.
+
+        Raises:
+            MissingDataError: there is none.
+            ModelFileError: it is of another network, or damaged.
+        """
+        state = read_checkpoint(self.folder, keys=KEPT)
+        load_weights(self.network, state["network"], self.folder)
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.curve = state["step"], state["curve"]
+
+
+def trained_network(run: Path) -> KeyFrameNetwork:
+    """The network of a run's checkpoint.
+
+    Raises:
+        MissingDataError: there is none.
+        ModelFileError: it is of another kind of run, or damaged.
+        RecipeError: its network has settings that are unknown here.
+    """
+    state = read_checkpoint(run, keys=KEPT)
+    path = run / "checkpoint.pt"
+    network = KeyFrameNetwork(fill(KeyFrameConfig, state["recipe"]["network"], path, "network."))
+    load_weights(network, state["network"], run)
+    return network
+
+
+def train_keyframes(
+    recipe: KeyFrameRecipe,
+    data: Path,
+    out: Path,
+    *,
+    encoder: FrameEncoder,
+    pictures: Path | None = None,
+    start: Path | None = None,
+    minutes: float | None = None,
+    resume: bool = False,
+) -> KeyFrameTrainer:
+    """Train on a data folder.
+
+    Args:
+        recipe: what to train and how.
+        data: holds `clips/*.mp4` and, if any, `photos/*.tar`.
+        out: checkpoints and the curve go here.
+        encoder: its descriptors are the targets.
+        pictures: decoded footage, made where it is missing; `out/pictures` if None.
+        start: the folder of an earlier run whose network this one begins with.
+        minutes: stop after so long; the recipe's last step if None.
+        resume: go on from the checkpoint in `out`.
+
+    Returns:
+        The trainer in its last state, saved.
+
+    Raises:
+        MissingDataError: no clips, or nothing to start or resume from.
+        ModelFileError: the run to start or resume from has another network.
+    """
+    trainer = KeyFrameTrainer(recipe, out)
+    if start is not None:
+        load_weights(trainer.network, trained_network(start).state_dict(), start)
+    if resume:
+        trainer.resume()
+    pictures = pictures or out / "pictures"
+    build_pictures(data, pictures, size=encoder.input_size)
+    trainer.run(load_seen(pictures, encoder), minutes)
+    return trainer

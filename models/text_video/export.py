@@ -1,0 +1,154 @@
+"""Writes a trained pair of towers as ONNX with their tokenizer, and checks them against torch.
+
+`samesource export text --help` says how.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.encoder.onnx_file import store_half, to_onnx
+from models.errors import ModelError
+from models.text_video.network import TextTower, TextVideoNetwork, VideoTower
+from models.text_video.serve import PairFiles, open_pair
+from models.text_video.tokenizer import CaptionTokenizer
+from models.text_video.trunk import RegionTrunk
+
+MIN_COSINE = 0.99
+
+
+class VideoPart(nn.Module):
+    """Frames of one clip to its vector: trunk and tower together."""
+
+    def __init__(self, trunk: RegionTrunk, tower: VideoTower) -> None:
+        super().__init__()
+        self.trunk, self.tower = trunk, tower
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(T, S, S, 3) uint8 RGB to (1, D) float32 unit."""
+        return self.tower.vector(self.trunk(frames))
+
+
+class TextPart(nn.Module):
+    """Ids of captions to their vectors."""
+
+    def __init__(self, tower: TextTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(N, L) int64 ids to (N, D) float32 unit rows."""
+        return self.tower.vector(self.tower.hidden(ids), ids)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        model_version: of both files.
+        megabytes: of all three files.
+        video_cosine: the least, between the file's and torch's vectors of clips.
+        text_cosine: the least, of captions.
+    """
+
+    model_version: str
+    megabytes: float
+    video_cosine: float
+    text_cosine: float
+
+
+def export_pair(
+    network: TextVideoNetwork,
+    trunk: RegionTrunk,
+    tokenizer: CaptionTokenizer,
+    out: Path,
+    *,
+    clips: Sequence[NDArray[np.uint8]],
+    texts: Sequence[str],
+) -> Exported:
+    """Write both towers and the tokenizer, and compare the files with torch.
+
+    Weights are stored as float16.
+
+    Args:
+        network: in the state to be shipped.
+        trunk: that it was trained on.
+        tokenizer: that it was trained with.
+        out: the folder to write to.
+        clips: each (T, S, S, 3) uint8, to compare on.
+        texts: captions to compare on.
+
+    Raises:
+        ModelError: a file strays from torch.
+    """
+    config = network.config
+    video, text = VideoPart(trunk, network.video).eval(), TextPart(network.text).eval()
+    frames = np.zeros((2, *clips[0].shape[1:]), np.uint8)
+    models = {
+        "video": to_onnx(video, ["vector"], frames, free={0: config.most_frames}),
+        "text": to_onnx(
+            text,
+            ["vectors"],
+            tokenizer.ids(["two dogs", "一只狗"], config.most_tokens),
+            name="ids",
+            free={0: 1 << 16, 1: config.most_tokens},
+        ),
+    }
+    for model in models.values():
+        store_half(model)
+    properties: dict[str, dict[str, object]] = {
+        "video": {"input_size": config.trunk.input_size, "most_frames": config.most_frames},
+        "text": {"most_tokens": config.most_tokens, "tokenizer_sha256": tokenizer.sha256},
+    }
+    version = _version(models, tokenizer)
+    out.mkdir(parents=True, exist_ok=True)
+    files = PairFiles.of(out)
+    tokenizer.save(files.tokenizer)
+    for name, path in (("video", files.video), ("text", files.text)):
+        shared: dict[str, object] = {"model_version": version, "dimension": config.dimension}
+        told = {key: str(value) for key, value in (shared | properties[name]).items()}
+        onnx.helper.set_model_props(models[name], told)
+        onnx.save(models[name], str(path))
+    found = Exported(
+        version,
+        sum(path.stat().st_size for path in files) / 1e6,
+        *_compared(files, video, text, clips, texts, tokenizer),
+    )
+    if min(found.video_cosine, found.text_cosine) < MIN_COSINE:
+        raise ModelError(f"ONNX differs from torch: {found}, expected cosines of {MIN_COSINE}")
+    return found
+
+
+def _version(models: dict[str, onnx.ModelProto], tokenizer: CaptionTokenizer) -> str:
+    weights = hashlib.sha256(tokenizer.sha256.encode())
+    for name in sorted(models):
+        for tensor in models[name].graph.initializer:
+            weights.update(tensor.raw_data)
+    return f"text-video-{weights.hexdigest()[:8]}"
+
+
+@torch.inference_mode()
+def _compared(
+    files: PairFiles,
+    video: VideoPart,
+    text: TextPart,
+    clips: Sequence[NDArray[np.uint8]],
+    texts: Sequence[str],
+    tokenizer: CaptionTokenizer,
+) -> tuple[float, float]:
+    """The least cosines of the files' and torch's vectors: of clips, of captions."""
+    pair = open_pair(files)
+    seen = [
+        float(pair.video.embed(clip) @ video(torch.from_numpy(clip))[0].numpy()) for clip in clips
+    ]
+    ids = torch.from_numpy(tokenizer.ids(texts, text.tower.config.most_tokens))
+    read = (pair.text.embed(texts) * text(ids).numpy()).sum(axis=1)
+    return min(seen), float(read.min())

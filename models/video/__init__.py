@@ -1,0 +1,1 @@
+"""What is seen of a video without a network: frames as squares, cuts, motion."""

@@ -1,0 +1,156 @@
+"""Which dead letters are worth submitting again, and why the others aren't.
+
+Serves `samesource rejected --replay`. Nothing remembers what was replayed: what was is on
+`video.uploaded` again, or decided, and that is what makes a letter an old story.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from stream.broker.client import Reader
+from stream.broker.settings import KafkaSettings
+from stream.contract.events import ContentVersion, VideoDecided, VideoRejected, VideoUploaded
+from stream.errors import BadEventError
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A message on `video.uploaded`."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    content_version: ContentVersion
+
+    def is_after(self, letter: VideoRejected) -> bool:
+        """Whether it was submitted later than what a letter is about."""
+        first_ms = submitted_ms(letter)
+        if self.timestamp_ms == first_ms and self.partition == letter.source_partition:
+            return self.offset > letter.source_offset
+        return self.timestamp_ms > first_ms
+
+
+@dataclass
+class Since:
+    """What happened to videos since the first of some letters about them."""
+
+    submitted: dict[str, list[Submitted]] = field(default_factory=dict)
+    decided: dict[str, list[VideoDecided]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What becomes of a letter: an upload to submit, or the reason why there is none."""
+
+    letter: VideoRejected
+    upload: VideoUploaded | None = None
+    reason: str = ""
+
+
+def submitted_ms(letter: VideoRejected) -> int:
+    """When the original of a letter was submitted, milliseconds since 1970.
+
+    By the request id of our own letters; by the time of the rejection of any other.
+    """
+    parts = letter.request_id.split("-")
+    if len(parts) == 3 and parts[2].isdigit() and len(parts[2]) < 16:
+        return int(parts[2])
+    return round(1000 * letter.rejected_at.timestamp())
+
+
+def read_since(kafka: KafkaSettings, letters: Iterable[VideoRejected]) -> Since:
+    """What is on the topics about the videos of some letters, from the time of the first on.
+
+    Raises:
+        BrokerError: the broker doesn't answer, or lacks the topics.
+    """
+    found, letters = Since(), list(letters)
+    video_ids = {letter.video_id for letter in letters if letter.video_id is not None}
+    if not video_ids:
+        return found
+    first_ms = min(map(submitted_ms, letters))
+    _read_submitted(kafka, video_ids, first_ms, found.submitted)
+    _read_decided(kafka, video_ids, first_ms, found.decided)
+    return found
+
+
+def _read_submitted(
+    kafka: KafkaSettings,
+    video_ids: Collection[str],
+    first_ms: int,
+    into: dict[str, list[Submitted]],
+) -> None:
+    with Reader(kafka, VideoUploaded.topic, since_ms=first_ms) as reader:
+        for _, message in reader.until_now():
+            try:
+                upload = VideoUploaded.from_bytes(message.value())
+            except BadEventError:
+                continue
+            if upload.video_id in video_ids:
+                place = int(message.partition() or 0), int(message.offset() or 0)
+                timestamp_ms = int(message.timestamp()[1])
+                one = Submitted(*place, timestamp_ms, upload.content_version)
+                into.setdefault(upload.video_id, []).append(one)
+
+
+def _read_decided(
+    kafka: KafkaSettings,
+    video_ids: Collection[str],
+    first_ms: int,
+    into: dict[str, list[VideoDecided]],
+) -> None:
+    with Reader(kafka, VideoDecided.topic, since_ms=first_ms) as reader:
+        for _, message in reader.until_now():
+            if (message.key() or b"").decode(errors="replace") not in video_ids:
+                continue
+            try:
+                decision = VideoDecided.from_bytes(message.value())
+            except BadEventError:
+                continue
+            into.setdefault(decision.video_id, []).append(decision)
+
+
+def replays(letters: Iterable[VideoRejected], since: Since, *, again: bool = False) -> list[Replay]:
+    """What to do with each letter, in their order.
+
+    Each upload is submitted once: one that was submitted or decided again since is left, and so
+    is all that is older than another submission of its video.
+
+    Args:
+        letters: as they lie on the topic.
+        since: of their videos.
+        again: submit also what was submitted since with the same `content_version`. An older
+            version never takes the place of a newer one.
+    """
+    found: list[Replay] = []
+    chosen: dict[str, int] = {}
+    for letter in letters:
+        one = _replay(letter, since, again=again)
+        if one.upload is not None:
+            earlier = chosen.get(one.upload.video_id)
+            if earlier is not None:
+                found[earlier] = Replay(found[earlier].letter, reason="a later letter is replayed")
+            chosen[one.upload.video_id] = len(found)
+        found.append(one)
+    return found
+
+
+def _replay(letter: VideoRejected, since: Since, *, again: bool) -> Replay:
+    if letter.source_topic != VideoUploaded.topic:
+        return Replay(letter, reason=f"it is about a message of {letter.source_topic}")
+    try:
+        upload = VideoUploaded.from_json(letter.event)
+    except BadEventError:
+        return Replay(letter, reason="it holds no well-formed upload")
+    for other in since.submitted.get(upload.video_id, ()):
+        same = other.content_version == upload.content_version
+        if other.is_after(letter) and not (again and same):
+            where = f"{VideoUploaded.topic}[{other.partition}]@{other.offset}"
+            version = "" if same else f" as version {other.content_version}"
+            return Replay(letter, reason=f"submitted again since{version}: {where}")
+    for decision in since.decided.get(upload.video_id, ()):
+        same = decision.content_version == upload.content_version
+        later = decision.decided_at > letter.rejected_at
+        if decision.request_id != letter.request_id and later and not (again and same):
+            return Replay(letter, reason=f"decided since as {decision.outcome}")
+    return Replay(letter, upload)

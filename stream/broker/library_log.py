@@ -1,0 +1,156 @@
+"""The library log as a client reads it, and how far each shard has answered it.
+
+Serves the commands on the library; the shards' workers read the log with aiokafka.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+
+from stream.broker.settings import KafkaSettings
+from stream.broker.topics import log_identity
+from stream.contract.events import VideoFingerprinted
+from stream.contract.message import Source, pairs
+from stream.errors import BrokerError
+
+ANSWER_SECONDS = 10.0
+MOVING = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+
+
+def shard_group(kafka: KafkaSettings, shard: int, shards: int) -> str:
+    """The consumer group under which a shard commits how far it has answered the log."""
+    return f"{kafka.topic_prefix}samesource-library-{shard}-of-{shards}"
+
+
+class LibraryLog:
+    """Reads `video.fingerprinted`, and reads and sets the offsets of the shards' groups.
+
+    Every method raises `BrokerError` where the cluster doesn't answer or refuses.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        """Connect.
+
+        Raises:
+            BrokerError: the cluster can't be reached within 10 s, or has no library log.
+        """
+        self._kafka = kafka
+        self._topic = kafka.topic(VideoFingerprinted.topic)
+        self.identity = log_identity(kafka, VideoFingerprinted.topic)
+        options: dict[str, Any] = {**kafka.librdkafka_options(), "log_level": 0}
+        self._admin = AdminClient(options)
+        self._consumer = Consumer(
+            {
+                **options,
+                "group.id": f"{kafka.topic_prefix}samesource-reader",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_uncommitted",  # as the shards
+                "fetch.message.max.bytes": kafka.max_message_bytes,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def ends(self) -> tuple[int, int]:
+        """The first offset that is there, and the one that the next entry gets."""
+        try:
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(self._topic, 0), timeout=ANSWER_SECONDS
+            )
+        except KafkaException as error:
+            raise self._failure(error.args[0]) from error
+        return int(low), int(high)
+
+    def read(self, start: int, stop: int) -> Iterator[Source]:
+        """The entries from `start` on and before `stop`, in order; those that are still there.
+
+        One reading at a time.
+        """
+        if start >= stop:
+            return
+        self._consumer.assign([TopicPartition(self._topic, 0, start)])
+        while True:
+            message = self._consumer.poll(ANSWER_SECONDS)
+            if message is None:
+                raise BrokerError(f"no entry of {self._topic} came for {ANSWER_SECONDS:.0f} s")
+            error = message.error()
+            if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                return
+            if error is not None:
+                raise self._failure(error)
+            source = _source(message)
+            if source.offset < stop:
+                yield source
+            if source.offset >= stop - 1:
+                return
+
+    def answered(self, shard: int, shards: int) -> int | None:
+        """Up to where a shard's answers are on the broker; None where it never said so."""
+        asked = ConsumerGroupTopicPartitions(
+            shard_group(self._kafka, shard, shards), [TopicPartition(self._topic, 0)]
+        )
+        partition = self._asked(self._admin.list_consumer_group_offsets, asked)
+        return int(partition.offset) if partition.offset >= 0 else None
+
+    def set_answered(self, shard: int, shards: int, offset: int) -> None:
+        """Tell a shard that runs nowhere that everything before `offset` is answered."""
+        told = ConsumerGroupTopicPartitions(
+            shard_group(self._kafka, shard, shards), [TopicPartition(self._topic, 0, offset)]
+        )
+        self._asked(self._admin.alter_consumer_group_offsets, told)
+
+    def _asked(
+        self, ask: Callable[..., dict[str, Any]], about: ConsumerGroupTopicPartitions
+    ) -> TopicPartition:
+        """What a group's coordinator answers, which may be moving to another broker."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            (future,) = ask([about], request_timeout=ANSWER_SECONDS).values()
+            try:
+                (partition,) = future.result().topic_partitions
+                error = partition.error
+            except KafkaException as failed:
+                error = failed.args[0]
+            if error is None:
+                return TopicPartition(self._topic, 0, partition.offset)
+            if error.code() not in MOVING or time.monotonic() > deadline:
+                raise self._failure(error)
+            time.sleep(0.2)
+
+    def _failure(self, error: KafkaError) -> BrokerError:
+        return BrokerError(
+            f"Kafka at {self._kafka.bootstrap_servers}, {self._topic}: {error.str()}. Check that "
+            "it runs, and that the user may read the topic and the shards' groups"
+        )
+
+
+def _source(message: Message) -> Source:
+    return Source(
+        topic=VideoFingerprinted.topic,
+        partition=0,
+        offset=int(message.offset() or 0),
+        timestamp_ms=int(message.timestamp()[1]),
+        value=message.value(),
+        key=message.key(),
+        headers=pairs(message.headers()),
+    )

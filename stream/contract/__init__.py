@@ -1,0 +1,1 @@
+"""The contract with every other program: events, message identities, submission order, schemas."""

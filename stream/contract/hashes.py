@@ -1,0 +1,26 @@
+"""Hashes of ids, the same on every machine: which shard keeps a video, and what stands for it."""
+
+import hashlib
+
+import orjson
+
+from stream.contract.events import ContentVersion
+
+
+def video_hash(video_id: str) -> int:
+    """64 bits that stand for a video, the same on every machine."""
+    return _hash(video_id.encode())
+
+
+def version_hash(video_id: str, version: ContentVersion) -> int:
+    """64 bits that stand for one version of a video."""
+    return _hash(orjson.dumps([video_id, version]))
+
+
+def _hash(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+def shard_of(video_id: str, shards: int) -> int:
+    """The shard that keeps a video: a stable hash, the same on every machine."""
+    return video_hash(video_id) % shards

@@ -1,0 +1,1 @@
+"""From the shards' answers to alerts and one decision: join, policy, verdicts, floods."""

@@ -1,0 +1,236 @@
+"""Judges each match: raised as an alert, suppressed with a reason, or held for review."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from stream.contract.events import (
+    AlertRaised,
+    AlertReviewed,
+    AlertSuppressed,
+    Event,
+    Match,
+    PolicyUpdated,
+    SuppressionReason,
+    VideoCompared,
+)
+from stream.decide.alert import alert_of, durations_of, with_segments
+from stream.decide.floods import Floods
+from stream.decide.settings import PolicySettings
+from stream.decide.spans import Span, covered_seconds, outside
+from stream.decide.verdicts import Verdict, Verdicts, pair_of
+from stream.times import now
+
+Judged = AlertRaised | AlertSuppressed
+Objection = tuple[SuppressionReason, str]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A rights holder's policy with the settings in place of what it leaves out."""
+
+    least_seconds: float
+    least_video_share: float
+    least_reference_share: float
+    least_score: float
+    alerts_per_hour: int | None
+    least_piece_seconds: float
+    licensed_owner_ids: frozenset[str] = frozenset()
+    excluded: dict[str, list[Span]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: PolicySettings, policy: PolicyUpdated | None) -> "Rules":
+        """The rules of an owner with that policy, or with none."""
+        rules: dict[str, Any] = settings.model_dump()
+        if policy is None:
+            return cls(**rules)
+        excluded: dict[str, list[Span]] = {}
+        for one in policy.exclusions:
+            spans = excluded.setdefault(one.reference_id, [])
+            spans.append((one.start_seconds, one.end_seconds))
+        own = policy.model_dump(include=set(rules), exclude_none=True)
+        licensed = frozenset(policy.licensed_owner_ids)
+        return cls(**rules | own, licensed_owner_ids=licensed, excluded=excluded)
+
+
+class Policies:
+    """All that policies, verdicts and recent alerts say; judges matches by it.
+
+    State from events, which may come again. Of policies the newest per owner holds.
+
+    Attributes:
+        floods: the claims of alerts that a limit applies to.
+    """
+
+    def __init__(
+        self, settings: PolicySettings | None = None, *, claimed_elsewhere: bool = False
+    ) -> None:
+        """Begin without policies and verdicts.
+
+        Args:
+            settings: what a policy leaves out.
+            claimed_elsewhere: whether somebody else puts the claims of several workers in order.
+                `take_unclaimed` says then what must be claimed before it is judged for good.
+        """
+        self._settings = settings or PolicySettings()
+        self._claimed_elsewhere = claimed_elsewhere
+        self._unclaimed: list[tuple[str, str]] = []
+        self.floods = Floods()
+        self._default = Rules.of(self._settings, None)
+        self._rules: dict[str, Rules] = {}
+        self._verdicts = Verdicts()
+
+    def take(self, event: Event) -> None:
+        """Note an event of a topic that says something about alerts: a policy or a verdict."""
+        match event:
+            case PolicyUpdated():
+                self._rules[event.owner_id] = Rules.of(self._settings, event)
+            case AlertReviewed():
+                self._verdicts.take(event)
+            case _:
+                raise TypeError(f"a {type(event).__name__} says nothing about alerts")
+
+    def remove(self, topic: str, key: str) -> None:
+        """Take back an owner's policy, or the verdict on an alert."""
+        if topic == PolicyUpdated.topic:
+            self._rules.pop(key, None)
+        elif topic == AlertReviewed.topic:
+            self._verdicts.remove(key)
+
+    def judge(self, answer: VideoCompared, match: Match, timestamp_ms: int) -> Judged:
+        """What becomes of a match.
+
+        Args:
+            answer: of a shard.
+            match: one of its matches.
+            timestamp_ms: the answer's, by Kafka, since 1970.
+
+        Returns:
+            The alert, without its excluded spans; or why it isn't raised.
+        """
+        whole = alert_of(answer, match)
+        rules = self._rules.get(whole.reference_owner_id, self._default)
+        alert = _without_exclusions(whole, rules)
+        verdict = self._verdicts.about(
+            [whole.alert_id, alert.alert_id if alert else whole.alert_id],
+            pair_of(whole.video_id, whole.reference_id),
+        )
+        objection = (
+            _same_owner(whole)
+            or _licensed(whole, rules)
+            or _dismissed(verdict)
+            or _excluded(whole, alert)
+            or _below_minima(alert or whole, rules, durations_of(answer, match))
+        )
+        if objection is None:
+            flood = self._flooding(alert or whole, rules, timestamp_ms)
+            confirmed = verdict is not None and verdict.verdict == "confirmed"
+            objection = None if confirmed else flood
+        return alert or whole if objection is None else _suppressed(alert or whole, *objection)
+
+    def take_unclaimed(self) -> list[tuple[str, str]]:
+        """Reference and alert ids that were judged without a claim since this was asked last.
+
+        What was said of their matches doesn't hold: claim them, then judge again.
+        """
+        unclaimed, self._unclaimed = self._unclaimed, []
+        return unclaimed
+
+    def _flooding(self, alert: AlertRaised, rules: Rules, timestamp_ms: int) -> Objection | None:
+        """Held where the reference got its number of alerts within the hour before this one."""
+        limit, ids = rules.alerts_per_hour, (alert.reference_id, alert.alert_id)
+        if limit is None:
+            return None
+        others = self.floods.others(*ids)
+        if others is None and self._claimed_elsewhere:
+            self._unclaimed.append(ids)
+        elif others is None:
+            self.floods.claim(*ids, timestamp_ms)
+            others = self.floods.others(*ids)
+        if others is None or others < limit:
+            return None
+        return "held", (
+            f"{alert.reference_id} got {others} other alerts within an hour, "
+            f"expected fewer than {limit}"
+        )
+
+
+def _without_exclusions(alert: AlertRaised, rules: Rules) -> AlertRaised | None:
+    """The alert of what the exclusions leave; None where nothing is left."""
+    excluded = rules.excluded.get(alert.reference_id)
+    if excluded is None:
+        return alert
+    left = [
+        part
+        for segment in alert.segments
+        for part in outside(segment, excluded, rules.least_piece_seconds)
+    ]
+    if left == alert.segments:
+        return alert
+    return with_segments(alert, left) if left else None
+
+
+def _same_owner(alert: AlertRaised) -> Objection | None:
+    if alert.video_owner_id != alert.reference_owner_id:
+        return None
+    return "same_owner", f"both videos are {alert.video_owner_id}'s, expected two owners"
+
+
+def _licensed(alert: AlertRaised, rules: Rules) -> Objection | None:
+    if alert.video_owner_id not in rules.licensed_owner_ids:
+        return None
+    return "licensed", (
+        f"{alert.video_owner_id} is licensed by {alert.reference_owner_id}, "
+        "expected an uploader who isn't"
+    )
+
+
+def _dismissed(verdict: Verdict | None) -> Objection | None:
+    if verdict is None or verdict.verdict != "dismissed":
+        return None
+    return "dismissed", (
+        f"{verdict.reviewer} dismissed alert {verdict.alert_id} at "
+        f"{verdict.reviewed_at.isoformat()}, expected no verdict or a confirmation"
+    )
+
+
+def _excluded(whole: AlertRaised, left: AlertRaised | None) -> Objection | None:
+    if left is not None:
+        return None
+    return "excluded", (
+        f"all that is copied lies in excluded spans of {whole.reference_id}, "
+        "expected something outside of them"
+    )
+
+
+def _below_minima(
+    alert: AlertRaised, rules: Rules, durations: tuple[float | None, float | None]
+) -> Objection | None:
+    if alert.score < rules.least_score:
+        return "low_score", f"score {alert.score:.4g}, expected at least {rules.least_score:.4g}"
+    video_seconds = covered_seconds(
+        (segment.video_start_seconds, segment.video_end_seconds) for segment in alert.segments
+    )
+    reference_seconds = covered_seconds(
+        (segment.reference_start_seconds, segment.reference_end_seconds)
+        for segment in alert.segments
+    )
+    if video_seconds < rules.least_seconds:
+        return "too_short", (
+            f"{video_seconds:.1f} s are copied, expected at least {rules.least_seconds:.1f} s"
+        )
+    sides = (
+        (alert.video_id, video_seconds, durations[0], rules.least_video_share),
+        (alert.reference_id, reference_seconds, durations[1], rules.least_reference_share),
+    )
+    for video_id, seconds, duration, least in sides:
+        if duration and seconds < least * duration:
+            return "too_small_share", (
+                f"{seconds:.1f} s of {video_id}'s {duration:.1f} s are {seconds / duration:.1%}, "
+                f"expected at least {least:.1%}"
+            )
+    return None
+
+
+def _suppressed(alert: AlertRaised, reason: SuppressionReason, detail: str) -> AlertSuppressed:
+    fields = alert.model_dump() | {"raised_at": now(), "reason": reason, "detail": detail}
+    return AlertSuppressed.model_validate(fields)

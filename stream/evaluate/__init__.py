@@ -1,0 +1,1 @@
+"""Measures the service's own steps on labelled sets, without a broker."""

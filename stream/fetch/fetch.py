@@ -1,0 +1,144 @@
+"""Brings a video to this machine's disk, from where the settings allow; first step of all.
+
+Serves the fingerprint step; one scheme per file beside this one.
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from stream.errors import ForbiddenUriError, NotFoundError, VideoTimeoutError
+from stream.fetch.copy import DiskError, LimitedFile, TooSlowError, TransientError, paced
+from stream.fetch.http import copy_http
+from stream.fetch.local import local_video
+from stream.fetch.s3 import copy_s3
+from stream.fetch.settings import FetchSettings
+
+__all__ = ["DiskError", "FetchSettings", "FetchedVideo", "fetch"]
+
+Copy = Callable[[str, LimitedFile, FetchSettings], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class FetchedVideo:
+    """A video on disk. A context manager: a copy is deleted at its end, an original never.
+
+    Attributes:
+        path: the file.
+        size_bytes: of the file.
+        is_copy: whether it was downloaded.
+    """
+
+    path: Path
+    size_bytes: int
+    is_copy: bool
+
+    def close(self) -> None:
+        """Delete the copy, if it is one."""
+        if self.is_copy:
+            self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def fetch(
+    uri: str, settings: FetchSettings, folder: Path, stop: Event | None = None
+) -> FetchedVideo:
+    """Make a video available as a file. Blocks; call it outside of an event loop.
+
+    Args:
+        uri: `file`, `http(s)` or `s3`, or an absolute path.
+        settings: what is allowed.
+        folder: where a copy is put; the caller deletes it, or uses the result as a context
+            manager. A local file is used in place. Nothing is left here by an error.
+        stop: when it is set, a download ends at once.
+
+    Raises:
+        ForbiddenUriError: scheme, host, address, bucket or folder is not allowed.
+        NotFoundError: nothing is there, or it can't be reached after all retries.
+        TooLargeError: more than `max_bytes`.
+        VideoTimeoutError: longer than `timeout_seconds` in all, or too slow at every try.
+        DiskError: the folder is full, or can't be written for another reason.
+        CancelledError: stopped.
+    """
+    scheme = _scheme(uri, settings)
+    if scheme == "file":
+        path = local_video(uri, settings)
+        return FetchedVideo(path, path.stat().st_size, is_copy=False)
+    path = folder / f"video-{uuid.uuid4().hex}"
+    try:
+        asyncio.run(_copied(uri, path, settings, COPIES[scheme], stop or Event()))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return FetchedVideo(path, path.stat().st_size, is_copy=True)
+
+
+def _scheme(uri: str, settings: FetchSettings) -> str:
+    scheme = "file" if uri.startswith("/") else uri.partition(":")[0].lower()
+    if ":" not in uri and scheme != "file":
+        raise ForbiddenUriError(f"{uri!r} has no scheme: write file:///…, https://… or s3://…")
+    if scheme not in settings.schemes:
+        raise ForbiddenUriError(
+            f"scheme {scheme!r} is not among fetch.schemes = {', '.join(settings.schemes)}"
+        )
+    return scheme
+
+
+async def _copied(uri: str, path: Path, settings: FetchSettings, copy: Copy, stop: Event) -> None:
+    """Try until it is there, the time is over, or the tries are used up."""
+    try:
+        async with asyncio.timeout(settings.timeout_seconds):
+            for attempt in range(settings.retries + 1):
+                try:
+                    with LimitedFile(path, settings.max_bytes) as file:
+                        return await paced(
+                            copy(uri, file, settings),
+                            file,
+                            least_bytes_per_second=settings.least_bytes_per_second,
+                            window_seconds=settings.rate_window_seconds,
+                            stop=stop,
+                        )
+                except TransientError as error:
+                    if attempt == settings.retries:
+                        raise _given_up(error, uri, attempt + 1) from error
+                wait = settings.retry_wait_seconds * 2**attempt
+                await asyncio.sleep(wait * random.uniform(0.5, 1))
+    except TimeoutError as error:
+        raise VideoTimeoutError(
+            f"fetching from {_host(uri)} took longer than fetch.timeout_seconds = "
+            f"{settings.timeout_seconds:g}"
+        ) from error
+
+
+def _given_up(error: TransientError, uri: str, tries: int) -> NotFoundError | VideoTimeoutError:
+    if isinstance(error, TooSlowError):
+        return VideoTimeoutError(f"{_host(uri)} is too slow: {error} (tried {tries} times)")
+    return NotFoundError(f"{error} (tried {tries} times)")
+
+
+def _host(uri: str) -> str:
+    """The host alone: a URI may hold a password or a signature."""
+    try:
+        return urlsplit(uri).hostname or "the store"
+    except ValueError:
+        return "the store"
+
+
+COPIES: dict[str, Copy] = {"http": copy_http, "https": copy_http, "s3": copy_s3}

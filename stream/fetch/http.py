@@ -1,0 +1,88 @@
+"""Videos on web servers: streamed by aiohttp over connections that are checked."""
+
+import aiohttp
+from aiohttp import ClientResponse
+
+from stream.errors import ForbiddenUriError, NotFoundError
+from stream.fetch.addresses import CheckedResolver, check_url
+from stream.fetch.copy import LimitedFile, TransientError
+from stream.fetch.settings import FetchSettings
+from stream.fetch.web_address import WebAddress
+
+CHUNK_BYTES = 2**20
+FORBIDDEN = (401, 403, 407, 451)
+PASSING = (408, 425, 429)
+REDIRECTS = (301, 302, 303, 307, 308)
+MAX_REDIRECTS = 10
+
+
+async def copy_http(uri: str, file: LimitedFile, settings: FetchSettings) -> None:
+    """Write the body of a web resource to a file.
+
+    The request target is the URI's, byte for byte, and so is that of a redirect.
+
+    Raises:
+        ForbiddenUriError: scheme, host or address is not allowed, or the server refuses.
+        NotFoundError: the server has nothing there.
+        TooLargeError: more bytes than the file takes.
+        TransientError: worth another try.
+    """
+    address = WebAddress(uri)
+    async with _session(settings) as session:
+        for _ in range(MAX_REDIRECTS + 1):
+            check_url(address.url, settings)
+            try:
+                async with session.get(address.url, allow_redirects=False) as response:
+                    location = _redirect(response)
+                    if location is None:
+                        return await _copy(response, file)
+            except aiohttp.InvalidURL as error:
+                raise NotFoundError(f"{address.host} is not a usable web address") from error
+            except (aiohttp.ClientError, ConnectionError) as error:
+                raise TransientError(f"{address.host} can't be read: {_reason(error)}") from error
+            address = address.redirected(location)
+    raise NotFoundError(f"more than {MAX_REDIRECTS} redirects, the last to {address.host}")
+
+
+def _redirect(response: ClientResponse) -> str | None:
+    """Where it leads; None where the body is here, or a refusal."""
+    if response.status in REDIRECTS:
+        return response.headers.get("Location")
+    return None
+
+
+async def _copy(response: ClientResponse, file: LimitedFile) -> None:
+    if response.status != 200:
+        raise _refused(response)
+    file.expect(response.content_length)
+    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+        file.write(chunk)
+
+
+def _session(settings: FetchSettings) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            resolver=CheckedResolver(settings), use_dns_cache=False, force_close=True
+        ),
+        headers={"Accept-Encoding": "identity"},
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.timeout_seconds),
+    )
+
+
+def _refused(response: ClientResponse) -> Exception:
+    host, answer = response.url.host, f"{response.status} {response.reason or ''}".strip()
+    if response.status in FORBIDDEN:
+        return ForbiddenUriError(f"{host} refuses access ({answer})")
+    if response.status >= 500 or response.status in PASSING:
+        return TransientError(f"{host} answers {answer}")
+    return NotFoundError(f"{host} has no video there ({answer})")
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the address and the credentials in it."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return (
+        cause.strerror or type(cause).__name__
+        if isinstance(cause, OSError)
+        else (type(error).__name__)
+    )

@@ -1,0 +1,204 @@
+"""The embed step: a video's key frames to the vector that text finds, and small pictures of it.
+
+Serves the fingerprint step. The pair of networks is the project's own, or one from outside.
+"""
+
+import base64
+import io
+import logging
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models.runtime import Provider
+from models.text_video.outside import OutsidePairSettings
+from models.text_video.serve import (
+    TextEncoder,
+    VideoEncoder,
+    default_pair_files,
+    open_text,
+    open_video,
+)
+from models.video.frames import difference
+from stream.contract.events import VideoEmbedded, VideoUploaded
+
+if TYPE_CHECKING:  # the settings import this file, and need no codec
+    from stream.decode.decoder import DecodedVideo
+
+log = logging.getLogger(__name__)
+
+THUMBNAIL_PIXELS = 128 * 128
+THUMBNAIL_QUALITY = 80
+MAX_ASPECT_RATIO = 4.0
+DECIMALS = 7  # of a number of a vector; float32 holds no more
+
+
+class EmbeddingSettings(BaseModel):
+    """The text–video pair and what it looks at.
+
+    Attributes:
+        path: folder of an exported pair (`video.onnx`, `text.onnx`, `tokenizer.json`); the
+            shipped one when left out.
+        outside: a CLIP-like pair from outside instead.
+        provider: what runs it.
+        threads: of one operator, on the CPU.
+        frames: most key frames of a video that are looked at, evenly spread.
+        thumbnails: small pictures of a video that travel with its vector.
+        engine_cache: a folder where TensorRT keeps what it builds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Path | None = None
+    outside: OutsidePairSettings | None = None
+    provider: Provider = "cpu"
+    threads: int = Field(default=1, ge=1)
+    frames: int = Field(default=32, ge=1, le=512)
+    thumbnails: int = Field(default=3, ge=0, le=16)
+    engine_cache: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_pair(self) -> "EmbeddingSettings":
+        if self.path is not None and self.outside is not None:
+            raise ValueError("both path and outside name a pair; leave one out")
+        return self
+
+    @property
+    def missing(self) -> bool:
+        """Whether no pair is named and none is shipped."""
+        shipped = default_pair_files()
+        return self.path is None and self.outside is None and not shipped.video.is_file()
+
+
+def open_text_encoder(settings: EmbeddingSettings) -> TextEncoder:
+    """The text tower of the pair.
+
+    Raises:
+        ModelError: as `models.text_video.serve.open_text`.
+    """
+    return open_text(
+        settings.path,
+        settings.outside,
+        provider=settings.provider,
+        threads=settings.threads,
+        engine_cache=settings.engine_cache,
+    )
+
+
+def open_embedder(settings: EmbeddingSettings) -> "Embedder | None":
+    """The embed step; None, with a warning, where no pair is named and none is shipped.
+
+    Raises:
+        ModelError: as `models.text_video.serve.open_video`.
+    """
+    if settings.missing:
+        log.warning(
+            "no text–video pair is shipped in %s and embedding names none: nothing is written to "
+            "video.embedded",
+            default_pair_files().video.parent,
+        )
+        return None
+    encoder = open_video(
+        settings.path,
+        settings.outside,
+        provider=settings.provider,
+        threads=settings.threads,
+        engine_cache=settings.engine_cache,
+    )
+    return Embedder(encoder, frames=settings.frames, thumbnails=settings.thumbnails)
+
+
+class Embedder:
+    """Makes a video's vector. Thread-safe."""
+
+    def __init__(self, encoder: VideoEncoder, *, frames: int, thumbnails: int) -> None:
+        """Wrap an encoder; the rest as in `EmbeddingSettings`."""
+        self._encoder, self._frames, self._thumbnails = encoder, frames, thumbnails
+
+    @property
+    def model_version(self) -> str:
+        """Of the pair."""
+        return self._encoder.model_version
+
+    @property
+    def input_size(self) -> int:
+        """Side in pixels of the frames that it takes."""
+        return self._encoder.input_size
+
+    def embed(
+        self, upload: VideoUploaded, video: "DecodedVideo", key: NDArray[np.intp]
+    ) -> VideoEmbedded:
+        """The vector of a decoded video.
+
+        Args:
+            upload: what it is.
+            video: its frames, at `input_size` or with `preview_frames` that are.
+            key: (K,) ascending indices of its key frames, K ≥ 1.
+        """
+        frames, looked_at = video.frames, spread(key, self._frames)
+        if self.input_size != frames.shape[1] and video.preview_frames is not None:
+            looked_at = most_alike(video.frames, video.preview_places, looked_at)
+            frames = video.preview_frames
+        vector = self._encoder.embed(np.ascontiguousarray(frames[looked_at]))  # (D,)
+        shown = spread(key, self._thumbnails)
+        return VideoEmbedded(
+            video_id=upload.video_id,
+            content_version=upload.content_version,
+            model_version=self.model_version,
+            dimension=len(vector),
+            vector=vector.astype(np.float64).round(DECIMALS).tolist(),
+            duration_seconds=video.duration_seconds,
+            thumbnails=[
+                thumbnail(video.frames[place], float(video.aspect_ratios[place])) for place in shown
+            ],
+        )
+
+
+def spread(chosen: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """At most so many of the chosen, each from the middle of an equal part of them."""
+    if len(chosen) <= most:
+        return chosen
+    return chosen[((np.arange(most) + 0.5) * len(chosen) / max(most, 1)).astype(np.intp)]
+
+
+def most_alike(
+    frames: NDArray[np.uint8], there: NDArray[np.intp], wanted: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """The frames there that stand for the wanted ones: the last or the next, if more alike.
+
+    Args:
+        frames: (N, S, S, 3) uint8.
+        there: (M,) ascending indices, M ≥ 1.
+        wanted: (K,) ascending indices.
+
+    Returns:
+        (J,) ascending places in `there`, each once, J ≤ K.
+    """
+    after = np.searchsorted(there, wanted).clip(max=len(there) - 1)
+    before = (after - 1).clip(min=0)
+    chosen = [
+        min(places, key=lambda place: difference(frames[there[place]], frames[index]))
+        for places, index in zip(zip(after, before, strict=True), wanted, strict=True)
+    ]
+    return np.unique(np.array(chosen, np.intp))
+
+
+def thumbnail(square: NDArray[np.uint8], aspect_ratio: float) -> str:
+    """A square frame in the shape that it was shown in, as base64 of a JPEG of a few KB.
+
+    Args:
+        square: (S, S, 3) uint8 RGB.
+        aspect_ratio: width by height; beyond 4 in either direction it is taken for 4.
+    """
+    root = math.sqrt(min(max(aspect_ratio, 1 / MAX_ASPECT_RATIO), MAX_ASPECT_RATIO))
+    side = min(math.sqrt(THUMBNAIL_PIXELS), square.shape[0])
+    size = (round(side * root), round(side / root))
+    file = io.BytesIO()
+    picture = Image.fromarray(np.ascontiguousarray(square))
+    picture.resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=THUMBNAIL_QUALITY)
+    return base64.b64encode(file.getvalue()).decode()

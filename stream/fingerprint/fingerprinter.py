@@ -1,0 +1,262 @@
+"""The fingerprint step: an upload event in, its fingerprint and embedding out.
+
+fetch ▸ decode ▸ key frames ▸ encode ▸ embed. Serves the fingerprint worker and `evaluate`.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import BoundedSemaphore, Event
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.encoder.outside import open_encoder
+from models.encoder.serve import EncodedFrames
+from models.keyframes import make_selector
+from models.keyframes.base import CandidateFrames
+from models.keyframes.even import EvenSelector
+from models.keyframes.settings import KeyFrameSettings
+from models.keyframes.stored import StoredFrames, stored_frames
+from stream.contract.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
+from stream.contract.packed import pack_codes, pack_motion, pack_times, quantise
+from stream.decode.decoder import DecodedVideo, Decoder
+from stream.decode.room import Room, is_shortage
+from stream.errors import NoVideoError
+from stream.fetch.fetch import fetch
+from stream.fingerprint.batched_encoder import BatchedEncoder
+from stream.fingerprint.embed import open_embedder
+from stream.scratch import Scratch
+from stream.settings import Settings
+from stream.times import timed
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fingerprinted:
+    """What one upload gives: the library's entry and the vector for search.
+
+    Attributes:
+        embedding: None where it failed, or no text–video pair is there.
+        decode_cpu_seconds: CPU of the child process, which the parent's clock doesn't see.
+    """
+
+    event: VideoFingerprinted
+    embedding: VideoEmbedded | None
+    decode_cpu_seconds: float
+
+
+class Fingerprinter:
+    """Turns uploads into fingerprints. Thread-safe: several uploads at a time.
+
+    Owns the decoder's child processes: close it, or use it as a context manager.
+    """
+
+    def __init__(self, settings: Settings, *, embed: bool = True) -> None:
+        """Load the networks.
+
+        Args:
+            settings: of the service.
+            embed: whether to make vectors for search too.
+
+        Raises:
+            ModelError: a network is missing or can't run here.
+        """
+        encoder = settings.encoder
+        self._settings = settings
+        self._stop = Event()
+        self._slots = BoundedSemaphore(settings.worker.fingerprint_concurrency)
+        self._encoder = open_encoder(
+            encoder.path,
+            encoder.outside,
+            provider=encoder.provider,
+            threads=encoder.threads,
+            batch=encoder.batch,
+            engine_cache=encoder.engine_cache,
+        )
+        self._batched = BatchedEncoder(
+            self._encoder, encoder.batch, shared=encoder.provider != "cpu"
+        )
+        key_frames = settings.key_frames
+        self._selector = make_selector(key_frames)
+        self._query = EvenSelector(
+            key_frames.model_copy(update={"every_seconds": _searching_every(key_frames)})
+        )
+        self._embedder = open_embedder(settings.embedding) if embed else None
+        size, preview_size = self._encoder.input_size, None
+        if self._embedder is not None and self._embedder.input_size != size:
+            preview_size = self._embedder.input_size
+        self._decoder = Decoder(settings.decode, size, preview_size)
+        self._room = Room(None)
+        self._scratch = Scratch(None)
+
+    @property
+    def model_version(self) -> str:
+        """The encoder that made the descriptors."""
+        return self._encoder.model_version
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes vectors for search."""
+        return self._embedder is not None
+
+    @property
+    def key_frames_version(self) -> str:
+        """What chose the key frames: a network's version, or the name of a rule."""
+        return str(getattr(self._selector, "version", self._settings.key_frames.selector))
+
+    def fingerprint(
+        self, upload: VideoUploaded, request_id: str, stages: dict[str, float] | None = None
+    ) -> Fingerprinted:
+        """Fetch, decode, select, encode and embed one video.
+
+        A failure of the embedding alone is logged and costs the embedding alone.
+
+        Args:
+            upload: the event.
+            request_id: travels with every later event of this upload.
+            stages: filled with seconds by stage, also when a stage raises.
+
+        Raises:
+            RejectedError: the video can't be processed; its code says why.
+        """
+        stages = {} if stages is None else stages
+        with self._decoded(upload.uri, stages) as video:
+            candidates = CandidateFrames(
+                video.frames, video.seconds, video.duration_seconds, cut_seconds=video.cut_seconds
+            )
+            with timed(stages, "select"):
+                encoded = self._searching(candidates)
+            with timed(stages, "encode"):
+                described = self._batched.describe(video.frames, encoded)
+            with timed(stages, "select"):
+                stored = self._stored(candidates, encoded, described)
+            embedding = self._embedded(upload, video, stored.key, stages)
+            seconds, cuts, motion = video.seconds, video.cut_seconds, video.motion
+            duration, cpu = video.duration_seconds, video.decode_cpu_seconds
+        denser = len(encoded) > len(stored.key)
+        event = VideoFingerprinted(
+            video_id=upload.video_id,
+            content_version=upload.content_version,
+            owner_id=upload.owner_id,
+            role=upload.role,
+            request_id=request_id,
+            model_version=self.model_version,
+            key_frames_version=self.key_frames_version,
+            duration_seconds=duration,
+            dimension=described.descriptors.shape[1],
+            key_frame_seconds=pack_times(seconds[stored.key]),
+            descriptors=pack_codes(quantise(stored.description.descriptors)),
+            score_offsets=pack_codes(quantise(stored.description.score_biases)),
+            cut_seconds=pack_times(cuts),
+            motion=pack_motion(motion),
+            query_frame_seconds=pack_times(seconds[encoded]) if denser else None,
+            query_descriptors=pack_codes(quantise(described.descriptors)) if denser else None,
+            query_score_offsets=pack_codes(quantise(described.score_biases)) if denser else None,
+            stage_seconds=stages,
+        )
+        return Fingerprinted(event, embedding, cpu)
+
+    @contextmanager
+    def _decoded(self, uri: str, stages: dict[str, float]) -> Iterator[DecodedVideo]:
+        with self._fetched(uri, stages) as path, self._slots:  # a slow download holds none
+            with timed(stages, "decode"):
+                decoded = self._decoder.decode(path, self._aside)
+            with decoded as video:
+                yield video
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Let another upload have the slot for the time of the block."""
+        self._slots.release()
+        try:
+            yield
+        finally:
+            self._slots.acquire()
+
+    @contextmanager
+    def _fetched(self, uri: str, stages: dict[str, float]) -> Iterator[Path]:
+        """The video as a file; where this machine has no room for it, tried again and again."""
+        with ExitStack() as files:
+            with timed(stages, "fetch"), self._room.enter() as turn:
+                while True:
+                    try:
+                        folder = tempfile.TemporaryDirectory(dir=self._scratch.folder)
+                        files.enter_context(folder)
+                        path = fetch(uri, self._settings.fetch, Path(folder.name), self._stop).path
+                        break
+                    except OSError as error:
+                        files.close()
+                        if not is_shortage(error):
+                            raise
+                    turn.wait(self._settings.fetch.max_bytes)
+            yield path
+
+    def _searching(self, candidates: CandidateFrames) -> NDArray[np.intp]:
+        """Indices of the frames that are encoded and search; key frames are chosen among them.
+
+        Raises:
+            NoVideoError: every frame is blank.
+        """
+        encoded = self._query.select(candidates)
+        if len(encoded) == 0:
+            raise NoVideoError(f"all {len(candidates)} sampled frames are blank")
+        return encoded
+
+    def _stored(
+        self, candidates: CandidateFrames, encoded: NDArray[np.intp], described: EncodedFrames
+    ) -> StoredFrames:
+        return stored_frames(
+            self._selector,
+            candidates,
+            encoded,
+            described,
+            pooled=self._settings.key_frames.pooled,
+        )
+
+    def _embedded(
+        self,
+        upload: VideoUploaded,
+        video: DecodedVideo,
+        key: NDArray[np.intp],
+        stages: dict[str, float],
+    ) -> VideoEmbedded | None:
+        if self._embedder is None:
+            return None
+        with timed(stages, "embed"):
+            try:
+                return self._embedder.embed(upload, video, key)
+            except Exception:
+                log.exception("%s can't be embedded: text won't find it", upload.video_id)
+                return None
+
+    def close(self) -> None:
+        """End the downloads and the decoder's child processes."""
+        self._stop.set()
+        self._room.close()
+        self._decoder.close()
+        self._scratch.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _searching_every(settings: KeyFrameSettings) -> float:
+    """Seconds between the frames that search: all that `even` stores are among them."""
+    if settings.selector == "even":
+        return min(settings.every_seconds, settings.query_every_seconds)
+    return settings.query_every_seconds

@@ -1,1 +1,0 @@
-"""Which matches become alerts: rights holders' rules, moderators' verdicts, floods. No broker."""

@@ -1,1 +1,0 @@
-"""Where videos come from: one scheme per file, behind `stream.fetch`."""

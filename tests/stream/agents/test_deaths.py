@@ -1,0 +1,156 @@
+"""What is in hand at a death again and again is left behind; what is beside it is not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from stream.agents.deaths import Deaths, leave_behind
+from stream.contract.message import Source
+from stream.errors import InternalError
+
+PILL = Source("video.uploaded", 3, 7, 1000, b"{}")
+OTHER = Source("video.uploaded", 3, 8, 1000, b"{}")
+CRASHES = """
+import ctypes, sys
+from pathlib import Path
+from stream.agents.deaths import Deaths, leave_behind
+from stream.contract.message import Source
+deaths = Deaths(Path(sys.argv[1]), "role")
+deaths.open()
+with deaths.at_work(Source("video.uploaded", 3, 7, 1000, b"{}")):
+    ctypes.string_at(0)
+"""
+
+
+@contextmanager
+def opened(folder: Path, role: str = "role") -> Iterator[Deaths]:
+    deaths = Deaths(folder, role)
+    deaths.open()
+    try:
+        yield deaths
+    finally:
+        deaths.close()
+
+
+def killed(folder: Path, *sources: Source) -> None:
+    """A worker that is killed with these in hand."""
+    child = os.fork()
+    if child == 0:
+        deaths = Deaths(folder, "role")
+        deaths.open()
+        in_hand = ExitStack()
+        for source in sources:
+            in_hand.enter_context(deaths.at_work(source))
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def is_left_behind(deaths: Deaths, source: Source) -> bool:
+    try:
+        with deaths.at_work(source):
+            return False
+    except InternalError:
+        return True
+
+
+def test_what_crashed_a_worker_twice_is_left_behind_by_the_third(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("PYTHONFAULTHANDLER", None)
+    for _ in range(2):
+        command = [sys.executable, "-c", CRASHES, str(tmp_path)]
+        done = subprocess.run(command, env=environment, timeout=120, capture_output=True)
+        assert done.returncode == -signal.SIGSEGV, done.stderr
+    with opened(tmp_path) as deaths:
+        assert is_left_behind(deaths, PILL)
+        assert not is_left_behind(deaths, PILL), "once; a replay is another attempt"
+        assert not is_left_behind(deaths, OTHER)
+
+
+def test_kills_from_outside_are_forgiven_nineteen_times(tmp_path: Path) -> None:
+    for _ in range(19):
+        killed(tmp_path, PILL, OTHER)
+    with opened(tmp_path) as deaths:
+        assert not is_left_behind(deaths, OTHER), "handled, and forgotten"
+    killed(tmp_path, PILL, OTHER)
+    with opened(tmp_path) as deaths:
+        assert is_left_behind(deaths, PILL)
+        assert not is_left_behind(deaths, OTHER)
+
+
+def test_what_waits_keeps_its_count_over_restarts(tmp_path: Path) -> None:
+    for _ in range(10):
+        killed(tmp_path, PILL)
+    for _ in range(3):
+        with opened(tmp_path):
+            pass
+    for _ in range(10):
+        killed(tmp_path, PILL)
+    with opened(tmp_path) as deaths:
+        assert is_left_behind(deaths, PILL)
+
+
+def test_an_orderly_end_is_no_death(tmp_path: Path) -> None:
+    for _ in range(9):
+        with opened(tmp_path) as deaths:
+            in_hand = deaths.at_work(PILL)
+            in_hand.__enter__()
+    with opened(tmp_path) as deaths:
+        assert not is_left_behind(deaths, PILL)
+
+
+def test_notes_of_a_living_worker_are_its_own(tmp_path: Path) -> None:
+    for _ in range(19):
+        killed(tmp_path, PILL)
+    with opened(tmp_path) as living, living.at_work(PILL), opened(tmp_path) as beside:
+        assert not is_left_behind(beside, PILL)
+    for _ in range(20):
+        killed(tmp_path, OTHER)
+    with opened(tmp_path, "another-role") as deaths:
+        assert not is_left_behind(deaths, OTHER)
+
+
+def test_two_lacks_of_memory_are_two_crashes(tmp_path: Path) -> None:
+    for _ in range(2):
+        with opened(tmp_path) as deaths, pytest.raises(MemoryError), deaths.at_work(PILL):
+            raise MemoryError
+    with opened(tmp_path) as deaths:
+        assert is_left_behind(deaths, PILL)
+
+
+def test_a_folder_that_cant_be_written_costs_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "deaths").write_text("a file in its place")
+    with opened(tmp_path) as deaths:
+        assert not is_left_behind(deaths, PILL)
+
+
+def test_what_is_half_written_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "deaths").mkdir()
+    (tmp_path / "deaths" / "role-x.notes").write_bytes(b'{"taken":0}'.ljust(511) + b'\n{"topic":')
+    (tmp_path / "deaths" / "role-y.notes").write_bytes(b"\xff" * 700)
+    with opened(tmp_path) as deaths:
+        assert not is_left_behind(deaths, PILL)
+
+
+def test_notes_cost_microseconds(tmp_path: Path) -> None:
+    with opened(tmp_path) as deaths:
+        started = time.process_time()
+        for _ in range(1000):
+            assert not is_left_behind(deaths, PILL)
+        assert time.process_time() - started < 1.0
+
+
+def test_what_an_operator_skips_is_left_behind_once(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        leave_behind(tmp_path, "role", ("video.uploaded", 3, 7))
+    with opened(tmp_path) as deaths:
+        assert not is_left_behind(deaths, OTHER)
+        with pytest.raises(InternalError, match="left behind by `samesource skip`"):
+            deaths.at_work(PILL).__enter__()
+        assert not is_left_behind(deaths, PILL)

@@ -1,0 +1,125 @@
+"""Whatever crashes in a worker ends its process at once, with one line that names it."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from stream.broker.client import send
+from stream.broker.settings import KafkaSettings
+from stream.errors import BrokerError
+from tests.stream.answers import answer
+
+DRAIN_SECONDS = 6
+ENDS = "the worker ends: "
+RUNNING = re.compile(r"worker is running on (\S+);")
+NOISE_SECONDS = 15  # of a busy machine
+ROLES = ("fingerprint", "library", "decide")
+GROUPS = ("fingerprint", "decide")
+
+# From the moment on that a file is there, one function raises.
+PROGRAM = """
+import importlib, inspect, sys
+from pathlib import Path
+role, place, file = sys.argv[1:]
+module, owner, name = place.split(":")
+owner = getattr(importlib.import_module(module), owner)
+real = getattr(owner, name)
+
+def fails():
+    if Path(file).exists():
+        raise RuntimeError("a part broke")
+
+def breaks(*arguments, **more):
+    fails()
+    return real(*arguments, **more)
+
+async def breaks_later(*arguments, **more):
+    fails()
+    return await real(*arguments, **more)
+
+setattr(owner, name, breaks_later if inspect.iscoroutinefunction(real) else breaks)
+from stream.cli import main
+sys.argv = ["samesource", "worker", role]
+main()
+"""
+
+
+def last_line(folder: Path, role: str, place: str) -> str:
+    """What a worker says when it ends, one of whose functions raises while it has work."""
+    file, log = folder / "broken", folder / "log"
+    variables = {
+        "SAMESOURCE_KAFKA__BROKER": "embedded",
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "SAMESOURCE_LIBRARY__SNAPSHOT_FOLDER": str(folder / "snapshots"),
+        "SAMESOURCE_LIBRARY__SHARDS": "1",
+        "SAMESOURCE_WORKER__DATA_FOLDER": str(folder / "workers"),
+        "SAMESOURCE_WORKER__DRAIN_SECONDS": str(DRAIN_SECONDS),
+        "SAMESOURCE_WORKER__SESSION_TIMEOUT_SECONDS": "6",
+    }
+    command = [sys.executable, "-c", PROGRAM, role, place, str(file)]
+    with log.open("w") as err, subprocess.Popen(command, env=variables, stderr=err) as process:
+        try:
+            deadline = time.monotonic() + 180  # on a busy machine
+            while (found := RUNNING.search(log.read_text())) is None:
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+            kafka = KafkaSettings(bootstrap_servers=found.group(1))
+            file.touch()
+            with suppress(BrokerError):  # it ends with the worker
+                for topic in ("video.uploaded", "video.fingerprinted", "video.compared"):
+                    send(kafka, topic, [(b"v", answer(0, shards=1).to_bytes(), [])] * 3)
+            code = process.wait(DRAIN_SECONDS + NOISE_SECONDS)
+        finally:
+            process.kill()
+    written = log.read_text().splitlines()
+    lines = [json.loads(line) for line in written if line.startswith("{")]  # Python's last words
+    assert code == 1, lines
+    told = [str(line["message"]) for line in lines if line["level"] == "ERROR"]
+    [line] = [text for text in told if text.startswith(ENDS)]
+    return line.removeprefix(ENDS)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_fetcher(tmp_path: Path, role: str) -> None:
+    line = last_line(tmp_path, role, "aiokafka.consumer.fetcher:Fetcher:_get_actions_per_node")
+    assert "AIOKafkaConsumer (fetch_task) crashed: RuntimeError: a part broke" in line
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_sender(tmp_path: Path, role: str) -> None:
+    line = last_line(tmp_path, role, "aiokafka.producer.sender:Sender:_maybe_wait_for_pid")
+    assert "AIOKafkaProducer (sender_task) crashed: RuntimeError: a part broke" in line
+
+
+@pytest.mark.parametrize("role", GROUPS)
+def test_a_coordinator(tmp_path: Path, role: str) -> None:
+    place = "aiokafka.consumer.group_coordinator:GroupCoordinator:_do_heartbeat"
+    assert "RuntimeError: a part broke" in last_line(tmp_path, role, place)
+
+
+@pytest.mark.parametrize("role", GROUPS)
+def test_a_service_of_faust(tmp_path: Path, role: str) -> None:
+    line = last_line(tmp_path, role, "faust.transport.consumer:Consumer:force_commit")
+    assert line == "Faust crashed: RuntimeError: a part broke"
+
+
+@pytest.mark.parametrize(
+    ("role", "place", "line"),
+    [
+        ("decide", "stream.decide.joins:Joins:pop_expired", "forgetting old requests crashed: "),
+        ("decide", "stream.decide.waiting:Waiting:by_shard", "counting what waits crashed: "),
+        ("decide", "stream.agents.policy_follower:PolicyFollower:_take_some", "following the p"),
+        ("fingerprint", "stream.agents.fingerprint:FingerprintWorker:_handle", "Runtime"),
+        ("library", "stream.agents.library:LibraryWorker:_note_progress", "Runtime"),
+    ],
+)
+def test_a_task_of_our_own(tmp_path: Path, role: str, place: str, line: str) -> None:
+    said = last_line(tmp_path, role, place)
+    assert said.startswith(line)
+    assert said.endswith("RuntimeError: a part broke")

@@ -1,0 +1,164 @@
+"""`samesource rejected`: what could not be processed, told to people, and submitted again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stream.broker.client import Reader, send
+from stream.broker.embedded import EmbeddedBroker
+from stream.broker.settings import KafkaSettings
+from stream.contract.events import ContentVersion, VideoDecided, VideoRejected, VideoUploaded
+from stream.contract.topics import load_topics
+from stream.errors import ErrorCode
+from stream.times import now
+from tests.stream.command import Command, publish
+
+NEEDED = ("video.uploaded", "video.rejected", "video.decided")
+
+
+@pytest.fixture
+def kafka() -> Iterator[KafkaSettings]:
+    """A broker of this test's own; fewer topics are made sooner."""
+    needed = [topic for topic in load_topics() if topic.name in NEEDED]
+    with EmbeddedBroker(topic_prefix="t.", topics=needed) as broker:
+        yield KafkaSettings(
+            broker="embedded", bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."
+        )
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], kafka: KafkaSettings
+) -> Command:
+    made = Command(monkeypatch, capfd)
+    made.on(kafka)
+    return made
+
+
+def letter(
+    offset: int, event: Any, error: ErrorCode = "corrupt", topic: str = "video.uploaded"
+) -> VideoRejected:
+    return VideoRejected(
+        video_id=event.get("video_id") if isinstance(event, dict) else None,
+        error=error, message=f"no [index] in {offset}", source_topic=topic,
+        source_partition=2, source_offset=offset, attempts=1, request_id=str(offset),
+        rejected_at=now(), event=event,
+    )  # fmt: skip
+
+
+def upload(video_id: str, **more: Any) -> dict[str, Any]:
+    return {"video_id": video_id, "uri": f"file:///{video_id}.mp4", "owner_id": "o", **more}
+
+
+def submitted(kafka: KafkaSettings) -> list[tuple[str, object]]:
+    """Ids and attempts of the uploads on the topic."""
+    with Reader(kafka, VideoUploaded.topic) as reader:
+        return [
+            (
+                VideoUploaded.from_bytes(message.value()).video_id,
+                dict(message.headers() or [])["samesource-attempts"],
+            )
+            for _, message in reader.until_now()
+        ]
+
+
+def test_nothing_rejected_is_said(command: Command) -> None:
+    done = command("rejected", "--replay")
+    assert (done.code, done.err) == (0, "nothing was rejected\n")
+    assert done.out == "submitted 0 again\n"
+
+
+def test_dead_letters_are_lines_with_code_reason_and_origin(
+    command: Command, kafka: KafkaSettings
+) -> None:
+    publish(kafka, letter(5, upload("cut")), letter(6, "words", "bad_event"))
+    done = command("rejected")
+    assert sorted(done.out.splitlines()) == [
+        "?: bad_event: no [index] in 6 (video.uploaded[2]@6, attempt 1)",
+        "cut: corrupt: no [index] in 5 (video.uploaded[2]@5, attempt 1)",
+    ]
+    assert submitted(kafka) == []
+
+
+def test_an_error_code_chooses_among_them(command: Command, kafka: KafkaSettings) -> None:
+    publish(kafka, letter(5, upload("cut")), letter(6, upload("late"), "timeout"))
+    done = command("rejected", "--error", "timeout")
+    assert done.out.startswith("late: timeout: ")
+    assert done.out.count("\n") == 1
+
+
+def test_a_code_that_there_is_not_is_refused_with_those_that_there_are(command: Command) -> None:
+    done = command("rejected", "--error", "broken")
+    assert done.code == 2
+    assert "broken" in done.err
+    assert "corrupt" in done.err
+
+
+def test_a_replay_submits_the_chosen_originals_once_more_with_the_next_attempt(
+    command: Command, kafka: KafkaSettings
+) -> None:
+    again = letter(7, upload("late", title="kept"), "timeout").model_copy(update={"attempts": 2})
+    publish(
+        kafka,
+        letter(4, upload("late"), "timeout"),
+        again,
+        letter(5, upload("cut")),
+        letter(6, {"video_id": "fieldless"}, "timeout"),
+        letter(8, upload("joined"), "timeout", topic="video.compared"),
+    )
+    done = command("rejected", "--error", "timeout", "--replay")
+    assert done.out.splitlines()[-1] == "submitted 1 again"
+    assert submitted(kafka) == [("late", b"3")]
+
+
+def decision(video_id: str, request_id: str, version: ContentVersion = 1) -> VideoDecided:
+    return VideoDecided(
+        video_id=video_id, content_version=version, outcome="clear", alert_ids=[], reason="",
+        decided_at=now(), request_id=request_id, stage_seconds={},
+    )  # fmt: skip
+
+
+def test_a_second_replay_submits_nothing_unless_it_is_asked_to(
+    command: Command, kafka: KafkaSettings
+) -> None:
+    publish(kafka, letter(5, upload("late"), "timeout"))
+    assert command("rejected", "--replay").out.splitlines()[-1] == "submitted 1 again"
+    second = command("rejected", "--replay").out.splitlines()
+    assert ": not submitted: submitted again since: video.uploaded[" in second[0]
+    assert second[-1] == "submitted 0 again"
+    assert command("rejected", "--replay", "--again").out.endswith("submitted 1 again\n")
+    assert submitted(kafka) == [("late", b"2")] * 2
+
+
+@pytest.mark.parametrize("more", [[], ["--again"]])
+def test_an_older_version_never_takes_the_place_of_a_newer_one(
+    command: Command, kafka: KafkaSettings, more: list[str]
+) -> None:
+    publish(kafka, letter(5, upload("film", content_version=1), "timeout"))
+    newer = VideoUploaded.from_json(upload("film", content_version=2))
+    send(kafka, newer.topic, [(newer.key(), newer.to_bytes(), [("samesource-attempts", b"1")])])
+    done = command("rejected", "--replay", *more)
+    assert ": not submitted: submitted again since as version 2: video.uploaded[" in done.out
+    assert submitted(kafka) == [("film", b"1")]
+
+
+def test_what_was_decided_since_is_left_and_its_own_decision_is_none(
+    command: Command, kafka: KafkaSettings
+) -> None:
+    publish(kafka, letter(5, upload("own"), "timeout"), letter(6, upload("other"), "timeout"))
+    publish(kafka, decision("own", "5"), decision("other", "99"))
+    done = command("rejected", "--replay")
+    (line,) = [line for line in done.out.splitlines() if "not submitted" in line]
+    assert line.startswith("other: ")
+    assert line.endswith(": not submitted: decided since as clear")
+    assert submitted(kafka) == [("own", b"2")]
+
+
+def test_a_letter_without_a_whole_upload_says_so(command: Command, kafka: KafkaSettings) -> None:
+    publish(kafka, letter(5, {"video_id": "v"}), letter(6, upload("w"), topic="video.compared"))
+    done = command("rejected", "--replay")
+    assert "v: corrupt: no [index] in 5" in done.out
+    assert ": not submitted: it holds no well-formed upload" in done.out
+    assert ": not submitted: it is about a message of video.compared" in done.out
+    assert submitted(kafka) == []

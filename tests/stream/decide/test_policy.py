@@ -1,0 +1,289 @@
+"""Judging matches: each rule keeps back what it should, says got and expected, and nothing else."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.contract.events import AlertRaised, AlertSuppressed, Event, Match, VideoCompared
+from stream.decide.alert import alert_of
+from stream.decide.floods import HOUR_MS
+from stream.decide.policy import Judged, Policies
+from stream.decide.settings import PolicySettings
+from tests.stream import library_log
+from tests.stream.answers import answer, match, policy, segment, verdict
+
+
+def policies_of(*events: Event, **settings: Any) -> Policies:
+    policies = Policies(PolicySettings(**settings))
+    for event in events:
+        policies.take(event)
+    return policies
+
+
+def judge(
+    policies: Policies,
+    found: Match | None = None,
+    asked: VideoCompared | None = None,
+    timestamp_ms: int = 0,
+) -> Judged:
+    return policies.judge(asked or answer(0), found or match("r"), timestamp_ms)
+
+
+def why(judged: Judged) -> tuple[str, str] | None:
+    if isinstance(judged, AlertRaised):
+        return None
+    return judged.reason, judged.detail
+
+
+def test_without_policies_a_match_is_its_alert() -> None:
+    judged = judge(policies_of())
+    assert isinstance(judged, AlertRaised)
+    whole = alert_of(answer(0), match("r"))
+    assert judged.model_copy(update={"raised_at": whole.raised_at}) == whole
+
+
+def test_a_suppressed_alert_has_all_fields_of_the_alert_and_the_reason() -> None:
+    whole = alert_of(answer(0), match("r"))
+    judged = judge(policies_of(policy(licensed_owner_ids=["me"])))
+    assert isinstance(judged, AlertSuppressed)
+    fields = judged.model_dump(exclude={"reason", "detail", "raised_at"})
+    assert fields == whole.model_dump(exclude={"raised_at"})
+    assert judged.reason == "licensed"
+    assert AlertSuppressed.from_bytes(judged.to_bytes()) == judged
+
+
+def test_two_videos_of_one_owner_never_alert() -> None:
+    own = match("r", reference_owner_id="me")
+    assert why(judge(policies_of(), own)) == (
+        "same_owner",
+        "both videos are me's, expected two owners",
+    )
+    confirmed = verdict("a", "confirmed", video_id="v", reference_id="r")
+    assert why(judge(policies_of(confirmed), own)) is not None
+
+
+def test_a_licence_is_the_reference_owners_to_give() -> None:
+    assert why(judge(policies_of(policy("me", licensed_owner_ids=["owner of r"])))) is None
+    late = answer(0, role="reference")
+    found = match("r", role="upload")
+    mine = policies_of(policy("me", licensed_owner_ids=["owner of r"]))
+    assert why(judge(mine, found, late)) == (
+        "licensed",
+        "owner of r is licensed by me, expected an uploader who isn't",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "words"),
+    [
+        ({"least_seconds": 8.5}, "too_short", "8.0 s are copied, expected at least 8.5 s"),
+        ({"least_score": 0.95}, "low_score", "score 0.9, expected at least 0.95"),
+        (
+            {"least_video_share": 0.5},
+            "too_small_share",
+            "8.0 s of v's 20.0 s are 40.0%, expected at least 50.0%",
+        ),
+        (
+            {"least_reference_share": 0.1},
+            "too_small_share",
+            "8.0 s of r's 100.0 s are 8.0%, expected at least 10.0%",
+        ),
+    ],
+)
+def test_each_minimum_keeps_back_what_is_below_it(
+    fields: dict[str, Any], reason: str, words: str
+) -> None:
+    found = match("r", reference_duration_seconds=100.0)
+    asked = answer(0, duration_seconds=20.0)
+    assert why(judge(policies_of(policy(**fields)), found, asked)) == (reason, words)
+    assert why(judge(policies_of(**fields), found, asked)) == (reason, words), "by the settings"
+    assert why(judge(policies_of(policy("another", **fields)), found, asked)) is None
+
+
+def test_what_reaches_every_minimum_is_raised() -> None:
+    exact = policy(
+        least_seconds=8.0, least_score=0.9, least_video_share=0.4, least_reference_share=0.08
+    )
+    found = match("r", reference_duration_seconds=100.0)
+    assert why(judge(policies_of(exact), found, answer(0, duration_seconds=20.0))) is None
+
+
+def test_a_policy_wins_over_the_settings_with_zero_too() -> None:
+    assert why(judge(policies_of(policy(least_seconds=0.0), least_seconds=60.0))) is None
+    assert why(judge(policies_of(policy(), least_seconds=60.0))) is not None
+
+
+def test_without_durations_a_share_is_not_known_and_keeps_nothing_back() -> None:
+    shares = policy(least_video_share=1.0, least_reference_share=1.0)
+    assert why(judge(policies_of(shares))) is None
+
+
+def test_shards_tell_both_durations_so_that_shares_are_known() -> None:
+    library = library_log.shard(least_score=0.0)
+    film, copy = library_log.look(1, seconds=120), library_log.look(2, seconds=40)
+    copy[10:30] = film[50:70]
+    library.apply(library_log.fingerprint("film", film, role="reference"), 0)
+    asked = library.apply(library_log.fingerprint("copy", copy), 1)
+    (found,) = asked.matches
+    assert (asked.duration_seconds, found.reference_duration_seconds) == (40.0, 120.0)
+    studio = policy("owner of film", least_reference_share=0.9)
+    assert (why(judge(policies_of(studio), found, asked)) or ("",))[0] == "too_small_share"
+
+
+def test_overlapping_segments_are_counted_once() -> None:
+    found = match("r", segments=[segment(0, 6), segment(50, 56, video_start=2.0)])
+    assert why(judge(policies_of(policy(least_seconds=8.5)), found)) == (
+        "too_short",
+        "8.0 s are copied, expected at least 8.5 s",
+    )
+
+
+def excluding(*spans: tuple[float, float], reference_id: str = "r", **fields: Any) -> Any:
+    exclusions = [
+        {"reference_id": reference_id, "start_seconds": start, "end_seconds": end}
+        for start, end in spans
+    ]
+    return policy(exclusions=exclusions, **fields)
+
+
+def test_a_copy_of_nothing_but_excluded_spans_is_suppressed_whole() -> None:
+    found = match("r", segments=[segment(0, 88.0)])
+    judged = judge(policies_of(excluding((0, 90))), found)
+    assert isinstance(judged, AlertSuppressed)
+    assert (judged.reason, judged.segments) == ("excluded", found.segments)
+    assert "excluded spans of r" in judged.detail
+
+
+def test_a_segment_is_cut_down_to_what_is_outside_and_one_inside_is_dropped() -> None:
+    found = match("r", segments=[segment(60, 120), segment(5, 30, video_start=70.0, score=0.95)])
+    judged = judge(policies_of(excluding((0, 90))), found)
+    assert isinstance(judged, AlertRaised)
+    assert judged.segments == [segment(90, 120, video_start=30.0)]
+    assert judged.score == 0.9
+    assert judged.alert_id != alert_of(answer(0), found).alert_id
+
+
+def test_minima_are_of_what_exclusions_leave() -> None:
+    found = match("r", segments=[segment(60, 120)])
+    policies = policies_of(excluding((0, 90), least_seconds=31.0))
+    assert why(judge(policies, found)) == (
+        "too_short",
+        "30.0 s are copied, expected at least 31.0 s",
+    )
+
+
+def test_exclusions_are_of_the_named_reference_and_by_its_owner() -> None:
+    found = match("r", segments=[segment(60, 80)])
+    other_video = policies_of(excluding((0, 90), reference_id="s"))
+    other_owner = policies_of(excluding((0, 90), owner_id="another"))
+    assert why(judge(other_video, found)) is None
+    assert why(judge(other_owner, found)) is None
+
+
+def test_the_newest_policy_holds_until_it_is_taken_back() -> None:
+    policies = policies_of(policy(least_score=1.0), policy(least_seconds=60.0))
+    assert (why(judge(policies)) or ("",))[0] == "too_short"
+    policies.remove("policy.updated", "owner of r")
+    assert why(judge(policies)) is None
+
+
+def test_a_dismissed_pair_stays_dismissed_until_it_is_confirmed() -> None:
+    policies = policies_of(verdict("an older model's", video_id="r", reference_id="v"))
+    reason, detail = why(judge(policies)) or ("", "")
+    assert reason == "dismissed"
+    assert detail.startswith("ann dismissed alert an older model's at 2")
+    assert why(judge(policies, match("s"))) is None
+    policies.take(verdict("another", "confirmed", video_id="v", reference_id="r"))
+    assert why(judge(policies)) is None
+
+
+def test_a_dismissed_alert_stays_dismissed_when_an_exclusion_cuts_it() -> None:
+    found = match("r", segments=[segment(60, 120)])
+    whole = alert_of(answer(0), found)
+    policies = policies_of(verdict(whole.alert_id), excluding((0, 90)))
+    assert (why(judge(policies, found)) or ("",))[0] == "dismissed"
+
+
+@given(
+    st.lists(st.sampled_from(["judge", "repeat", "policy", "other verdict"]), max_size=12),
+    st.floats(0, 60),
+)
+def test_a_dismissed_pair_never_alerts_again_whatever_else_comes(
+    steps: Sequence[str], start: float
+) -> None:
+    policies = policies_of()
+    policies.take(verdict("first", video_id="v", reference_id="r"))
+    found = match("r", segments=[segment(start, start + 30)])
+    for number, step in enumerate(steps):
+        if step == "policy":
+            policies.take(excluding((0, float(number + 1)), alerts_per_hour=1))
+        elif step == "other verdict":
+            policies.take(verdict(f"x{number}", "confirmed", video_id="v", reference_id="s"))
+        elif step == "repeat":
+            policies.take(verdict("first", video_id="v", reference_id="r"))
+        assert isinstance(judge(policies, found, timestamp_ms=number), AlertSuppressed)
+
+
+def uploaded(number: int) -> VideoCompared:
+    return answer(0, video_id=f"v{number}", owner_id=f"uploader {number}")
+
+
+def test_a_reference_that_floods_is_held_and_a_repeat_is_not_another_alert() -> None:
+    policies = policies_of(policy(alerts_per_hour=2))
+    for number in (0, 1, 0, 1):
+        assert why(judge(policies, asked=uploaded(number))) is None
+    held = why(judge(policies, asked=uploaded(2)))
+    assert held == ("held", "r got 2 other alerts within an hour, expected fewer than 2")
+    assert why(judge(policies, match("s"), uploaded(2))) is None, "another reference isn't held"
+    assert why(judge(policies, asked=uploaded(0))) is None, "it was raised before"
+
+
+def test_a_flood_lasts_while_held_alerts_come_and_ends_an_hour_after() -> None:
+    policies = policies_of(policy(alerts_per_hour=1))
+    judge(policies, asked=uploaded(0))
+    for number in range(1, 5):
+        at = number * HOUR_MS // 2
+        assert (why(judge(policies, asked=uploaded(number), timestamp_ms=at)) or ("",))[0] == "held"
+    assert why(judge(policies, asked=uploaded(9), timestamp_ms=4 * HOUR_MS)) is None
+
+
+def test_an_alert_that_is_suppressed_for_another_reason_or_without_a_limit_doesnt_count() -> None:
+    policies = policies_of(policy(alerts_per_hour=1, least_seconds=5.0))
+    short = match("r", segments=[segment(0, 3)])
+    assert (why(judge(policies, short, uploaded(0))) or ("",))[0] == "too_short"
+    other = match("s", reference_owner_id="nobody's")
+    assert why(judge(policies, other, uploaded(0))) is None
+    assert why(judge(policies, asked=uploaded(1))) is None
+    assert (why(judge(policies, asked=uploaded(2))) or ("",))[0] == "held"
+
+
+def test_what_is_claimed_elsewhere_is_asked_for_and_judged_by_its_place_in_that_order() -> None:
+    policies = Policies(claimed_elsewhere=True)
+    policies.take(policy("owner of r", alerts_per_hour=1))
+    alerts = [alert_of(uploaded(number), match("r")) for number in range(2)]
+    for number, alert in enumerate(alerts):
+        judge(policies, asked=uploaded(number))
+        assert policies.take_unclaimed() == [("r", alert.alert_id)]
+        assert policies.take_unclaimed() == []
+    for alert in reversed(alerts):
+        policies.floods.claim("r", alert.alert_id, 0)
+    found = [judge(policies, asked=uploaded(number)) for number in range(2)]
+    assert [isinstance(one, AlertRaised) for one in found] == [False, True]
+    assert policies.take_unclaimed() == []
+
+
+def test_a_confirmed_alert_is_not_held() -> None:
+    policies = policies_of(policy(alerts_per_hour=1))
+    judge(policies, asked=uploaded(0))
+    held = judge(policies, asked=uploaded(1))
+    assert why(held) is not None
+    policies.take(verdict(held.alert_id, "confirmed"))
+    assert why(judge(policies, asked=uploaded(1))) is None
+
+
+def test_an_event_that_says_nothing_about_alerts_is_a_mistake() -> None:
+    with pytest.raises(TypeError, match="VideoCompared"):
+        Policies().take(answer(0))
