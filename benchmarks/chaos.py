@@ -27,15 +27,21 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.answer_differences import ALERTS, IDS
-from benchmarks.chaos_day import RESIDENTS, Day, live_through, look, settle, supervise
-from benchmarks.chaos_faults import DECIDE, FINGERPRINT, GUESTS, KINDS, LIBRARY, plan
-from benchmarks.chaos_footage import looks_of
-from benchmarks.chaos_site import ObjectStore, WorstSite, clock_environment, disks, stepping_clocks
-from benchmarks.chaos_truth import Judgement, Loss, judge
-from benchmarks.chaos_world import Probe, World
-from benchmarks.outside_client import LINGER_SECONDS, Platform
-from benchmarks.workers import Workers
+from benchmarks.delivery.answer_differences import ALERTS, IDS
+from benchmarks.delivery.chaos_day import RESIDENTS, Day, live_through, look, settle, supervise
+from benchmarks.delivery.chaos_faults import DECIDE, FINGERPRINT, GUESTS, KINDS, LIBRARY, plan
+from benchmarks.delivery.chaos_footage import looks_of
+from benchmarks.delivery.chaos_site import (
+    ObjectStore,
+    WorstSite,
+    clock_environment,
+    disks,
+    stepping_clocks,
+)
+from benchmarks.delivery.chaos_truth import Judgement, Loss, judge
+from benchmarks.delivery.chaos_world import Probe, World
+from benchmarks.delivery.outside_client import LINGER_SECONDS, Platform
+from benchmarks.delivery.workers import Workers
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics

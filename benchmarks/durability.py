@@ -22,16 +22,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import delivery
-from benchmarks.answer_differences import (
+from benchmarks.delivery.answer_differences import (
     Difference,
     compare,
     probe_figures,
     wrong_by_themselves,
 )
-from benchmarks.faults import AT_ONCE, KINDS, plan
-from benchmarks.faulty_run import Run, Window, make_windows, run
-from benchmarks.workers import Workers
+from benchmarks.delivery.faults import AT_ONCE, KINDS, plan
+from benchmarks.delivery.faulty_run import Run, Window, make_windows, run
+from benchmarks.delivery.workers import Workers
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 
@@ -114,12 +113,12 @@ def fingerprint_row(
     row: dict[str, Any] = {}
     for name, kills in (("real", []), ("real-killed", hits)):
         kafka = KafkaSettings(bootstrap_servers=local.bootstrap_servers, topic_prefix=f"{name}.")
-        found = delivery.run(kafka, dataset, folder / name, kills)
-        own = delivery.differences(found["answers"], delivery.replayed(kafka))
+        found = kills.run(kafka, dataset, folder / name, kills)
+        own = kills.differences(found["answers"], kills.replayed(kafka))
         difference.alerts += own["alerts"]
         difference.decisions += own["outcomes"]
-        copies ^= delivery.copies(found["answers"], references)
-        row = delivery.describe(name, found)
+        copies ^= kills.copies(found["answers"], references)
+        row = kills.describe(name, found)
         difference.missing += row["missing"]
     difference.alerts += sorted(copies)
     difference.twice = row["alerts_twice"] + row["decisions_twice"]

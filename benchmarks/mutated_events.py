@@ -29,8 +29,8 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.mutated_writer import FOLLOWED, WRITTEN, Place, Writer
-from benchmarks.workers import SAMESOURCE, Workers, all_running
+from benchmarks.delivery.mutated_writer import FOLLOWED, WRITTEN, Place, Writer
+from benchmarks.delivery.workers import SAMESOURCE, Workers, all_running
 from stream.agents.run import MEMORY_BACK_EVERY_SECONDS
 from stream.broker.client import Reader
 from stream.broker.local import LocalKafka

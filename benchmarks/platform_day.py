@@ -24,10 +24,10 @@ from typing import Any
 
 import psutil
 
-from benchmarks.answer_differences import IDS
-from benchmarks.made_log import LogMaker
-from benchmarks.outside_client import Platform
-from benchmarks.workers import Workers
+from benchmarks.delivery.answer_differences import IDS
+from benchmarks.delivery.made_log import LogMaker
+from benchmarks.delivery.outside_client import Platform
+from benchmarks.delivery.workers import Workers
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics

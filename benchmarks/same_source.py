@@ -4,7 +4,7 @@
         [--no-curves] [--spd-weights NAME=PATH]...
 
 Decodes each video once and describes each frame once; every row then goes through the library's
-own steps. Least scores are those that `benchmarks/least_scores.py` chose on other sets.
+own steps. Least scores are those that `benchmarks/tuning/least_scores.py` chose on other sets.
 """
 
 import time
@@ -15,20 +15,20 @@ import orjson
 import typer
 from rich.console import Console
 
-from benchmarks.decode_costs import DecodeCosts, decode_costs
-from benchmarks.least_scores import CHOSEN, read_least_scores, weights_of
-from benchmarks.library_run import Searched, align_set
-from benchmarks.same_source_figures import Figures, Target, figures_of, targets_of
-from benchmarks.same_source_plots import write_plots
-from benchmarks.same_source_rows import KeyFrames, Row, rows_of, search_row
-from benchmarks.same_source_tables import (
+from benchmarks.copies.figures import Figures, Target, figures_of, targets_of
+from benchmarks.copies.plots import write_plots
+from benchmarks.copies.rows import KeyFrames, Row, rows_of, search_row
+from benchmarks.copies.set_frames import SetFrames, read_set_frames
+from benchmarks.copies.tables import (
     cost_table,
     edit_table,
     machine,
     main_table,
     target_table,
 )
-from benchmarks.set_frames import SetFrames, read_set_frames
+from benchmarks.library.run import Searched, align_set
+from benchmarks.tuning.decode_costs import DecodeCosts, decode_costs
+from benchmarks.tuning.least_scores import CHOSEN, read_least_scores, weights_of
 from models.errors import ModelError
 from stream.errors import SettingsError
 from stream.settings import Settings, load_settings
@@ -113,7 +113,7 @@ def main(
     rows: Annotated[str, typer.Option(help="Only rows with this in their name.")] = "",
     curves: Annotated[bool, typer.Option(help="Also other densities, for the curves.")] = True,
     spd_weights: Annotated[list[str] | None, typer.Option(help="NAME=PATH of a detector.")] = None,
-    least_scores: Annotated[Path, typer.Option(help="Of `benchmarks.least_scores`.")] = CHOSEN,
+    least_scores: Annotated[Path, typer.Option(help="Of `tuning.least_scores`.")] = CHOSEN,
     kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
 ) -> None:
     """Measure every choice of frames and aligner on a labelled set."""

@@ -5,8 +5,8 @@
 Through the code that serves: text tower, `text_query` and `SearchView.search`, one question after
 another in one process, each asked once. A view is made in one process and restored from its
 snapshot in a fresh one. Its vectors are drawn around the vectors of DATA's validation photos and
-DATA's captions are asked; without data both are made (`benchmarks/text_search_view.py` and
-`benchmarks/text_search_questions.py`). 10 million vectors of 256 dimensions take some 5 GB of
+DATA's captions are asked; without data both are made (`benchmarks/text/view.py` and
+`benchmarks/text/questions.py`). 10 million vectors of 256 dimensions take some 5 GB of
 memory to make and 4.5 GB of disk.
 """
 
@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.library_build import NEAREST
-from benchmarks.same_source_tables import machine
-from benchmarks.text_search_questions import LANGUAGES, Question, questions
-from benchmarks.text_search_view import (
+from benchmarks.copies.tables import machine
+from benchmarks.library.build import NEAREST
+from benchmarks.text.questions import LANGUAGES, Question, questions
+from benchmarks.text.view import (
     Built,
     build,
     centres,

@@ -20,8 +20,8 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks.same_source_tables import machine
-from benchmarks.text_video_rows import (
+from benchmarks.copies.tables import machine
+from benchmarks.text.rows import (
     BASELINE,
     FIRST,
     PRETRAINING_SHARE,

@@ -12,7 +12,7 @@ def confidence(sure: Sure, seconds: float, similarity: float) -> float:
 
     Args:
         sure: constant, weight of the logarithm of the seconds, weight of the similarity; fitted
-            by `benchmarks/tune_aligners.py` on boxes that are right or wrong.
+            by `benchmarks/tuning/tune_aligners.py` on boxes that are right or wrong.
         seconds: of the box, on its shorter side.
         similarity: mean along the path.
     """

@@ -1,7 +1,7 @@
 """What a decide worker remembers of requests: open ones whole, decided ones in a few bytes each.
 
 Bounded: a decided request is forgotten after the retention, an open one when its answers have left
-their topic. `benchmarks/decide_memory.py` measures it.
+their topic. `benchmarks/delivery/decide_memory.py` measures it.
 """
 
 import struct

@@ -16,7 +16,7 @@ def similarity_at(settings: LibrarySettings, offset: int) -> float:
 
     Chance hits grow as the library does, and crowd out copies. How much of the log there was is
     the same for all shards and in every replay; 0.001 is a step, so it's the same on all machines.
-    `benchmarks/candidate_thresholds.py` measures what it does.
+    `benchmarks/library/candidate_thresholds.py` measures what it does.
     """
     tenfolds = math.log10(max(1.0, offset / SMALL_LOG))
     raised = settings.candidate_similarity + settings.candidate_similarity_growth * tenfolds

@@ -4,10 +4,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos_day import Lanes, Work
-from benchmarks.chaos_faults import KINDS, LIBRARY, Fault, plan
-from benchmarks.chaos_site import ObjectStore, WorstSite
-from benchmarks.workers import Workers
+from benchmarks.delivery.chaos_day import Lanes, Work
+from benchmarks.delivery.chaos_faults import KINDS, LIBRARY, Fault, plan
+from benchmarks.delivery.chaos_site import ObjectStore, WorstSite
+from benchmarks.delivery.workers import Workers
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.failpoints import FAILPOINTS

@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.decode_costs import DecodeCosts
-from benchmarks.frame_choices import choose, choose_hashes, even, even_selector, event_of
-from benchmarks.least_scores import read_least_scores, surest, weights_of
-from benchmarks.library_run import align_set
-from benchmarks.same_source_figures import Figures, figures_of, recall_by_edit, targets_of
-from benchmarks.same_source_plots import write_plots
-from benchmarks.same_source_rows import (
+from benchmarks.copies.figures import Figures, figures_of, recall_by_edit, targets_of
+from benchmarks.copies.frame_choices import choose, choose_hashes, even, even_selector, event_of
+from benchmarks.copies.plots import write_plots
+from benchmarks.copies.rows import (
     DENSE,
     NO_MOTION,
     SAME_COUNT,
@@ -23,8 +20,11 @@ from benchmarks.same_source_rows import (
     spacing_for,
     uniform,
 )
-from benchmarks.same_source_tables import cost_table, machine, main_table, target_table
-from benchmarks.set_frames import SetFrames, VideoFrames
+from benchmarks.copies.set_frames import SetFrames, VideoFrames
+from benchmarks.copies.tables import cost_table, machine, main_table, target_table
+from benchmarks.library.run import align_set
+from benchmarks.tuning.decode_costs import DecodeCosts
+from benchmarks.tuning.least_scores import read_least_scores, surest, weights_of
 from models.aligners import ALIGNERS
 from models.keyframes.settings import KeyFrameSettings
 from stream.contract.events import Role
@@ -264,7 +264,7 @@ def test_of_least_scores_as_good_the_highest_is_taken() -> None:
 
 
 def test_a_missing_file_of_least_scores_names_the_cure(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="benchmarks.least_scores"):
+    with pytest.raises(SettingsError, match="benchmarks.tuning.least_scores"):
         read_least_scores(tmp_path / "none.json")
     (tmp_path / "some.json").write_text('{"a row": {"least_score": 0.4, "f1": 0.8}}')
     assert read_least_scores(tmp_path / "some.json") == {"a row": 0.4}

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.text_search import K, latency, measure, recall, table_of
-from benchmarks.text_search_questions import LANGUAGES, questions
-from benchmarks.text_search_view import (
+from benchmarks.text.questions import LANGUAGES, questions
+from benchmarks.text.view import (
     build,
     centres,
     made_table,
@@ -18,6 +17,7 @@ from benchmarks.text_search_view import (
     stored,
     video_id,
 )
+from benchmarks.text_search import K, latency, measure, recall, table_of
 from stream.contract.events import VideoEmbedded
 from stream.fingerprint.embed import EmbeddingSettings
 from stream.search.rows import VectorRows

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.text_video_rows import (
+from benchmarks.text.rows import (
     BASELINE,
     FIRST,
     LANGUAGES,

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from benchmarks.delivery.faults import AT_ONCE, plan
+from benchmarks.delivery.faulty_run import make_windows
 from benchmarks.durability import is_wrong, measure
-from benchmarks.faults import AT_ONCE, plan
-from benchmarks.faulty_run import make_windows
 from stream.broker.local import LocalKafka
 
 FAULTS, SEED = 12, 5

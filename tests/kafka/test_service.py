@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.delivery import differences, replayed, running
-from benchmarks.outside_client import Answers, Platform, upload
-from benchmarks.same_alerts import differing
-from benchmarks.workers import Workers
+from benchmarks.copies.same_alerts import differing
+from benchmarks.delivery.kills import differences, replayed, running
+from benchmarks.delivery.outside_client import Answers, Platform, upload
+from benchmarks.delivery.workers import Workers
 from models.encoder.serve import FrameEncoder, default_encoder_path
 from stream.broker.client import send
 from stream.broker.local import LocalKafka

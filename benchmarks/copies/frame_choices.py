@@ -1,0 +1,137 @@
+"""Which candidate frames a row of a benchmark stores and searches, as events of the library log."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.copies.set_frames import VideoFrames
+from models.encoder.serve import EncodedFrames
+from models.keyframes.base import KeyFrameSelector
+from models.keyframes.even import EvenSelector
+from models.keyframes.settings import KeyFrameSettings
+from models.keyframes.stored import stored_frames
+from stream.contract.events import VideoFingerprinted
+from stream.contract.packed import pack_codes, pack_motion, pack_times, quantise
+
+MIN_PDQ_QUALITY = 50
+# Bits as -1 and 1 over the square root of 256 are a unit row: its product is 1 - hamming / 128.
+PDQ_CODE = 8
+NO_GAP_SECONDS = 1e-6
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is stored and searched of one video; indices among its candidates ascend.
+
+    Attributes:
+        stored: (K,) indices of the frames that the library keeps.
+        codes: (K, D) int8, what it keeps of them.
+        biases: (K,) int8.
+        searching: (Q,) indices of the frames that are compared with it.
+        searching_codes: (Q, D) int8.
+        searching_biases: (Q,) int8.
+        motion: whether the video's motion goes with them.
+    """
+
+    stored: NDArray[np.intp]
+    codes: NDArray[np.int8]
+    biases: NDArray[np.int8]
+    searching: NDArray[np.intp]
+    searching_codes: NDArray[np.int8]
+    searching_biases: NDArray[np.int8]
+    motion: bool = True
+
+    @property
+    def described(self) -> int:
+        """How many frames the encoder has to see."""
+        return len(np.union1d(self.stored, self.searching))
+
+
+def choose(
+    video: VideoFrames,
+    selector: KeyFrameSelector,
+    query: KeyFrameSelector,
+    *,
+    pooled: bool,
+    repeats: bool = True,
+    motion: bool = True,
+) -> Choice:
+    """Choose as the fingerprint step does: key frames among those that search.
+
+    Args:
+        video: its candidates.
+        selector: of the key frames.
+        query: of the frames that search.
+        pooled: whether a key frame's descriptor is the mean over what it stands for.
+        repeats: whether repeats of a still picture are candidates; to the service they aren't.
+        motion: whether the video's motion goes with them.
+    """
+    among = np.arange(len(video.seconds)) if repeats else video.unrepeated
+    candidates = video.candidates(among)
+    encoded = query.select(candidates)
+    described = EncodedFrames(video.descriptors[among[encoded]], video.score_biases[among[encoded]])
+    kept = stored_frames(selector, candidates, encoded, described, pooled=pooled)
+    return Choice(
+        among[kept.key],
+        quantise(kept.description.descriptors),
+        quantise(kept.description.score_biases),
+        among[encoded],
+        quantise(described.descriptors),
+        quantise(described.score_biases),
+        motion,
+    )
+
+
+def even_selector(every_seconds: float, *, repeats: bool = True) -> EvenSelector:
+    """The service's even choice.
+
+    Args:
+        every_seconds: distance of the frames.
+        repeats: whether exact repeats of a still picture are chosen like other frames.
+    """
+    settings = KeyFrameSettings(selector="even", every_seconds=every_seconds)
+    gap = NO_GAP_SECONDS if repeats else settings.max_gap_seconds
+    return EvenSelector(settings.model_copy(update={"max_gap_seconds": gap}))
+
+
+def choose_hashes(video: VideoFrames, every_seconds: float) -> Choice:
+    """PDQ hashes of even frames, without motion; those of low quality are left out."""
+    chosen = even(video, every_seconds)
+    chosen = chosen[video.qualities[chosen] >= MIN_PDQ_QUALITY]
+    codes = (PDQ_CODE * video.hashes[chosen]).astype(np.int8)
+    none = np.zeros(len(chosen), np.int8)
+    return Choice(chosen, codes, none, chosen, codes, none, motion=False)
+
+
+def even(video: VideoFrames, every_seconds: float) -> NDArray[np.intp]:
+    """The candidate nearest to each multiple of `every_seconds`; blank ones are left out."""
+    wanted = np.arange(0.0, video.duration_seconds, every_seconds)
+    middles = (video.seconds[1:] + video.seconds[:-1]) / 2
+    nearest = np.unique(np.searchsorted(middles, wanted, side="right"))
+    return nearest[~video.blank[nearest]]
+
+
+def event_of(video: VideoFrames, choice: Choice, model_version: str) -> VideoFingerprinted:
+    """The video as the library log carries it."""
+    same = np.array_equal(choice.stored, choice.searching)
+    denser = not (same and np.array_equal(choice.codes, choice.searching_codes))
+    times, codes = video.seconds[choice.searching], choice.searching_codes
+    return VideoFingerprinted(
+        video_id=video.video_id,
+        content_version=1,
+        owner_id=video.role,
+        role=video.role,
+        request_id=f"benchmark-{video.video_id}",
+        model_version=model_version,
+        duration_seconds=video.duration_seconds,
+        dimension=choice.codes.shape[1],
+        key_frame_seconds=pack_times(video.seconds[choice.stored]),
+        descriptors=pack_codes(choice.codes),
+        score_offsets=pack_codes(choice.biases),
+        cut_seconds=pack_times(video.cut_seconds),
+        motion=pack_motion(video.motion) if choice.motion else None,
+        query_frame_seconds=pack_times(times) if denser else None,
+        query_descriptors=pack_codes(codes) if denser else None,
+        query_score_offsets=pack_codes(choice.searching_biases) if denser else None,
+    )

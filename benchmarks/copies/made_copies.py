@@ -1,0 +1,267 @@
+"""Makes a labelled copy set from any folder of clips, in the layout that `evaluate copies` reads.
+
+    python -m benchmarks.copies.made_copies CLIPS OUT [--queries 80] [--seed 1] [--one-scene FILE]
+
+For choosing thresholds on footage that nobody is judged by. References are clips in a row; queries
+mix edited spans of them with footage that is in no reference; two in five copy nothing.
+"""
+
+import argparse
+import csv
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from random import Random
+
+from PIL import Image
+from rich.progress import track
+
+from models.training.edits.pictures import EDITS
+from stream.demo.footage import (
+    FRAMES_PER_SECOND,
+    FootageError,
+    read_frames,
+    seconds_of,
+    write_video,
+)
+
+SIZES = ((320, 240), (340, 256), (426, 240), (240, 320))
+SPEEDS = (1.0, 1.0, 1.0, 1.0, 0.5, 0.75, 1.25, 1.5, 2.0)
+QUALITIES = (23, 25, 28, 32, 36, 38)
+COPIED_SPANS = (1, 1, 2, 2, 3, 4)
+SPAN_SECONDS = (2.0, 20.0)
+REFERENCE_SHARE = 0.6
+CLEAR_SHARE = 0.4
+
+
+@dataclass(frozen=True)
+class Part:
+    """A span of a file as it plays in a made video.
+
+    Attributes:
+        path: the file; None for the end of a chain.
+        start: seconds in it.
+        seconds: of it, before a change of speed.
+        edits: names in `models.training.edits.pictures.EDITS`.
+        other: footage for the edits that mix two pictures.
+        reference: the reference that it copies.
+    """
+
+    path: Path
+    start: float
+    seconds: float
+    speed: float = 1.0
+    edits: tuple[str, ...] = ()
+    seed: int = 0
+    other: Path | None = None
+    reference: str | None = None
+
+    @property
+    def played(self) -> float:
+        """Seconds in the made video, a whole number of its pictures."""
+        return round(self.seconds / self.speed * FRAMES_PER_SECOND) / FRAMES_PER_SECOND
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video to make."""
+
+    name: str
+    size: tuple[int, int]
+    quality: int
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def boxes(self) -> dict[str, list[list[float]]]:
+        """By reference: query start, reference start, query end, reference end, in seconds."""
+        found: dict[str, list[list[float]]] = {}
+        at = 0.0
+        for part in self.parts:
+            if part.reference is not None:
+                end = part.start + part.played * part.speed
+                box = [at, part.start, at + part.played, end]
+                found.setdefault(part.reference, []).append([round(value, 2) for value in box])
+            at += part.played
+        return found
+
+
+def one_of_each_scene(clips: list[Path], scenes: list[set[str]]) -> list[Path]:
+    """The clips, without those that show the scene of an earlier one.
+
+    Two clips of one scene on both sides of a pair would be a copy that no label names.
+
+    Args:
+        clips: files.
+        scenes: stems of the clips of each scene that several of them show.
+    """
+    kept: list[Path] = []
+    for clip in clips:
+        twins = {stem for scene in scenes if clip.stem in scene for stem in scene}
+        if not twins & {one.stem for one in kept}:
+            kept.append(clip)
+    return kept
+
+
+def references(clips: list[Path], count: int, random: Random) -> list[Video]:
+    """Each clip once, several in a row."""
+    videos = [
+        Video(f"r{number:03d}", random.choice(SIZES[:3]), random.choice(QUALITIES[:3]))
+        for number in range(count)
+    ]
+    for number, clip in enumerate(clips):
+        videos[number % count].parts.append(Part(clip, 0.0, seconds_of(clip)))
+    return [video for video in videos if video.parts]
+
+
+def query(name: str, folder: Path, known: list[Video], rest: list[Path], random: Random) -> Video:
+    """Other footage, and with the chance of three in five one to four copied spans."""
+    video = Video(name, random.choice(SIZES), random.choice(QUALITIES))
+    copied = 0 if random.random() < CLEAR_SHARE else random.choice(COPIED_SPANS)
+    video.parts.append(_other_footage(rest, random))
+    for _ in range(copied):
+        video.parts.append(_copied_span(folder, random.choice(known), rest, random))
+        if random.random() < 0.7:
+            video.parts.append(_other_footage(rest, random))
+    if not copied:
+        video.parts.extend(_other_footage(rest, random) for _ in range(random.randint(1, 3)))
+    return (
+        video
+        if random.random() < 0.7 or not copied
+        else Video(name, video.size, video.quality, video.parts[1:])
+    )
+
+
+def _other_footage(clips: list[Path], random: Random) -> Part:
+    clip = random.choice(clips)
+    whole = seconds_of(clip)
+    seconds = min(whole, random.uniform(3.0, 15.0))
+    return Part(clip, random.uniform(0.0, whole - seconds), seconds)
+
+
+def _copied_span(folder: Path, source: Video, rest: list[Path], random: Random) -> Part:
+    whole = sum(part.played for part in source.parts)
+    seconds = min(whole, random.uniform(*SPAN_SECONDS))
+    names = list(EDITS)
+    weights = [EDITS[name][1] for name in names]
+    return Part(
+        folder / "references" / f"{source.name}.mp4",
+        round(random.uniform(0.0, whole - seconds), 2),
+        seconds,
+        random.choice(SPEEDS),
+        tuple(dict.fromkeys(random.choices(names, weights, k=random.choice((1, 1, 2, 2, 3))))),
+        random.getrandbits(32),
+        random.choice(rest),
+        source.name,
+    )
+
+
+def make(video: Video, path: Path) -> None:
+    """Write a video, whole or not at all; one that is there already stays as it is."""
+    if path.exists():
+        return
+    unfinished = path.with_name(f".{path.name}")
+    pictures = chain.from_iterable(_pictures(part, video.size) for part in video.parts)
+    write_video(unfinished, pictures, quality=video.quality)
+    unfinished.rename(path)
+
+
+def _pictures(part: Part, size: tuple[int, int]) -> Iterator[Image.Image]:
+    """The part's pictures, as many as it plays; the edits are the same on each of them."""
+    end = part.start + part.seconds
+    shown = read_frames(part.path, part.start, end, speed=part.speed)
+    others = _for_ever(part.other) if part.other else None
+    count, last = round(part.played * FRAMES_PER_SECOND), None
+    for picture in islice(shown, count):
+        other = next(others) if others else picture
+        for name in part.edits:
+            picture = EDITS[name][0](picture, Random(part.seed), other)
+            picture.thumbnail((480, 480))
+        last = picture.resize(size)
+        count -= 1
+        yield last
+    if last is None:
+        raise FootageError(f"{part.path} has no picture at {part.start} s")
+    yield from [last] * count
+
+
+def _for_ever(path: Path) -> Iterator[Image.Image]:
+    while True:
+        yield from read_frames(path, 0.0, seconds_of(path))
+
+
+def write_set(
+    clips: Path, out: Path, counts: tuple[int, int], seed: int, scenes: list[set[str]]
+) -> None:
+    """Make the videos and write `pairs.csv`, `labels.json`, `edits.json`.
+
+    A run that was stopped goes on where it was.
+
+    Args:
+        clips: a folder of mp4 files.
+        out: the folder to make.
+        counts: references and queries.
+        seed: the same one gives the same set.
+        scenes: as `one_of_each_scene` takes them.
+    """
+    random = Random(seed)
+    files = one_of_each_scene(sorted(clips.glob("*.mp4")), scenes)
+    random.shuffle(files)
+    cut = round(REFERENCE_SHARE * len(files))
+    known = references(files[:cut], counts[0], random)
+    asked = [
+        query(f"q{number:03d}", out, known, files[cut:], random) for number in range(counts[1])
+    ]
+    for folder, videos in (("references", known), ("queries", asked)):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+        paths = [out / folder / f"{video.name}.mp4" for video in videos]
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            for _ in track(pool.map(make, videos, paths), folder, total=len(videos)):
+                pass
+    _write_labels(out, known, asked, random)
+
+
+def _write_labels(out: Path, known: list[Video], asked: list[Video], random: Random) -> None:
+    labels = {
+        f"{video.name}-{name}": boxes for video in asked for name, boxes in video.boxes.items()
+    }
+    pairs = [(video.name, name) for video in asked for name in video.boxes]
+    others = [
+        (video.name, one.name) for video in asked for one in known if one.name not in video.boxes
+    ]
+    pairs += random.sample(others, min(len(pairs), len(others)))
+    with (out / "pairs.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("query_id", "reference_id"), *pairs])
+    (out / "labels.json").write_text(json.dumps(labels))
+    edits = {
+        video.name: [
+            {"reference": part.reference, "edits": part.edits, "speed": part.speed}
+            for part in video.parts
+            if part.reference
+        ]
+        for video in asked
+    }
+    (out / "edits.json").write_text(json.dumps(edits))
+
+
+def main() -> None:
+    """Read the arguments, make the set."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--references", type=int, default=24)
+    parser.add_argument("--queries", type=int, default=80)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--one-scene", type=Path, help="a line names the clips of one scene")
+    arguments = parser.parse_args()
+    counts = (arguments.references, arguments.queries)
+    lines = arguments.one_scene.read_text().splitlines() if arguments.one_scene else []
+    scenes = [set(line.split()) for line in lines]
+    write_set(arguments.clips, arguments.out, counts, arguments.seed, scenes)
+
+
+if __name__ == "__main__":
+    main()

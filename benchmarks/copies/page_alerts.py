@@ -1,0 +1,82 @@
+"""How often videos of drawn pages are taken for copies of others with the same template.
+
+    python -m benchmarks.copies.page_alerts [--encoder FILE] [--aligner NAME]
+        [--families 4] [--pages 6]
+
+Every family of pages (of `models.training.edits.drawn_pages`, but none that training saw) gives a
+reference and a query whose words differ; the service's own steps compare all with all. Nothing is
+a copy, so every alert is false.
+"""
+
+import tempfile
+from collections import Counter
+from itertools import product
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from PIL import Image
+from rich.console import Console
+
+from models.encoder.school import HELD_FAMILIES
+from models.training.edits.drawn_pages import KINDS, drawn_page
+from stream.demo.footage import FRAMES_PER_SECOND, write_video
+from stream.evaluate.copies import evaluate_copies
+from stream.settings import load_settings
+
+PAGE_SECONDS = 5
+
+
+def write_set(folder: Path, families: int, pages: int) -> None:
+    """A copy set without copies: a reference and a query of every family."""
+    names = [f"{kind}{family}" for kind in KINDS for family in range(families)]
+    for first, side in ((0, "references"), (pages, "queries")):
+        (folder / side).mkdir()
+        for kind, family in product(KINDS, range(families)):
+            drawn = [
+                Image.fromarray(drawn_page(kind, HELD_FAMILIES + family, first + page))
+                for page in range(pages)
+            ]
+            shown = (page for page in drawn for _ in range(PAGE_SECONDS * FRAMES_PER_SECOND))
+            write_video(folder / side / f"{side[0]}{kind}{family}.mp4", shown, quality=26)
+    rows = [f"q{query},r{reference}" for query, reference in product(names, names)]
+    (folder / "pairs.csv").write_text("\n".join(["query_id,reference_id", *rows]))
+    (folder / "labels.json").write_text("{}")
+
+
+def main(
+    encoder: Annotated[Path | None, typer.Option(help="The shipped one without.")] = None,
+    aligner: Annotated[str | None, typer.Option(help="That of the settings without.")] = None,
+    families: Annotated[int, typer.Option(help="Of each kind of page.")] = 4,
+    pages: Annotated[int, typer.Option(help="Of a video.")] = 6,
+    json: Annotated[Path | None, typer.Option(help="Write the counts here.")] = None,
+) -> None:
+    """Print how many pairs of one family, of one kind and of two kinds raise an alert."""
+    console, settings = Console(), load_settings()
+    if encoder is not None:
+        named = settings.encoder.model_copy(update={"path": encoder})
+        settings = settings.model_copy(update={"encoder": named})
+    with tempfile.TemporaryDirectory() as folder:
+        write_set(Path(folder), families, pages)
+        report = evaluate_copies(Path(folder), settings, aligner=aligner, console=console)
+    counts: Counter[str] = Counter()
+    for pair, boxes in report.boxes.items():
+        query, reference = (name[1:] for name in pair.split("-"))
+        one_kind = query.rstrip("0123456789") == reference.rstrip("0123456789")
+        near = "one family" if query == reference else "one kind" if one_kind else "two kinds"
+        counts[near] += bool(boxes)
+    own, kinds = families * len(KINDS), len(KINDS)
+    among = {
+        "one family": own,
+        "one kind": kinds * families * (families - 1),
+        "two kinds": own * own - kinds * families * families,
+    }
+    shown = ", ".join(f"{near} {counts[near]} of {pairs}" for near, pairs in among.items())
+    console.print(f"{report.model_version}, {report.aligner}: alerts of {shown}")
+    if json is not None:
+        json.write_bytes(orjson.dumps({near: [counts[near], among[near]] for near in among}))
+
+
+if __name__ == "__main__":
+    typer.run(main)

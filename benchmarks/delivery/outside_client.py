@@ -1,0 +1,195 @@
+"""A platform that knows only the contract: submits a copy set, reads every answer, in plain JSON.
+
+Uses confluent-kafka and no code of this project. Serves `kills.py` and the tests on a real
+Kafka; runs on its own against any cluster:
+
+    python benchmarks/delivery/outside_client.py localhost:9092 DATASET answers.json
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+
+ANSWERS = ("video.decided", "alert.raised", "video.embedded", "video.rejected")
+LINGER_SECONDS = 8.0
+MAX_SECONDS = 1200  # for a message to reach the broker, which may be away
+
+Answers = dict[str, list[dict[str, Any]]]
+
+
+class Platform:
+    """Submits uploads and keeps every answer, by topic, in order of arrival.
+
+    A message without a value is kept as `{"video_id": …, "removed": true}`.
+    """
+
+    def __init__(
+        self, bootstrap_servers: str, prefix: str = "", topics: Sequence[str] = ANSWERS
+    ) -> None:
+        """Connect.
+
+        Args:
+            bootstrap_servers: of the cluster.
+            prefix: of its topics.
+            topics: whose events are answers.
+        """
+        self._prefix = prefix
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "enable.idempotence": True,
+                "message.timeout.ms": MAX_SECONDS * 1000,
+                "log_level": 0,
+            }
+        )
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": f"{prefix}outside-platform",
+                "enable.auto.commit": False,
+                "log_level": 0,  # a broker that is away is no news
+            }
+        )
+        metadata = self._consumer.list_topics(timeout=20)
+        self._consumer.assign(
+            [
+                TopicPartition(prefix + name, partition, OFFSET_BEGINNING)
+                for name in topics
+                for partition in metadata.topics[prefix + name].partitions
+            ]
+        )
+        self.answers: Answers = {name: [] for name in topics}
+
+    def submit(self, uploads: Iterable[dict[str, Any]]) -> None:
+        """Publish upload events and wait until the broker has them."""
+        for upload in uploads:
+            self.submit_bytes(json.dumps(upload).encode(), str(upload.get("video_id", "")).encode())
+        self.flush()
+
+    def submit_bytes(self, value: bytes, key: bytes = b"") -> None:
+        """Publish anything at all as an upload."""
+        self.produce("video.uploaded", value, key)
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes,
+        delivered: Callable[[Any, Any], None] | None = None,
+    ) -> None:
+        """Hand a message over, to be published in this order, once, when the broker is there.
+
+        Args:
+            topic: without the prefix.
+            value: none takes back what was said under the key.
+            key: of the message.
+            delivered: called with an error or None, and the message, in `read` or `flush`.
+        """
+        self._producer.produce(self._prefix + topic, value=value, key=key, on_delivery=delivered)
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until the broker has all messages.
+
+        Raises:
+            TimeoutError: it hasn't within a minute.
+        """
+        left = self._producer.flush(60)
+        if left:
+            raise TimeoutError(f"{left} messages didn't reach the broker within 60 s")
+
+    def read(self, seconds: float) -> None:
+        """Read for so long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._producer.poll(0)
+            message = self._consumer.poll(min(left, 0.5))
+            if message is None:
+                continue
+            if (error := message.error()) is not None:
+                if error.fatal():
+                    raise RuntimeError(error.str())
+                continue  # the broker is away; the client connects again by itself
+            name = str(message.topic()).removeprefix(self._prefix)
+            self.answers[name].append(_answer(message.key(), message.value()))
+
+    def read_until(self, done: Callable[[Answers], bool], timeout_seconds: float) -> None:
+        """Read until the answers are complete.
+
+        Raises:
+            TimeoutError: no answer for so long, and still not complete.
+        """
+        seen, heard = 0, time.monotonic()
+        while not done(self.answers):
+            self.read(0.5)
+            count = sum(map(len, self.answers.values()))
+            if count > seen:
+                seen, heard = count, time.monotonic()
+            elif time.monotonic() - heard > timeout_seconds:
+                raise TimeoutError(f"no answer for {timeout_seconds:.0f} s; {count} so far")
+
+    def decided(self, video_ids: Iterable[str]) -> Callable[[Answers], bool]:
+        """Whether each of these has at least one decision."""
+        wanted = set(video_ids)
+        return lambda answers: wanted <= {event["video_id"] for event in answers["video.decided"]}
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close()
+
+
+def _answer(key: bytes | None, value: bytes | None) -> dict[str, Any]:
+    """An event; for a message without a value, which takes a video down, whose it was."""
+    if value is None:
+        return {"video_id": (key or b"").decode(errors="replace"), "removed": True}
+    event: dict[str, Any] = json.loads(value)
+    return event
+
+
+def upload(path: Path, role: str) -> dict[str, Any]:
+    """The upload event of a file."""
+    return {
+        "video_id": path.stem,
+        "uri": path.resolve().as_uri(),
+        "owner_id": f"owner-of-{path.stem}",
+        "role": role,
+    }
+
+
+def submit_set(platform: Platform, dataset: Path, timeout_seconds: float = 180.0) -> list[str]:
+    """Submit the references, wait for their decisions, then the queries; the ids of all."""
+    ids: list[str] = []
+    for folder, role in (("references", "reference"), ("queries", "upload")):
+        paths = sorted((dataset / folder).glob("*.mp4"))
+        platform.submit(upload(path, role) for path in paths)
+        ids += [path.stem for path in paths]
+        platform.read_until(platform.decided(ids), timeout_seconds)
+    return ids
+
+
+def main() -> None:
+    """Submit a set, wait, write the answers."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bootstrap_servers")
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--prefix", default="")
+    arguments = parser.parse_args()
+    platform = Platform(arguments.bootstrap_servers, arguments.prefix)
+    start = time.monotonic()
+    submitted = submit_set(platform, arguments.dataset)
+    seconds = time.monotonic() - start
+    platform.read(LINGER_SECONDS)  # what comes twice comes now
+    platform.close()
+    counts = {name: len(events) for name, events in platform.answers.items()}
+    print(f"{len(submitted)} submitted, answered in {seconds:.1f} s: {counts}")
+    arguments.out.write_text(json.dumps({"submitted": submitted, **platform.answers}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,384 @@
+"""The library at size: recall, queries a second, memory, snapshots, and latency under load.
+
+    python -m benchmarks.library_size SET [--rows N]... [--json FILE] [--kept FOLDER]
+
+For each size a library is built in one process, and restored and searched in a fresh one, beside
+plain Faiss: the same kind of index over the same rows, with nothing around it. Rows are drawn
+around the descriptors of a set, as `benchmarks/library/rows.py` says. One thread searches.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import faiss
+import numpy as np
+import orjson
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.copies.set_frames import read_set_frames
+from benchmarks.copies.tables import machine
+from benchmarks.library.build import (
+    BLOCK_ROWS,
+    LOG_ID,
+    NEAREST,
+    QUERIES_PER_UPLOAD,
+    SEED,
+    UPLOADS,
+    build,
+    settings_in,
+)
+from benchmarks.library.rows import FRAMES_PER_VIDEO, RowMaker, entry_of
+from stream.contract.hashes import version_hash, video_hash
+from stream.contract.packed import quantise
+from stream.library.entry import Entry
+from stream.library.settings import LibrarySettings
+from stream.library.shard import ShardState
+from stream.library.snapshot import SnapshotStore
+from stream.library.store import FrameStore
+from stream.library.upkeep import Upkeep
+from stream.settings import load_settings
+
+SIZES = (100_000, 1_000_000, 10_000_000)
+ROUNDS = 5
+MIN_SIMILARITY = 0.3  # below the tenth neighbour of any query
+VIDEOS_PER_SECOND = 100
+LOADED_SECONDS = 30.0
+
+Floats = NDArray[np.float32]
+
+
+@dataclass
+class Figures:
+    """One size.
+
+    Attributes:
+        recall_at_10: share of the ten nearest of an exact search of the library that are found.
+        whole_recall_at_10: the same, of an exact search of the descriptors before they were made
+            4-bit codes.
+        plain_recall_at_10: of the plain index's own order.
+        refined_recall_at_10: of plain Faiss that orders what the codes find by the packed rows.
+        resident_bytes: of a key frame, all of the process less an empty one's, after searching;
+            `anonymous_bytes` can't be dropped by the kernel, the rest is mapped from files.
+        peak_bytes: the most that was resident at any time of a search.
+        quiet, loaded: latency of a search in milliseconds, `p50` and `p99`.
+    """
+
+    rows: int
+    kind: str
+    recall_at_10: float = 0.0
+    whole_recall_at_10: float = 0.0
+    plain_recall_at_10: float = 0.0
+    refined_recall_at_10: float = 0.0
+    queries_per_second: float = 0.0
+    plain_queries_per_second: float = 0.0
+    refined_queries_per_second: float = 0.0
+    resident_bytes: float = 0.0
+    anonymous_bytes: float = 0.0
+    peak_bytes: float = 0.0
+    disk_bytes: float = 0.0
+    build_seconds: float = 0.0
+    snapshot_seconds: float = 0.0
+    restore_seconds: float = 0.0
+    quiet: dict[str, float] | None = None
+    loaded: dict[str, float] | None = None
+
+
+def search(figures: Figures, folder: Path) -> Figures:
+    """Restore, search and load a library that was built."""
+    faiss.omp_set_num_threads(1)
+    settings = settings_in(folder)
+    empty = _memory()
+    before = time.perf_counter()
+    found = SnapshotStore(settings, shard=0, log_id=LOG_ID).load_latest()
+    assert found is not None and found.state.store is not None
+    figures.restore_seconds = time.perf_counter() - before
+    store = found.state.store
+    known = np.load(folder / "exact.npz")
+    codes = quantise(known["queries"])
+    with PeakMemory() as peak:
+        for upload in np.split(codes, UPLOADS):
+            _search(store, upload)
+    after = _memory()
+    for name in ("resident", "anonymous"):
+        setattr(figures, f"{name}_bytes", (after[name] - empty[name]) / figures.rows)
+    figures.peak_bytes = (peak.resident - empty["resident"]) / figures.rows
+    figures.disk_bytes = _disk(folder / "shard-0-of-1") / figures.rows
+    hits = store.search(codes, np.zeros(len(codes), np.int8), MIN_SIMILARITY, before=2**60)
+    top = _top(hits.queries, hits.serials, hits.similarities, len(codes))
+    figures.recall_at_10 = _recall(top, known["exact"])
+    figures.whole_recall_at_10 = _recall(top, known["whole"])
+    figures.quiet = _latencies(found.state, settings, codes, load=False)
+    figures.loaded = _latencies(found.state, settings, codes, load=True)
+    return figures
+
+
+def plain(figures: Figures, folder: Path) -> Figures:
+    """The library and Faiss over the same rows by turns, one thread: throughput.
+
+    Two indexes of Faiss: the codes alone, and with all packed rows in memory to order what the
+    codes find (`IndexRefine`), which is what the library does.
+    """
+    faiss.omp_set_num_threads(1)
+    known, settings = np.load(folder / "exact.npz"), settings_in(folder)
+    found = SnapshotStore(settings, shard=0, log_id=LOG_ID).load_latest()
+    assert found is not None and found.state.store is not None
+    store = found.state.store
+    codes = quantise(known["queries"])
+    queries = codes.astype(np.float32)
+    if store.codebook is None:
+        flat = faiss.IndexFlatIP(queries.shape[1])
+        for run in store.all_runs():
+            flat.add(store.codes.whole(np.ascontiguousarray(run.rows)))
+        refined, alone, most = flat, flat, NEAREST
+    else:
+        alone = faiss.read_index(str(folder / "plain.faiss"))
+        alone.nprobe = min(settings.probes, alone.nlist)  # type: ignore[attr-defined]
+        refined, most = faiss.IndexRefine(alone, _flat_codes(store)), store.near_rows
+    figures.plain_recall_at_10 = _recall(alone.search(queries, NEAREST)[1], known["exact"])
+    refined_rows = refined.search(queries, most)[1][:, :NEAREST]
+    figures.refined_recall_at_10 = _recall(refined_rows, known["exact"])
+    asked = {
+        "queries_per_second": lambda part: _search(store, codes[part]),
+        "plain_queries_per_second": lambda part: alone.search(queries[part], most),
+        "refined_queries_per_second": lambda part: refined.search(queries[part], most),
+    }
+    for name, rate in _rates(asked, len(queries)).items():
+        setattr(figures, name, rate)
+    return figures
+
+
+def _flat_codes(store: FrameStore) -> faiss.IndexScalarQuantizer:
+    """The packed rows as an index of Faiss, in memory."""
+    flat = faiss.IndexScalarQuantizer(
+        store.codes.dimension, faiss.ScalarQuantizer.QT_4bit, faiss.METRIC_INNER_PRODUCT
+    )
+    for run in store.all_runs():
+        for start in range(0, len(run.rows), BLOCK_ROWS):
+            rows = store.codes.whole(run.rows[start : start + BLOCK_ROWS])
+            if not flat.is_trained:
+                flat.train(rows)
+            flat.add(rows)
+    return flat
+
+
+def _top(
+    queries: NDArray[np.int64], rows: NDArray[np.int64], similarities: Floats, count: int
+) -> list[NDArray[np.int64]]:
+    order = np.lexsort((-similarities, queries))
+    starts = np.searchsorted(queries[order], np.arange(count + 1))
+    return [rows[order][a : min(a + NEAREST, b)] for a, b in zip(starts, starts[1:], strict=False)]
+
+
+def _recall(found: Any, exact: NDArray[np.int64]) -> float:
+    """Share of the exact nearest that are among the found."""
+    shared = [len(np.intersect1d(one, other)) for one, other in zip(found, exact, strict=True)]
+    return float(np.mean(shared) / NEAREST)
+
+
+def _rates(asked: dict[str, Callable[[slice], Any]], queries: int) -> dict[str, float]:
+    """Queries a second, an upload at a time and by turns, the median of all rounds."""
+    uploads = [
+        slice(start, start + QUERIES_PER_UPLOAD) for start in range(0, queries, QUERIES_PER_UPLOAD)
+    ]
+    rates: dict[str, list[float]] = {name: [] for name in asked}
+    for _ in range(ROUNDS):
+        for name, ask in asked.items():
+            before = time.perf_counter()
+            for upload in uploads:
+                ask(upload)
+            rates[name].append(queries / (time.perf_counter() - before))
+    return {name: float(np.median(found)) for name, found in rates.items()}
+
+
+def _search(store: FrameStore, codes: NDArray[np.int8]) -> None:
+    store.search(codes, np.zeros(len(codes), np.int8), 0.4, before=2**60)
+
+
+def _latencies(
+    state: ShardState, settings: LibrarySettings, codes: NDArray[np.int8], *, load: bool
+) -> dict[str, float]:
+    """Milliseconds from when a search is due until it is answered.
+
+    With load, `VIDEOS_PER_SECOND` videos are appended on the same thread, and merges and snapshots
+    are made all the time on another.
+    """
+    store = state.store
+    assert store is not None
+    upkeep = Upkeep(SnapshotStore(settings, shard=0, log_id=LOG_ID))
+    random = np.random.default_rng(SEED)
+    uploads = np.split(codes, UPLOADS)
+    for upload in uploads:  # a first time, not counted
+        _search(store, upload)
+    before = time.perf_counter()
+    for upload in uploads:
+        _search(store, upload)
+    every = 5.0 * (time.perf_counter() - before) / UPLOADS  # a search is under way 20 %
+    start, spent, appended = time.perf_counter(), [], 0
+    due, number = start + every, 0
+    while (now := time.perf_counter()) < start + LOADED_SECONDS:
+        if load and appended < VIDEOS_PER_SECOND * (now - start):
+            _append(state, random, appended)
+            appended += 1
+        elif now >= due:
+            _search(store, uploads[number % UPLOADS])
+            spent.append(1000 * (time.perf_counter() - due))
+            number, due = number + 1, due + random.exponential(every)
+        elif load and not upkeep.step(state):
+            upkeep.snapshot(state, 10**9 + appended, lambda: None)
+        else:
+            time.sleep(0.0005)
+    upkeep.finish()
+    upkeep.close()
+    p50, p99 = np.percentile(spent, (50, 99)).tolist()
+    return {"searches": len(spent), "appended": appended, "p50": p50, "p99": p99}
+
+
+def _append(state: ShardState, random: np.random.Generator, number: int) -> None:
+    store = state.store
+    assert store is not None
+    entry: Entry = entry_of(10**8 + number)
+    rows = random.standard_normal((FRAMES_PER_VIDEO, store.codes.dimension)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    offset = 10**9 + number
+    state.seen.put(version_hash(entry.video_id, 1), offset)
+    store.append(entry, quantise(rows), video_hash(entry.video_id), offset)
+
+
+def _memory() -> dict[str, int]:
+    """Bytes of this process, by the kernel's count."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {
+        name: 1024 * int(lines[field].split()[0])
+        for name, field in (("resident", "VmRSS"), ("anonymous", "RssAnon"))
+    }
+
+
+class PeakMemory:
+    """Looks at this process's memory a thousand times a second, on a thread.
+
+    Attributes:
+        resident: the most bytes that were seen.
+    """
+
+    def __init__(self) -> None:
+        self.resident = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def _look(self) -> None:
+        while not self._over.wait(0.001):
+            self.resident = max(self.resident, _memory()["resident"])
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def _disk(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _step(name: str, dataset: Path, rows: int, folder: Path, kept: Path) -> None:
+    """One process's part; figures travel through a file."""
+    file = folder / "figures.json"
+    if name == "build":
+        frames = read_set_frames(dataset, load_settings(), kept, Console(quiet=True))
+        real = np.concatenate([video.descriptors for video in frames.videos])
+        figures = Figures(**asdict(build(RowMaker.like(real), rows, folder)))
+    else:
+        figures = Figures(**orjson.loads(file.read_bytes()))
+        figures = {"search": search, "plain": plain}[name](figures, folder)
+    file.write_bytes(orjson.dumps(asdict(figures)))
+
+
+def table_of(found: list[Figures]) -> Table:
+    """All sizes."""
+    table = Table(
+        "key frames", "index", "recall@10", "of floats", "queries/s", "Faiss, codes alone", "ratio",
+        "Faiss, ordered by rows", "ratio",
+        "resident B", "in a search B", "anonymous B", "disk B",
+        "build s", "snapshot s", "restore s",
+        "quiet p50/p99 ms", "loaded p50/p99 ms",
+    )  # fmt: skip
+    for one in found:
+        quiet, loaded = one.quiet or {}, one.loaded or {}
+        table.add_row(
+            f"{one.rows:,}", one.kind, f"{one.recall_at_10:.3f}",
+            f"{one.whole_recall_at_10:.3f}", f"{one.queries_per_second:.0f}",
+            f"{one.plain_queries_per_second:.0f} ({one.plain_recall_at_10:.3f})",
+            f"{one.queries_per_second / max(one.plain_queries_per_second, 1e-9):.2f}",
+            f"{one.refined_queries_per_second:.0f} ({one.refined_recall_at_10:.3f})",
+            f"{one.queries_per_second / max(one.refined_queries_per_second, 1e-9):.2f}",
+            f"{one.resident_bytes:.0f}", f"{one.peak_bytes:.0f}",
+            f"{one.anonymous_bytes:.0f}", f"{one.disk_bytes:.0f}",
+            f"{one.build_seconds:.1f}", f"{one.snapshot_seconds:.2f}",
+            f"{one.restore_seconds:.1f}",
+            *(f"{each.get('p50', 0):.0f} / {each.get('p99', 0):.0f}" for each in (quiet, loaded)),
+        )  # fmt: skip
+    return table
+
+
+def exponent(found: list[Figures]) -> float | None:
+    """Of the time of a query in the number of key frames, from the first to the last with lists."""
+    listed = [one for one in found if one.kind != "exact"]
+    if len(listed) < 2:
+        return None
+    first, last = listed[0], listed[-1]
+    slower = first.queries_per_second / last.queries_per_second
+    return float(np.log(slower) / np.log(last.rows / first.rows))
+
+
+def main(
+    dataset: Annotated[Path, typer.Argument(help="Whose descriptors the rows are drawn around.")],
+    rows: Annotated[list[int] | None, typer.Option(help="Sizes; three by default.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
+    scratch: Annotated[Path, typer.Option(help="Libraries lie here.")] = Path("runs/library"),
+    kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
+    step: Annotated[str, typer.Option(help="For the script itself.", hidden=True)] = "",
+) -> None:
+    """Measure libraries of several sizes."""
+    console, sizes = Console(), rows or list(SIZES)
+    if step:
+        _step(step, dataset, sizes[0], scratch, kept)
+        return
+    found = []
+    for size in sizes:
+        folder = scratch / str(size)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name in ("build", "plain", "search"):  # searching leaves another snapshot
+            command = [
+                sys.executable, "-m", "benchmarks.library_size", str(dataset), "--step", name,
+                "--rows", str(size), "--scratch", str(folder), "--kept", str(kept),
+            ]  # fmt: skip
+            subprocess.run(command, check=True, env=os.environ | {"COLUMNS": "200"})
+        found.append(Figures(**orjson.loads((folder / "figures.json").read_bytes())))
+        shutil.rmtree(folder)
+        console.print(table_of(found), soft_wrap=True)
+    growth = exponent(found)
+    if growth is not None:
+        console.print(f"time of a query grows with exponent {growth:.2f}")
+    if json is not None:
+        report = {
+            "machine": machine(), "exponent": growth, "sizes": [asdict(one) for one in found],
+        }  # fmt: skip
+        json.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,181 @@
+"""Makes the search views that `text_search` asks: a snapshot of any size, and the exact answers.
+
+What a restart restores is made in bulk: the arrays that adding event by event would leave, then
+the view's own `maintain` for the lists. The last videos come as events, and wait for the lists as
+in a view that follows the topic. Reading 10 million messages would take the better part of an hour.
+"""
+
+import time
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.library.build import Exact
+from benchmarks.library.rows import RowMaker
+from models.text_video.photos import make_views, read_photos
+from models.text_video.serve import open_video
+from stream.contract.events import VideoEmbedded
+from stream.contract.hashes import video_hash
+from stream.fingerprint.embed import EmbeddingSettings
+from stream.search.index import TAIL_ROWS, VectorIndex
+from stream.search.rows import LARGEST, VectorRows
+from stream.search.settings import SearchSettings
+from stream.search.snapshot import ViewSnapshots
+from stream.search.table import NO_LOG, NO_VERSION, RECORD, Place, VideoTable
+from stream.search.view import OWN, SearchView, ViewState
+
+SEED = 20261125
+LOG_ID = "benchmark"
+PARTITIONS = 8
+BLOCK_ROWS = 50_000
+ID_LENGTH = 11
+DURATION_SECONDS = 60.0
+LATE = TAIL_ROWS // 2  # so many wait for the lists on the average
+MIN_COSINE, MAX_COSINE = 0.35, 0.8  # nine in ten validation photos to their first caption
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a view took to make.
+
+    Attributes:
+        lists: of the index; 0 where it is exact.
+        build_seconds: training and filling lists; making the vectors isn't counted.
+        snapshot_seconds: writing it.
+        disk_bytes: of the snapshot.
+        exact: (Q, 10) int64, the nearest videos by an exact search of the stored vectors.
+    """
+
+    lists: int
+    build_seconds: float
+    snapshot_seconds: float
+    disk_bytes: int
+    exact: NDArray[np.int64]
+
+
+def centres(settings: EmbeddingSettings, asked: Floats, data: Path | None) -> Floats:
+    """What the videos of a view are like, (M, D) unit rows.
+
+    The validation photos' vectors by the pair's video tower. Without data, a made video for each
+    question: at a cosine of 0.35 to 0.8 to it, as photos and their captions are.
+    """
+    if data is None:
+        random = np.random.default_rng(SEED)
+        return RowMaker.like(asked).near(asked, MIN_COSINE, MAX_COSINE, random)
+    video = open_video(
+        settings.path,
+        settings.outside,
+        provider=settings.provider,
+        threads=settings.threads,
+        engine_cache=settings.engine_cache,
+    )
+    photos = read_photos(data / "photos" / "flickr8k-val.tar")
+    return np.stack(
+        [video.embed(make_views(picture, video.input_size, ("full",))) for _, picture in photos]
+    )
+
+
+def build(
+    settings: SearchSettings, model_version: str, alike: Floats, count: int, asked: Floats
+) -> Built:
+    """Make a view of so many videos and write its snapshot.
+
+    Args:
+        settings: name the snapshot's folder.
+        model_version: of the view.
+        alike: (M, D) unit rows around which vectors are drawn, as `RowMaker` says.
+        count: of videos.
+        asked: (Q, D) unit rows whose nearest videos are looked up.
+    """
+    exact, maker = Exact(asked), RowMaker.like(alike)
+    random = np.random.default_rng((SEED, count))
+    rows = _rows(maker, count - LATE, random, exact)
+    state = ViewState(made_table(len(rows)), rows, VectorIndex(settings, rows), [model_version])
+    view = SearchView(settings, model_version, alike.shape[1], state)
+    before = time.perf_counter()
+    view.maintain()
+    build_seconds = time.perf_counter() - before
+    for vector in maker.rows(LATE, random):
+        number = len(rows)
+        view.add(_event(model_version, number, vector), place_of(number))
+    exact.see(rows.span(count - LATE, count))
+    before = time.perf_counter()
+    folder = snapshots(settings, model_version, alike.shape[1]).save(view, {0: count})
+    assert folder is not None, "the folder is this process's own"
+    return Built(
+        lists=0 if state.index.codebook is None else state.index.codebook.lists,
+        build_seconds=build_seconds,
+        snapshot_seconds=time.perf_counter() - before,
+        disk_bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        exact=exact.rows,
+    )
+
+
+def snapshots(settings: SearchSettings, model_version: str, dimension: int) -> ViewSnapshots:
+    """Where the view lies between the process that makes it and the one that asks it."""
+    return ViewSnapshots(
+        settings, log_id=LOG_ID, model_version=model_version, dimension=dimension, max_days=1.0
+    )
+
+
+def stored(vectors: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """Codes and scales of (N, D) unit rows, as `VectorRows.append` makes them one by one."""
+    scales = np.maximum(np.abs(vectors).max(axis=1), np.float32(1e-12)) / np.float32(LARGEST)
+    return np.rint(vectors / scales[:, None]).astype(np.int8), scales
+
+
+def made_table(count: int) -> VideoTable:
+    """The records of so many videos, each with its number as row."""
+    numbers = np.arange(count)
+    records = np.zeros(count, RECORD)
+    records["log"] = NO_LOG
+    records["model"], records["version"], records["row"] = OWN, NO_VERSION, numbers
+    records["partition"], records["offset"] = numbers % PARTITIONS, numbers // PARTITIONS
+    records["id_at"], records["id_length"] = ID_LENGTH * numbers, ID_LENGTH
+    records["duration"] = DURATION_SECONDS
+    ids = b"".join(video_id(number).encode() for number in range(count))
+    hashes = np.fromiter((video_hash(video_id(number)) for number in range(count)), np.uint64)
+    order = np.argsort(hashes)
+    arrays = {"records": records, "ids": np.frombuffer(ids, np.uint8)}
+    return VideoTable.of(arrays | {"hashes": hashes[order], "numbers": order.astype(np.int64)})
+
+
+def video_id(number: int) -> str:
+    """As long as platforms' ids are."""
+    return f"v{number:0{ID_LENGTH - 1}d}"
+
+
+def place_of(number: int) -> Place:
+    """Where a video's message would lie."""
+    return Place(number % PARTITIONS, number // PARTITIONS)
+
+
+def number_of(name: str) -> int:
+    """The inverse of `video_id`."""
+    return int(name[1:])
+
+
+def _event(model_version: str, number: int, vector: Floats) -> VideoEmbedded:
+    return VideoEmbedded(
+        video_id=video_id(number),
+        model_version=model_version,
+        dimension=len(vector),
+        vector=vector.tolist(),
+        duration_seconds=DURATION_SECONDS,
+    )
+
+
+def _rows(maker: RowMaker, count: int, random: np.random.Generator, exact: Exact) -> VectorRows:
+    codes = np.empty((count, len(maker.mean)), np.int8)
+    scales = np.empty(count, np.float32)
+    ends = np.linspace(0, count, ceil(count / BLOCK_ROWS) + 1).astype(int)
+    for start, stop in zip(ends, ends[1:], strict=False):
+        here = slice(start, stop)
+        codes[here], scales[here] = stored(maker.rows(stop - start, random))
+        exact.see(codes[here] * scales[here, None])
+    return VectorRows.of(codes, scales)

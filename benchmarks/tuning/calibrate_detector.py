@@ -1,0 +1,77 @@
+"""Makes probabilities of the pattern detector's scores, on sets that nobody is judged by.
+
+    python -m benchmarks.tuning.calibrate_detector SET... --file models/weights/spd.onnx
+
+The export calibrates on pairs that are pasted together from descriptors; here whole videos were
+edited, encoded and searched with the key frames of the settings, as uploads are. Make the sets
+of training clips with `copies/made_copies.py`. Spans that are too unsure to be refined in the
+service count too: the network has seen these clips and is surer of them than of others. Writes the
+weights into the file, which gets another version.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+
+from benchmarks.copies.rows import KeyFrames, search_row
+from benchmarks.copies.set_frames import SetFrames, read_set_frames
+from benchmarks.library.run import Searched
+from models.detector.calibrate import MIN_SCORE, fit_logistic, is_right
+from models.detector.export import recalibrated
+from models.detector.serve import PatternDetector, PatternDetectorSettings
+from models.errors import ModelError
+from stream.errors import SettingsError
+from stream.settings import load_settings
+
+Floats = NDArray[np.float64]
+NO_BOX = np.empty((0, 4), np.float32)
+
+
+def spans_of(
+    detector: PatternDetector, frames: SetFrames, searched: Searched
+) -> tuple[list[Floats], list[bool]]:
+    """Features of all spans of the pairs with a reference, and whether each is right."""
+    rows: list[Floats] = []
+    right: list[bool] = []
+    for candidate in searched.candidates:
+        if not candidate.known:
+            continue
+        labelled = np.asarray(frames.copies.labels.get(candidate.pair, NO_BOX), np.float32)
+        for span, own in detector.spans(candidate.similarity):
+            rows.append(own)
+            right.append(is_right(span, labelled))
+    return rows, right
+
+
+def main(
+    sets: Annotated[list[Path], typer.Argument(help="Labelled sets of training footage.")],
+    file: Annotated[Path, typer.Option(help="The detector to calibrate; written anew.")],
+    kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
+) -> None:
+    """Fit the logistic regression of the scores, and write it into the file."""
+    console, settings = Console(), load_settings()
+    try:
+        detector = PatternDetector(PatternDetectorSettings(path=file, least_score=MIN_SCORE))
+        rows: list[Floats] = []
+        right: list[bool] = []
+        for folder in sets:
+            frames = read_set_frames(folder, settings, kept, console)
+            sampling = KeyFrames(settings.key_frames).sampling()
+            found = spans_of(detector, frames, search_row(frames, sampling, settings.library))
+            rows += found[0]
+            right += found[1]
+        weights = fit_logistic(np.array(rows), np.array(right, np.float64))
+        version = recalibrated(file, weights)
+    except (ModelError, SettingsError, ValueError) as error:
+        console.print(f"error: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+    console.print(f"{len(right)} spans, {sum(right)} right; weights {weights.round(3).tolist()}")
+    console.print(f"wrote {file}: {version}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
