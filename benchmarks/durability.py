@@ -113,12 +113,12 @@ def fingerprint_row(
     row: dict[str, Any] = {}
     for name, kills in (("real", []), ("real-killed", hits)):
         kafka = KafkaSettings(bootstrap_servers=local.bootstrap_servers, topic_prefix=f"{name}.")
-        found = kills.run(kafka, dataset, folder / name, kills)
-        own = kills.differences(found["answers"], kills.replayed(kafka))
+        found = delivery.run(kafka, dataset, folder / name, kills)
+        own = delivery.differences(found["answers"], kills.replayed(kafka))
         difference.alerts += own["alerts"]
         difference.decisions += own["outcomes"]
-        copies ^= kills.copies(found["answers"], references)
-        row = kills.describe(name, found)
+        copies ^= delivery.copies(found["answers"], references)
+        row = delivery.describe(name, found)
         difference.missing += row["missing"]
     difference.alerts += sorted(copies)
     difference.twice = row["alerts_twice"] + row["decisions_twice"]
