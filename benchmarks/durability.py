@@ -22,6 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.delivery import kills as delivery
 from benchmarks.delivery.answer_differences import (
     Difference,
     compare,
@@ -114,7 +115,7 @@ def fingerprint_row(
     for name, kills in (("real", []), ("real-killed", hits)):
         kafka = KafkaSettings(bootstrap_servers=local.bootstrap_servers, topic_prefix=f"{name}.")
         found = delivery.run(kafka, dataset, folder / name, kills)
-        own = delivery.differences(found["answers"], kills.replayed(kafka))
+        own = delivery.differences(found["answers"], delivery.replayed(kafka))
         difference.alerts += own["alerts"]
         difference.decisions += own["outcomes"]
         copies ^= delivery.copies(found["answers"], references)
