@@ -46,7 +46,9 @@ ORDER: tuple[type[Event], ...] = (
 )
 """Of what carries the same millisecond; also what is read."""
 KEYED: tuple[type[Event], ...] = (VideoRejected, VideoEmbedded, VideoCompared, VideoDecided)
+KEYED_TOPICS = {VideoFingerprinted.topic, *(kind.topic for kind in KEYED)}
 """Written by workers alone, under the video's id: other keys need no parsing."""
+AT_FIRST: tuple[type[Event], ...] = (VideoUploaded, *KEYED, AlertRaised, AlertSuppressed)
 RANKS = {kind.topic: rank for rank, kind in enumerate(ORDER)}
 
 
@@ -130,8 +132,7 @@ def story_of(
         BrokerError: the broker doesn't answer, or lacks the topics.
     """
     reading = _Reading(kafka, video_id, time.monotonic() + timeout_seconds)
-    topics = (kind.topic for kind in (VideoUploaded, *KEYED, AlertRaised, AlertSuppressed))
-    reading.read(topics, since_ms, reading.is_about)
+    reading.read([kind.topic for kind in AT_FIRST], since_ms, reading.is_about)
     verdict = reading.verdict_on({alert.alert_id for alert in reading.events(Alert)})
     reading.read([AlertReviewed.topic], since_ms, verdict)
     submitted = [one.timestamp_ms for one, event in reading.found if _is_upload(event)]
@@ -156,7 +157,7 @@ class _Reading:
 
     def read(
         self,
-        topics: Iterator[str] | Sequence[str],
+        topics: Sequence[str],
         since_ms: int,
         wanted: Callable[[Source, Event | None], bool],
     ) -> None:
@@ -178,8 +179,7 @@ class _Reading:
 
     def _is_anothers(self, topic: str, key: bytes | None) -> bool:
         """Whether the key alone says so; a long log is read much faster by that."""
-        keyed = {kind.topic for kind in (*KEYED, VideoFingerprinted)}
-        return topic in keyed and key != self._key
+        return topic in KEYED_TOPICS and key != self._key
 
     def _is_repeated(self, source: Source) -> bool:
         """Whether a worker said this very thing before; a platform's words count each time."""
