@@ -67,16 +67,22 @@ class WorkerSettings(BaseModel):
     """How workers run.
 
     Attributes:
-        fingerprint_concurrency: uploads at work at a time.
-        fetch_concurrency: further uploads that are being downloaded, or wait for their turn.
-        decided_retention_seconds: how long a decided join recognises repeated answers.
+        fingerprint_concurrency: uploads at work at a time: `decode.processes` of them decode, the
+            others encode or wait for Kafka.
+        fetch_concurrency: further uploads that are being downloaded, or wait for their turn; slow
+            servers hold these places, and each may hold `fetch.max_bytes` on disk.
+        decided_retention_seconds: how long a decided join recognises repeated answers; as long as
+            answers stay on `video.compared`.
         session_timeout_seconds: after so long without a sign of life, Kafka gives a worker's
-            partitions to others.
+            partitions to others. A fifth of it is the heartbeat; Kafka takes no less than 6.
         metrics_port: of `/metrics`, `/health/live` and `/health/ready`; none when left out.
         metrics_host: the address that they are on.
         data_folder: scratch of the workers; nothing in it is missed.
-        drain_seconds: how long a stop may take: for what is in flight, and for leaving Kafka.
+        drain_seconds: how long a stop may take: for what is in flight, and for leaving Kafka. Below
+            what a supervisor waits before it kills, 45 s in the compose file.
         stalled_seconds: `/health/live` fails after so long with work and without progress.
+            Uploads at work side by side show progress one by one, so no single one need be done
+            by then.
         log_format: `json` is an object a line, `auto` that where stderr is no terminal.
     """
 

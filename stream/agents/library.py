@@ -46,9 +46,10 @@ from stream.traces import about, carried, note
 
 log = logging.getLogger(__name__)
 
-COMMIT_EVERY_SECONDS = 1.0
-POLL_SECONDS = 0.5
-READY_LAG = 100  # entries behind the end of the log
+COMMIT_EVERY_SECONDS = 1.0  # a crash repeats the answers of so long; a commit is a round trip
+POLL_SECONDS = 0.5  # for which a look waits: a stop, and upkeep, come this soon on a quiet log
+POLL_MESSAGES = 32  # handed over at a time: upkeep and a stop come behind them
+READY_LAG = 100  # entries behind the log's end: one is always being read while uploads come
 
 
 def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list[Event]:
@@ -209,7 +210,7 @@ class LibraryWorker:
     async def _run(self) -> None:
         while not self._stopping:
             batches = await self._consumer.getmany(
-                self._log, timeout_ms=int(1000 * POLL_SECONDS), max_records=32
+                self._log, timeout_ms=int(1000 * POLL_SECONDS), max_records=POLL_MESSAGES
             )
             for message in batches.get(self._log, ()):
                 self._progress.begin()

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 Failure = asyncio.Future[None]
 
-LOOK_EVERY_SECONDS = 0.2
+LOOK_EVERY_SECONDS = 0.2  # for crashed tasks: dictionaries are looked at, nothing is asked
 CLOSING_SECONDS = 5.0  # of the drain time, for leaving Kafka
 LAST_SECONDS = 1.0  # and for the process to end
 PARTS = ("_client", "_fetcher", "_coordinator", "_sender", "client")  # of an aiokafka client

@@ -32,9 +32,10 @@ from stream.traces import trace_headers
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 10.0
-STOP_SECONDS = 5.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 10.0
+"""Before a message is tried again, doubled each time: a new leader is there within a second or two,
+and after a long outage nobody waits for more than ten."""
+STOP_SECONDS = 5.0  # as much as a stop has for leaving Kafka, see `lifetime.CLOSING_SECONDS`
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 LOST_COUNT = (InvalidProducerEpoch, OutOfOrderSequenceNumber, ProducerFenced)

@@ -24,10 +24,10 @@ from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
 
 SOURCE = Path(__file__).resolve().parents[2] / "kafka" / "local"
-START_SECONDS = 90.0
-STOP_SECONDS = 30.0
-PROBE_SECONDS = 2.0
-FETCH_SECONDS = 900.0
+START_SECONDS = 90.0  # a few on an idle machine; a JVM on a busy one takes many times that
+STOP_SECONDS = 30.0  # then it is killed, which loses nothing that is on disk
+PROBE_SECONDS = 2.0  # for one answer while it starts; a question that comes too early is lost
+FETCH_SECONDS = 900.0  # Maven, the first time, over whatever line there is
 JVM_OPTIONS = (
     "-Xms256m",
     "-Xmx512m",

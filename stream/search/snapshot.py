@@ -31,8 +31,8 @@ from stream.search.view import SearchView, ViewState
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
-KEPT = 2
+FORMAT = 2  # one more with each change that an older reader would misread
+KEPT = 2  # so that one that turns out damaged has one before it
 LISTS, LOCK = "lists.faiss", ".lock"
 CODES, SCALES, CODEBOOK = "codes.npy", "scales.npy", "codebook.npy"
 TAKEDOWNS = "takedowns.npy"
@@ -149,7 +149,7 @@ class ViewSnapshots:
             yield
 
     def _found(self) -> list[Path]:
-        """Newest first."""
+        """The folders of snapshots, the one with the largest offsets first."""
         found = (path for path in self._folder.iterdir() if path.name.isdigit())
         return sorted(found, reverse=True)
 
