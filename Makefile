@@ -47,7 +47,7 @@ check: .venv/test.done
 	$(bin)/lint-imports
 
 # What most changes break first, wherever in the tree it lies.
-quick_names := aligners alert augment codes contract decide events health joins library order policy policy_parts settings
+quick_names := aligners alert codes decide edits events health joins library order policy policy_parts schemas settings
 quick_tests = $(shell find tests/models tests/stream -name nothing $(quick_names:%=-o -name test_%.py))
 
 quick: export OMP_NUM_THREADS = 1

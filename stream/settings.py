@@ -81,8 +81,7 @@ class WorkerSettings(BaseModel):
         drain_seconds: how long a stop may take: for what is in flight, and for leaving Kafka. Below
             what a supervisor waits before it kills, 45 s in the compose file.
         stalled_seconds: `/health/live` fails after so long with work and without progress.
-            Uploads at work side by side show progress one by one, so no single one need be done
-            by then.
+            Progress is an upload that is done: longer than one may take.
         log_format: `json` is an object a line, `auto` that where stderr is no terminal.
     """
 
