@@ -27,7 +27,12 @@ CHATTY = (
     "stream.agents.join_table",
     "stream.agents.ordered_consumer",
 )
-REPEATING = (*CHATTY, "stream.agents.publisher", "stream.agents.policy_follower")
+REPEATING = (
+    *CHATTY,
+    "stream.agents.publisher",
+    "stream.agents.policy_follower",
+    "stream.agents.topic_follower",
+)
 REPEAT_SECONDS = 60.0
 FORGET_SECONDS = 600.0
 IDS = ("video_id", "request_id", "trace_id")

@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.clients import seeking_consumer
 from stream.agents.deaths import Deaths
 from stream.agents.health import Health, Progress
 from stream.agents.lifetime import Deadline, Failure, fail, supervised, watch_clients, within
@@ -123,14 +124,11 @@ class LibraryWorker:
         self._deaths.open()
         await self._publisher.start()
         kafka = self._settings.kafka
-        self._consumer = AIOKafkaConsumer(
-            **kafka.aiokafka_options(),
+        self._consumer = seeking_consumer(
+            kafka,
             group_id=shard_group(kafka, self._number, self._settings.library.shards),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=kafka.fetch_wait_ms,
-            max_partition_fetch_bytes=kafka.max_message_bytes,
-            fetch_max_bytes=2 * kafka.max_message_bytes,
+            partition_bytes=kafka.max_message_bytes,
+            fetch_max_bytes=2 * kafka.max_message_bytes,  # one is searched while the next comes
         )
         await self._consumer.start()
         self._consumer.assign([self._log])

@@ -23,6 +23,7 @@ from aiokafka.errors import (
     UnknownError,
 )
 
+from stream.agents.clients import acknowledged_producer
 from stream.agents.lifetime import within
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import Event, Place, VideoRejected
@@ -96,13 +97,7 @@ class Publisher:
         self._producer = await self._connected()
 
     async def _connected(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **self._kafka.aiokafka_options(),
-            acks="all",
-            enable_idempotence=True,
-            compression_type="gzip",
-            max_request_size=self._kafka.max_message_bytes,
-        )
+        producer = acknowledged_producer(self._kafka)
         try:
             await producer.start()
         except KafkaError:

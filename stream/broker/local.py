@@ -18,13 +18,15 @@ from typing import Self
 
 import psutil
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
+from stream.broker.clients import admin
+from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
 
 SOURCE = Path(__file__).resolve().parents[2] / "kafka" / "local"
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
+PROBE_SECONDS = 2.0
 FETCH_SECONDS = 900.0
 JVM_OPTIONS = (
     "-Xms256m",
@@ -205,10 +207,10 @@ class LocalKafka:
         while not _answers(self.port):
             self._check_start(deadline)
             time.sleep(0.1)
-        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        client = admin(KafkaSettings(bootstrap_servers=self.bootstrap_servers))
         while True:
             try:
-                if admin.list_topics(timeout=2.0).brokers:
+                if client.list_topics(timeout=PROBE_SECONDS).brokers:
                     return
             except KafkaException:
                 self._check_start(deadline)

@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from stream.agents.run import running_workers
 from stream.broker.client import Reader
+from stream.broker.clients import admin
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
 from stream.demo.client import OUTCOME_TOPICS, Client
@@ -164,18 +164,19 @@ def _broker(kafka: KafkaSettings, scratch: Path, console: Console) -> Iterator[K
 
 def _answers(kafka: KafkaSettings) -> bool:
     try:
-        admin = AdminClient({**kafka.librdkafka_options(), "log_level": 0})
-        return bool(admin.list_topics(timeout=PROBE_SECONDS).brokers)
+        return bool(admin(kafka).list_topics(timeout=PROBE_SECONDS).brokers)
     except KafkaException:
         return False
 
 
 def _delete_topics(kafka: KafkaSettings) -> None:
-    admin = AdminClient({**kafka.librdkafka_options(), "log_level": 0})
+    client = admin(kafka)
     names = [
-        name for name in admin.list_topics(timeout=30).topics if name.startswith(kafka.topic_prefix)
+        name
+        for name in client.list_topics(timeout=30).topics
+        if name.startswith(kafka.topic_prefix)
     ]
-    for deletion in admin.delete_topics(names, operation_timeout=30).values() if names else ():
+    for deletion in client.delete_topics(names, operation_timeout=30).values() if names else ():
         deletion.result()
 
 
