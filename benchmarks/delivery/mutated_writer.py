@@ -17,7 +17,7 @@ from stream.broker.client import Reader
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import EVENTS, VideoCompared, VideoFingerprinted
 from stream.contract.message import Source
-from stream.contract.packed import pack_codes, quantise, unpack_codes
+from stream.contract.packed import CODES, pack_codes, quantise, unpack
 from stream.contract.topics import load_topics
 from stream.decide.joins import CHANGELOG
 from stream.decide.policy import Policies
@@ -163,7 +163,9 @@ class Writer:
         dimension, others = int(self._fingerprint["dimension"]), {}
         for name in ("descriptors", "query_descriptors"):
             if packed := self._fingerprint.get(name):
-                rows = self._pictures.normal(size=unpack_codes(packed, dimension).shape)
+                rows = self._pictures.normal(
+                    size=unpack(name, packed, CODES).reshape(-1, dimension).shape
+                )
                 rows /= np.linalg.norm(rows, axis=1, keepdims=True)
                 others[name] = pack_codes(quantise(rows.astype(np.float32)))
         return others
