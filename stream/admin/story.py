@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from stream.admin.telling import what_happened
+from stream.admin.telling import event_of, what_happened
 from stream.broker.client import Reader
 from stream.broker.clients import source_of
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import (
-    EVENTS,
     Alert,
     AlertRaised,
     AlertReviewed,
@@ -227,7 +226,7 @@ class _Reading:
 def _event(source: Source) -> Event | None:
     """None where there is none that can be read."""
     try:
-        return EVENTS[source.topic].from_bytes(source.value)
+        return event_of(source)
     except BadEventError:
         return None
 

@@ -18,12 +18,24 @@ from stream.contract.events import (
     VideoRejected,
     VideoUploaded,
 )
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.message import Source
 from stream.contract.order import restated
-from stream.contract.packed import unpack_times
 from stream.errors import BadEventError
 
 Told = tuple[str, str]
+
+
+def event_of(source: Source) -> Event:
+    """The event of a message, whole: also what a fingerprint packs can be read.
+
+    Raises:
+        BadEventError: it can't.
+    """
+    event = EVENTS[source.topic].from_bytes(source.value)
+    if isinstance(event, VideoFingerprinted):
+        Fingerprint.from_event(event)
+    return event
 
 
 def what_happened(video_id: str, source: Source, event: Event | None) -> Told:
@@ -52,7 +64,7 @@ def _without_event(source: Source) -> Told:
 
 def _problem(source: Source) -> str:
     try:
-        EVENTS[source.topic].from_bytes(source.value)
+        event_of(source)
     except BadEventError as error:
         return str(error)
     return "it can be read"
@@ -72,20 +84,15 @@ def _rejected(_: str, source: Source, event: VideoRejected) -> Told:
 
 
 def _fingerprinted(_: str, source: Source, event: VideoFingerprinted) -> Told:
-    key_frames = _frames(event.key_frame_seconds)
-    searching = event.query_frame_seconds
-    more = "" if searching is None else f", {_frames(searching)} frames that search"
-    chosen = event.key_frames_version
+    frames, chosen = Fingerprint.from_event(event), event.key_frames_version
+    searching = len(frames.query_frames) if frames.has_denser_query else 0
+    more = f", {searching} frames that search" if searching else ""
     return "fingerprinted", (
-        f"log offset {source.offset}: {key_frames} key frames{more} of "
+        f"log offset {source.offset}: {len(frames.key_frames)} key frames{more} of "
         f"{event.duration_seconds:.1f} s by {event.model_version}"
         + ("" if chosen is None else f", chosen by {chosen}")
         + _stages(event.stage_seconds)
     )
-
-
-def _frames(packed: str) -> int:
-    return len(unpack_times(packed))
 
 
 def _stages(seconds: dict[str, float]) -> str:

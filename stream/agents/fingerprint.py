@@ -72,8 +72,8 @@ def fingerprint_step(
         log.info("rejected %s %s: %s", source.request_id, error.code, brief(error))
         return [source.rejected(error, stage_seconds=stages)]
     place = {"submission": source.submission(log_id)}
-    made_events = [made.event] if made.embedding is None else [made.embedding, made.event]
-    return [event.model_copy(update=place) for event in made_events]
+    events = [event for event in (made.embedding, made.fingerprint.to_event()) if event is not None]
+    return [event.model_copy(update=place) for event in events]
 
 
 class FingerprintWorker:

@@ -25,6 +25,7 @@ from stream.agents.restater import Restater
 from stream.broker.library_log import shard_group
 from stream.broker.topics import log_identity
 from stream.contract.events import Event, VideoCompared, VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.message import Source
 from stream.contract.order import Takedown, restated
 from stream.errors import InternalError, RejectedError, SnapshotError, WorkerError, brief
@@ -74,17 +75,17 @@ def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list
         return []
     request_id = None
     try:
-        event = VideoFingerprinted.from_bytes(source.value)
-        request_id = event.request_id
+        upload = Fingerprint.from_bytes(source.value)
+        request_id = upload.request_id
         note(request_id=request_id)
-        first = shard.state.first_offset(event.video_id, event.content_version)
+        first = shard.state.first_offset(upload.video_id, upload.content_version)
         if not answered and (not again or first is None):
             try:
-                return [attempted(source, lambda: shard.apply(event, source.offset))]
+                return [attempted(source, lambda: shard.apply(upload, source.offset))]
             except InternalError:
-                attempted(source, lambda: shard.absorb(event, source.offset))
+                attempted(source, lambda: shard.absorb(upload, source.offset))
                 raise
-        attempted(source, lambda: shard.absorb(event, source.offset))
+        attempted(source, lambda: shard.absorb(upload, source.offset))
         return []
     except RejectedError as error:
         log.warning("log entry %d: %s: %s", source.offset, error.code, brief(error))

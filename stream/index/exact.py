@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from models.video.similarity import similarities
 from stream.contract.packed import CODE_SCALE
 
 
@@ -132,6 +133,5 @@ def cosines(queries: Codes, references: Codes) -> NDArray[np.float32]:
     Returns:
         (Nq, Nr) float32 in [-1, 1].
     """
-    products = queries.astype(np.float32, copy=False) @ references.astype(np.float32, copy=False).T
-    similarities: NDArray[np.float32] = np.clip(products / np.float32(CODE_SCALE**2), -1, 1)
-    return similarities
+    whole = (codes.astype(np.float32, copy=False) for codes in (queries, references))
+    return similarities(*whole, scale=CODE_SCALE)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
-from stream.contract.events import VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.hashes import shard_of
 from stream.errors import SettingsError
 from stream.index import gpu
@@ -72,7 +72,7 @@ class Service:
         assert found is not None and found.next_offset == self.offset
         self.start(found.state)
 
-    def read(self, event: VideoFingerprinted) -> set[str]:
+    def read(self, event: Fingerprint) -> set[str]:
         """Answer about a video, keep it, and say which videos it resembles."""
         answer = self.library.apply(event, self.offset)
         self.offset += 1
