@@ -27,6 +27,7 @@ from stream.contract.events import (
     VideoRejected,
     VideoUploaded,
 )
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.message import Source
 from stream.contract.order import restated
 from stream.errors import BadEventError
@@ -227,9 +228,12 @@ class _Reading:
 def _event(source: Source) -> Event | None:
     """None where there is none that can be read."""
     try:
-        return EVENTS[source.topic].from_bytes(source.value)
+        event = EVENTS[source.topic].from_bytes(source.value)
+        if isinstance(event, VideoFingerprinted):
+            Fingerprint.from_event(event)  # nor can one whose arrays can't be
     except BadEventError:
         return None
+    return event
 
 
 def as_json(story: Story) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from stream.contract.events import (
 )
 from stream.contract.message import Source
 from stream.contract.order import restated
-from stream.contract.packed import unpack_times
+from stream.contract.packed import TIMES, unpack
 from stream.errors import BadEventError
 
 Told = tuple[str, str]
@@ -85,7 +85,7 @@ def _fingerprinted(_: str, source: Source, event: VideoFingerprinted) -> Told:
 
 
 def _frames(packed: str) -> int:
-    return len(unpack_times(packed))
+    return len(unpack("seconds", packed, TIMES))
 
 
 def _stages(seconds: dict[str, float]) -> str:

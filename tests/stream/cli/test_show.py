@@ -103,8 +103,8 @@ def test_an_upload_is_told_from_its_submission_to_its_takedown(
         moment.source.request_id
         for moment in story_of(kafka, "copy", since_ms=0, timeout_seconds=30).moments
     ]
-    publish(kafka, embedding(), embedding("other"), fingerprint("other", look(1)))
-    publish(kafka, fingerprint("copy", look(2), request_id=request))
+    publish(kafka, embedding(), embedding("other"), fingerprint("other", look(1)).to_event())
+    publish(kafka, fingerprint("copy", look(2), request_id=request).to_event())
     publish(kafka, answer(0, match("film"), video_id="copy", request_id=request))
     publish(kafka, answer(1, video_id="copy", request_id=request))
     publish(kafka, AlertRaised(**alert("a1", "copy", "film")))
@@ -158,7 +158,7 @@ def test_why_an_upload_was_rejected_is_a_line_with_its_code(
 def test_machines_read_the_same_as_json_with_each_event_and_without_arrays(
     command: Command, kafka: KafkaSettings
 ) -> None:
-    publish(kafka, upload(), embedding(), fingerprint("copy", look(2), request_id="r"))
+    publish(kafka, upload(), embedding(), fingerprint("copy", look(2), request_id="r").to_event())
     publish(kafka, letter(video_id="copy", source_topic="video.compared", event={"matches": []}))
     done = command("show", "copy", "--json")
     told = json.loads(done.out)
@@ -180,7 +180,7 @@ def test_what_a_worker_said_twice_is_told_once_and_what_a_shard_restated_is_said
 ) -> None:
     found = answer(0, video_id="copy")
     publish(kafka, upload(), upload(), found, found)
-    entry = fingerprint("copy", look(2))
+    entry = fingerprint("copy", look(2)).to_event()
     publish(kafka, entry)
     send(kafka, entry.topic, [(entry.key(), entry.to_bytes(), RESTATED)])
     told = [what for what, _ in lines_of(command("show", "copy").out)]
@@ -196,7 +196,10 @@ def test_an_upload_that_waits_is_told_with_what_it_waits_for(
     (submitted,) = story.moments
     request = submitted.source.request_id
     for event, told in (
-        (fingerprint("copy", look(2), request_id=request), "no shard has answered its fingerprint"),
+        (
+            fingerprint("copy", look(2), request_id=request).to_event(),
+            "no shard has answered its fingerprint",
+        ),
         (answer(1, video_id="copy", request_id="another", shards=3), "no shard has answered its"),
         (answer(1, video_id="copy", request_id=request, shards=3), "of 3 shards 1 answered"),
         (decision("another"), "of 3 shards 1 answered"),
