@@ -12,6 +12,7 @@ from stream.admin.story import story_of
 from stream.broker.client import send
 from stream.broker.embedded import EmbeddedBroker
 from stream.broker.settings import KafkaSettings
+from stream.cli.output import stdout
 from stream.contract.events import (
     EVENTS,
     AlertRaised,
@@ -47,9 +48,8 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaSettings]:
 def command(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], kafka: KafkaSettings
 ) -> Command:
-    monkeypatch.setenv("COLUMNS", "400")  # no detail is folded
     made = Command(monkeypatch, capfd)
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(stdout, "width", 400)  # no detail is folded
     made.on(kafka)
     return made
 
