@@ -29,7 +29,8 @@ OWN = (CHANGELOG, CLAIMS_TOPIC)  # nobody but decide workers writes there
 WRITTEN = (*READ_TOPICS, *OWN)
 COMPACTED = {topic.name for topic in load_topics() if "compact" in topic.cleanup}
 SENTINEL_EVERY = 250
-OWNERS = 500  # of policies, and as many alerts that are reviewed: what is said of them is kept
+OWNERS = 500  # of policies, and as many reviewed alerts and references with claims
+KEPT = (*FOLLOWED, CLAIMS_TOPIC)  # what is said there is remembered, claims for an hour
 
 Place = tuple[str, int, int]
 
@@ -94,7 +95,7 @@ class Writer:
         for number in range(self.written, self.written + count):
             topic = WRITTEN[number % len(WRITTEN)]
             known = OWNERS * len(WRITTEN)
-            name = f"mutant-{number % known if topic in FOLLOWED else number}"
+            name = f"mutant-{number % known if topic in KEPT else number}"
             fields = self._good(topic, name)
             key = fields.get("video_id") or fields.get("alert_id") or fields.get("owner_id")
             one = self._mutations.mutated(fields, str(key).encode())

@@ -23,10 +23,13 @@ log = logging.getLogger(__name__)
 
 
 LONGEST_IDLE_SECONDS = 86_400.0
+"""A day: Faust's own minutes would take a quiet topic, or a long upload, for a worker that hangs.
+`worker.stalled_seconds` is what notices those."""
 METADATA_SECONDS = 5.0
 """Just after its start a broker may not know its topics yet. A group that is formed then has no
 partitions until its leader asks the broker again."""
 BUFFERED_EVENTS = 64
+"""Of each partition, read ahead of the work; an event of `video.compared` may have 32 MiB."""
 
 
 class MovedError(Exception):

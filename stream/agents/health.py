@@ -19,7 +19,7 @@ from prometheus_client import make_wsgi_app
 from stream.errors import SettingsError
 from stream.settings import WorkerSettings
 
-BEAT_SECONDS = 1.0
+BEAT_SECONDS = 1.0  # between signs that the event loop turns; far below any `stalled_seconds`
 
 StartResponse = Callable[..., Any]
 
@@ -74,7 +74,7 @@ class Healthy(Protocol):
     """What can say how it is; called from another thread."""
 
     def health(self) -> Health:
-        """How it is now."""
+        """Its lag, since when it stands still, and why it isn't ready; may not wait."""
         ...
 
 
@@ -119,7 +119,7 @@ class HealthPage:
         return found
 
     def __call__(self, kind: str, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request."""
+        """The answer for `live` or `ready`: 200 or 503, and JSON that names what is wrong."""
         problems = self.problems(kind)
         body = {
             "status": "failing" if problems else "ok",

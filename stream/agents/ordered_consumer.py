@@ -18,7 +18,9 @@ from faust.types import TP
 from stream.agents.lifetime import Failure, crash, fail
 from stream.broker.settings import RETRY_BACKOFF_MILLISECONDS
 
-FINISH_SECONDS = 10.0  # for what is in flight when partitions move
+FINISH_SECONDS = 10.0
+"""For what is in flight when partitions move: others of the group wait for it. What takes longer,
+as long uploads do, is done again by whoever gets the partition."""
 
 
 class InFlight(Protocol):

@@ -19,14 +19,14 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from stream.broker.clients import ANSWER_SECONDS, reader, writer
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoUploaded
 from stream.errors import BrokerError, SettingsError
 
 Headers = Sequence[tuple[str, bytes]]
-ANSWER_SECONDS = 10.0
-FETCH_WAIT_MS = 50
-"""Short, as a question for a partition's end waits behind a fetch on the same connection."""
+FLUSH_SECONDS = 35.0
+"""More than `SEND_MILLISECONDS`: what isn't taken is reported by then, with the reason."""
 
 
 def upload_of(
@@ -100,16 +100,7 @@ def send(
         if error is not None:
             failed.append(error.str())
 
-    producer = Producer(
-        {
-            **kafka.librdkafka_options(),
-            "acks": "all",
-            "partitioner": "murmur2_random",  # a key's partition is the same for all clients
-            "message.max.bytes": kafka.max_message_bytes,
-            "message.timeout.ms": 30_000,
-            "log_level": 0,
-        }
-    )
+    producer = writer(kafka)
     _partition_numbers(kafka, producer, topic)
     for key, value, headers in messages:
         while True:
@@ -127,7 +118,7 @@ def send(
             except KafkaException as error:
                 raise BrokerError(f"{topic}: {error.args[0].str()}") from error
         producer.poll(0)
-    left = producer.flush(35)
+    left = producer.flush(FLUSH_SECONDS)
     if failed or left:
         raise BrokerError(_unreachable(kafka, failed[0] if failed else f"{left} messages not sent"))
 
@@ -162,17 +153,7 @@ class Reader:
                 place of the beginning; all is read where the broker can't look up times.
         """
         self._kafka = kafka
-        self._consumer = Consumer(
-            {
-                **kafka.librdkafka_options(),
-                "group.id": f"{kafka.topic_prefix}samesource-reader",
-                "enable.auto.commit": False,
-                "enable.partition.eof": False,
-                "fetch.message.max.bytes": kafka.max_message_bytes,
-                "fetch.wait.max.ms": FETCH_WAIT_MS,
-                "log_level": 0,
-            }
-        )
+        self._consumer = reader(kafka)
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         self._partitions = [
             TopicPartition(kafka.topic(topic), partition, start)

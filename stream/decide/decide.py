@@ -117,7 +117,7 @@ class Join(BaseModel):
         return join.model_copy(update={"answers": answers})
 
     def to_bytes(self) -> bytes:
-        """The table value."""
+        """The inverse of `from_bytes`, without what isn't set."""
         return orjson.dumps(self.model_dump(exclude_none=True))
 
     def about_to_say(self, outputs: Sequence[Event], then: "Join") -> "Join":
@@ -295,7 +295,7 @@ def _reason(
 
 
 def _others(video_id: str, alerts: Sequence[Alert], shown: int = 10) -> str:
-    """The videos at the other side of the alerts."""
+    """The videos at the other side of the alerts, as many as somebody reads in one line."""
     found = sorted(
         {alert.reference_id if alert.video_id == video_id else alert.video_id for alert in alerts}
     )

@@ -13,7 +13,9 @@ class PolicySettings(BaseModel):
         least_score: of the alert.
         alerts_per_hour: of one reference; what goes beyond is held for review. No limit when left
             out.
-        least_piece_seconds: what an exclusion leaves of a segment is dropped if it is shorter.
+        least_piece_seconds: what an exclusion leaves of a segment is dropped if it is shorter. An
+            aligner's edges aren't exact: what little sticks out of an excluded opening may be the
+            opening itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

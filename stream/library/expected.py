@@ -85,7 +85,7 @@ class Offsets:
         return place >= 0 and offset < self._stops[place]
 
     def add(self, offset: int) -> None:
-        """Another one."""
+        """Note that one was read."""
         if self._stops and self._stops[-1] == offset:
             self._stops[-1] = offset + 1
         else:

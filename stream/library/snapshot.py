@@ -7,7 +7,6 @@ and renamed; the last two snapshots are kept. `stream.library.remote` copies the
 store.
 """
 
-import hashlib
 import logging
 import shutil
 import time
@@ -24,8 +23,9 @@ from stream.failpoints import failpoint
 from stream.index.files import aside, check_digests, digests_of
 from stream.index.hash_map import HashMap
 from stream.index.inverted import Codebook
+from stream.index.manifests import MANIFEST, read_manifest, write_manifest
 from stream.library.remembered import Remembered
-from stream.library.remote import KEPT, MANIFEST, SEGMENTS, RemoteSnapshots
+from stream.library.remote import KEPT, SEGMENTS, RemoteSnapshots
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
 from stream.library.run_files import new_name, read_run, write_run
@@ -328,8 +328,7 @@ class SnapshotStore:
             ],
             "sha256": digests_of(folder),
         }
-        manifest["manifest_sha256"] = _digest(manifest)
-        (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+        write_manifest(folder, manifest)
 
     def _load(self, folder: Path) -> Snapshot:
         try:
@@ -374,15 +373,7 @@ class SnapshotStore:
         return state
 
     def _checked_manifest(self, folder: Path) -> dict[str, Any]:
-        manifest: dict[str, Any] = orjson.loads((folder / MANIFEST).read_bytes())
-        stated = manifest.pop("manifest_sha256", None)
-        if stated != _digest(manifest):
-            raise SnapshotError(f"{folder / MANIFEST} is damaged: its checksum differs")
-        for key, value in self._identity.items():
-            if manifest.get(key) != value:
-                raise SnapshotError(
-                    f"{folder} is foreign: its {key} is {manifest.get(key)!r}, ours {value!r}"
-                )
+        manifest = read_manifest(folder, self._identity)
         check_digests(folder, manifest["sha256"])
         return manifest
 
@@ -402,7 +393,3 @@ def _segments_of(snapshot: Path) -> set[str]:
         return {str(segment["name"]) for segment in manifest["segments"]}
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
         return set()
-
-
-def _digest(manifest: dict[str, Any]) -> str:
-    return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -17,12 +17,12 @@ from PIL import Image
 from models.errors import ModelFileError
 from models.text_video.serve import PairFiles
 from models.video.frames import content_box, difference
-from stream import embed
 from stream.agents.fingerprint import fingerprint_step
 from stream.contract.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
 from stream.contract.message import Source
 from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
+from stream.fingerprint import embed
 from stream.fingerprint.embed import (
     EmbeddingSettings,
     most_alike,
