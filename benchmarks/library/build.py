@@ -139,7 +139,7 @@ def _write_plain(codebook: Codebook, runs: list[Run], codes: RowCodes, file: Pat
     if not plain.merge(lists):
         for run in runs:
             fill(plain, run, codes)
-    plain.write(str(file))
+    plain.save(str(file))
 
 
 def _kind(store: FrameStore) -> str:
