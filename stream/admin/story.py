@@ -175,6 +175,7 @@ class _Reading:
                 event = _event(source)
                 if wanted(source, event) and not self._is_repeated(source):
                     self.found.append((source, event))
+            self.complete = self.complete and reader.read_all
 
     def _is_anothers(self, topic: str, key: bytes | None) -> bool:
         """Whether the key alone says so; a long log is read much faster by that."""

@@ -152,7 +152,7 @@ class Reader:
             since_ms: from the first message of that time by Kafka, in milliseconds since 1970, in
                 place of the beginning; all is read where the broker can't look up times.
         """
-        self._kafka = kafka
+        self._kafka, self.read_all = kafka, False
         self._consumer = reader(kafka)
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         self._partitions = [
@@ -188,7 +188,11 @@ class Reader:
         return str(message.topic()).removeprefix(self._kafka.topic_prefix), message
 
     def until_now(self) -> Iterator[tuple[str, Message]]:
-        """Everything that is on the topics at the time of the call."""
+        """Everything that is on the topics at the time of the call.
+
+        It ends as well when nothing comes for `ANSWER_SECONDS`; `read_all` says which it was.
+        """
+        self.read_all = False
         ends = {
             (partition.topic, partition.partition): self._watermarks(partition)
             for partition in self._partitions
@@ -210,6 +214,7 @@ class Reader:
             if int(message.offset() or 0) + 1 >= ends[key][1]:
                 left.discard(key)
             yield found
+        self.read_all = not left
 
     def ends(self) -> list[int]:
         """The offset that the next message gets, of each partition, by topic and number.

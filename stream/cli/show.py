@@ -51,8 +51,8 @@ def _warnings(story: "Story", timeout_seconds: float) -> list[str]:
     found = [] if waits_for is None else [printable(waits_for)]
     if not story.complete:
         found.append(
-            f"not everything could be read within {timeout_seconds:g} s: there may be more; "
-            "--timeout-seconds gives it longer, --days reads less"
+            f"not everything came within {timeout_seconds:g} s, or Kafka fell silent: there may be "
+            "more; --timeout-seconds gives it longer, --days reads less"
         )
     return found
 

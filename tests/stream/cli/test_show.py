@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stream.admin.story import story_of
-from stream.broker.client import send
+from stream.broker.client import Reader, send
 from stream.broker.embedded import EmbeddedBroker
 from stream.broker.settings import KafkaSettings
 from stream.cli.output import stdout
@@ -226,6 +226,24 @@ def test_an_id_that_no_message_names_is_one_line_and_exit_code_1(command: Comman
     done = command("show", "nobody")
     assert (done.code, done.out) == (1, "")
     one_line(done.err, "about nobody", "30 days", "--days")
+
+
+def test_a_broker_that_falls_silent_is_told_and_not_taken_for_the_end(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(kafka, upload(), upload())
+    poll, silent = Reader.poll, []
+
+    def falls_silent(reader: Reader, seconds: float) -> Any:
+        found = None if silent else poll(reader, seconds)
+        silent.extend([1] if found else [])
+        return found
+
+    monkeypatch.setattr(Reader, "poll", falls_silent)
+    monkeypatch.setattr("stream.broker.client.ANSWER_SECONDS", 1.0)
+    story = story_of(kafka, "copy", since_ms=0, timeout_seconds=30)
+    assert [moment.what for moment in story.moments] == ["submitted"]
+    assert not story.complete
 
 
 def test_reading_ends_in_time_and_says_that_there_may_be_more(
