@@ -71,11 +71,11 @@ def choose(
     candidates = video.candidates(among)
     encoded = query.select(candidates)
     described = EncodedFrames(video.descriptors[among[encoded]], video.score_biases[among[encoded]])
-    kept = stored_frames(selector, candidates, encoded, described, pooled=pooled)
+    key, kept = stored_frames(selector, candidates, encoded, described, pooled=pooled)
     return Choice(
-        among[kept.key],
-        quantise(kept.description.descriptors),
-        quantise(kept.description.score_biases),
+        among[key],
+        quantise(kept.descriptors),
+        quantise(kept.score_biases),
         among[encoded],
         quantise(described.descriptors),
         quantise(described.score_biases),

@@ -130,8 +130,11 @@ def candidate_stages(made: FingerprintedSet, library: LibrarySettings) -> list[C
     """What each threshold of the candidate stage lets through, references alone in the library."""
     codes = RowCodes(made.references[0].dimension, library.code_bits)
     index = FrameIndex(codes.dimension)
-    rows = (codes.whole(codes.pack(event.key_frames.codes)) for event in made.references)
-    starts = np.array([index.add(each) for each in rows])
+    starts = []
+    for event in made.references:
+        rows = codes.whole(codes.pack(event.key_frames.codes))
+        starts.append(len(index))
+        index.add(rows, len(index) + np.arange(len(rows)))
     names = [event.video_id for event in made.references]
     stages = []
     for similarity in CANDIDATE_SIMILARITIES:
@@ -153,13 +156,13 @@ def candidate_stages(made: FingerprintedSet, library: LibrarySettings) -> list[C
 def _candidates(
     query: Fingerprint,
     index: FrameIndex,
-    starts: np.ndarray[Any, Any],
+    starts: list[int],
     library: LibrarySettings,
 ) -> list[int]:
     asked = query.key_frames if library.search_frames == "key" else query.query_frames
     similarity = library.candidate_similarity
-    found = index.search(asked.codes, asked.bias_codes, similarity, below_row=len(index))
-    entries = np.searchsorted(starts, found.rows, side="right") - 1
+    found = index.hits(asked.codes, asked.bias_codes, similarity, below=None)
+    entries = np.searchsorted(starts, found.serials, side="right") - 1
     least = min(library.candidate_hits, len(asked))
     voted = vote(
         found.queries,

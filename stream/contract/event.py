@@ -22,8 +22,7 @@ Identifier = Annotated[str, Field(min_length=1, max_length=512)]
 MAX_SECONDS = 1e9  # thirty years: what is longer is a mistake, and may not fit what reckons
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
-# Bounds keep what a stranger writes from filling a worker's memory or a metric's label space; the
-# service itself stays far below each.
+# Bounds keep what others write from filling a worker's memory, or the labels of a metric.
 MAX_STAGES = 100
 MAX_STAGE_LETTERS = 100
 MAX_SHARDS = 4096

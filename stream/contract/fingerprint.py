@@ -32,8 +32,7 @@ from stream.contract.packed import (
 )
 from stream.errors import BadEventError, brief
 
-# Beyond duration times rate: the end of a video is known to a frame, other writers may round up.
-SPARE_MOTION_CODES = 4
+SPARE_MOTION_CODES = 4  # beyond the duration: one second, for writers that round it
 
 
 class _Fields(NamedTuple):

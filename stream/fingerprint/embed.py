@@ -28,7 +28,7 @@ from models.video.frames import difference
 from stream.contract.events import VideoEmbedded, VideoUploaded
 
 if TYPE_CHECKING:  # the settings import this file, and need no codec
-    from stream.decode.decoder import DecodedVideo
+    from stream.decode.decoded_video import DecodedVideo
 
 log = logging.getLogger(__name__)
 

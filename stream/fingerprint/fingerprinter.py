@@ -22,11 +22,12 @@ from models.keyframes import make_selector
 from models.keyframes.base import CandidateFrames
 from models.keyframes.even import EvenSelector
 from models.keyframes.settings import KeyFrameSettings
-from models.keyframes.stored import StoredFrames, stored_frames
+from models.keyframes.stored import stored_frames
 from stream.contract.events import VideoEmbedded, VideoUploaded
 from stream.contract.fingerprint import CodedFrames, Fingerprint
 from stream.contract.packed import quantise
-from stream.decode.decoder import DecodedVideo, Decoder
+from stream.decode.decoded_video import DecodedVideo
+from stream.decode.decoder import Decoder
 from stream.decode.room import Room, is_shortage
 from stream.errors import NoVideoError
 from stream.fetch.fetch import fetch
@@ -137,10 +138,10 @@ class Fingerprinter:
             with timed(stages, "encode"):
                 described = self._batched.describe(video.frames, encoded)
             with timed(stages, "select"):
-                stored = self._stored(candidates, encoded, described)
-            embedding = self._embedded(upload, video, stored.key, stages)
-        key_frames = _coded(video.seconds[stored.key], stored.description)
-        denser = len(encoded) > len(stored.key)
+                key, stored = self._stored(candidates, encoded, described)
+            embedding = self._embedded(upload, video, key, stages)
+        key_frames = _coded(video.seconds[key], stored)
+        denser = len(encoded) > len(key)
         fingerprint = Fingerprint(
             video_id=upload.video_id,
             content_version=upload.content_version,
@@ -206,7 +207,7 @@ class Fingerprinter:
 
     def _stored(
         self, candidates: CandidateFrames, encoded: NDArray[np.intp], described: EncodedFrames
-    ) -> StoredFrames:
+    ) -> tuple[NDArray[np.intp], EncodedFrames]:
         return stored_frames(
             self._selector,
             candidates,

@@ -338,6 +338,10 @@ def open_aligner(settings: LibrarySettings) -> Aligner:
 
 
 def _matched(segment: Segment) -> MatchedSegment:
+    """Rounded to what means anything, so that the last bits of an aligner are not in an answer.
+
+    Milliseconds are the unit of time in the library; no threshold on a score is finer than these.
+    """
     return MatchedSegment(
         video_start_seconds=round(segment.query_start_seconds, 3),
         video_end_seconds=round(segment.query_end_seconds, 3),

@@ -175,7 +175,7 @@ class ViewSnapshots:
         if state.index.codebook is not None and state.index.lists is not None:
             trained_on = state.index.codebook.trained_on
             np.save(folder / CODEBOOK, state.index.codebook.packed)
-            state.index.lists.write(str(folder / LISTS))
+            state.index.lists.save(str(folder / LISTS))
         manifest = {
             **self._identity,
             "offsets": {str(partition): offset for partition, offset in sorted(offsets.items())},

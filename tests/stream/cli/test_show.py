@@ -232,8 +232,8 @@ def test_a_broker_that_falls_silent_is_told_and_not_taken_for_the_end(
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(kafka, upload(), upload())
-    silent: list[int] = []
     poll = Reader.poll
+    silent: list[int] = []
 
     def falls_silent(reader: Reader, seconds: float) -> Any:
         found = None if silent else poll(reader, seconds)

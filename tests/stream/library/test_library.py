@@ -194,16 +194,16 @@ def test_search_finds_exactly_what_the_matrix_holds_above_the_threshold() -> Non
     codes = random.integers(-60, 61, (300, DIMENSION)).astype(np.int8)
     queries = codes[40:70]
     index = FrameIndex(DIMENSION)
-    index.add(codes[:100])
-    assert index.add(codes[100:]) == 100
+    serials = 7 + 2 * np.arange(300)
+    index.add(codes[:100], serials[:100])
+    index.add(codes[100:], serials[100:])
     matrix = cosines(queries, codes[:200])
-    hits = index.search(queries, np.zeros(30, np.int8), 0.3, below_row=200)
+    hits = index.hits(queries, np.zeros(30, np.int8), 0.3, below=int(serials[200]))
+    rows = (hits.serials - 7) // 2
     expected = np.argwhere(matrix > 0.3)
-    got = np.stack((hits.queries, hits.rows), axis=1)
+    got = np.stack((hits.queries, rows), axis=1)
     assert sorted(map(tuple, got.tolist())) == sorted(map(tuple, expected.tolist()))
-    np.testing.assert_array_equal(
-        np.clip(hits.similarities, -1, 1), matrix[hits.queries, hits.rows]
-    )
+    np.testing.assert_array_equal(np.clip(hits.similarities, -1, 1), matrix[hits.queries, rows])
 
 
 def test_cosines_are_exact_whatever_else_is_compared() -> None:
@@ -320,12 +320,12 @@ def test_frames_that_resemble_everything_find_fewer_candidates() -> None:
 def test_a_bias_is_one_more_dimension_of_the_index() -> None:
     codes = np.random.default_rng(2).integers(-20, 21, (40, DIMENSION)).astype(np.int8)
     index = FrameIndex(DIMENSION)
-    index.add(codes)
+    index.add(codes, np.arange(40))
     biases = np.arange(-20, 20).astype(np.int8)
-    hits = index.search(codes, biases, 0.01, below_row=40)
+    hits = index.hits(codes, biases, 0.01, below=None)
     wanted = cosines(codes, codes) - biases[:, None].astype(np.float32) / 127
-    assert len(hits.rows) == (wanted > 0.01).sum()
-    np.testing.assert_allclose(hits.similarities, wanted[hits.queries, hits.rows], atol=1e-6)
+    assert len(hits.serials) == (wanted > 0.01).sum()
+    np.testing.assert_allclose(hits.similarities, wanted[hits.queries, hits.serials], atol=1e-6)
 
 
 def test_the_versions_of_all_models_come_with_an_answer() -> None:
