@@ -25,8 +25,7 @@ from models.encoder.outside import OutsideSettings
 from models.keyframes.settings import KeyFrameSettings
 from models.runtime import Provider
 from stream.broker.settings import KafkaSettings
-from stream.decide.decide import DecideSettings
-from stream.decide.settings import PolicySettings
+from stream.decide.settings import DecideSettings, PolicySettings
 from stream.decode.settings import DecodeSettings
 from stream.errors import SettingsError
 from stream.fetch.settings import FetchSettings

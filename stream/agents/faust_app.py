@@ -69,9 +69,10 @@ def make_app(
         stream_wait_empty=finish_before_rebalance,
         stream_buffer_maxsize=BUFFERED_EVENTS,
         stream_processing_timeout=LONGEST_IDLE_SECONDS,
-        broker_commit_interval=1.0,
+        broker_commit_interval=1.0,  # what a crash repeats, as by a shard's worker
         consumer_metadata_max_age_ms=round(1000 * METADATA_SECONDS),
         broker_session_timeout=settings.worker.session_timeout_seconds,
+        # Four may be lost before the group takes the member for dead; see `pulse.SILENCE`.
         broker_heartbeat_interval=settings.worker.session_timeout_seconds / 5,
         # Not reading for long means a backlog, which the group must not take for a dead member.
         broker_max_poll_interval=LONGEST_IDLE_SECONDS,

@@ -168,7 +168,7 @@ class OrderedApp(faust.App):
             finish in time is delivered again, perhaps to another worker.
     """
 
-    fetch_wait_ms = 500
+    fetch_wait_ms = 500  # until `KafkaSettings.fetch_wait_ms` is set
     era = 0
     in_flight: InFlight | None = None
     assigned = False

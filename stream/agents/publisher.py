@@ -112,6 +112,7 @@ class Publisher:
         if producer is not None:
             await within(STOP_SECONDS, "disconnecting the publisher", producer.stop())
         if self._closing:
+            # Short: nothing that they may still hold is acknowledged, so that it comes again.
             await within(1.0, "disconnecting former publishers", asyncio.wait(self._closing))
 
     async def _replace(self, refused: AIOKafkaProducer) -> None:

@@ -128,7 +128,7 @@ class LibraryLog:
                 return TopicPartition(self._topic, 0, partition.offset)
             if error.code() not in MOVING or time.monotonic() > deadline:
                 raise self._failure(error)
-            time.sleep(0.2)
+            time.sleep(0.2)  # a coordinator is found again within a second or so
 
     def _failure(self, error: KafkaError) -> BrokerError:
         return BrokerError(

@@ -104,9 +104,9 @@ class KafkaSettings(BaseModel):
 
     @property
     def fetch_wait_ms(self) -> int:
-        """How long the broker may hold a fetch that finds nothing.
+        """How long the broker may hold a fetch that finds nothing: half a second, as is usual.
 
-        The embedded one holds it all that time, whatever comes meanwhile.
+        The embedded one holds it all that time, whatever comes meanwhile: it is asked more often.
         """
         return 100 if self.broker == "embedded" else 500
 

@@ -28,19 +28,6 @@ REQUEST_TOPICS = {VideoUploaded.topic, VideoFingerprinted.topic, VideoCompared.t
 OUTPUT_TOPICS = {AlertRaised.topic, AlertSuppressed.topic, VideoDecided.topic}
 
 
-class DecideSettings(BaseModel):
-    """When a request is decided.
-
-    Attributes:
-        as_soon_as_matched: decide `matched` when the first shard's answer raises an alert, rather
-            than when all shards have answered. Alerts of later shards still come.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    as_soon_as_matched: bool = False
-
-
 def _written(event: Event) -> tuple[str, str]:
     return event.topic, event.to_bytes().decode()
 

@@ -1,10 +1,25 @@
-"""What holds for a rights holder who has no policy, or whose policy leaves a field out."""
+"""Settings of the decide step: when it decides, and what holds where a policy says nothing."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class DecideSettings(BaseModel):
+    """When a request is decided.
+
+    Attributes:
+        as_soon_as_matched: decide `matched` when the first shard's answer raises an alert, rather
+            than when all shards have answered. Alerts of later shards still come.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    as_soon_as_matched: bool = False
+
+
 class PolicySettings(BaseModel):
-    """Minima of an alert; one below any of them is suppressed. Zero is no minimum.
+    """What holds for a rights holder who has no policy, or whose policy leaves a field out.
+
+    Minima are of an alert; one below any of them is suppressed. Zero is no minimum.
 
     Attributes:
         least_seconds: of the upload that are copied, together.
