@@ -23,7 +23,7 @@ from stream.library.rows import RowCodes
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 
-DIGEST_BYTES = 8
+DIGEST_BYTES = 8  # against accidents, not forgers; five of each version are held in memory
 
 
 class Facts(NamedTuple):

@@ -16,7 +16,7 @@ from stream.errors import SnapshotError
 from stream.index.files import aside, check_digests
 from stream.index.manifests import MANIFEST
 
-KEPT = 2
+KEPT = 2  # snapshots: the newest may turn out damaged
 SEGMENTS = "segments"
 
 

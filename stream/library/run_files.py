@@ -18,7 +18,7 @@ from stream.index.protocol import Index
 from stream.library.run import Run
 
 ROWS, ENTRIES, PAYLOAD, LISTS = "rows.npy", "entries.npy", "payload.npy", "lists.faiss"
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 24  # in memory at a time while gigabytes are written
 
 
 def new_name(run: Run) -> str:

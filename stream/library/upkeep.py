@@ -22,11 +22,12 @@ from stream.index.inverted import (
     list_count,
 )
 from stream.index.protocol import Index
+from stream.library.capture import capture
 from stream.library.head import Head, fill
 from stream.library.run import Run
 from stream.library.run_files import add_lists, map_again, new_name, write_joined
 from stream.library.shard import ShardState
-from stream.library.snapshot import SnapshotStore, capture
+from stream.library.snapshot import SnapshotStore
 from stream.library.store import FrameStore
 
 log = logging.getLogger(__name__)
