@@ -79,7 +79,8 @@ class WorkerSettings(BaseModel):
         data_folder: scratch of the workers; nothing in it is missed.
         drain_seconds: how long a stop may take: for what is in flight, and for leaving Kafka. Below
             what a supervisor waits before it kills, 45 s in the compose file.
-        stalled_seconds: `/health/live` fails after so long with work and without progress.
+        stalled_seconds: `/health/live` fails after so long with work and without progress. Longer
+            than one video may take: `fetch.timeout_seconds` and `decode.timeout_seconds`.
             Progress is an upload that is done: longer than one may take.
         log_format: `json` is an object a line, `auto` that where stderr is no terminal.
     """
@@ -96,7 +97,7 @@ class WorkerSettings(BaseModel):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: Literal["auto", "json", "text"] = "auto"
     drain_seconds: float = Field(default=30.0, ge=0)
-    stalled_seconds: float = Field(default=300.0, gt=0)
+    stalled_seconds: float = Field(default=1200.0, gt=0)
 
 
 class Settings(BaseSettings):

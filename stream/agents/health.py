@@ -19,6 +19,7 @@ from prometheus_client import make_wsgi_app
 from stream.errors import SettingsError
 from stream.settings import WorkerSettings
 
+STUCK_SECONDS = 300.0  # nothing that a loop does by itself takes as long, unlike one video
 BEAT_SECONDS = 1.0  # between signs that the event loop turns; far below any `stalled_seconds`
 
 StartResponse = Callable[..., Any]
@@ -106,7 +107,7 @@ class HealthPage:
         """Why the process isn't `live` or `ready`, by the name of what isn't."""
         found = {}
         stuck = time.monotonic() - self._beat
-        if stuck > self._stalled:
+        if stuck > min(self._stalled, STUCK_SECONDS):
             found["event loop"] = f"stuck for {stuck:.0f} s"
         if kind == "ready" and self._starting:
             found["process"] = self._starting

@@ -222,3 +222,9 @@ def test_secrets_are_not_shown() -> None:
 
 def test_the_prefix_goes_in_front_of_a_topic() -> None:
     assert KafkaSettings(topic_prefix="eu.").topic("alert.raised") == "eu.alert.raised"
+
+
+def test_a_worker_that_has_one_slow_video_is_live() -> None:
+    settings = load_settings()
+    longest = settings.fetch.timeout_seconds + settings.decode.timeout_seconds
+    assert settings.worker.stalled_seconds > longest
