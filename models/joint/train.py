@@ -28,7 +28,7 @@ from models.detector.validate import split_pool
 from models.encoder.serve import EncodedFrames, FrameEncoder
 from models.keyframes.footage import SeenFootage, load_seen
 from models.keyframes.pooling import owners_of, pool_description
-from models.keyframes.shots import shot_numbers
+from models.keyframes.shot_numbers import shot_numbers
 from models.keyframes.soft import soft_select
 from models.keyframes.train import KeyFrameRecipe, KeyFrameTrainer, random_spans
 from models.losses.kept_similarity import kept_similarity
