@@ -28,7 +28,7 @@ from stream.contract.events import (
 )
 from stream.contract.message import Source
 from stream.contract.order import restated
-from stream.errors import BadEventError
+from stream.errors import BadEventError, UnreachableError
 
 SKEW_MILLISECONDS = 3600 * 1000
 """By which the clocks of two producers may differ: Kafka keeps the time that each of them says."""
@@ -165,17 +165,19 @@ class _Reading:
             self.complete = False
             return
         with Reader(self._kafka, *topics, since_ms=since_ms) as reader:
-            for topic, message in reader.until_now():
-                if time.monotonic() > self._deadline:
-                    self.complete = False
-                    return
-                if self._is_anothers(topic, message.key()):
-                    continue
-                source = source_of(message, topic)
-                event = _event(source)
-                if wanted(source, event) and not self._is_repeated(source):
-                    self.found.append((source, event))
-            self.complete = self.complete and reader.read_all
+            try:
+                for topic, message in reader.until_now():
+                    if time.monotonic() > self._deadline:
+                        self.complete = False
+                        return
+                    if self._is_anothers(topic, message.key()):
+                        continue
+                    source = source_of(message, topic)
+                    event = _event(source)
+                    if wanted(source, event) and not self._is_repeated(source):
+                        self.found.append((source, event))
+            except UnreachableError:  # half a story is worth telling, as such
+                self.complete = False
 
     def _is_anothers(self, topic: str, key: bytes | None) -> bool:
         """Whether the key alone says so; a long log is read much faster by that."""

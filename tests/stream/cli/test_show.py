@@ -232,7 +232,7 @@ def test_a_broker_that_falls_silent_is_told_and_not_taken_for_the_end(
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(kafka, upload(), upload())
-    poll = Reader.poll
+    poll = Reader._poll
     silent: list[int] = []
 
     def falls_silent(reader: Reader, seconds: float) -> Any:
@@ -240,7 +240,7 @@ def test_a_broker_that_falls_silent_is_told_and_not_taken_for_the_end(
         silent.extend([1] if found else [])
         return found
 
-    monkeypatch.setattr(Reader, "poll", falls_silent)
+    monkeypatch.setattr(Reader, "_poll", falls_silent)
     monkeypatch.setattr("stream.broker.client.ANSWER_SECONDS", 1.0)
     story = story_of(kafka, "copy", since_ms=0, timeout_seconds=30)
     assert [moment.what for moment in story.moments] == ["submitted"]
