@@ -3,6 +3,8 @@
 On a CPU torch takes four times as long for these layers; on a GPU torch runs them itself.
 """
 
+from copy import deepcopy
+
 import numpy as np
 import onnxruntime
 import torch
@@ -47,7 +49,8 @@ def frozen_features(
 
 
 def _session(part: nn.Module, size: int, threads: int) -> onnxruntime.InferenceSession:
-    model = to_onnx(part.eval(), ["map"], np.zeros((2, size, size, 3), np.uint8))
+    frozen = deepcopy(part).eval()  # the network itself may be learning, in another mode
+    model = to_onnx(frozen, ["map"], np.zeros((2, size, size, 3), np.uint8))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(

@@ -118,7 +118,7 @@ class EncoderTrainer:
             load_imagenet_trunk(self.network)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._freeze()
-        self._lower = self._frozen_lower()
+        self._lower: FrozenLower | None = None
         self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=recipe.weight_decay)
         self.step = 0
         self.curve: list[dict[str, float]] = []
@@ -128,12 +128,6 @@ class EncoderTrainer:
         stages = [self.network.stages[index] for index in range(self.recipe.frozen_stages)]
         for module in (self.network.stem, self.network.stem_norm, *stages):
             module.requires_grad_(False)
-
-    def _frozen_lower(self) -> FrozenLower | None:
-        if self.device != "cpu":
-            return None
-        threads = torch.get_num_threads()
-        return FrozenLower(self.network, self.recipe.frozen_stages, threads=threads)
 
     def _groups(self) -> list[dict[str, Any]]:
         trunk = [p for p in self.network.stages.parameters() if p.requires_grad]
@@ -198,12 +192,19 @@ class EncoderTrainer:
     def _describe(self, frames: Tensor) -> Tensor:
         """(N, S, S, 3) uint8 to (N, D) unit rows; gradients reach the stages that learn."""
         stages = self.recipe.frozen_stages
-        if self._lower is None:
+        if self.device == "cpu":
+            below = self._frozen_lower()(frames.numpy())
+        else:
             with torch.no_grad():
                 below = self.network.lower(frames.to(self.device), stages)
-        else:
-            below = self._lower(frames.numpy())
         return self.network.describe(self.network.upper(below, stages))
+
+    def _frozen_lower(self) -> FrozenLower:
+        """The stages that don't learn, traced when they are first needed: that takes seconds."""
+        if self._lower is None:
+            threads = torch.get_num_threads()
+            self._lower = FrozenLower(self.network, self.recipe.frozen_stages, threads=threads)
+        return self._lower
 
     def _train_mode(self) -> None:
         self.network.train()
@@ -254,7 +255,7 @@ class EncoderTrainer:
         """
         state = read_checkpoint(self.folder, self.device, keys=KEPT)
         load_weights(self.network, state["network"], self.folder)
-        self._lower = self._frozen_lower()
+        self._lower = None
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.curve = state["step"], state["curve"]
 

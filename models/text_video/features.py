@@ -1,7 +1,6 @@
 """Regions of every photo's views, made once by the frozen trunk and kept in a mapped file."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -65,10 +64,26 @@ class TrunkSession:
         return regions
 
 
-@lru_cache(maxsize=1)
-def session_of(trunk: RegionTrunk, threads: int) -> TrunkSession:
-    """The trunk's session; made once for the splits of a run, for tracing it takes seconds."""
-    return TrunkSession(trunk, threads)
+class _Sessions:
+    """The last trunk's session, for the splits of a run: tracing takes seconds.
+
+    Known by the trunk's name, which says its weights and its input: a trunk that is loaded again
+    is the same.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[str, int] | None = None
+        self._session: TrunkSession | None = None
+
+    def of(self, trunk: RegionTrunk, threads: int) -> TrunkSession:
+        """The session of a trunk."""
+        key = trunk.name, threads
+        if self._session is None or key != self._key:
+            self._key, self._session = key, TrunkSession(trunk, threads)
+        return self._session
+
+
+_SESSIONS = _Sessions()
 
 
 def build_features(
@@ -103,7 +118,7 @@ def build_features(
     if done < len(names):
         mode = "r+" if done else "w+"
         regions = np.lib.format.open_memmap(file, mode, np.float16, shape)
-        session, size = session_of(trunk, threads), trunk.config.input_size
+        session, size = _SESSIONS.of(trunk, threads), trunk.config.input_size
         photos = enumerate(read_photos(tar, done), done)
         for at, (_, picture) in track(
             photos, f"regions of {tar.name}", total=len(names) - done, console=console

@@ -234,7 +234,7 @@ def test_a_run_that_is_stopped_and_resumed_reaches_the_same_numbers(tmp_path: Pa
 
 
 def test_a_short_training_beats_random_weights_by_far(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, steps=160, pairs=8, rate=8e-3, warm_up=10, averaging=0.9)
+    recipe = replace(RECIPE, steps=80, pairs=8, rate=8e-3, warm_up=10, averaging=0.9)
     held = PairMaker([footage(100 + number) for number in range(8)], recipe.made, 11)
     check = [held.pair(index) for index in range(24)]
     trainer = SpdTrainer(recipe, tmp_path)

@@ -17,7 +17,7 @@ from models.encoder.validate import Retrieval, RetrievalTask, rank, without_bias
 from models.encoder.warm_start import load_exported
 from models.training.source import Source
 
-SMALL = EncoderConfig(input_size=32, dimension=16, stages=3, local_stage=1)
+SMALL = EncoderConfig(input_size=32, dimension=16, stages=1, local_stage=0)  # soon traced
 
 
 def frames(count: int, seed: int = 1) -> NDArray[np.uint8]:

@@ -34,7 +34,11 @@ RECIPE = TextRecipe(
     averaging=0.8,
     validate_every=15,
     network=TextVideoConfig(
-        dimension=32, width=16, heads=2, trunk=TrunkConfig("imagenet", input_size=64)
+        dimension=32,
+        width=16,
+        heads=2,
+        text_layers=1,
+        trunk=TrunkConfig("imagenet", input_size=64),
     ),
     draw=DrawConfig(pairs=24, clip_pairs=12, clip_every=3),
 )

@@ -24,24 +24,32 @@ LOG = [fingerprint(f"v{number}", look(number % 9)) for number in range(COUNT)]
 PROBE = fingerprint("probe", look(4))
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket of an S3 server on this machine, as AWS's variables name it."""
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """An S3 server on this machine with the bucket `library`."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+    client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
+    client.create_bucket(Bucket="library")
+    client.close()
+    yield url
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A place in the server's bucket, as AWS's variables name it."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ENDPOINT_URL": endpoint,
     }.items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="library")
-    client.close()
     yield f"s3://library/{uuid.uuid4().hex}"
-    server.stop()
     fsspec.get_filesystem_class("s3").clear_instance_cache()
 
 
