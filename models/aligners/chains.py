@@ -111,7 +111,7 @@ def heaviest_chain(links: Links, longest_gap_seconds: float, gap_cost: float) ->
     reached = np.cumsum(links.gain - cost)
     before = reached - links.gain
     # Each run lies far below the one before it, so that one running minimum serves all of them.
-    depth = (reached.max() - before.min() + 1.0) * np.cumsum(fresh)
+    depth = (reached.max() - before.min() + 1.0) * np.cumsum(fresh)  # 1: strictly below
     lowest = np.minimum.accumulate(before - depth)
     totals = (reached - depth - lowest) * links.trust
     end = int(totals.argmax())

@@ -4,7 +4,7 @@ import numpy as np
 
 Sure = tuple[float, float, float]
 
-MIN_SECONDS = 1e-3
+MIN_SECONDS = 1e-3  # keeps the logarithm finite; aligners drop boxes far longer than this
 
 
 def confidence(sure: Sure, seconds: float, similarity: float) -> float:

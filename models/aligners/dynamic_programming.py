@@ -75,6 +75,7 @@ class DynamicProgrammingAligner:
                 break  # lighter paths are worse
             found += boxes
             (top, left), (bottom, right) = path[0], path[-1]
+            # The whole path's box goes, not the pieces' alone: what lies between would come again.
             gains[top : bottom + 1, left : right + 1] = -1.0
         return sorted(found, key=lambda segment: -segment.score)[: settings.segments]
 

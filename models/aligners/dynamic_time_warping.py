@@ -13,7 +13,7 @@ from models.aligners.matrix import SimilarityMatrix
 from models.aligners.time_axis import EvenMatrix, less_background
 from models.aligners.warps import Path, heaviest_warp, pieces
 
-WORST_DISTANCE = 2.0
+WORST_DISTANCE = 2.0  # 1 less a cosine of -1: the next warp keeps out of boxes already found
 
 
 class DynamicTimeWarpingSettings(BaseModel):
@@ -63,6 +63,7 @@ class DynamicTimeWarpingAligner:
         distances = 1.0 - even.values
         found: list[Segment] = []
         for _ in range(settings.warps):
+            # Rows can't be left out, so a warp finds something always; `pieces` says what counts.
             path, _ = heaviest_warp(-distances, side_weight=1.0, ends="all_rows")
             along = 1.0 - distances[path[:, 0], path[:, 1]]
             copies = [

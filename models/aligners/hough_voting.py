@@ -105,6 +105,7 @@ class HoughVotingAligner:
         width = max(self.settings.bin_seconds, reference_step)
         gap = max(self.settings.gap_seconds, 1.5 * query_step)
         found: list[Segment] = []
+        # Peaks that make no segment count too: a hopeless pair must end as well.
         for _ in range(2 * self.settings.segments):
             if len(votes.row) == 0 or len(found) == self.settings.segments:
                 break
@@ -153,6 +154,7 @@ class HoughVotingAligner:
         wide = (sums[:, :-1] + sums[:, 1:]) * self._trust[:, None]
         pace, start = divmod(int(wide.argmax()), most - 1)
         chosen = votes.only((place[pace] == start) | (place[pace] == start + 1))
+        # A query frame speaks once: the best of its matches in this bin.
         best = np.lexsort((-chosen.similarity, chosen.row))
         rows = chosen.row[best]
         chosen = chosen.only(best[np.append(True, rows[1:] != rows[:-1])])
@@ -166,6 +168,7 @@ class HoughVotingAligner:
         self, similarity: SimilarityMatrix, run: _Votes, pace: float, half: float
     ) -> Segment | None:
         """The box around a run of matches, half a sample further on both ends."""
+        # The median: a few matches of a neighbouring scene in the bin don't move the box.
         shift = float(np.median(run.reference - pace * run.query))
         start = max(float(run.query[0]) - half, 0.0, -shift / pace)
         end = min(

@@ -45,11 +45,13 @@ class EvenMatrix:
             (similarity.reference_seconds, similarity.reference_duration_seconds),
         ]
         lengths = [max(float(duration), float(times[-1])) for times, duration in sides]
+        # One length of cell for both: else pace 1 would be no diagonal.
         cell = max(cell_seconds, max(lengths) / most_cells)
         rows, columns = (
             _weights(times.astype(np.float64), _middles(length, cell))
             for (times, _), length in zip(sides, lengths, strict=True)
         )
+        # Two products with thin weights: as exact as interpolating cell by cell, and fast.
         values = rows @ similarity.values.astype(np.float64) @ columns.T
         return cls(values, cell, *lengths)
 

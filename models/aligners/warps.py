@@ -34,6 +34,8 @@ def heaviest_warp(
         (K, 2) cells, ascending, and the sum. With `anywhere` and no gain above 0: no cells, 0.
     """
     rows, columns = gains.shape
+    # Cells of one anti-diagonal depend on the two before it alone: numpy takes it in one go, where
+    # row by row a loop over all cells would be needed.
     slant = np.full((rows + columns - 1, rows), -np.inf)  # cell (i, j) is at [i + j, i]
     down, right = np.indices(gains.shape)
     slant[down + right, down] = gains
@@ -41,6 +43,7 @@ def heaviest_warp(
     reached = np.full((len(slant) + 2, rows + 1), -np.inf)  # two rows and one column before it
     losses = np.zeros((len(slant) + 2, rows + 1), np.int64)
     options = np.empty((4, rows))
+    # `argmax` takes the first of equals: a path starts late rather than drags on what brings 0.
     options[START] = 0.0
     if ends == "all_rows":
         options[START, 1:] = -np.inf

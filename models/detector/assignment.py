@@ -7,8 +7,9 @@ with the distances to the edges of the box.
 import torch
 from torch import Tensor
 
-BESIDE_CELLS = 1.3
-BESIDE_SHARE = 0.06
+# How far beside its line a place still answers for a span; set by hand.
+BESIDE_CELLS = 1.3  # two or three of the places in each row, as places are two cells apart
+BESIDE_SHARE = 0.06  # of the shorter side, on top: long spans are rarely quite straight
 
 
 def assign(
@@ -41,6 +42,7 @@ def assign(
     beside = (query - reference).abs() * lengths.min(dim=1).values / 2  # (H, W, M) cells
     inside = ((along > 0) & (along < 1)).all(dim=-1)
     near = inside & (beside <= BESIDE_CELLS + BESIDE_SHARE * lengths.min(dim=1).values)
+    # Inside before outside, then near the line, then near the middle: weights in that order.
     middle = beside + 1e3 * (~inside) + 1e-3 * (query - 0.5).abs()
     nearest = middle.flatten(0, 1).argmin(dim=0)  # (M,) a short span has one place at least
     near.flatten(0, 1)[nearest, torch.arange(len(boxes), device=boxes.device)] = True
@@ -51,4 +53,6 @@ def assign(
     distances = torch.cat([centres - own[..., :2], own[..., 2:] - centres], dim=-1)
     counts = torch.bincount(chosen[answers], minlength=len(boxes)).clamp(min=1)
     weights = torch.where(answers, 1.0 / counts[chosen], torch.zeros_like(best))
+    # A span's one place may lie outside of it, where distances are negative: the overlap that the
+    # loss takes is of distances above 0.
     return answers, chosen, distances.clamp(min=0.05), weights

@@ -19,19 +19,24 @@ Run = Callable[[Array], tuple[Array, Array]]
 """(N, 8, H, W) pictures to scores and directions (N, 2, H/2, W/2) in [0, 1], and distances
 (N, 4, H/2, W/2) in cells."""
 
-TILE = 128
-OVERLAP = 64
-MAX_TILES = 300
+TILE = 128  # cells: the longest pairs of training, which the network knows
+OVERLAP = 64  # cells between tiles' starts at most: spans up to so long are whole in one tile
+MAX_TILES = 300  # all of two videos of 19 minutes; set by hand, it bounds the time of hours
 MATCH_SIMILARITY = 0.3
-ALIGN = 16
-STRIDE = 2
-MIN_SCORE = 0.05
-MAX_PLACES = 400
-SAME_OVERLAP = 0.25
-VOTE_OVERLAP = 0.55
-INSIDE_SHARE = 0.75
-OFF_LINE_CELLS = 2.5
-MAX_BOXES = 32
+"""One in a hundred pairs of unrelated frames was above 0.32 (docs/experiments.md, "Copies frame by
+frame"). It only chooses tiles: lower counts chance, higher misses strongly edited copies. By hand.
+"""
+# Of models/detector/network.py, which imports torch; serving must not.
+ALIGN = 16  # sides of a picture are filled up to a multiple
+STRIDE = 2  # cells between places of the head
+MIN_SCORE = 0.05  # low, so that a measurement sees every threshold; the service asks for more
+# What makes one box of many places; all set by hand.
+MAX_PLACES = 400  # the best of a tile: merging takes time by their number, and few places vote
+SAME_OVERLAP = 0.25  # intersection over union: higher leaves a span twice, lower eats neighbours
+VOTE_OVERLAP = 0.55  # whose edges count: lower mixes in other spans, higher leaves too few
+INSIDE_SHARE = 0.75  # a box so far inside a better one is part of its span
+OFF_LINE_CELLS = 2.5  # somewhat more than a place's own width, so that parts of one line meet
+MAX_BOXES = 32  # of a tile, and of a pair: each is refined; a still video of hours fills it
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ def find_segments(
         np.concatenate([one.scores for one in found]),
         np.concatenate([one.backwards for one in found]),
     )
+    # Joined first: two halves of a span overlap too little to be repeats of each other.
     if len(found) > 1:
         boxes = _without_repeats(joined(boxes))
     return segments_of(boxes, similarity)
@@ -119,6 +125,7 @@ def _worth_reading(values: Array, query: Axis, reference: Axis) -> list[tuple[in
         for inside in [matched & (rows >= top) & (rows < top + TILE)]
         for left in lefts
     ]
+    # Stable, so that of equal tiles the same ones are read on every machine.
     order = np.argsort(-np.array(counts), kind="stable")[:MAX_TILES]
     return [every[number] for number in sorted(order.tolist()) if counts[number]]
 
@@ -162,6 +169,7 @@ def merged(boxes: Boxes, origin: tuple[int, int], shape: tuple[int, ...]) -> Box
     limit = np.array([*shape, *shape], np.float32)
     edges = np.clip(boxes.edges + shift, 0, limit)
     boxes = Boxes(edges, boxes.scores, boxes.backwards)
+    # Boxes that the clipping left next to nothing of would match anything by their share.
     boxes = boxes.at((edges[:, 2:] - edges[:, :2] > 0.25).all(axis=1))
     left = np.argsort(-boxes.scores, kind="stable")
     kept: list[Boxes] = []
@@ -169,7 +177,7 @@ def merged(boxes: Boxes, origin: tuple[int, int], shape: tuple[int, ...]) -> Box
         own = left[0]
         overlap = overlaps(boxes.edges[own], boxes.edges[left])
         agree = left[overlap >= VOTE_OVERLAP]
-        weights = boxes.scores[agree] ** 2
+        weights = boxes.scores[agree] ** 2  # squared: many weak places shall not outvote the best
         voted = (boxes.edges[agree] * weights[:, None]).sum(axis=0) / weights.sum()
         turned = float((boxes.backwards[agree] * weights).sum() / weights.sum())
         kept.append(Boxes(voted[None], boxes.scores[[own]], np.array([turned], np.float32)))
@@ -232,6 +240,7 @@ def _continues(own: Array, other: Array, own_turned: float, other_turned: float)
     if (np.minimum(own[2:], other[2:]) - np.maximum(own[:2], other[:2])).min() <= 0:
         return False
     mine, theirs = _corners(own, turned), _corners(other, turned)
+    # A pace that is off by 5 % leads so far astray at the end of a long box.
     slack = OFF_LINE_CELLS + 0.05 * float((own[2:] - own[:2]).max())
     return max(_off_line(mine, point) for point in theirs) <= slack or (
         max(_off_line(theirs, point) for point in mine) <= slack

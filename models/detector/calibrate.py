@@ -14,10 +14,10 @@ from models.detector.pasted_pairs import PastedPair
 from models.detector.refine import Refiner
 from models.detector.serve import features, one_place_each
 
-MIN_SCORE = 0.12
-RIGHT_OVERLAP = 0.3
-RIDGE = 1e-2
-STEPS = 50
+MIN_SCORE = 0.12  # below what the service refines, so that wrong spans are learned from; by hand
+RIGHT_OVERLAP = 0.3  # intersection over union, as benchmarks/tuning/calibrate.py counts boxes
+RIDGE = 1e-2  # a hundredth of it for each row: only keeps weights finite; set by hand
+STEPS = 50  # a bound; Newton's method ends by itself once a step is below 1e-8
 
 Floats = NDArray[np.float64]
 
@@ -78,6 +78,7 @@ def fit_logistic(rows: Floats, right: Floats) -> Floats:
         slope = rows.T @ (sure - right) + ridge @ weights
         bend = (rows * (sure * (1 - sure))[:, None]).T @ rows + ridge + 1e-9 * np.eye(len(weights))
         step = np.linalg.solve(bend, slope)
+        # Clipped: far from the optimum Newton's step overshoots where all rows are sure.
         weights = weights - np.clip(step, -2, 2)
         if np.abs(step).max() < 1e-8:
             break

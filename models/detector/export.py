@@ -16,7 +16,7 @@ from models.encoder.onnx_file import OPSET, store_half
 from models.errors import ModelError
 from models.runtime import open_session
 
-PARITY_BOUND = 2e-2
+PARITY_BOUND = 2e-2  # of a score, set by hand: float16 weights stray, a wrong layer strays further
 
 
 class _Scores(nn.Module):
@@ -80,7 +80,7 @@ def export_detector(
     )
     assert program is not None
     model: onnx.ModelProto = program.model_proto
-    for node in model.graph.node:
+    for node in model.graph.node:  # traces of the source code, of no use in a weights file
         del node.metadata_props[:]
         node.ClearField("doc_string")
     store_half(model)
@@ -105,7 +105,7 @@ def recalibrated(path: Path, calibration: NDArray[np.float64]) -> str:
     version = _note(model, calibration, known["encoder_version"])
     aside = path.with_suffix(".part")
     onnx.save(model, str(aside))
-    aside.rename(path)
+    aside.rename(path)  # at once: a worker that starts meanwhile reads the old file or the new one
     return version
 
 
@@ -129,6 +129,7 @@ def _note(model: onnx.ModelProto, calibration: NDArray[np.float64], encoder_vers
 def _difference(run: Run, path: Path, sample: NDArray[np.float32]) -> float:
     what, distances = run(sample)
     ours = open_session(path).run(None, {"picture": sample})
+    # Distances are exponentials: a long one strays in proportion, so compare it in proportion.
     relative = np.abs(ours[1] - distances) / (1 + distances)
     difference = float(max(np.abs(ours[0] - what).max(), relative.max()))
     if difference > PARITY_BOUND:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from models.aligners.matrix import SimilarityMatrix
 from models.video import motion
 
-CELL_SECONDS = 1.0
-CHANNELS = 8
-FAR_SECONDS = 4.0
+# Weights are trained on these: after a change the detector must be trained again. Set by hand.
+CELL_SECONDS = 1.0  # as often as frames search; finer shows them twice, for four times the work
+CHANNELS = 8  # the layers of `picture_of`
+FAR_SECONDS = 4.0  # a frame that far from its cell says nothing of it any more
 
 Array = NDArray[np.float32]
 
-NO_CURVE = np.empty(0, np.float32)
+NO_CURVE = np.empty(0, np.float32)  # motion isn't known: both layers of agreement are 0 then
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def lay_axis(
         duration_seconds: length of the video.
         curve: (M,) its motion.
     """
+    # Containers may say less than they hold, and 12.0000001 s have no thirteenth cell.
     length = max(1, int(np.ceil(max(duration_seconds, float(seconds[-1])) / CELL_SECONDS - 1e-6)))
     centres = (np.arange(length, dtype=np.float32) + 0.5) * CELL_SECONDS
     after = np.clip(np.searchsorted(seconds, centres), 1, max(len(seconds) - 1, 1))
@@ -94,6 +96,7 @@ def picture_of(values: Array, query: Axis, reference: Axis) -> Array:
         and backwards.
     """
     shown = values[query.frames][:, reference.frames]  # (H, W)
+    # Medians: a copy fills little of a row, so they show what is alike without being a copy.
     usual = (np.median(shown, axis=1, keepdims=True) + np.median(shown, axis=0, keepdims=True)) / 2
     picture = np.empty((CHANNELS, *shown.shape), np.float32)
     picture[0], picture[1] = shown, shown - usual

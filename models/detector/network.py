@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from models.detector.grid import CHANNELS
 
-STRIDE = 2
-ALIGN = 16
-LONGEST_CELLS = 200.0
+STRIDE = 2  # cells between places of the head: each level up costs four times as many places
+ALIGN = 16  # the coarsest map's stride, which sides must be multiples of
+LONGEST_CELLS = 200.0  # exp(5.3), the bound in `forward`: more than a tile is long
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class PatternNetwork(nn.Module):
                 own = own + functional.interpolate(merged, scale_factor=2.0, mode="nearest")
             merged = mix(own)
         assert merged is not None
+        # Bounded: one wild logit early in training would make an infinite distance, and no loss.
         distances = torch.exp(self.where(merged).clamp(-4.0, 5.3))
         return self.what(merged), distances
 

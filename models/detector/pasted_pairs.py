@@ -19,10 +19,11 @@ from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
 from models.video.motion import as_stored
 
 Random = np.random.Generator
-SHORTEST_SECONDS = 2.0
-TWIN_SIMILARITY = 0.72
-TWIN_SHARE = 0.2
-OTHER_SHOT_SIMILARITY = 0.5
+# Set by hand. A copy that no label names teaches the network to look away, so these are cautious.
+SHORTEST_SECONDS = 2.0  # of a copied span: shorter ones are no segment for the service either
+TWIN_SIMILARITY = 0.72  # from here on two frames may show one scene; higher lets copies in
+TWIN_SHARE = 0.2  # of a clip's frames: a few alike, as black or titles, make no twins
+OTHER_SHOT_SIMILARITY = 0.5  # another shot is a negative only if no frame of it is more alike
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class PairMaker:
         random = np.random.default_rng((self._seed, index))
         plan = self.plan(random)
         query, reference = self.queried(random, plan.query), self._stored(random, plan.reference)
+        # The library keeps four bits of motion, the upload a byte: so does training.
         reference = replace(reference, motion=as_stored(reference.motion))
         if random.random() < self._recipe.motionless_share:
             query = replace(query, motion=query.motion[:0])
@@ -228,6 +230,7 @@ class PairMaker:
         speed = 1.0
         if random.random() < recipe.other_speed_share:
             speed = float(2.0 ** random.uniform(-1, 1))
+        # As many spans of 3 to 6 s as of 20 to 40: real lengths spread over orders of magnitude.
         seconds = float(np.exp(random.uniform(np.log(2.5), np.log(45.0))))
         seconds = min(max(seconds, SHORTEST_SECONDS), max_seconds * speed, reference.seconds)
         start = float(random.uniform(0, reference.seconds - seconds))
@@ -317,6 +320,7 @@ class PairMaker:
         """Frames of a made video at these times; some of its cuts are missed, some are false."""
         rows, biases = timeline.describe(self._pool, times, random)
         cuts = timeline.cuts(self._pool)
+        # Cuts as a detector finds them, missed, false and jittered: the network mustn't trust them.
         kept = cuts[random.random(len(cuts)) > 0.12]
         false = random.uniform(0, timeline.seconds, random.poisson(timeline.seconds / 90))
         noted = np.sort(np.concatenate([kept + random.normal(0, 0.02, len(kept)), false]))
@@ -334,6 +338,7 @@ class PairMaker:
 
 def twins_of(pool: list[Footage]) -> list[set[int]]:
     """For each clip, itself and the clips that show the same scene."""
+    # Every clip is compared with every other: half of the frames tell as much in a quarter.
     looks = [footage.descriptors[0][::2] for footage in pool]
     found = [{number} for number in range(len(pool))]
     for one in range(len(pool)):

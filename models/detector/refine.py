@@ -17,14 +17,15 @@ from models.detector.lines import BEYOND_SECONDS, Line, LineFinder, line_of
 
 Floats = NDArray[np.float64]
 
-LOOK_SECONDS = 4.0
-CUT_BONUS_SECONDS = 0.7
-FAR_COST = 0.08
-SHORTEST_SECONDS = 1.0
-MAX_WALKS = 8
-MIN_LEVEL = 0.05
-LEAD_SECONDS = 0.5
-REACH_SECONDS = LOOK_SECONDS * (MAX_WALKS + 1)
+# All set by hand; docs/results.md measures what comes of them together.
+LOOK_SECONDS = 4.0  # an end is looked for so far from where it is thought to be, in one walk
+CUT_BONUS_SECONDS = 0.7  # a cut wins against so many seconds of frames that say otherwise
+FAR_COST = 0.08  # for each second from the network's word, in seconds of frames
+SHORTEST_SECONDS = 1.0  # what would become shorter is left as the network has it
+MAX_WALKS = 8  # an end moves 32 s at the most; ends that never stay would walk for ever
+MIN_LEVEL = 0.05  # spans that stand out less have no end that frames could tell
+LEAD_SECONDS = 0.5  # a first frame up to here leaves no room for sound without pictures
+REACH_SECONDS = LOOK_SECONDS * (MAX_WALKS + 1)  # what all walks together may look at
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Refiner:
         predicted = segment.query_start_seconds if inward > 0 else segment.query_end_seconds
         for _ in range(MAX_WALKS):
             found = self._end(segment, line, near, predicted, inward)
+            # Near the edge of what was seen the true end may lie beyond: look on from there.
             if abs(found - predicted) < LOOK_SECONDS / 2:
                 return found
             predicted = found
@@ -121,6 +123,8 @@ class Refiner:
         seen = (near.seconds >= low) & (near.seconds <= high)
         if near.level <= MIN_LEVEL or not seen.any():
             return self._nearest_end(predicted)
+        # Half of the span's own level divides copy from no copy; clipped, so that one frame that
+        # happens to be alike has no more than its seconds to say.
         vote = np.clip(near.excess[seen] / near.level - 0.5, -0.5, 0.5) * near.weights[seen]
         places, bonus = self._places(line, predicted, low, high)
         after = (near.seconds[seen][None, :] - places[:, None]) * inward >= 0

@@ -21,9 +21,9 @@ from models.runtime import Provider, Span, open_session
 Array = NDArray[np.float64]
 Pictures = NDArray[np.float32]
 
-EXPLAINED_SHARE = 0.5
-FEATURES = 5
-LONG_SECONDS = 30.0
+EXPLAINED_SHARE = 0.5  # of a span's time: lower drops neighbours, higher shows echoes; by hand
+FEATURES = 5  # what `features` gives; a file that is calibrated for others is refused
+LONG_SECONDS = 30.0  # beyond it length makes a span no surer; set by hand, then calibrated with
 
 
 class PatternDetectorSettings(BaseModel):
@@ -126,7 +126,7 @@ def features(span: Segment, refiner: Refiner) -> Array:
     1, the logit of the network's score, mean similarity along the span, how alike both videos move
     along it, and its length.
     """
-    score = min(max(span.score, 1e-4), 1 - 1e-4)
+    score = min(max(span.score, 1e-4), 1 - 1e-4)  # a float of 0 or 1 has no finite logit
     seconds = span.query_end_seconds - span.query_start_seconds
     return np.array(
         [

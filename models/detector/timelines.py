@@ -12,12 +12,14 @@ from models.video import motion
 
 Floats = NDArray[np.float64]
 
-GAIN_OCTAVES = 0.25
-NOISY_SHARE = 0.3
-MAX_STILL_NOISE = 0.6
-BESIDE_SHARE = 0.2
-COARSE_SHARE = 0.15
-MAX_JITTER = 0.3
+# How an edited copy's motion differs, set by hand: pasted pairs have no real motion, so the score
+# is calibrated on whole videos instead (docs/experiments.md, "Training the detector").
+GAIN_OCTAVES = 0.25  # deviation of the natural logarithm of the gain: crops and insets scale it
+NOISY_SHARE = 0.3  # of the edited pieces: grain that never stands still
+MAX_STILL_NOISE = 0.6  # change a second that such grain adds; a dozen times `motion.FLOOR`
+BESIDE_SHARE = 0.2  # pieces with other footage in the picture, as insets have
+COARSE_SHARE = 0.15  # pieces smoothed over three codes, as dropped frames smooth them
+MAX_JITTER = 0.3  # deviation of the logarithm, code by code
 
 
 @dataclass(frozen=True)

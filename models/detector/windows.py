@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_CELLS = 1.5
+MIN_CELLS = 1.5  # what is left of a span must show on places two cells apart; set by hand
 
 Array = NDArray[np.float32]
 
