@@ -53,6 +53,6 @@ def assign(
     distances = torch.cat([centres - own[..., :2], own[..., 2:] - centres], dim=-1)
     counts = torch.bincount(chosen[answers], minlength=len(boxes)).clamp(min=1)
     weights = torch.where(answers, 1.0 / counts[chosen], torch.zeros_like(best))
-    # A span's one place may lie outside of it, where distances are negative: the overlap that the
-    # loss takes is of distances above 0.
+    # A span's one place may lie outside of it, where distances are negative: the loss takes
+    # their logarithms.
     return answers, chosen, distances.clamp(min=0.05), weights

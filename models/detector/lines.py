@@ -15,27 +15,25 @@ from models.video import motion
 
 Floats = NDArray[np.float64]
 
-# All set by hand; docs/results.md measures what comes of them together.
+# All set by hand; docs/results.md measures what comes of them together. Weights and costs are in
+# units of mean similarity, whose own weight is 1.
 GRID_SECONDS = 0.025  # less than a frame lasts at 30 a second: rounding to it loses no frame
-# Which lines are tried.
 SHIFT_SECONDS = 5.0  # to both sides of the box's own line; further off is another place, not it
 STEP_SECONDS = 0.2  # below the quarter of a second that motion tells apart
 CUT_SHIFT_SECONDS = 1.6  # cuts further from each other than the network's error don't belong
-MAX_CUT_SHIFTS = 60  # for each pace: footage of many cuts would be slow
-TURNS = (0.0, -0.12, 0.12, -0.3, 0.3)  # octaves: paces up to 23 % off the box's
-EVEN_OCTAVES = 0.16  # boxes within 12 % of pace 1 are tried at it: most copies play at their pace
-# What speaks for a line, in units of mean similarity, whose own weight is 1.
 CUT_SIGMA_SECONDS = 0.12  # three frames at 25 a second: cuts further off hardly count as met
 CUT_WEIGHT = 0.35  # when all of many cuts meet: decides between frames that are alike
 MOTION_WEIGHT = 0.8  # of full agreement: inside a shot it is all that tells the second
-EVEN_LOSS = 0.02  # what another pace must gain over 1: of so many, one fits noise a little better
-SHIFT_COST = 0.01  # for each second: of lines as good as each other the network's own stays
-# How motion is compared.
 MOTION_EDGE_SECONDS = 0.3  # left out at both ends, where a code mixes two shots
 MOTION_SECONDS = 6.0  # shorter spans count in proportion: short curves agree by chance
 STILL = 0.02  # beside the deviations: where next to nothing moves the agreement goes to 0
 MAX_MOMENTS = 96  # 24 s of codes; of longer spans evenly chosen ones, which bounds the time
 MIN_MOMENTS = 8  # two seconds: fewer agree with too much by chance
+EVEN_OCTAVES = 0.16  # boxes within 12 % of pace 1 are tried at it: most copies play at their pace
+EVEN_LOSS = 0.02  # what another pace must gain over 1: of so many, one fits noise a little better
+SHIFT_COST = 0.01  # for each second: of lines as good as each other the network's own stays
+MAX_CUT_SHIFTS = 60  # for each pace: footage of many cuts would be slow
+TURNS = (0.0, -0.12, 0.12, -0.3, 0.3)  # octaves: paces up to 23 % off the box's
 BEYOND_SECONDS = 0.5  # a line is no surer than this at the ends of the reference
 SHIFTS = np.arange(-SHIFT_SECONDS, SHIFT_SECONDS + 1e-9, STEP_SECONDS)
 
