@@ -57,7 +57,7 @@ class Boxes:
         return len(self.scores)
 
     def at(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> "Boxes":
-        """Some of them."""
+        """The boxes that a mask keeps, or those at these places in their order."""
         return Boxes(self.edges[chosen], self.scores[chosen], self.backwards[chosen])
 
 

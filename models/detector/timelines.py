@@ -46,7 +46,7 @@ class Piece:
 
     @property
     def played_seconds(self) -> float:
-        """How long it plays."""
+        """Seconds of the made video, after the change of speed."""
         return self.seconds / self.speed
 
     def source_seconds(self, played: Floats) -> Floats:

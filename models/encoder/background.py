@@ -12,9 +12,11 @@ from models.encoder.validate import Retrieval, RetrievalTask, rank
 from models.training.source import Source
 from models.video.frames import prepare
 
-BACKGROUND = 1500
-NEIGHBOURS = (1, 3, 10, 30)
-BETAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+BACKGROUND = 1500  # pictures: 0.4 MB of the file, and a product with all of them for each frame
+# The export tries all of these on held-out clips; 1 and 0.25 won, and every beta from 0.75 on lost
+# to none at all (docs/experiments.md, "Held-out clips").
+NEIGHBOURS = (1, 3, 10, 30)  # k: more say less of what a frame is like itself
+BETAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)  # 0 is without biases
 
 
 def background_pictures(

@@ -33,7 +33,7 @@ from models.errors import ModelError
 from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.pictures import load_clips, load_photos
 
-PARITY_BOUND = 2e-3
+PARITY_BOUND = 2e-3  # of a value, set by hand: the shipped file's float16 weights stray 4.2e-4
 
 
 def export(network: FrameNetwork | ScoredNetwork, path: Path, sample: NDArray[np.uint8]) -> float:

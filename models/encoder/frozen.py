@@ -59,6 +59,7 @@ def _session(part: nn.Module, size: int, threads: int) -> onnxruntime.InferenceS
 
 
 def _run(session: onnxruntime.InferenceSession, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    # 64 at a time: the maps of all frames at once would fill the memory.
     return np.concatenate(
         [session.run(None, {"frames": frames[at : at + 64]})[0] for at in range(0, len(frames), 64)]
     )

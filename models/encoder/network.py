@@ -107,6 +107,7 @@ class GeM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C)."""
+        # Clamped: 0 to a learned power has no gradient.
         pooled: Tensor = x.clamp(min=1e-4).pow(self.power).mean(dim=(2, 3)).pow(1.0 / self.power)
         return pooled
 
@@ -148,6 +149,7 @@ class FrameNetwork(nn.Module):
         """
         # Cast first: TensorRT takes bytes as an input only where a cast follows.
         x = frames.to(torch.float32).permute(0, 3, 1, 2)  # (N, 3, S, S)
+        # Centred as the ImageNet weights of EfficientNet-Lite expect it.
         x = functional.relu6(self.stem_norm(self.stem((x - 127.0) / 128.0)))
         for stage in self.stages[:stages]:
             x = stage(x)

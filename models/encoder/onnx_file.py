@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-OPSET = 18
-SMALLEST_HALVED = 1024
-MANY = 1 << 16
+OPSET = 18  # what torch's exporter writes by itself; a newer one would be a conversion on top
+SMALLEST_HALVED = 1024  # numbers: biases would save next to nothing for their digits; by hand
+MANY = 1 << 16  # rows: tracing wants some bound, and no batch comes near it
 
 
 def to_onnx(
@@ -68,6 +68,6 @@ def store_half(model: onnx.ModelProto) -> None:
         half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
         tensor.CopyFrom(half)
         casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
-    nodes = casts + list(model.graph.node)
+    nodes = casts + list(model.graph.node)  # ONNX wants what is used before what uses it
     del model.graph.node[:]
     model.graph.node.extend(nodes)

@@ -128,6 +128,7 @@ class OutsideEncoder:
 
     def _try(self, path: Path) -> None:
         size = self.input_size
+        # Two pictures: a file that makes one vector of all rows is seen here, not in service.
         picture = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
         try:
             rows, _ = self._run(self._fed(picture))
@@ -193,6 +194,7 @@ def open_encoder(
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of unit length; rows without a direction become zeros."""
+    # In float64: squares of large values are infinite in float32.
     norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     usable = np.isfinite(norms) & (norms > 0)
     return np.where(usable, rows / np.where(usable, norms, 1), 0).astype(np.float32)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.errors import ModelError
 
-STEM_CHANNELS = 32
+STEM_CHANNELS = 32  # of every Lite trunk: compound scaling leaves the stem as it is
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Stage:
     kernel: int
 
 
+# Numbers of the published networks: the ImageNet weights fit nothing else.
 LITE0 = (
     Stage(1, 16, 1, 1, 3),
     Stage(6, 24, 2, 2, 3),
@@ -42,6 +43,7 @@ LITE0 = (
     Stage(6, 192, 4, 2, 5),
     Stage(6, 320, 1, 1, 3),
 )
+# Depth times 1.1, rounded up; widths as in Lite0.
 LITE1 = (
     Stage(1, 16, 1, 1, 3),
     Stage(6, 24, 3, 2, 3),
@@ -51,6 +53,7 @@ LITE1 = (
     Stage(6, 192, 5, 2, 5),
     Stage(6, 320, 1, 1, 3),
 )
+# Depth times 1.2, rounded up, and widths times 1.1 in multiples of eight.
 LITE2 = (
     Stage(1, 16, 1, 1, 3),
     Stage(6, 24, 3, 2, 3),

@@ -17,6 +17,8 @@ from models.training.edits.beside import Beside
 from models.training.edits.chance import Chance
 from models.training.picture_pack import PicturePack
 
+# The edits' chance is drawn by the batch: another number makes other queries, and figures that
+# don't compare with docs/experiments.md. Set by hand.
 ROWS_AT_ONCE = 256
 
 

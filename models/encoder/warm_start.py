@@ -82,6 +82,7 @@ def _fold(state: dict[str, torch.Tensor], norm: str, bias: Array, path: Path) ->
     _put(state, f"{norm}.bias", bias, path)
     state[f"{norm}.weight"] = torch.ones_like(state[f"{norm}.weight"])
     state[f"{norm}.running_mean"] = torch.zeros_like(state[f"{norm}.running_mean"])
+    # The norms' eps is 1e-3: together they divide by exactly 1.
     state[f"{norm}.running_var"] = torch.full_like(state[f"{norm}.running_var"], 1.0 - 1e-3)
 
 

@@ -13,8 +13,8 @@ from models.errors import ModelError
 from models.keyframes.network import KeyFrameNetwork
 from models.keyframes.serve import FrameScorer
 
-OPSET = 18
-PARITY_BOUND = 1e-4
+OPSET = 18  # as models/encoder/onnx_file.py
+PARITY_BOUND = 1e-4  # weights stay float32 here, so only the order of sums differs; set by hand
 
 
 class _OneVideo(nn.Module):

@@ -18,7 +18,7 @@ from models.keyframes.thumbnails import thumbnails
 from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage, load_pool
 
 Random = np.random.Generator
-CHUNK = 64
+CHUNK = 64  # frames that are read from disk at once; the result is the same
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _small(pictures: Path, name: str) -> NDArray[np.uint8]:
         place.parent.mkdir(exist_ok=True)
         aside = place.with_suffix(".part.npy")
         np.save(aside, small.reshape(*squares.shape[:2], *small.shape[1:]))
-        aside.rename(place)
+        aside.rename(place)  # what has the name is whole, also when a build was broken off
     found: NDArray[np.uint8] = np.load(place)
     return found
 
@@ -135,7 +135,7 @@ class ViewBatches(Dataset[ViewPairs]):
 
     def _video(self, random: Random) -> tuple[NDArray[np.generic], ...]:
         """One video of clips in a row, each edited in its own way."""
-        step = int(random.choice((2, 4)))
+        step = int(random.choice((2, 4)))  # of four frames a second: two a second, or one
         rows: list[tuple[NDArray[np.generic], ...]] = []
         total, shots = 0, 0
         while total < self._frames:
@@ -143,6 +143,7 @@ class ViewBatches(Dataset[ViewPairs]):
             plain = np.arange(int(random.integers(step)), len(one), step)[: self._frames - total]
             if len(plain) == 0:
                 continue
+            # An upload's frames fall between those of the library, by half a step at the most.
             drift = int(random.integers(-(step // 2), step // 2 + 1))
             edited = np.clip(plain + drift, 0, len(one) - 1)
             variant = int(random.integers(1, len(one.small))) if len(one.small) > 1 else 0

@@ -71,6 +71,7 @@ class KeyFrameNetwork(nn.Module):
         pooled = torch.cat((maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))), dim=1)
         row = functional.relu(self.pooled(pooled)).reshape(batch, length, -1).transpose(1, 2)
         reach = self.config.reach
+        # The ends repeat their own frame: zeros would be something that no frame is.
         padded = torch.cat(
             (row[:, :, :1].expand(-1, -1, reach), row, row[:, :, -1:].expand(-1, -1, reach)), dim=2
         )

@@ -46,7 +46,7 @@ def pool_description(
     """
     owned = owners >= 0
     sizes = np.bincount(owners[owned], minlength=count)
-    sums = np.zeros((count, described.descriptors.shape[1]))
+    sums = np.zeros((count, described.descriptors.shape[1]))  # float64: long spans lose no digits
     np.add.at(sums, owners[owned], described.descriptors[owned])
     biases = np.bincount(owners[owned], described.score_biases[owned], minlength=count) / sizes
     rows = sums / np.linalg.norm(sums, axis=1, keepdims=True)

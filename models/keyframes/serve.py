@@ -11,7 +11,7 @@ from models.keyframes.thumbnails import THUMBNAIL
 from models.runtime import Provider, Span, open_session
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
-CHUNK = 256
+CHUNK = 256  # frames in one run, 0.8 MB of thumbnails; `CONTEXT` makes the result the same for any
 CONTEXT = 4  # frames to each side that a frame's quality may depend on; the network's reach is less
 
 
@@ -114,7 +114,7 @@ class FrameScorer:
         end = min(start + CHUNK, len(small))
         first, last = max(start - CONTEXT, 0), min(end + CONTEXT, len(small))
         seen = small[first:last]
-        if len(seen) == 1:
+        if len(seen) == 1:  # the file takes two at least; beside itself a frame is still
             seen = np.repeat(seen, 2, axis=0)
         quality, looks = self._session.run(
             ["quality", "looks"], {"thumbnails": np.ascontiguousarray(seen)}

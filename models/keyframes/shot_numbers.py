@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHORTEST_SHOT_SECONDS = 1.0
+"""Every shot costs a stored frame. Sharing shots of up to two seconds lost 1.3 points of F1 (an
+encoder of before; docs/experiments.md, "The key-frame extractor")."""
 
 
 def shot_numbers(

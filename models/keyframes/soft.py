@@ -34,10 +34,11 @@ def soft_select(
         raise ValueError(f"{utilities.shape = }, {spans.shape = }, expected (N,) twice")
     logits = utilities / temperature
     if generator is not None:
+        # Drawn on the CPU, where the generator is; 0 and 1 have no finite logarithm twice.
         uniform = torch.rand(logits.shape, generator=generator).clamp(1e-6, 1 - 1e-6)
         logits = logits - torch.log(-torch.log(uniform)).to(logits)
     count = int(spans.max()) + 1 if len(spans) else 0
     inside = spans[None, :] == torch.arange(count, device=spans.device)[:, None]  # (K, N)
     shares = torch.softmax(logits.masked_fill(~inside, -torch.inf), dim=1)  # (K, N)
     hard = torch.zeros_like(shares).scatter_(1, shares.argmax(dim=1, keepdim=True), 1.0)
-    return hard + shares - shares.detach()
+    return hard + shares - shares.detach()  # the values of `hard`, the gradient of `shares`

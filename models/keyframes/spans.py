@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-NEVER = 1e9
-BISECTIONS = 14
+NEVER = 1e9  # far above the costs of a day of frames, and finite: sums of it still compare
+BISECTIONS = 14  # leave the price open by a thousandth, about as little as `OFF_CENTRE` decides
 OFF_CENTRE = 1e-3  # a frame off the middle of its span; decides between equal ones
 
 
@@ -66,7 +66,7 @@ class SpanCosts:
                 low = price
             else:
                 high = price
-        return self.cheapest(high)
+        return self.cheapest(high)  # of the two bounds the one that keeps to the count
 
 
 def span_costs(
@@ -92,7 +92,7 @@ def span_costs(
     longest = _longest(seconds, longest_seconds)
     before = np.full((longest, count), NEVER)  # [a, m]: frames m - a … m cost, stood for by m
     after = np.full((longest, count), NEVER)  # [b, m]: frames m + 1 … m + b cost
-    before[0], after[0] = 1 - quality, 0.0
+    before[0], after[0] = 1 - quality, 0.0  # the key frame itself is counted once, in `before`
     for step in range(1, longest):
         cosine = np.einsum("nd,nd->n", descriptors[step:], descriptors[:-step]).astype(np.float64)
         before[step, step:] = before[step - 1, step:] + 1 - quality[step:] * cosine

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-THUMBNAIL = 32
+THUMBNAIL = 32  # pixels, as the network was trained; divides 128 and 160, so that means are exact
 
 
 def thumbnails(frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -9,8 +9,8 @@ from models.keyframes.network import KeyFrameNetwork
 from models.keyframes.spans import span_costs
 from models.training.descriptor_pool import FRAMES_PER_SECOND
 
-SHARE = 0.2
-LONGEST_SECONDS = 10.0
+SHARE = 0.2  # one frame in five, 720 an hour: near the default budget, where the choice counts
+LONGEST_SECONDS = 10.0  # the default of `max_gap_seconds`
 
 
 def coverage_check(network: KeyFrameNetwork, held: list[SeenFootage]) -> dict[str, float]:

@@ -23,7 +23,7 @@ def differential_entropy(first: Tensor, second: Tensor, groups: Tensor) -> Tenso
     labels = groups.repeat(2)
     with torch.no_grad():
         similarity = rows @ rows.T
-        similarity[labels[:, None] == labels[None, :]] = -2.0
+        similarity[labels[:, None] == labels[None, :]] = -2.0  # below every cosine: never nearest
         nearest = similarity.argmax(dim=1)  # (2N,)
     distance = (rows - rows[nearest]).norm(dim=1)  # (2N,)
     return -torch.log(distance + 1e-8).mean()

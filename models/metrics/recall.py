@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-DEPTHS = (1, 5, 10)
+DEPTHS = (1, 5, 10)  # what the literature reports, and what R@sum adds up
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.errors import ModelError
 from models.runtime.providers import Provider
 
-HALF_BOUND = 3e-2
+HALF_BOUND = 3e-2  # half precision has three digits, less after many layers; set by hand
 
 Arrays = list[NDArray[Any]]
 Answer = Callable[[Provider], Arrays]
@@ -55,7 +55,7 @@ def build(answer: Answer, provider: Provider = "tensorrt") -> Built:
         ProviderError: the provider can't run here.
     """
     started = time.perf_counter()
-    answer(provider)
+    answer(provider)  # the first answer builds the engines, the second finds them in the cache
     built = time.perf_counter()
     found = answer(provider)
     again = time.perf_counter()

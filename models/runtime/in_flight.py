@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from models.runtime.providers import DEVICE, Provider
 
-LANES = 2
+LANES = 2  # one is copied while one is computed; more take memory of the device; set by hand
 
 Array = NDArray[Any]
 Batch = Mapping[str, Array]
 
 
 def _cores() -> int:
-    """That this process may use."""
+    """Cores that this process may run on: in a container they can be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

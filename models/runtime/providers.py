@@ -13,9 +13,9 @@ PROVIDERS: dict[Provider, str] = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
-DEVICE = 0
-WORKSPACE_BYTES = 1 << 30
-KEY_LENGTH = 16
+DEVICE = 0  # the first that the process sees; CUDA_VISIBLE_DEVICES says which that is
+WORKSPACE_BYTES = 1 << 30  # scratch memory: TensorRT leaves out kernels that want more; by hand
+KEY_LENGTH = 16  # hex digits, 64 bits: no two files meet, and folders' names stay readable
 
 Options = dict[str, str]
 

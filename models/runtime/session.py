@@ -81,7 +81,7 @@ def open_session(
         give_large_blocks_back()
     told = _told(path, provider, rows, sides, engine_cache)
     session = _open(path, told, provider, threads, frugal)
-    session.disable_fallback()
+    session.disable_fallback()  # or a device that fails later would leave the CPU at work, unseen
     _check_what_runs(session, path, provider)
     return session
 
@@ -109,6 +109,7 @@ def describe_inputs(path: Path) -> list[Input]:
         ModelFileError: not a readable network.
     """
     options = onnxruntime.SessionOptions()
+    # Nothing is run: without optimising, even a large file is read in no time.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     try:
@@ -154,7 +155,7 @@ def _open(
 ) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
+    options.inter_op_num_threads = 1  # these networks are one chain: nothing runs beside
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = not (frugal and provider == "cpu")
     options.enable_mem_pattern = provider != "cpu"  # it keeps a plan, and room, for every shape

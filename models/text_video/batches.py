@@ -39,7 +39,7 @@ class Batch:
     same: Tensor
 
     def to(self, device: str) -> "Batch":
-        """The same on a device."""
+        """The same with every tensor on a device."""
         return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
 
@@ -107,6 +107,7 @@ class PairBatches:
         rounds, places = np.divmod(at, len(self._photos))
         photos = np.empty_like(at)
         for number in np.unique(rounds):
+            # 1 << 30 is no step: rounds must not draw what some step's other choices draw.
             order = np.random.default_rng((self.seed, 1 << 30, number)).permutation(self._photos)
             photos[rounds == number] = order[places[rounds == number]]
         return photos
@@ -116,7 +117,7 @@ class PairBatches:
     ) -> NDArray[np.int64]:
         """(B,) rows of captions, in the other language where a photo has none in the wanted."""
         groups = 2 * photos + chinese
-        groups = np.where(self._count[groups] > 0, groups, groups ^ 1)
+        groups = np.where(self._count[groups] > 0, groups, groups ^ 1)  # the last bit: language
         chosen = (random.random(len(groups)) * self._count[groups]).astype(np.int64)
         rows: NDArray[np.int64] = self._first[groups] + chosen
         return rows

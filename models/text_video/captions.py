@@ -9,7 +9,7 @@ import orjson
 from models.errors import BrokenDataError, MissingDataError
 
 SOURCES = ("en", "zh", "zh_mt_a", "zh_mt_b")
-SHOWN = 80
+SHOWN = 80  # characters of what is wrong: a message stays a line
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ MOVES = (
     ("nearer", "near", "full"),
 )
 SHOTS = (("full",), ("mirrored",), ("full", "near"), ("near", "full"))
-CUT_SHARE = 0.5
+CUT_SHARE = 0.5  # clips of two or three photos, which teach cuts; the rest, moves. Set by hand
 ENGLISH_JOINTS = ("", ", then", "and then")
 CHINESE_JOINTS = ("", "然后", "接着")
-NO_PHOTO = -1
+NO_PHOTO = -1  # no photo's number; fills up clips of fewer than three
 
 
 @dataclass(frozen=True)

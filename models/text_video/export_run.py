@@ -11,7 +11,7 @@ from models.text_video.tokenizer import CaptionTokenizer
 from models.text_video.train import trained_network
 from models.text_video.trunk import load_trunk
 
-CLIP_LENGTHS = (1, 1, 2, 3, 5, 8)
+CLIP_LENGTHS = (1, 1, 2, 3, 5, 8)  # frames, from a photo to the most that a tower looks at
 TEXTS = (
     "Two dogs run across the snow .",
     "a man",

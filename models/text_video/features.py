@@ -114,6 +114,7 @@ def build_features(
     kept = folder / f"{tar.stem}-{trunk.name}-{_key(names, views)}"
     kept.mkdir(parents=True, exist_ok=True)
     file, note = kept / "regions.npy", kept / "done.json"
+    # A note without its file says nothing: the photos that it counts are gone.
     done = orjson.loads(note.read_bytes()) if note.is_file() and file.is_file() else 0
     if done < len(names):
         mode = "r+" if done else "w+"
@@ -125,6 +126,7 @@ def build_features(
         ):
             regions[at] = session(make_views(picture, size, views))
             if (at + 1) % SAVE_EVERY == 0:
+                # The note last: a stop in between makes some photos again, and leaves out none.
                 regions.flush()
                 note.write_bytes(orjson.dumps(at + 1))
         regions.flush()

@@ -18,7 +18,7 @@ from models.text_video.side import Side
 from models.text_video.tokenizer import ENTRIES, MASK, MAX_TOKENS, PAD, SPECIAL
 from models.text_video.trunk import TrunkConfig
 
-QUADRANTS = 4
+QUADRANTS = 4  # parts of a frame that words are compared with: every region would cost 16 times
 HEAD_GAIN = 0.1  # of the transformers beside the plain paths, before training
 SOFTNESS = 0.1
 SIZES = (

@@ -18,7 +18,7 @@ from models.text_video.text_network import TextNetwork
 from models.text_video.tokenizer_file import TokenizerFile
 from models.text_video.vectors import unit_rows
 
-BATCH = 32
+BATCH = 32  # frames in one run, as many as `encoder.batch` by default
 # Where exporters put weights that they leave out of the ONNX file.
 WEIGHTS_BESIDE = (".data", "_data", ".extra_file")
 TRIED = "a"

@@ -20,8 +20,8 @@ from models.text_video.tokenizer import SPECIAL
 FLATTENING = 0.7  # 1 makes all axes equally wide, 0 leaves them as they are
 PRIOR = 10.0  # a word that was said once counts a tenth of its picture
 BAG_LENGTH = 2.0
-MIN_WIDTH = 1e-3
-AT_ONCE = 500
+MIN_WIDTH = 1e-3  # beside channels of deviation 1: narrower axes are rounding, blown up below
+AT_ONCE = 500  # photos: 0.2 GB as float32, while all of them would be two
 SAMPLED = 2000  # captions
 
 
@@ -38,7 +38,7 @@ class Start:
     words: Tensor
 
     def apply(self, *networks: TextVideoNetwork) -> None:
-        """Put them into towers."""
+        """Write them over the plain paths of both towers, in place."""
         with torch.no_grad():
             for network in networks:
                 network.video.picture_in.weight.copy_(self.axes)
@@ -61,6 +61,7 @@ def make_start(
     places = pictures @ axes.T
     places /= np.linalg.norm(places, axis=1, keepdims=True).clip(1e-6)
     words = word_vectors(places - places.mean(axis=0), pairs.photos, ids, network.config.entries)
+    # One factor for all words: captions' sums get a usual length, their proportions stay.
     bags = words[ids[:SAMPLED]].sum(axis=1)
     words *= BAG_LENGTH / max(float(np.linalg.norm(bags, axis=1).mean()), 1e-6)
     return Start(torch.from_numpy(axes), torch.from_numpy(words))

@@ -11,7 +11,7 @@ from models.errors import ModelFileError
 from models.runtime import Provider, Span, open_session
 from models.text_video.tokenizer_file import TokenIds
 
-BATCH = 32
+BATCH = 32  # texts in one run: bounds its memory, and is the most that TensorRT builds for
 Part = Literal["ids", "mask", "types"]
 Whole = type[np.int64] | type[np.int32]
 PARTS: dict[str, Part] = {

@@ -25,9 +25,10 @@ from models.errors import ModelFileError
 
 PAD, UNKNOWN, MASK, CLS = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<unk>", "<mask>", "<cls>")
-ENTRIES = 6000
-MAX_TOKENS = 32
-MIN_SEEN = 2
+# Set by hand; the first two are in the trained towers too, whose embeddings have as many rows.
+ENTRIES = 6000  # each costs a row of the text tower's file; fewer cut words into more tokens
+MAX_TOKENS = 32  # one of Flickr8k's captions fits; three that are joined don't
+MIN_SEEN = 2  # a merge that one caption alone has is no help with other texts
 
 
 class CaptionTokenizer:

@@ -12,7 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from models.errors import ModelFileError
 
-SHOWN = 40
+SHOWN = 40  # characters of a text that is refused: a message stays a line
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
 

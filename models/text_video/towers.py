@@ -14,7 +14,7 @@ from models.runtime import Network, Provider, Span
 from models.text_video.tokenizer_file import TokenizerFile
 from models.text_video.vectors import unit_rows
 
-TEXTS_AT_ONCE = 32
+TEXTS_AT_ONCE = 32  # bounds the memory of a run; rows are independent, so any number does
 VIDEO_KEYS = ("input_size", "dimension", "most_frames")
 TEXT_KEYS = ("dimension", "most_tokens", "tokenizer_sha256")
 

@@ -14,7 +14,7 @@ from models.encoder.serve import default_encoder_path
 from models.encoder.trunks import TRUNKS, imagenet_weights
 from models.encoder.warm_start import load_exported
 
-HEAD_CHANNELS = 1280
+HEAD_CHANNELS = 1280  # of the layer that ImageNet's classifier pools, the same in every Lite
 
 TrunkSource = Literal["imagenet", "imagenet-head", "copies"]
 

@@ -15,7 +15,7 @@ from models.text_video.pairs import make_pairs
 from models.text_video.tokenizer import PAD, CaptionTokenizer
 
 LANGUAGES = ("en", "zh")
-AT_ONCE = 250
+AT_ONCE = 250  # photos or captions: bounds the memory; the figures are the same
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-SMOOTH_OVER = 20
+SMOOTH_OVER = 20  # losses: single batches differ more than the curve falls; of the picture alone
 
 
 def draw_curve(curve: list[dict[str, float]], path: Path) -> None:

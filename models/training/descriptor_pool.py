@@ -26,14 +26,15 @@ from models.video.frames import prepare
 from models.video.motion import curve_of, motion_codes
 from models.video.shots import Changes
 
-FRAMES_PER_SECOND = 4.0
-VARIANTS = 8
-SLIDES = 240
-SLIDE_VARIANTS = 3
-PHOTOS_PER_SLIDE = 3
-SLIDE_SECONDS = 3.0
-MAX_EDITS = 3
-BATCH = 64
+# What is built is kept on disk: after a change, delete the folder of pictures. Set by hand.
+FRAMES_PER_SECOND = 4.0  # twice the densest query; made videos take their frames from these
+VARIANTS = 8  # edited views of a clip: disk and encoding grow with them, copies repeat with fewer
+SLIDES = 240  # slide shows: hard cuts between pictures that hardly move, beside clips that do
+SLIDE_VARIANTS = 3  # fewer than of clips, as there are more shows
+PHOTOS_PER_SLIDE = 3  # two cuts a show
+SLIDE_SECONDS = 3.0  # of each photo, over which it is panned or zoomed
+MAX_EDITS = 3  # one less than an encoder's look: of a whole clip, more leaves little to align
+BATCH = 64  # frames that are described at once; the encoder cuts it further
 
 Rgb = NDArray[np.uint8]
 
@@ -123,6 +124,7 @@ def read_clip(path: Path) -> Seen:
             seconds = float(frame.time or 0.0)
             rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
             changes.add(_luma(rgb), seconds)
+            # By count, not by the last frame kept: frames that are late don't shift the rest.
             if seconds >= len(frames) / FRAMES_PER_SECOND:
                 frames.append(_shrunk(rgb))
     return _seen(frames, changes)
@@ -190,6 +192,7 @@ def _keep(
             pictures[variant, at] = square
     pictures.flush()
     aside.rename(out / f"{name}.npy")
+    # The notes last: a clip counts as built once they are there.
     notes = {"cut_seconds": seen.cut_seconds, "motion": seen.motion.tolist()}
     (out / f"{name}.json").write_bytes(orjson.dumps(notes))
 
@@ -202,7 +205,7 @@ def _variant(
         return
     key = f"{seed}-{name}-{variant}"
     other = Image.fromarray(Random(key).choice(others or frames))
-    for frame in frames:
+    for frame in frames:  # the same chance for each: one edit lies over the whole clip
         picture = edited(Image.fromarray(frame), Random(key), other, MAX_EDITS)
         yield prepare(np.asarray(picture), size)
 
@@ -236,6 +239,7 @@ def _described(path: Path, kept: Path, encoder: FrameEncoder) -> Footage:
         aside = kept / f"{path.stem}.part.npz"
         np.savez(
             aside,
+            # Half the disk; the noise that training adds is far above what rounding does.
             descriptors=rows.reshape(*squares.shape[:2], -1).astype(np.float16),
             score_offsets=biases.reshape(squares.shape[:2]).astype(np.float16),
         )

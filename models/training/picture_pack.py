@@ -18,7 +18,7 @@ from models.video.frames import prepare
 STILL_DISTANCE = 9.0  # mean absolute difference of 12 x 12 thumbnails, in grey levels
 CUT_DISTANCE = 30.0  # above it, another shot
 THUMBNAIL = 12
-ROWS_AT_ONCE = 512
+ROWS_AT_ONCE = 512  # pictures compared with all at once: bounds the memory, the result is the same
 
 
 @dataclass(frozen=True)

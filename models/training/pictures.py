@@ -11,8 +11,8 @@ from PIL import Image
 from models.errors import MissingDataError
 from models.training.source import Source
 
-SHORT_SIDE = 160
-FRAME_EVERY_SECONDS = 0.5
+SHORT_SIDE = 160  # pixels, of the largest encoder's input: all pictures are in RAM at once
+FRAME_EVERY_SECONDS = 0.5  # nearer ones hardly differ; recipes count neighbours in these steps
 PHOTO_TARS = ("flickr8k-train.tar", "caltech101.tar", "imagenet-samples.tar")
 
 

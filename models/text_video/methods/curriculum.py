@@ -39,6 +39,7 @@ def hard_probability(progress: float, settings: Curriculum) -> float:
     Returns:
         0 in the first stage, then a stair up to 1.
     """
+    # 1e-9: three times 0.073 over 0.073 may be just below 3, and the stage would begin a step late.
     stages = int(progress / settings.stage_share + 1e-9)
     return min(stages * settings.stage_rise, 1.0)
 

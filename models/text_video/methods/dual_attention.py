@@ -129,6 +129,7 @@ def _packed(side: Side, weights: Tensor | None = None) -> Weighed:
     order = side.present.long().argsort(dim=1, descending=True, stable=True)  # (B, N)
     present = side.present.gather(1, order)
     tokens = side.tokens.gather(1, order[..., None].expand_as(side.tokens))
+    # Not zeros: a cosine of 0 would win over the negative ones of what is there.
     tokens = torch.where(present[..., None], tokens, tokens[:, :1])
     chosen = present.to(tokens.dtype)
     if weights is not None:

@@ -60,7 +60,7 @@ def negative_nce(step: Step, similarities: Tensor, settings: NegativeNce | None 
     settings = settings or NegativeNce()
     hard = outranking(similarities.detach(), step.same, settings.margin)
     if not hard.any():
-        return similarities.sum() * 0.0
+        return similarities.sum() * 0.0  # 0 with a gradient: the training step needs one
     logits = logits_of(similarities, step)
     terms = [-_log_rest(logits)[hard].mean(), -_log_rest(logits.T)[hard.T].mean()]
     return torch.stack(terms).mean()

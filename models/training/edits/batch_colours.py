@@ -13,8 +13,8 @@ from torch.nn import functional
 from models.training.edits.beside import Beside
 from models.training.edits.chance import Chance
 
-LUMA = (0.299, 0.587, 0.114)
-BLOCK = 8
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as JPEG and Pillow weigh red, green and blue
+BLOCK = 8  # pixels on a side of what JPEG and most video codecs transform
 
 
 def colour(pictures: Tensor, beside: Beside) -> Tensor:

@@ -104,6 +104,7 @@ def edited(
         rows = random.permutation(np.flatnonzero(counts > turn))
         several = min(KINDS_AT_ONCE, len(names))
         chosen = random.choice(len(names), several, replace=False, p=weights / weights.sum())
+        # A kind edits its part of the batch at once: a GPU would wait on picture after picture.
         for kind, part in zip(chosen, np.array_split(rows, several), strict=True):
             if len(part):
                 at = torch.from_numpy(part).to(pictures.device)

@@ -165,5 +165,5 @@ def _extreme(mean: Tensor) -> Tensor:
 def _sources(matrix: Tensor, side: int) -> Tensor:
     """(N, side, side, 2) places in the picture of every place of the result."""
     seen = places(side, matrix.device).view(1, -1, 3) @ matrix.transpose(1, 2)  # (N, side², 3)
-    depth = seen[..., 2:].clamp(min=1e-3)
+    depth = seen[..., 2:].clamp(min=1e-3)  # behind the viewer a place would come back mirrored
     return (seen[..., :2] / depth).view(-1, side, side, 2)

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from models.training.workers import spread
 from models.video.frames import prepare
 
-SIZE = (480, 270)
+SIZE = (480, 270)  # pixels, 16:9: legible letters, which the encoder's square then shrinks
 PLAIN = "plain"  # the font that Pillow ships
 FONTS = (
     PLAIN, "DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "STIXGeneral", "cmr10", "DejaVuSansMono",

@@ -142,7 +142,7 @@ def blur(picture: Picture, random: Random, _other: Picture) -> Picture:
 
 
 def sharpen(picture: Picture, random: Random, _other: Picture) -> Picture:
-    """Too much of it."""
+    """Sharpen until edges have halos, as filters of apps do."""
     return ImageEnhance.Sharpness(picture).enhance(random.uniform(2, 6))
 
 
@@ -224,6 +224,7 @@ def edited(picture: Picture, random: Random, other: Picture, most: int = 4) -> P
     chosen = dict.fromkeys(random.choices(names, weights, k=random.randint(1, most)))
     for name in chosen:
         picture = EDITS[name][0](picture, random, other)
+        # Bars and split screens make pictures larger: the next edit should cost no more for it.
         if max(picture.size) > 400:
             picture.thumbnail((320, 320), Image.Resampling.BILINEAR)
     return picture
