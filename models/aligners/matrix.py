@@ -86,7 +86,7 @@ class SimilarityMatrix:
             query.descriptors, reference.descriptors, query.score_biases, reference.score_biases
         )
         return cls(
-            values=np.clip(values, -1, 1),
+            values=np.clip(values, -1, 1),  # biases below 0 lead beyond 1
             query_seconds=query.seconds,
             reference_seconds=reference.seconds,
             query_duration_seconds=query.duration_seconds,

@@ -91,7 +91,7 @@ def less_background(similarity: SimilarityMatrix, share: float) -> SimilarityMat
 
 
 def _middles(length_seconds: float, cell_seconds: float) -> Array:
-    count = max(1, int(np.ceil(length_seconds / cell_seconds - 1e-6)))
+    count = max(1, int(np.ceil(length_seconds / cell_seconds - 1e-6)))  # rounding adds no cell
     return (np.arange(count, dtype=np.float64) + 0.5) * cell_seconds
 
 

@@ -34,7 +34,7 @@ class Batch:
 
 
 class PairBatches(Dataset[Batch]):
-    """Item `i` is batch `i`."""
+    """Item `i` is batch `i`, a function of the recipe's seed and `i`: resumed runs see the same."""
 
     def __init__(self, pool: list[Footage], recipe: SpdRecipe) -> None:
         self._recipe = recipe
@@ -43,7 +43,7 @@ class PairBatches(Dataset[Batch]):
                 pool, with_length(recipe.made, length), recipe.seed * 1009 + int(length)
             )
             for own in set(recipe.lengths_seconds)
-            for length in (own, 2 * own)
+            for length in (own, 2 * own)  # the double is what windows are cut from
         }
 
     def __len__(self) -> int:
@@ -54,6 +54,7 @@ class PairBatches(Dataset[Batch]):
         recipe = self._recipe
         lengths = recipe.lengths_seconds
         length = lengths[int(np.random.default_rng((recipe.seed, index)).integers(len(lengths)))]
+        # Chance of its own: windows must not depend on how the length was drawn.
         random = np.random.default_rng((recipe.seed, index, 1))
         parts = []
         for number in range(index * recipe.pairs, (index + 1) * recipe.pairs):

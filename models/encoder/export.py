@@ -62,6 +62,7 @@ def export(network: FrameNetwork | ScoredNetwork, path: Path, sample: NDArray[np
         properties["score_beta"] = str(scored.beta)
         properties["score_background"] = str(len(scored.background))
     weights = b"".join(t.raw_data for t in model.graph.initializer)
+    # Named by what it answers: a library refuses descriptors of two versions.
     named = hashlib.sha256(weights + repr(sorted(properties.items())).encode())
     properties["model_version"] = f"encoder-{named.hexdigest()[:8]}"
     del model.metadata_props[:]
@@ -71,6 +72,7 @@ def export(network: FrameNetwork | ScoredNetwork, path: Path, sample: NDArray[np
     with torch.inference_mode():
         found = network(torch.from_numpy(sample))
     wanted = [found] if scored is None else list(found)
+    # Through the file and the class that serve, so that the contract is tried as well.
     made = FrameEncoder(path).describe(sample)
     difference = max(
         float(np.abs(ours - theirs.numpy()).max())

@@ -106,6 +106,7 @@ class PairBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):
             shown |= self._twins.get(clip.name, set())
             pictures = clip.pictures
             taken: list[int] = []
+            # Some tries, not until it works: a short clip hasn't so many frames that far apart.
             for _ in range(4 * config.frames_per_clip):
                 at = random.randrange(len(pictures))
                 if all(abs(at - other) >= config.apart for other in taken):
@@ -138,6 +139,7 @@ def _nearby(pictures: list[NDArray[np.uint8]], at: int, most: int, random: Rando
         after = near + step
         if not 0 <= after < len(pictures):
             break
+        # The first step may cross a cut, as in the first runs; further ones stay in the shot.
         if near != at and _apart(pictures[near], pictures[after]) > CUT_DISTANCE:
             break
         near = after
@@ -153,6 +155,7 @@ def _apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def _groups(pictures: list[NDArray[np.uint8]]) -> NDArray[np.int64]:
     """One number per picture; near-identical ones, as in a still shot, share theirs."""
     thumbnails = np.stack(
+        # 12 x 12: what is left is layout and light, which noise and codecs don't change.
         [np.asarray(Image.fromarray(picture).resize((12, 12)), np.float32) for picture in pictures]
     ).reshape(len(pictures), -1)
     groups = np.arange(len(pictures))

@@ -157,7 +157,7 @@ class FrameEncoder:
         """
         check_frames(frames, self.input_size)
         none = np.zeros(len(frames), np.float32)
-        if not len(frames):
+        if not len(frames):  # `Network` takes one row at least; blank videos have no frame
             return EncodedFrames(np.zeros((0, self.dimension), np.float32), none)
         found = dict(zip(self._network.outputs, self._network.run({"frames": frames}), strict=True))
         return EncodedFrames(found["descriptors"], found.get("score_offsets", none))

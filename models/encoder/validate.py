@@ -146,6 +146,7 @@ def rank(
     hit, score = right[rows, nearest], similarity[rows, nearest]
     order = np.argsort(-score, kind="stable")
     precision = np.cumsum(hit[order]) / np.arange(1, len(hit) + 1)
+    # The last place that has it: near the top one wrong answer takes precision below for a while.
     good = np.flatnonzero(precision >= 0.9)
     return Retrieval(
         recall_at_1=float(hit.mean()),

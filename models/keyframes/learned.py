@@ -41,7 +41,7 @@ class LearnedSelector:
 
     @property
     def version(self) -> str:
-        """The network that scores."""
+        """Of the network that scores: key frames of two versions fall on other moments."""
         return self._scorer.model_version
 
     def select(self, candidates: CandidateFrames) -> NDArray[np.intp]:
@@ -52,6 +52,7 @@ class LearnedSelector:
         """
         rows = candidates.descriptors
         all_of_them = np.arange(len(candidates)) if rows is None else candidates.described
+        # Before the cut into spans: blank frames need no key frame, and are none.
         shown = np.array([not is_blank(candidates.frames[at]) for at in all_of_them], bool)
         among: NDArray[np.intp] = all_of_them[shown]
         if len(among) == 0:

@@ -96,6 +96,7 @@ def segment_average_precision(
         boxes = list(group)
         for one in boxes:
             taken.setdefault(one.pair, []).append(one.box)
+        # Only pairs that changed are measured anew, or each score would cost as much as all pairs.
         for pair in {one.pair for one in boxes}:
             now = _shared_and_covered(as_boxes(taken[pair]), truth.get(pair, np.empty((0, 4))))
             total += now - of_pair.get(pair, np.zeros((2, 2)))

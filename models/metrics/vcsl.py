@@ -102,6 +102,7 @@ def score_pairs(
     scores = [score_pair(predicted.get(pair, ()), labelled.get(pair, ())) for pair in pairs]
     positive = [score for score in scores if score.recall is not None]
     negative = [score for score in scores if score.recall is None]
+    # Pairs without a label count here too: a false alarm there has a precision of 0.
     precisions = [score.precision for score in scores if score.precision is not None]
     precision = fmean(precisions) if precisions else 0.0
     recall = fmean(score.recall or 0.0 for score in positive) if positive else 0.0

@@ -84,6 +84,7 @@ class Network:
             value.name: tuple(value.shape) for value in session.get_inputs()
         }
         self.outputs = [str(value.name) for value in session.get_outputs()]
+        # Batching cuts every input alike, which is right only where their rows belong together.
         rows_of_all = {shape[0] if shape else None for shape in self.inputs.values()}
         if len(rows_of_all) != 1 or None in rows_of_all:
             raise ModelFileError(

@@ -193,6 +193,7 @@ class TextTower(nn.Module):
 
         In training, captions of about one length go together: less padding is computed.
         """
+        # Not in serving: what depends on the lengths can't be traced. Small batches gain nothing.
         if not self.training or len(ids) < 2 * LENGTHS:
             return self._contextual(ids)
         lengths = (ids != PAD).sum(dim=1)
@@ -250,6 +251,7 @@ class TextVideoNetwork(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         for tower in (self.video, self.text):
+            # Plain paths reach the space as they are, so that `start` is what training begins at.
             nn.init.eye_(tower.past.weight)
             for head in (tower.head, tower.token_head):
                 nn.init.xavier_uniform_(head.weight, HEAD_GAIN)

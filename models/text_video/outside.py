@@ -171,7 +171,7 @@ class OutsideTextTower:
             threads=threads,
             engine_cache=engine_cache,
         )
-        self._try()
+        self._try()  # at the start of a worker, not at the first question
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """A vector for each text; what exceeds `most_tokens` is cut off.
@@ -231,6 +231,7 @@ def pair_version(settings: OutsidePairSettings) -> str:
                 f"embedding.outside.{key} = {path}: no such file: both towers and the tokenizer "
                 "make the pair's version, wherever one of them runs"
             )
+        # An ONNX file above 2 GB has its weights in another one: other weights, other version.
         beside = [path.with_name(path.name + suffix) for suffix in WEIGHTS_BESIDE]
         for part in [path, *(other for other in beside if other.is_file())]:
             with part.open("rb") as file:

@@ -84,13 +84,14 @@ def mismatch(pairs: Pairs, share: float, photos: int, seed: int) -> tuple[Pairs,
     """
     random = np.random.default_rng(seed)
     wrong = random.random(len(pairs)) < share
+    # From 1 on: no caption comes back to its own photo.
     moved = (pairs.photos + random.integers(1, photos, len(pairs))) % photos
     return Pairs(np.where(wrong, moved, pairs.photos), pairs.texts, pairs.chinese), wrong
 
 
 def learn_tokenizer(photos: list[Photo], entries: int = ENTRIES) -> CaptionTokenizer:
     """The tokenizer of all captions of some photos, Chinese words found by jieba."""
-    import jieba
+    import jieba  # here: it takes long to load, and only training needs it
 
     jieba.setLogLevel(logging.WARNING)
     texts = [text for photo in photos for part in photo.captions.values() for text in part]

@@ -85,6 +85,7 @@ def load_split(
         raise BrokenDataError(
             f"{captions}, line {photos[missing[0]].line}: {missing[0]} is not in {tar}"
         )
+    # Photos without captions keep their place: pairs name photos by their place in the features.
     wordless = Photo("", {}, 0)
     return Split(features, [photos.get(image, wordless) for image in features.names])
 
@@ -192,6 +193,7 @@ def train_text(
     pairs, _ = recipe_pairs(recipe, train.photos)
     if keep is not None:
         pairs = kept(pairs, keep)
+    # The start's ids, not new ones: its rows of embeddings mean the words of its own tokenizer.
     if start is not None and not resume:
         CaptionTokenizer.load(start / "tokenizer.json").save(out_dir / "tokenizer.json")
     tokenizer = run_tokenizer(out_dir, recipe, train.photos)

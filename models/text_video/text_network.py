@@ -86,6 +86,7 @@ class TextNetwork:
         count = len(rows.ids)
         lacking = (self._fixed_rows or count) - count
         fed = {"ids": rows.ids, "mask": rows.attended, "types": np.zeros_like(rows.ids)}
+        # "edge" repeats the last row: rows of zeros would be texts of padding alone.
         inputs = {
             name: np.pad(fed[part], ((0, lacking), (0, 0)), mode="edge").astype(kind)
             for name, (part, kind) in self._inputs.items()

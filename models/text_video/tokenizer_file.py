@@ -69,6 +69,7 @@ class TokenizerFile:
                 f"{path} adds {self._special} tokens to every text, but {most_tokens = }: no room "
                 "for the text"
             )
+        # Whatever the file says: rows are padded in `encode`, and cutting is the settings'.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(most_tokens)
 

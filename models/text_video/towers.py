@@ -63,6 +63,7 @@ class VideoTower:
         self.most_frames = _number(self._network, "most_frames")
         size = self.input_size
         _check_ends(self._network, "frames", (size, size, 3), "vector")
+        # Noise, not zeros: a black picture's vector may have no direction without any fault.
         picture = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
         _try(path, lambda: self.embed(picture))
 

@@ -39,7 +39,7 @@ def hard_probability(progress: float, settings: Curriculum) -> float:
     Returns:
         0 in the first stage, then a stair up to 1.
     """
-    # 1e-9: three times 0.073 over 0.073 may be just below 3, and the stage would begin a step late.
+    # 1e-9: a quotient that should be whole may come out just below, and a stage begin a step late.
     stages = int(progress / settings.stage_share + 1e-9)
     return min(stages * settings.stage_rise, 1.0)
 
@@ -57,7 +57,7 @@ def hard_negatives(logits: Tensor, share: float) -> Tensor:
     count = len(logits)
     distance = (logits - logits.diagonal()[:, None]).abs()
     distance.fill_diagonal_(float("inf"))
-    most = -int(-(count - 1) * share // 1)
+    most = -int(-(count - 1) * share // 1)  # rounded up: small batches keep one at least
     nearest, places = distance.topk(most, dim=1, largest=False)
     kept = torch.zeros_like(logits, dtype=torch.bool)
     return kept.scatter_(1, places, nearest.isfinite())

@@ -86,7 +86,7 @@ def local_matching(
     settings = settings or LocalMatching()
     told = ((step.significance > 0) & step.text.present).any(1)  # (B,)
     if not told.any():
-        return 0.0 * (step.text.tokens.sum() + step.visual.tokens.sum())
+        return 0.0 * (step.text.tokens.sum() + step.visual.tokens.sum())  # 0 that has a gradient
     places = draw_words((step.significance * step.text.present)[told], settings.words, generator)
     words = step.text.tokens[told].gather(
         1, places[..., None].expand(-1, -1, step.text.tokens.shape[2])

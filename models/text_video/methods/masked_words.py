@@ -134,11 +134,12 @@ class MaskedWordsLoss(nn.Module):
         """
         chosen = choose_words(step, self.settings, generator)
         if not chosen.any():
-            return 0.0 * (step.visual.vectors.sum() + embedding.sum())
+            return 0.0 * (step.visual.vectors.sum() + embedding.sum())  # 0 that has a gradient
         text = step.encode_text(mask_words(step, chosen, self.settings, generator))
         rows = chosen.any(1)
         places, there = packed(chosen[rows])  # (R, K)
         words = text.tokens[rows].gather(1, places[..., None].expand(-1, -1, embedding.shape[1]))
+        # Chosen words alone: each costs logits over all entries.
         hidden = self.hidden(words, step.visual, rows)[there]
         return functional.cross_entropy(
             functional.linear(hidden, embedding, bias), step.ids[rows].gather(1, places)[there]

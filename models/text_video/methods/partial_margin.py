@@ -69,6 +69,7 @@ class PartialMarginLoss(nn.Module):
         text, clips, settings = step.text, step.visual.vectors, self.settings
         candidates = text.present & (step.significance > 0)
         importance: Tensor = self.word_importance(text.tokens, clips, candidates)
+        # Which tokens go has no gradient; how much they count in `pooled` has.
         masked = most_important(importance.detach(), candidates, settings.masked_share)
         changed = masked.any(1)
         if not changed.any():

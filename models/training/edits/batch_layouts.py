@@ -25,6 +25,7 @@ def blurred_sides(pictures: Tensor, beside: Beside) -> Tensor:
     """A wide picture in a tall frame, or the reverse, over a blurred fill of itself or another."""
     count, chance = len(pictures), beside.chance
     own = chance.one_in(count, 0.7)
+    # Made small and large again instead of a wide blur: a pass over few pixels.
     fill = functional.avg_pool2d(torch.where(own, pictures, beside.others), 8)
     fill = functional.interpolate(fill, pictures.shape[-1], mode="bilinear", align_corners=False)
     bar, tall = chance.uniform(count, 0.25, 0.72), chance.one_in(count, 0.75).view(-1)
@@ -78,7 +79,7 @@ def split_screen(pictures: Tensor, beside: Beside) -> Tensor:
     )  # (4, N, 4)
     chosen = chance.below(count, 4)
     rows = torch.arange(count, device=pictures.device)
-    base = put(beside.others, beside.others, ways[chosen ^ 1, rows])
+    base = put(beside.others, beside.others, ways[chosen ^ 1, rows])  # the last bit: the other half
     cropped = torch.where(chance.one_in(count, 0.4), _middle(pictures, chosen), pictures)
     return put(base, cropped, ways[chosen, rows])
 
@@ -141,7 +142,7 @@ def subtitle(pictures: Tensor, beside: Beside) -> Tensor:
 
 
 def logo(pictures: Tensor, beside: Beside) -> Tensor:
-    """Flat shapes."""
+    """Flat shapes, as logos and emoji are."""
     return _over(pictures, beside, "logo")
 
 

@@ -33,6 +33,7 @@ def rotate(pictures: Tensor, beside: Beside) -> Tensor:
     angle = chance.uniform(count, -1, 1) * math.radians(18)
     scale, wide = chance.uniform(count, 0.68, 1.05), chance.uniform(count, 1.0, 1.78)
     cos, sin = angle.cos() * scale, angle.sin() * scale
+    # People turn a picture before it is squeezed into a square: its shape is drawn, `wide` to 1.
     turn = matrices([[cos, -sin / wide, 0.0], [sin * wide, cos, 0.0], [0.0, 0.0, 1.0]], pictures)
     black = chance.one_in(count, 0.5)
     return torch.where(black, warp(pictures, turn, "zeros"), warp(pictures, turn))

@@ -109,7 +109,7 @@ def caption_bar(picture: Picture, random: Random, _other: Picture) -> Picture:
     out = Image.new("RGB", (width, height + bar), fill)
     out.paste(picture, (0, bar if above else 0))
     draw = ImageDraw.Draw(out)
-    ink = (0, 0, 0) if sum(fill) > 380 else (255, 255, 255)
+    ink = (0, 0, 0) if sum(fill) > 380 else (255, 255, 255)  # about half of 3 x 255: legible
     top = 0 if above else height
     for line in range(random.randint(1, 3)):
         y = top + bar * (0.15 + 0.28 * line)

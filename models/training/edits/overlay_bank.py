@@ -111,7 +111,7 @@ def overlay(kind: str, side: int, seed: int) -> NDArray[np.uint8]:
         for ground in (Image.new("RGB", (side, side), tone) for tone in ("black", "white"))
     )
     opacity = 1 - (white - black).mean(axis=2, keepdims=True) / 255  # (S, S, 1)
-    colour = black / np.maximum(opacity, 1 / 255)
+    colour = black / np.maximum(opacity, 1 / 255)  # on black it was dimmed by its opacity
     both = np.concatenate([colour, 255 * opacity], axis=2)
     drawn: NDArray[np.uint8] = np.clip(both, 0, 255).astype(np.uint8).transpose(2, 0, 1)
     return drawn

@@ -137,6 +137,7 @@ def blur(picture: Picture, random: Random, _other: Picture) -> Picture:
     """Gaussian, or as if the camera moved."""
     if random.random() < 0.7:
         return picture.filter(ImageFilter.GaussianBlur(random.uniform(0.6, 3.0)))
+    # It wraps around at the edge: a few pixels, at half their strength.
     shifted = ImageChops.offset(picture, random.randint(2, 5), random.randint(-1, 1))
     return Image.blend(picture, shifted, 0.5)
 
@@ -221,6 +222,7 @@ def edited(picture: Picture, random: Random, other: Picture, most: int = 4) -> P
     """
     names = list(EDITS)
     weights = [EDITS[name][1] for name in names]
+    # A dict keeps the order that was drawn, where a set's differs from process to process.
     chosen = dict.fromkeys(random.choices(names, weights, k=random.randint(1, most)))
     for name in chosen:
         picture = EDITS[name][0](picture, random, other)
