@@ -4,7 +4,6 @@ Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpo
 their running mean, optimiser and step.
 """
 
-import time
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +22,7 @@ from models.detector.validate import held_out_figures, split_pool, validation_pa
 from models.encoder.serve import FrameEncoder
 from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.descriptor_pool import Footage, build_pictures, load_pool
+from models.training.run import run_steps
 
 KEPT = {"network", "mean", "optimiser", "step", "recipe", "curve"}
 
@@ -49,22 +49,20 @@ class SpdTrainer:
         batches = Subset(PairBatches(learned, recipe), range(self.step, recipe.steps))
         loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
         check = validation_pairs(held, recipe) if len(held) >= 4 else []
-        start = saved = time.monotonic()
-        for batch in loader:
-            loss = self.update(batch)
-            self.curve.append({"step": self.step, "loss": loss})
+
+        def show(figures: dict[str, float]) -> None:
             if self.step % 50 == 0:
-                console.print(f"step {self.step} loss {loss:.3f}")
-            if check and self.step % recipe.validate_every == 0:
-                self._validate(check, console)
-            if time.monotonic() - saved > 120:
-                self.save()
-                saved = time.monotonic()
-            if minutes is not None and time.monotonic() - start > 60 * minutes:
-                break
-        if check and self.step % recipe.validate_every:
-            self._validate(check, console)
-        self.save()
+                console.print(f"step {self.step} loss {figures['loss']:.3f}")
+
+        run_steps(
+            self,
+            loader,
+            lambda batch: {"loss": self.update(batch)},
+            show=show,
+            validate=(lambda: self._validate(check, console)) if check else None,
+            validate_every=recipe.validate_every,
+            minutes=minutes,
+        )
 
     def update(self, batch: Batch) -> float:
         """Take one step; gives the loss."""

@@ -5,7 +5,6 @@ optimiser and step.
 """
 
 import hashlib
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from models.training.bounds import Count, Natural, Positive, Seed, Weight
 from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.pictures import load_clips, load_photos
 from models.training.recipe_file import read_recipe_file
+from models.training.run import run_steps
 from models.training.source import Source
 
 HELD_OUT_ONE_IN = 10
@@ -156,22 +156,20 @@ class EncoderTrainer:
         )
         rest = Subset(batches, range(self.step, recipe.steps))
         loader = DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4)
-        start = saved = time.monotonic()
-        for first, second, groups in track(loader, "training", total=len(rest), console=console):
-            loss = self.update(first, second, groups)
-            self.curve.append({"step": self.step, "loss": loss})
+
+        def show(figures: dict[str, float]) -> None:
             if self.step % 10 == 0:
-                console.print(f"step {self.step} loss {loss:.3f}")
-            if task is not None and self.step % recipe.validate_every == 0:
-                self._validate(task, console)
-            if time.monotonic() - saved > 180:
-                self.save()
-                saved = time.monotonic()
-            if minutes is not None and time.monotonic() - start > 60 * minutes:
-                break
-        if task is not None and self.step % recipe.validate_every != 0:
-            self._validate(task, console)
-        self.save()
+                console.print(f"step {self.step} loss {figures['loss']:.3f}")
+
+        run_steps(
+            self,
+            track(loader, "training", total=len(rest), console=console),
+            lambda batch: {"loss": self.update(*batch)},
+            show=show,
+            validate=None if task is None else lambda: self._validate(task, console),
+            validate_every=recipe.validate_every,
+            minutes=minutes,
+        )
 
     def update(self, first: Tensor, second: Tensor, groups: Tensor) -> float:
         """Take one step on a batch of `PairBatches`; gives its loss."""

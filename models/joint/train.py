@@ -5,7 +5,6 @@ reference's selected frames alone, and its loss flows back through a straight-th
 into the scores of the frames.
 """
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from models.training.bounds import Count, Positive, Seed, Share, Weight
 from models.training.checkpoint import rate_factor
 from models.training.descriptor_pool import build_pictures
 from models.training.recipe_file import read_recipe_file
+from models.training.run import run_steps
 
 CANDIDATES_PER_SECOND = 2.0
 
@@ -175,18 +175,13 @@ class JointTrainer:
         """Train to the recipe's last step, or for so many minutes."""
         console = Console()
         batches = Subset(JointPairs(pool, self.recipe), range(self.step, self.recipe.steps))
-        start = saved = time.monotonic()
-        for pairs in DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4):
-            figures = self.update(pairs)
-            self.curve.append({"step": self.step, **figures})
+        loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
+
+        def show(figures: dict[str, float]) -> None:
             if self.step % 20 == 0:
                 console.print(f"step {self.step} " + str(figures))
-            if time.monotonic() - saved > 120:
-                self.save()
-                saved = time.monotonic()
-            if minutes is not None and time.monotonic() - start > 60 * minutes:
-                break
-        self.save()
+
+        run_steps(self, loader, self.update, show=show, minutes=minutes)
 
     def update(self, pairs: list[JointPair]) -> dict[str, float]:
         """Take one step with both; gives the losses."""

@@ -4,7 +4,6 @@ Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpo
 optimiser and step. The encoder is frozen; its descriptors say what a good key frame is.
 """
 
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from models.training.bounds import Count, Positive, Seed, Weight
 from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.descriptor_pool import build_pictures, part_of
 from models.training.recipe_file import fill, read_recipe_file
+from models.training.run import run_steps
 
 HELD_OUT_ONE_IN = 4
 NEAR_SECONDS = 5.0
@@ -126,20 +126,15 @@ class KeyFrameTrainer:
             seed=recipe.seed,
         )
         loader = DataLoader(Subset(batches, range(self.step, recipe.steps)), batch_size=None)
-        start = saved = time.monotonic()
-        for views in loader:
-            loss = self.update(views)
-            self.curve.append({"step": self.step, "loss": loss})
-            if self.step % recipe.validate_every == 0:
-                self._validate(held, console)
-            if time.monotonic() - saved > 120:
-                self.save()
-                saved = time.monotonic()
-            if minutes is not None and time.monotonic() - start > 60 * minutes:
-                break
-        if self.step % recipe.validate_every != 0:
-            self._validate(held, console)
-        self.save()
+        run_steps(
+            self,
+            loader,
+            lambda views: {"loss": self.update(views)},
+            show=lambda figures: None,  # `_validate` does
+            validate=lambda: self._validate(held, console),
+            validate_every=recipe.validate_every,
+            minutes=minutes,
+        )
 
     def update(self, views: ViewPairs) -> float:
         """Take one step on a batch of `ViewBatches`; gives its loss."""
