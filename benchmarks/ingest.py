@@ -61,8 +61,8 @@ class Ingest:
         spent = time.process_time() - began
         if self.fingerprinter.embeds and made.embedding is None:
             raise RuntimeError(f"{path} wasn't embedded: the log says why")
-        costs = shares(spent, made.event.stage_seconds) | {"decode": made.decode_cpu_seconds}
-        return costs, made.event.duration_seconds, len(made.event.times())
+        costs = shares(spent, made.fingerprint.stage_seconds) | {"decode": made.decode_cpu_seconds}
+        return costs, made.fingerprint.duration_seconds, len(made.fingerprint.key_frames)
 
 
 def shares(spent: float, stage_seconds: Mapping[str, float]) -> Costs:

@@ -6,8 +6,8 @@ Starts an Apache Kafka and a process for each role, and writes seeded damage wit
 ten equal parts. Each event must be answered, or be a dead letter with a code, once; good uploads
 strewn in are decided; no process ends, nor does one that is killed and started again after the
 last part; and no role holds more memory after that part than after the first, by more than a
-tenth. Of the largest events each part has a fixed number, and policies and verdicts are about the
-same owners and alerts again and again.
+tenth. Of the largest events each part has a fixed number, and policies, verdicts and claims are
+about the same owners, alerts and references again and again.
 """
 
 import argparse

@@ -27,9 +27,14 @@ CHATTY = (
     "stream.agents.join_table",
     "stream.agents.ordered_consumer",
 )
-REPEATING = (*CHATTY, "stream.agents.publisher", "stream.agents.policy_follower")
-REPEAT_SECONDS = 60.0
-FORGET_SECONDS = 600.0
+REPEATING = (
+    *CHATTY,
+    "stream.agents.publisher",
+    "stream.agents.policy_follower",
+    "stream.agents.topic_follower",
+)
+REPEAT_SECONDS = 60.0  # between two lines of one kind while Kafka is away
+FORGET_SECONDS = 600.0  # of silence, after which the next such line is news
 IDS = ("video_id", "request_id", "trace_id")
 
 

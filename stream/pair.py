@@ -14,9 +14,9 @@ from stream.contract.events import (
     AlertRaised,
     MatchedSegment,
     Role,
-    VideoFingerprinted,
     VideoUploaded,
 )
+from stream.contract.fingerprint import Fingerprint
 from stream.decide.decide import Join, on_compared
 from stream.decide.policy import Policies
 from stream.errors import RejectedError, SettingsError
@@ -69,7 +69,7 @@ def find_copies(
 
 def _fingerprints(
     settings: Settings, upload: str | Path, known: str | Path
-) -> dict[Role, VideoFingerprinted]:
+) -> dict[Role, Fingerprint]:
     """Of both videos; the first that can't be used ends the work on the other."""
     videos: dict[Role, str | Path] = {"upload": upload, "reference": known}
     with (
@@ -85,11 +85,11 @@ def _fingerprints(
         return {role: future.result() for role, future in making.items()}
 
 
-def _fingerprint(made_by: Fingerprinter, role: Role, video: str | Path) -> VideoFingerprinted:
+def _fingerprint(made_by: Fingerprinter, role: Role, video: str | Path) -> Fingerprint:
     uri = video if "://" in str(video) else Path(video).absolute().as_uri()
     fields = {"video_id": role, "owner_id": role, "role": role, "uri": str(uri)}
     with _named(video):
-        return made_by.fingerprint(VideoUploaded.from_json(fields), request_id=role).event
+        return made_by.fingerprint(VideoUploaded.from_json(fields), request_id=role).fingerprint
 
 
 @contextmanager

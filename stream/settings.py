@@ -1,21 +1,23 @@
 """The settings of the whole service: environment over file over default.
 
 The only reader of the environment. `SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS=host:9092` sets
-`kafka.bootstrap_servers`; `SAMESOURCE_CONFIG=configs/production.toml` names the file.
+`kafka.bootstrap_servers`; `SAMESOURCE_CONFIG=configs/production.toml` names the file, in which
+`[advanced.kafka]` holds keys of `[kafka]`.
 """
 
 import difflib
 import json
 import os
+import tomllib
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 from pydantic_settings import SettingsError as EnvironmentValueError
 
@@ -23,8 +25,7 @@ from models.encoder.outside import OutsideSettings
 from models.keyframes.settings import KeyFrameSettings
 from models.runtime import Provider
 from stream.broker.settings import KafkaSettings
-from stream.decide.decide import DecideSettings
-from stream.decide.settings import PolicySettings
+from stream.decide.settings import DecideSettings, PolicySettings
 from stream.decode.settings import DecodeSettings
 from stream.errors import SettingsError
 from stream.fetch.settings import FetchSettings
@@ -34,6 +35,7 @@ from stream.search.settings import SearchSettings
 
 CONFIG_VARIABLE = "SAMESOURCE_CONFIG"
 PREFIX = "SAMESOURCE_"
+ADVANCED = "advanced"
 SECRET_WORDS = ("word", "secret", "token")
 
 
@@ -64,16 +66,22 @@ class WorkerSettings(BaseModel):
     """How workers run.
 
     Attributes:
-        fingerprint_concurrency: uploads at work at a time.
-        fetch_concurrency: further uploads that are being downloaded, or wait for their turn.
-        decided_retention_seconds: how long a decided join recognises repeated answers.
+        fingerprint_concurrency: uploads at work at a time: `decode.processes` of them decode, the
+            others encode or wait for Kafka.
+        fetch_concurrency: further uploads that are being downloaded, or wait for their turn; slow
+            servers hold these places, and each may hold `fetch.max_bytes` on disk.
+        decided_retention_seconds: how long a decided join recognises repeated answers; as long as
+            answers stay on `video.compared`.
         session_timeout_seconds: after so long without a sign of life, Kafka gives a worker's
-            partitions to others.
+            partitions to others. A fifth of it is the heartbeat; Kafka takes no less than 6.
         metrics_port: of `/metrics`, `/health/live` and `/health/ready`; none when left out.
         metrics_host: the address that they are on.
         data_folder: scratch of the workers; nothing in it is missed.
-        drain_seconds: how long a stop may take: for what is in flight, and for leaving Kafka.
-        stalled_seconds: `/health/live` fails after so long with work and without progress.
+        drain_seconds: how long a stop may take: for what is in flight, and for leaving Kafka. Below
+            what a supervisor waits before it kills, 45 s in the compose file.
+        stalled_seconds: `/health/live` fails after so long with work and without progress. Longer
+            than one video may take: `fetch.timeout_seconds` and `decode.timeout_seconds`.
+            Progress is an upload that is done: longer than one may take.
         log_format: `json` is an object a line, `auto` that where stderr is no terminal.
     """
 
@@ -89,7 +97,7 @@ class WorkerSettings(BaseModel):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: Literal["auto", "json", "text"] = "auto"
     drain_seconds: float = Field(default=30.0, ge=0)
-    stalled_seconds: float = Field(default=300.0, gt=0)
+    stalled_seconds: float = Field(default=1200.0, gt=0)
 
 
 class Settings(BaseSettings):
@@ -128,7 +136,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            TomlConfigSettingsSource(settings_cls, toml_file=cls.file),
+            InitSettingsSource(settings_cls, {} if cls.file is None else _read(cls.file)),
         )
 
 
@@ -157,6 +165,50 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
     except ValueError as error:
         raise SettingsError(f"{named}: {error}: expected a TOML file in UTF-8") from error
     return settings
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The sections of a file, each with what `[advanced.<section>]` adds to it.
+
+    Raises:
+        SettingsError: a key stands in both tables, or an advanced one is unknown.
+        ValueError: it is no TOML in UTF-8.
+    """
+    sections: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    advanced = sections.pop(ADVANCED, {})
+    for section, keys in _tables(advanced, file).items():
+        plain = sections.setdefault(section, {})
+        both = sorted(keys.keys() & plain.keys()) if isinstance(plain, dict) else []
+        if both:
+            told = ", ".join(
+                f"{section}.{key} and {ADVANCED}.{section}.{key} are one setting" for key in both
+            )
+            raise SettingsError(f"{told}: keep one of the two (file: {file})")
+        if isinstance(plain, dict):
+            sections[section] = plain | keys
+    return sections
+
+
+def _tables(advanced: Any, file: Path) -> dict[str, dict[str, Any]]:
+    """The tables under `[advanced]`; the keys in them are those of their sections.
+
+    Raises:
+        SettingsError: there is something else in it.
+    """
+    if not isinstance(advanced, dict):
+        raise SettingsError(f"{ADVANCED} = {advanced!r}: expected tables (file: {file})")
+    for section, keys in advanced.items():
+        place = [section]
+        fields = Settings.model_fields
+        if isinstance(keys, dict) and section in fields:
+            known = getattr(fields[section].annotation, "model_fields", {})
+            place += [key for key in keys if key not in known][:1]
+            if len(place) == 1:
+                continue
+        raise SettingsError(
+            f"{ADVANCED}.{'.'.join(place)}: unknown key; {_known(place)} (file: {file})"
+        )
+    return advanced
 
 
 def variable_of(key: str) -> str:

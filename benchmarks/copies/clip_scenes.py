@@ -62,7 +62,8 @@ def main(
             upload = VideoUploaded(
                 video_id=path.stem, uri=path.resolve().as_uri(), owner_id="o", role="reference"
             )
-            codes[path.stem] = fingerprinter.fingerprint(upload, path.stem).event.codes()
+            made = fingerprinter.fingerprint(upload, path.stem).fingerprint
+            codes[path.stem] = made.key_frames.codes
     names = list(codes)
     shares = np.array(
         [[shared_share(codes[a], codes[b], similarity) for b in names] for a in names]

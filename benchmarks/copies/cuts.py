@@ -134,7 +134,7 @@ def measure(clips: list[Path], videos: int, seed: int, settings: DecodeSettings)
                 spool.write_bytes(b"")
                 made = decode_video(path, spool, 128, settings)
                 tally = tallies[name]
-                compare(tally, made.cut_seconds, joins, spans)
+                compare(tally, made.cut_seconds.tolist(), joins, spans)
                 tally.video_seconds += made.duration_seconds
                 spent, count = finder_cost(path)
                 tally.finder_cpu_seconds += spent

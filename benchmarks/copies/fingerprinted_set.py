@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from stream.contract.events import Role, VideoFingerprinted, VideoUploaded
+from stream.contract.events import Role, VideoUploaded
+from stream.contract.fingerprint import Fingerprint
 from stream.errors import RejectedError
 from stream.evaluate.copy_set import CopySet, read_copy_set
 from stream.fingerprint.fingerprinter import Fingerprinter
@@ -31,16 +32,16 @@ class FingerprintedSet:
     """
 
     copies: CopySet
-    references: list[VideoFingerprinted]
-    queries: list[VideoFingerprinted]
+    references: list[Fingerprint]
+    queries: list[Fingerprint]
     unanswered: dict[str, str]
     model_version: str
 
     @property
     def video_hours(self) -> float:
         """Length of all fingerprinted videos."""
-        events = (*self.references, *self.queries)
-        return sum(event.duration_seconds for event in events) / 3600
+        videos = (*self.references, *self.queries)
+        return sum(video.duration_seconds for video in videos) / 3600
 
 
 def fingerprint_set(
@@ -61,7 +62,7 @@ def fingerprint_set(
     copies = read_copy_set(folder)
     fetch = settings.fetch.model_copy(update={"roots": (folder.resolve(),)})
     settings = settings.model_copy(update={"fetch": fetch})
-    made: dict[Role, list[VideoFingerprinted]] = {"reference": [], "upload": []}
+    made: dict[Role, list[Fingerprint]] = {"reference": [], "upload": []}
     unanswered: dict[str, str] = {}
     videos: list[tuple[str, Path, Role]] = [
         *((video_id, path, "reference") for video_id, path in copies.references.items()),
@@ -83,14 +84,14 @@ def fingerprint_set(
 
 def _fingerprint(
     fingerprinter: Fingerprinter, upload: VideoUploaded, place: Path | None
-) -> VideoFingerprinted:
+) -> Fingerprint:
     if place and place.exists():
-        return VideoFingerprinted.from_bytes(place.read_bytes())
-    event = fingerprinter.fingerprint(upload, f"set-{upload.video_id}").event
+        return Fingerprint.from_bytes(place.read_bytes())
+    made = fingerprinter.fingerprint(upload, f"set-{upload.video_id}").fingerprint
     if place:
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(event.to_bytes())
-    return event
+        place.write_bytes(made.to_event().to_bytes())
+    return made
 
 
 def _name(path: Path, fingerprinter: Fingerprinter, settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""Which candidate frames a row of a benchmark stores and searches, as events of the library log."""
+"""Which candidate frames a row of a benchmark stores and searches, as fingerprints."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ from models.keyframes.base import KeyFrameSelector
 from models.keyframes.even import EvenSelector
 from models.keyframes.settings import KeyFrameSettings
 from models.keyframes.stored import stored_frames
-from stream.contract.events import VideoFingerprinted
-from stream.contract.packed import pack_codes, pack_motion, pack_times, quantise
+from stream.contract.fingerprint import CodedFrames, Fingerprint
+from stream.contract.packed import quantise
 
 MIN_PDQ_QUALITY = 50
 # Bits as -1 and 1 over the square root of 256 are a unit row: its product is 1 - hamming / 128.
@@ -71,11 +71,11 @@ def choose(
     candidates = video.candidates(among)
     encoded = query.select(candidates)
     described = EncodedFrames(video.descriptors[among[encoded]], video.score_biases[among[encoded]])
-    kept = stored_frames(selector, candidates, encoded, described, pooled=pooled)
+    key, kept = stored_frames(selector, candidates, encoded, described, pooled=pooled)
     return Choice(
-        among[kept.key],
-        quantise(kept.description.descriptors),
-        quantise(kept.description.score_biases),
+        among[key],
+        quantise(kept.descriptors),
+        quantise(kept.score_biases),
         among[encoded],
         quantise(described.descriptors),
         quantise(described.score_biases),
@@ -112,12 +112,15 @@ def even(video: VideoFrames, every_seconds: float) -> NDArray[np.intp]:
     return nearest[~video.blank[nearest]]
 
 
-def event_of(video: VideoFrames, choice: Choice, model_version: str) -> VideoFingerprinted:
-    """The video as the library log carries it."""
+def fingerprint_of(video: VideoFrames, choice: Choice, model_version: str) -> Fingerprint:
+    """The video as a library shard reads it."""
     same = np.array_equal(choice.stored, choice.searching)
     denser = not (same and np.array_equal(choice.codes, choice.searching_codes))
-    times, codes = video.seconds[choice.searching], choice.searching_codes
-    return VideoFingerprinted(
+    key = CodedFrames(video.seconds[choice.stored], choice.codes, choice.biases)
+    query = CodedFrames(
+        video.seconds[choice.searching], choice.searching_codes, choice.searching_biases
+    )
+    return Fingerprint(
         video_id=video.video_id,
         content_version=1,
         owner_id=video.role,
@@ -125,13 +128,8 @@ def event_of(video: VideoFrames, choice: Choice, model_version: str) -> VideoFin
         request_id=f"benchmark-{video.video_id}",
         model_version=model_version,
         duration_seconds=video.duration_seconds,
-        dimension=choice.codes.shape[1],
-        key_frame_seconds=pack_times(video.seconds[choice.stored]),
-        descriptors=pack_codes(choice.codes),
-        score_offsets=pack_codes(choice.biases),
-        cut_seconds=pack_times(video.cut_seconds),
-        motion=pack_motion(video.motion) if choice.motion else None,
-        query_frame_seconds=pack_times(times) if denser else None,
-        query_descriptors=pack_codes(codes) if denser else None,
-        query_score_offsets=pack_codes(choice.searching_biases) if denser else None,
+        key_frames=key,
+        query_frames=query if denser else key,
+        cut_seconds=video.cut_seconds,
+        motion_codes=video.motion if choice.motion else np.empty(0, np.uint8),
     )

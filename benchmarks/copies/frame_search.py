@@ -18,6 +18,7 @@ from rich.console import Console
 
 from benchmarks.copies.frame_choices import even
 from benchmarks.copies.set_frames import SetFrames, VideoFrames, read_set_frames
+from models.video.similarity import similarities
 from stream.errors import SettingsError
 from stream.settings import load_settings
 
@@ -67,7 +68,7 @@ def search(frames: SetFrames, *, biases: bool) -> Answers:
         if video.role == "reference":
             continue
         ours, lift, seconds = _described(video, biases)
-        values = ours @ rows.T - (lift[:, None] + lifts[None, :]) / 2  # (n, R)
+        values = similarities(ours, rows, lift, lifts)  # (n, R)
         spans = _spans_of(video.video_id, frames)
         for value, second in zip(values, seconds.tolist(), strict=True):
             near, mine = _labelled(second, spans, names, times)

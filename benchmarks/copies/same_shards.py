@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.copies.fingerprinted_set import fingerprint_set
 from models.aligners import make_aligner
-from stream.contract.events import VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.decide.alert import alert_of
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
@@ -28,13 +28,13 @@ from stream.library.snapshot import SnapshotStore
 from stream.library.upkeep import Upkeep
 from stream.settings import load_settings
 
-Log = Sequence[VideoFingerprinted]
+Log = Sequence[Fingerprint]
 Alerts = set[tuple[str, ...]]
 TINY = {"exact_rows": 128, "segment_rows": 100}  # many merges, and lists from the third video on
 SNAPSHOT_EVERY = 25
 
 
-def alerts_of(library: LibraryShard, event: VideoFingerprinted, offset: int) -> Alerts:
+def alerts_of(library: LibraryShard, event: Fingerprint, offset: int) -> Alerts:
     """Everything that a shard says of a log entry, to the millisecond."""
     answer = library.apply(event, offset)
     alerts = (alert_of(answer, match) for match in answer.matches)

@@ -28,6 +28,7 @@ from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
 from stream.contract.events import VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.decide.decide import Join, on_compared
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
@@ -148,9 +149,9 @@ def replayed(kafka: KafkaSettings) -> Answers:
     answers: Answers = {"video.decided": [], "alert.raised": []}
     with Reader(kafka, VideoFingerprinted.topic) as reader:
         for _, message in reader.until_now():
-            event, join = VideoFingerprinted.from_bytes(message.value()), Join()
+            upload, join = Fingerprint.from_bytes(message.value()), Join()
             for shard in shards:
-                join, events = on_compared(join, shard.apply(event, int(message.offset() or 0)))
+                join, events = on_compared(join, shard.apply(upload, int(message.offset() or 0)))
                 for output in events:
                     answers[output.topic].append(json.loads(output.to_bytes()))
     return answers

@@ -17,7 +17,7 @@ from stream.broker.client import Reader
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import EVENTS, VideoCompared, VideoFingerprinted
 from stream.contract.message import Source
-from stream.contract.packed import pack_codes, quantise, unpack_codes
+from stream.contract.packed import CODES, pack_codes, quantise, unpack
 from stream.contract.topics import load_topics
 from stream.decide.joins import CHANGELOG
 from stream.decide.policy import Policies
@@ -29,7 +29,8 @@ OWN = (CHANGELOG, CLAIMS_TOPIC)  # nobody but decide workers writes there
 WRITTEN = (*READ_TOPICS, *OWN)
 COMPACTED = {topic.name for topic in load_topics() if "compact" in topic.cleanup}
 SENTINEL_EVERY = 250
-OWNERS = 500  # of policies, and as many alerts that are reviewed: what is said of them is kept
+OWNERS = 500  # of policies, and as many reviewed alerts and references with claims
+KEPT = (*FOLLOWED, CLAIMS_TOPIC)  # what is said there is remembered, claims for an hour
 
 Place = tuple[str, int, int]
 
@@ -94,7 +95,7 @@ class Writer:
         for number in range(self.written, self.written + count):
             topic = WRITTEN[number % len(WRITTEN)]
             known = OWNERS * len(WRITTEN)
-            name = f"mutant-{number % known if topic in FOLLOWED else number}"
+            name = f"mutant-{number % known if topic in KEPT else number}"
             fields = self._good(topic, name)
             key = fields.get("video_id") or fields.get("alert_id") or fields.get("owner_id")
             one = self._mutations.mutated(fields, str(key).encode())
@@ -162,7 +163,9 @@ class Writer:
         dimension, others = int(self._fingerprint["dimension"]), {}
         for name in ("descriptors", "query_descriptors"):
             if packed := self._fingerprint.get(name):
-                rows = self._pictures.normal(size=unpack_codes(packed, dimension).shape)
+                rows = self._pictures.normal(
+                    size=unpack(name, packed, CODES).reshape(-1, dimension).shape
+                )
                 rows /= np.linalg.norm(rows, axis=1, keepdims=True)
                 others[name] = pack_codes(quantise(rows.astype(np.float32)))
         return others

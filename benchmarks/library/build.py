@@ -136,10 +136,10 @@ def _write_plain(codebook: Codebook, runs: list[Run], codes: RowCodes, file: Pat
     """The same rows in one index of Faiss."""
     lists = [run.lists for run in runs if isinstance(run.lists, FrameLists)]
     plain = codebook.new_lists()
-    if not plain.take(lists):
+    if not plain.merge(lists):
         for run in runs:
             fill(plain, run, codes)
-    plain.write(str(file))
+    plain.save(str(file))
 
 
 def _kind(store: FrameStore) -> str:

@@ -66,9 +66,9 @@ class Frames:
         none = [query for query in fingerprinted.queries if query.video_id not in guilty]
         queries = [*some[:most], *none[:most]]
         return cls(
-            np.concatenate([query.query_codes() for query in queries]).astype(np.float32),
-            np.concatenate([query.query_bias_codes() for query in queries]) / np.float32(127),
-            np.repeat(np.arange(len(queries)), [len(query.query_codes()) for query in queries]),
+            np.concatenate([query.query_frames.whole for query in queries]),
+            np.concatenate([query.query_frames.bias_codes for query in queries]) / np.float32(127),
+            np.repeat(np.arange(len(queries)), [len(query.query_frames) for query in queries]),
             [query.video_id for query in queries],
             np.array([query.video_id not in guilty for query in queries]),
         )
@@ -212,7 +212,7 @@ def _true_votes(
     least = load_settings().library.candidate_hits
     found = []
     for reference in fingerprinted.references:
-        near = frames.similarities(codes.whole(codes.pack(reference.codes()))).max(axis=1)
+        near = frames.similarities(codes.whole(codes.pack(reference.key_frames.codes))).max(axis=1)
         for number, name in enumerate(frames.names):
             if pair_name(name, reference.video_id) in fingerprinted.copies.labels:
                 own = near[frames.uploads == number]

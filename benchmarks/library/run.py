@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.copies.frame_choices import Choice, event_of
+from benchmarks.copies.frame_choices import Choice, fingerprint_of
 from benchmarks.copies.set_frames import SetFrames, VideoFrames
 from models.aligners.base import Aligner, Segment
 from models.aligners.matrix import SimilarityMatrix
@@ -118,16 +118,16 @@ def search_set(
     stored = described = queries = 0
     for offset, video in enumerate(frames.videos):
         choice = choose(video)
-        event = event_of(video, choice, frames.model_version)
-        stored += len(event.times())
+        upload = fingerprint_of(video, choice, frames.model_version)
+        stored += len(upload.key_frames)
         described += choice.described
         if video.role == "reference":
-            shard.absorb(event, offset)
+            shard.absorb(upload, offset)
             continue
         queries += 1
         recorder.matrices.clear()
         before = time.process_time()
-        answer = shard.apply(event, offset)
+        answer = shard.apply(upload, offset)
         cpu, wall = time.process_time() - before, sum(answer.stage_seconds.values())
         for stage in spent:
             spent[stage] += cpu * answer.stage_seconds[stage] / wall

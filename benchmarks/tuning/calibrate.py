@@ -7,7 +7,7 @@ judged by (`benchmarks/copies/made_copies.py`). Runs the library's own steps, wi
 """
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,11 +20,10 @@ from rich.table import Table
 from benchmarks.copies.fingerprinted_set import FingerprintedSet, fingerprint_set
 from models.aligners import make_aligner
 from models.metrics import CopyScore, score_pairs
-from stream.contract.events import VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.evaluate.copy_set import pair_name
 from stream.index.exact import FrameIndex
 from stream.library.candidates import vote
-from stream.library.matrix import searching_frames
 from stream.library.rows import RowCodes
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
@@ -93,7 +92,7 @@ def find_boxes(
     known = {event.video_id for event in made.references}
     found, cpu_seconds = [], {"search": 0.0, "align": 0.0}
     for offset, event in enumerate((*made.references, *made.queries)):
-        bare = event.model_copy(update={"stage_seconds": {}})
+        bare = replace(event, stage_seconds={})
         before = time.process_time()
         answer = shard.apply(bare, offset)
         spent = time.process_time() - before
@@ -131,8 +130,11 @@ def candidate_stages(made: FingerprintedSet, library: LibrarySettings) -> list[C
     """What each threshold of the candidate stage lets through, references alone in the library."""
     codes = RowCodes(made.references[0].dimension, library.code_bits)
     index = FrameIndex(codes.dimension)
-    rows = (codes.whole(codes.pack(event.codes())) for event in made.references)
-    starts = np.array([index.add(each) for each in rows])
+    starts = []
+    for event in made.references:
+        rows = codes.whole(codes.pack(event.key_frames.codes))
+        starts.append(len(index))
+        index.add(rows, len(index) + np.arange(len(rows)))
     names = [event.video_id for event in made.references]
     stages = []
     for similarity in CANDIDATE_SIMILARITIES:
@@ -152,15 +154,16 @@ def candidate_stages(made: FingerprintedSet, library: LibrarySettings) -> list[C
 
 
 def _candidates(
-    query: VideoFingerprinted,
+    query: Fingerprint,
     index: FrameIndex,
-    starts: np.ndarray[Any, Any],
+    starts: list[int],
     library: LibrarySettings,
 ) -> list[int]:
-    codes, biases = searching_frames(query, library.search_frames)
-    found = index.search(codes, biases, library.candidate_similarity, below_row=len(index))
-    entries = np.searchsorted(starts, found.rows, side="right") - 1
-    least = min(library.candidate_hits, len(codes))
+    asked = query.key_frames if library.search_frames == "key" else query.query_frames
+    similarity = library.candidate_similarity
+    found = index.hits(asked.codes, asked.bias_codes, similarity, below=None)
+    entries = np.searchsorted(starts, found.serials, side="right") - 1
+    least = min(library.candidate_hits, len(asked))
     voted = vote(
         found.queries,
         found.similarities,

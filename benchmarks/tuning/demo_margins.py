@@ -24,7 +24,8 @@ from rich.table import Table
 
 from models.aligners import make_aligner
 from models.aligners.base import Aligner
-from stream.contract.events import Match, VideoFingerprinted, VideoUploaded
+from stream.contract.events import Match, VideoUploaded
+from stream.contract.fingerprint import Fingerprint
 from stream.demo.clips import make_demo_videos
 from stream.demo.demo_set import DemoSet, Pair
 from stream.demo.footage import FRAMES_PER_SECOND, read_frames, seconds_of, write_video
@@ -61,9 +62,7 @@ class Answer:
 Answers = dict[Pair, Answer]
 
 
-def answers_of(
-    demo: DemoSet, events: list[VideoFingerprinted], library: LibrarySettings
-) -> Answers:
+def answers_of(demo: DemoSet, events: list[Fingerprint], library: LibrarySettings) -> Answers:
     """Every ordered pair, (later, earlier)."""
     aligner = make_aligner(library.aligner)
     found: Answers = {}
@@ -78,8 +77,8 @@ def answers_of(
 
 
 def _matches(
-    event: VideoFingerprinted,
-    events: Iterable[VideoFingerprinted],
+    event: Fingerprint,
+    events: Iterable[Fingerprint],
     library: LibrarySettings,
     aligner: Aligner,
 ) -> list[Match]:
@@ -116,7 +115,7 @@ def _answer(demo: DemoSet, pair: Pair, match: Match | None, least_score: float) 
 
 def fingerprints(
     fingerprinter: Fingerprinter, demo: DemoSet, paths: Iterable[Path]
-) -> Iterator[VideoFingerprinted]:
+) -> Iterator[Fingerprint]:
     """Of every video that isn't broken, in the demo's order."""
     for path in paths:
         role = "reference" if path.parent.name == "references" else "upload"
@@ -124,7 +123,7 @@ def fingerprints(
             video_id=path.stem, uri=path.as_uri(), owner_id=f"owner-of-{path.stem}", role=role
         )
         try:
-            yield fingerprinter.fingerprint(upload, "margins").event
+            yield fingerprinter.fingerprint(upload, "margins").fingerprint
         except RejectedError:
             if path.stem not in demo.broken:
                 raise

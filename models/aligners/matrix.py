@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from models.video.similarity import similarities
+
 
 def _none() -> NDArray[np.float32]:
     return np.empty(0, np.float32)
@@ -13,6 +15,9 @@ def _none() -> NDArray[np.float32]:
 @dataclass(frozen=True)
 class DescribedVideo:
     """Key frames of one video: when they are, and what they look like.
+
+    Serves training and measurement, whose rows were never rounded; the service compares
+    `stream.contract.fingerprint.Fingerprint` and the library's codes.
 
     Attributes:
         seconds: (N,) float32, ascending.
@@ -77,9 +82,9 @@ class SimilarityMatrix:
     @classmethod
     def of(cls, query: DescribedVideo, reference: DescribedVideo) -> "SimilarityMatrix":
         """The exact matrix of two videos' unit descriptors, less their score biases."""
-        values = query.descriptors @ reference.descriptors.T  # (Nq, Nr)
-        if query.score_biases is not None and reference.score_biases is not None:
-            values -= (query.score_biases[:, None] + reference.score_biases[None, :]) / 2
+        values = similarities(
+            query.descriptors, reference.descriptors, query.score_biases, reference.score_biases
+        )
         return cls(
             values=np.clip(values, -1, 1),
             query_seconds=query.seconds,

@@ -13,7 +13,7 @@ from models.aligners.matrix import DescribedVideo, SimilarityMatrix
 from models.detector.timelines import Piece, Timeline, sliced
 from models.encoder.serve import EncodedFrames
 from models.keyframes.pooling import owners_of, pool_description
-from models.keyframes.shots import shot_numbers
+from models.keyframes.shot_numbers import shot_numbers
 from models.keyframes.spans import span_costs
 from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
 from models.video.motion import as_stored

@@ -12,6 +12,7 @@ from models.encoder.serve import EncodedFrames
 from models.training.edits.pictures import edited
 from models.training.source import Source
 from models.video.frames import prepare
+from models.video.similarity import similarities
 
 DISTRACTORS = 800  # photos kept from training, so that they may stand in the library
 NEVER = -2.0  # below every similarity, also one less score biases
@@ -133,8 +134,9 @@ def rank(
         queries: what it says of the task's queries.
         within: how far in time a right answer may be, in half seconds.
     """
-    similarity = queries.descriptors @ library.descriptors.T  # (Q, N)
-    similarity -= (queries.score_biases[:, None] + library.score_biases[None, :]) / 2
+    similarity = similarities(  # (Q, N)
+        queries.descriptors, library.descriptors, queries.score_biases, library.score_biases
+    )
     same = task.query_clip[:, None] == task.library_clip[None, :]
     near = np.abs(task.query_index[:, None] - task.library_index[None, :]) <= within
     right = same & near

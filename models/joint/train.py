@@ -27,7 +27,7 @@ from models.detector.validate import split_pool
 from models.encoder.serve import EncodedFrames, FrameEncoder
 from models.keyframes.footage import SeenFootage, load_seen
 from models.keyframes.pooling import owners_of, pool_description
-from models.keyframes.shots import shot_numbers
+from models.keyframes.shot_numbers import shot_numbers
 from models.keyframes.soft import soft_select
 from models.keyframes.train import KeyFrameRecipe, KeyFrameTrainer, random_spans
 from models.losses.kept_similarity import kept_similarity
@@ -36,6 +36,7 @@ from models.training.checkpoint import rate_factor
 from models.training.descriptor_pool import build_pictures
 from models.training.recipe_file import read_recipe_file
 from models.training.run import run_steps
+from models.video.similarity import similarities
 
 CANDIDATES_PER_SECOND = 2.0
 
@@ -266,15 +267,15 @@ def picture_of_selected(
     biases = np.zeros(len(query), np.float32)
     if query.score_biases is not None:
         biases = query.score_biases
-    values = torch.from_numpy(query.descriptors @ pair.rows.T)  # (Nq, N)
-    values = values - torch.from_numpy(biases[:, None] + pair.biases[None, :]) / 2
+    values = torch.from_numpy(  # (Nq, N)
+        similarities(query.descriptors, pair.rows, biases, pair.biases)
+    )
     selected = values @ weights.T  # (Nq, K)
     keys = weights.detach().argmax(dim=1)  # (K,)
     if pooled:
         owners = owners_of(pair.seconds, pair.cut_seconds, keys.numpy())
         kept = pool_description(EncodedFrames(pair.rows, pair.biases), owners, len(keys))
-        means = query.descriptors @ kept.descriptors.T
-        means = means - (biases[:, None] + kept.score_biases[None, :]) / 2
+        means = similarities(query.descriptors, kept.descriptors, biases, kept.score_biases)
         selected = torch.from_numpy(means) + (selected - selected.detach())
     rows = lay_axis(query.seconds, query.cut_seconds, query.duration_seconds, query.motion)
     columns = lay_axis(pair.seconds, pair.cut_seconds, pair.duration_seconds, pair.motion)

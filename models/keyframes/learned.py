@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.keyframes.base import CandidateFrames
 from models.keyframes.serve import FrameScorer, default_scorer_path
 from models.keyframes.settings import KeyFrameSettings
-from models.keyframes.shots import shot_numbers
+from models.keyframes.shot_numbers import shot_numbers
 from models.keyframes.spans import span_costs
 from models.keyframes.thumbnails import thumbnails
 from models.video.frames import is_blank

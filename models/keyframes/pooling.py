@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoder.serve import EncodedFrames
-from models.keyframes.shots import shot_numbers
+from models.keyframes.shot_numbers import shot_numbers
 
 
 def owners_of(

@@ -3,7 +3,7 @@
 Serves fingerprinting and the benchmarks, which measure the same choice.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +13,6 @@ from models.keyframes.base import CandidateFrames, KeyFrameSelector
 from models.keyframes.pooling import owners_of, pool_description
 
 
-@dataclass(frozen=True)
-class StoredFrames:
-    """The key frames of one video.
-
-    Attributes:
-        key: (K,) ascending indices among the candidates.
-        description: of the key frames, K rows.
-    """
-
-    key: NDArray[np.intp]
-    description: EncodedFrames
-
-
 def stored_frames(
     selector: KeyFrameSelector,
     candidates: CandidateFrames,
@@ -33,7 +20,7 @@ def stored_frames(
     described: EncodedFrames,
     *,
     pooled: bool,
-) -> StoredFrames:
+) -> tuple[NDArray[np.intp], EncodedFrames]:
     """Choose key frames among those that are encoded, to search with, anyway.
 
     Args:
@@ -42,12 +29,16 @@ def stored_frames(
         encoded: (M,) ascending indices of the frames that are encoded.
         described: M rows, of those.
         pooled: whether a key frame's descriptor is the mean over what it stands for.
+
+    Returns:
+        (K,) ascending indices of the key frames among the candidates, and K rows that describe
+        them.
     """
     rows = replace(candidates, described=encoded, descriptors=described.descriptors)
     key = selector.select(rows)
     places = np.searchsorted(encoded, key)
     if not pooled or len(key) == 0:
         own = EncodedFrames(described.descriptors[places], described.score_biases[places])
-        return StoredFrames(key, own)
+        return key, own
     owners = owners_of(candidates.seconds[encoded], candidates.cut_seconds, places)
-    return StoredFrames(key, pool_description(described, owners, len(key)))
+    return key, pool_description(described, owners, len(key))

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-FLAT_DEVIATION = 7.0
-SAME_COLOUR = 9.0
-EXTREME_MARGIN = 20.0
-MIN_KEPT = 0.2
-BLANK_DEVIATION = 5.0
-TILES = 8
-REPEAT_DIFFERENCE = 1.0
+# Levels of 255, but for shares and counts. Deviations are the largest of the three colours.
+FLAT_DEVIATION = 7.0  # a row of a border varies less: it is flat but for the noise of a codec
+SAME_COLOUR = 9.0  # between the means of rows of one border
+EXTREME_MARGIN = 20.0  # from black or white: video's own black is 16, and a codec adds to it
+MIN_KEPT = 0.2  # of a side: where less would be left, it is no border but a plain picture
+BLANK_DEVIATION = 5.0  # a frame that varies less shows nothing; dim ones that do vary more
+TILES = 8  # on a side
+REPEAT_DIFFERENCE = 1.0  # on average over a tile: a codec alters less of a still picture
 
 Rgb = NDArray[np.uint8]
 Box = tuple[int, int, int, int]

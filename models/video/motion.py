@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 RATE = 4.0
 """Codes a second."""
-FLOOR = 0.05
-SCALE = 50.0
-COARSE = 16
-AROUND_CUT = 2
-MIN_GAP_SECONDS = 1e-3
-WINDOW = 16
-MIN_LENGTH = 0.6
+FLOOR = 0.05  # change a second, in which the noise of still footage disappears
+SCALE = 50.0  # codes for each factor of e: 255 is a change of 8 a second
+COARSE = 16  # codes in a level: 16 levels are 4 bits
+AROUND_CUT = 2  # frames on both sides, whose pace stands for that of the cut
+MIN_GAP_SECONDS = 1e-3  # two frames of one time have a pace all the same
+WINDOW = 16  # codes: four seconds
+MIN_LENGTH = 0.6  # of a window, added to it: one in which next to nothing moves says little
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.uint8]

@@ -10,17 +10,18 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCKS = 16
-SAMPLES = 4
-LOOK_BACK = 4
-FLOOR_DEVIATION = 6.0
-MEAN_WEIGHT = 0.25
+# What these find and miss is measured by `benchmarks/copies/cuts.py`. Jumps are those of `jumps`.
+BLOCKS = 16  # on a side
+SAMPLES = 4  # on a side of a block: 16 of its pixels stand for all
+LOOK_BACK = 4  # frames: what goes back to them is a flash, and no cut
+FLOOR_DEVIATION = 6.0  # levels of 255: frames of less contrast are compared as if they had it
+MEAN_WEIGHT = 0.25  # of brightness, beside what is seen: lights that go on are no cut
 MIN_JUMP = 0.3
-MIN_RATIO = 3.0
+MIN_RATIO = 3.0  # of a jump to what the footage around it does in the same time
 FAINT_JUMP = 0.2
 FAINT_RATIO = 20.0  # a jump that is small for a cut counts where next to nothing moves
-STAYS_SHARE = 0.6
-WINDOW = 12
+STAYS_SHARE = 0.6  # of the jump: the shots must be so far apart some frames later too
+WINDOW = 12  # frames on both sides that are the footage around
 MIN_GAP_SECONDS = 1e-3
 
 

@@ -18,7 +18,7 @@ from stream.library.shard import LibraryShard, ShardState
 from stream.library.snapshot import SnapshotStore
 from stream.library.upkeep import Upkeep
 
-UPKEEP_EVERY = 1000  # entries
+UPKEEP_EVERY = 1000  # entries: as often as a worker writes snapshots by default
 
 
 class Log(Protocol):
@@ -26,7 +26,7 @@ class Log(Protocol):
 
     @property
     def identity(self) -> str:
-        """Of cluster and topic."""
+        """Ids of the cluster and of the topic: a snapshot of another log is never restored."""
         ...
 
     def ends(self) -> tuple[int, int]:

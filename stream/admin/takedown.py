@@ -14,7 +14,7 @@ from stream.contract.events import VideoDecided, VideoEmbedded, VideoFingerprint
 from stream.contract.order import Takedown
 from stream.errors import BrokerError
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1  # between looks at the shards' offsets, for somebody who waits at a terminal
 
 
 def take_down(kafka: KafkaSettings, video_ids: Sequence[str]) -> None:

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 MAX_BYTES = 128 * 2**20  # of a batch, unpacked; four messages of the largest kind
 ROOMS = (2**20, 16 * 2**20, MAX_BYTES)
+"""Bytes that unpacking is given, the next where the one before is too small: most batches fit the
+first, and a batch that claims to be huge costs nothing until it is."""
 XERIAL, XERIAL_BYTES = b"\x82SNAPPY\0", 16  # before blocks of snappy, as Java clients write them
 
 
@@ -64,7 +66,7 @@ class SafeBatch:
 
 
 class SafeBatches:
-    """What a fetch brought."""
+    """What a fetch brought of one partition; a damaged batch comes as bad events."""
 
     def __init__(self, records: Any) -> None:
         self._records = records
@@ -74,12 +76,12 @@ class SafeBatches:
         return bool(self._records.has_next())
 
     def next_batch(self) -> SafeBatch:
-        """The next one."""
+        """The next batch; what is wrong with it shows when its records are read."""
         return SafeBatch(self._records.next_batch())
 
 
 class SafePartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):  # type: ignore[misc]
-    """aiokafka's, over safe batches."""
+    """As aiokafka's, but that no batch can end the consumer."""
 
     def __init__(self, tp: Any, records: Any, *arguments: Any, **more: Any) -> None:
         super().__init__(tp, SafeBatches(records), *arguments, **more)

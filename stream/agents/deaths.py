@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 Place = tuple[str, int, int]
 
-SLOT_BYTES = 512
+SLOT_BYTES = 512  # of one note, a disk's sector: one that is half written is none
 CRASH_WEIGHT = 10  # the process crashed, or the kernel killed one for want of memory
 OTHER_WEIGHT = 1  # killed from outside, perhaps: an operator, a supervisor
 MAX_WEIGHT = 20  # two crashes, or twenty other deaths

@@ -53,9 +53,11 @@ from stream.traces import note
 
 log = logging.getLogger(__name__)
 
-GAUGE_SECONDS = 1.0
-ASK_SECONDS = 0.2
+GAUGE_SECONDS = 1.0  # between looks for the metrics, which Prometheus asks for more rarely
+ASK_SECONDS = 0.2  # of a wait for the group's word: it may come any moment, and a decision waits
 FORGET_EVERY_SECONDS, FORGET_AT_ONCE = 1.0, 200
+"""So many old requests a second at the most: after a week's pause their deletions don't come before
+the decisions. A worker that decides more than that for a week remembers more."""
 SPARE_BYTES = 64 * 1024  # what Kafka adds to a record, with room
 
 

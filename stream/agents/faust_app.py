@@ -23,10 +23,13 @@ log = logging.getLogger(__name__)
 
 
 LONGEST_IDLE_SECONDS = 86_400.0
+"""A day: Faust's own minutes would take a quiet topic, or a long upload, for a worker that hangs.
+`worker.stalled_seconds` is what notices those."""
 METADATA_SECONDS = 5.0
 """Just after its start a broker may not know its topics yet. A group that is formed then has no
 partitions until its leader asks the broker again."""
 BUFFERED_EVENTS = 64
+"""Of each partition, read ahead of the work; an event of `video.compared` may have 32 MiB."""
 
 
 class MovedError(Exception):
@@ -66,9 +69,10 @@ def make_app(
         stream_wait_empty=finish_before_rebalance,
         stream_buffer_maxsize=BUFFERED_EVENTS,
         stream_processing_timeout=LONGEST_IDLE_SECONDS,
-        broker_commit_interval=1.0,
+        broker_commit_interval=1.0,  # what a crash repeats, as by a shard's worker
         consumer_metadata_max_age_ms=round(1000 * METADATA_SECONDS),
         broker_session_timeout=settings.worker.session_timeout_seconds,
+        # Four may be lost before the group takes the member for dead; see `pulse.SILENCE`.
         broker_heartbeat_interval=settings.worker.session_timeout_seconds / 5,
         # Not reading for long means a backlog, which the group must not take for a dead member.
         broker_max_poll_interval=LONGEST_IDLE_SECONDS,

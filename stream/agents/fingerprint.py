@@ -38,11 +38,12 @@ from stream.metrics import OUTCOMES, observe_stages, show_lags
 from stream.settings import Settings
 from stream.traces import carried, note
 
-GAUGE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
+GAUGE_SECONDS = 1.0  # between looks for the metrics, which Prometheus asks for more rarely
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+"""Before an upload that waits for disk or memory tries again; doubled each time. A minute is short
+beside what it takes somebody to make room, and long beside what a try costs."""
 
 
 def fingerprint_step(
@@ -71,8 +72,8 @@ def fingerprint_step(
         log.info("rejected %s %s: %s", source.request_id, error.code, brief(error))
         return [source.rejected(error, stage_seconds=stages)]
     place = {"submission": source.submission(log_id)}
-    made_events = [made.event] if made.embedding is None else [made.embedding, made.event]
-    return [event.model_copy(update=place) for event in made_events]
+    events = [event for event in (made.embedding, made.fingerprint.to_event()) if event is not None]
+    return [event.model_copy(update=place) for event in events]
 
 
 class FingerprintWorker:

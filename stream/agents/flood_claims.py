@@ -9,21 +9,18 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
-
-from stream.agents.lifetime import Failure, fail, supervised
-from stream.agents.publisher import Publisher, is_final, refusal
+from stream.agents.clients import seeking_consumer
+from stream.agents.lifetime import Failure
+from stream.agents.publisher import Publisher
+from stream.agents.topic_follower import TopicFollower
 from stream.broker.settings import KafkaSettings
-from stream.broker.topics import partition_counts
 from stream.decide.floods import Floods
 
 log = logging.getLogger(__name__)
 
 CLAIMS_TOPIC = "samesource-flood-claims"
-POLL_MILLISECONDS = 500
-PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 AGAIN_SECONDS = 30.0
+"""After which a claim that didn't come back is written again; claiming twice counts once."""
 MAX_LETTERS = 512  # of an id, in every event
 
 
@@ -52,8 +49,7 @@ class FloodClaims:
         """
         self._kafka, self._publisher = kafka, publisher
         self._floods, self._failure = floods, failure
-        self._consumer: AIOKafkaConsumer | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._follower: TopicFollower | None = None
         self._taken = asyncio.Condition()
 
     async def start(self) -> None:
@@ -63,30 +59,20 @@ class FloodClaims:
             KafkaError: the cluster doesn't answer.
             BrokerError: it lacks the topic.
         """
-        self._consumer = consumer = AIOKafkaConsumer(
-            **self._kafka.aiokafka_options(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
+        self._follower = TopicFollower(
+            self._kafka,
+            [CLAIMS_TOPIC],
+            seeking_consumer(self._kafka),
+            what="the claims",
+            take=self._take_all,
+            failure=self._failure,
         )
-        await consumer.start()
-        counts = await asyncio.to_thread(partition_counts, self._kafka, [CLAIMS_TOPIC])
-        topic = self._kafka.topic(CLAIMS_TOPIC)
-        partitions = [TopicPartition(topic, number) for number in range(counts[CLAIMS_TOPIC])]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        for partition, end in ends.items():
-            while await consumer.position(partition) < end:
-                await self._take_some()
-        self._task = supervised(self._follow(), "following the claims", self._failure)
+        await self._follower.start()
 
     async def stop(self) -> None:
         """Disconnect."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        if self._consumer is not None:
-            await self._consumer.stop()
+        if self._follower is not None:
+            await self._follower.stop()
 
     async def claim(self, alerts: Sequence[tuple[str, str]]) -> None:
         """Claim alerts and wait until all claims before theirs are known, however long it takes.
@@ -111,34 +97,13 @@ class FloodClaims:
 
     def clients(self) -> Iterator[object]:
         """The consumer in use, for those who watch over its tasks."""
-        if self._consumer is not None:
-            yield self._consumer
+        if self._follower is not None:
+            yield from self._follower.clients()
 
-    async def _follow(self) -> None:
-        pause = PAUSE_SECONDS
-        while True:
-            try:
-                await self._take_some()
-            except KafkaError as error:
-                if is_final(error):
-                    fail(self._failure, refusal(self._kafka, "to read the claims", error))
-                    return
-                log.warning("claims can't be followed (%s); again in %.1f s", error, pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            else:
-                pause = PAUSE_SECONDS
-
-    async def _take_some(self) -> None:
-        """Take what has come by now; waits a moment for the first."""
-        assert self._consumer is not None, "start() first"
-        batches = await self._consumer.getmany(timeout_ms=POLL_MILLISECONDS)
-        if not batches:
-            return
+    async def _take_all(self, messages: Sequence[Any]) -> None:
         async with self._taken:
-            for messages in batches.values():
-                for message in messages:
-                    self._take(message)
+            for message in messages:
+                self._take(message)
             self._taken.notify_all()
 
     def _take(self, message: Any) -> None:

@@ -19,7 +19,8 @@ from prometheus_client import make_wsgi_app
 from stream.errors import SettingsError
 from stream.settings import WorkerSettings
 
-BEAT_SECONDS = 1.0
+STUCK_SECONDS = 300.0  # nothing that a loop does by itself takes as long, unlike one video
+BEAT_SECONDS = 1.0  # between signs that the event loop turns; far below any `stalled_seconds`
 
 StartResponse = Callable[..., Any]
 
@@ -74,7 +75,7 @@ class Healthy(Protocol):
     """What can say how it is; called from another thread."""
 
     def health(self) -> Health:
-        """How it is now."""
+        """Its lag, since when it stands still, and why it isn't ready; may not wait."""
         ...
 
 
@@ -106,7 +107,7 @@ class HealthPage:
         """Why the process isn't `live` or `ready`, by the name of what isn't."""
         found = {}
         stuck = time.monotonic() - self._beat
-        if stuck > self._stalled:
+        if stuck > min(self._stalled, STUCK_SECONDS):
             found["event loop"] = f"stuck for {stuck:.0f} s"
         if kind == "ready" and self._starting:
             found["process"] = self._starting
@@ -119,7 +120,7 @@ class HealthPage:
         return found
 
     def __call__(self, kind: str, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request."""
+        """The answer for `live` or `ready`: 200 or 503, and JSON that names what is wrong."""
         problems = self.problems(kind)
         body = {
             "status": "failing" if problems else "ok",

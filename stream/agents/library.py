@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from stream.agents.attempts import attempted, publish_or_reject
+from stream.agents.clients import seeking_consumer
 from stream.agents.deaths import Deaths
 from stream.agents.health import Health, Progress
 from stream.agents.lifetime import Deadline, Failure, fail, supervised, watch_clients, within
@@ -24,6 +25,7 @@ from stream.agents.restater import Restater
 from stream.broker.library_log import shard_group
 from stream.broker.topics import log_identity
 from stream.contract.events import Event, VideoCompared, VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.message import Source
 from stream.contract.order import Takedown, restated
 from stream.errors import InternalError, RejectedError, SnapshotError, WorkerError, brief
@@ -45,9 +47,10 @@ from stream.traces import about, carried, note
 
 log = logging.getLogger(__name__)
 
-COMMIT_EVERY_SECONDS = 1.0
-POLL_SECONDS = 0.5
-READY_LAG = 100  # entries behind the end of the log
+COMMIT_EVERY_SECONDS = 1.0  # a crash repeats the answers of so long; a commit is a round trip
+POLL_SECONDS = 0.5  # for which a look waits: a stop, and upkeep, come this soon on a quiet log
+POLL_MESSAGES = 32  # handed over at a time: upkeep and a stop come behind them
+READY_LAG = 100  # entries behind the log's end: one is always being read while uploads come
 
 
 def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list[Event]:
@@ -72,17 +75,17 @@ def library_step(shard: LibraryShard, source: Source, *, answered: bool) -> list
         return []
     request_id = None
     try:
-        event = VideoFingerprinted.from_bytes(source.value)
-        request_id = event.request_id
+        upload = Fingerprint.from_bytes(source.value)
+        request_id = upload.request_id
         note(request_id=request_id)
-        first = shard.state.first_offset(event.video_id, event.content_version)
+        first = shard.state.first_offset(upload.video_id, upload.content_version)
         if not answered and (not again or first is None):
             try:
-                return [attempted(source, lambda: shard.apply(event, source.offset))]
+                return [attempted(source, lambda: shard.apply(upload, source.offset))]
             except InternalError:
-                attempted(source, lambda: shard.absorb(event, source.offset))
+                attempted(source, lambda: shard.absorb(upload, source.offset))
                 raise
-        attempted(source, lambda: shard.absorb(event, source.offset))
+        attempted(source, lambda: shard.absorb(upload, source.offset))
         return []
     except RejectedError as error:
         log.warning("log entry %d: %s: %s", source.offset, error.code, brief(error))
@@ -123,14 +126,11 @@ class LibraryWorker:
         self._deaths.open()
         await self._publisher.start()
         kafka = self._settings.kafka
-        self._consumer = AIOKafkaConsumer(
-            **kafka.aiokafka_options(),
+        self._consumer = seeking_consumer(
+            kafka,
             group_id=shard_group(kafka, self._number, self._settings.library.shards),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=kafka.fetch_wait_ms,
-            max_partition_fetch_bytes=kafka.max_message_bytes,
-            fetch_max_bytes=2 * kafka.max_message_bytes,
+            partition_bytes=kafka.max_message_bytes,
+            fetch_max_bytes=2 * kafka.max_message_bytes,  # one is searched while the next comes
         )
         await self._consumer.start()
         self._consumer.assign([self._log])
@@ -211,7 +211,7 @@ class LibraryWorker:
     async def _run(self) -> None:
         while not self._stopping:
             batches = await self._consumer.getmany(
-                self._log, timeout_ms=int(1000 * POLL_SECONDS), max_records=32
+                self._log, timeout_ms=int(1000 * POLL_SECONDS), max_records=POLL_MESSAGES
             )
             for message in batches.get(self._log, ()):
                 self._progress.begin()

@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 Failure = asyncio.Future[None]
 
-LOOK_EVERY_SECONDS = 0.2
+LOOK_EVERY_SECONDS = 0.2  # for crashed tasks: dictionaries are looked at, nothing is asked
+REFUSED_LOOKS = 10  # 2 s: a consumer that fetches has read its error by then, and raised it
 CLOSING_SECONDS = 5.0  # of the drain time, for leaving Kafka
 LAST_SECONDS = 1.0  # and for the process to end
 PARTS = ("_client", "_fetcher", "_coordinator", "_sender", "client")  # of an aiokafka client
@@ -96,17 +97,35 @@ def crash(what: str, error: BaseException | None) -> WorkerError:
 
 
 async def watch_clients(clients: Callable[[], Iterable[object]], failure: Failure) -> None:
-    """End the worker when a background task of an aiokafka client has crashed.
+    """End the worker when a background task of an aiokafka client has crashed, or stands still.
 
     Args:
         clients: consumers and producers that are in use now.
         failure: is given the error.
     """
+    refused: dict[object, int] = {}
     while not failure.done():
         for client in clients():
             for name, error in crashed_tasks(client):
                 fail(failure, crash(f"Kafka's {type(client).__name__} ({name})", error))
+            refusal = refusal_of(client)
+            refused[client] = refused.get(client, 0) + 1 if refusal else 0
+            if refused[client] >= REFUSED_LOOKS:
+                fail(
+                    failure, crash(f"Kafka's {type(client).__name__} (joining its group)", refusal)
+                )
         await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+
+def refusal_of(client: object) -> BaseException | None:
+    """The error with which the group refused an aiokafka consumer, until somebody has read it.
+
+    Its coordinator hands such an error to whoever fetches next, and waits. Without partitions
+    nobody fetches: the member would stay in the group, idle, for ever.
+    """
+    coordinator = getattr(client, "_coordinator", None)
+    error = getattr(coordinator, "_pending_exception", None)
+    return error if isinstance(error, BaseException) else None
 
 
 def crashed_tasks(client: object) -> Iterator[tuple[str, BaseException]]:

@@ -18,7 +18,9 @@ from faust.types import TP
 from stream.agents.lifetime import Failure, crash, fail
 from stream.broker.settings import RETRY_BACKOFF_MILLISECONDS
 
-FINISH_SECONDS = 10.0  # for what is in flight when partitions move
+FINISH_SECONDS = 10.0
+"""For what is in flight when partitions move: others of the group wait for it. What takes longer,
+as long uploads do, is done again by whoever gets the partition."""
 
 
 class InFlight(Protocol):
@@ -166,7 +168,7 @@ class OrderedApp(faust.App):
             finish in time is delivered again, perhaps to another worker.
     """
 
-    fetch_wait_ms = 500
+    fetch_wait_ms = 500  # until `KafkaSettings.fetch_wait_ms` is set
     era = 0
     in_flight: InFlight | None = None
     assigned = False

@@ -14,7 +14,7 @@ from stream.contract.message import Source
 from stream.errors import RejectedError
 
 WHOLE_LETTERS = 16  # of one partition that wait with their original; those beyond wait without
-RENEW_SECONDS = 12 * 3600.0
+RENEW_SECONDS = 12 * 3600.0  # well within the week for which Kafka remembers
 
 
 class PassedOver:

@@ -4,19 +4,18 @@ Not a consumer group: every decide worker reads all partitions of `policy.update
 `alert.reviewed` from their beginning.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
 from stream.agents.attempts import attempted
-from stream.agents.lifetime import Failure, fail, supervised
+from stream.agents.clients import seeking_consumer
+from stream.agents.lifetime import Failure
 from stream.agents.passed_over import PassedOver
-from stream.agents.publisher import Publisher, is_final, refusal
-from stream.broker.topics import partition_counts
+from stream.agents.publisher import Publisher
+from stream.agents.topic_follower import TopicFollower
 from stream.contract.events import EVENTS, AlertReviewed, PolicyUpdated
 from stream.contract.message import Source
 from stream.decide.policy import Policies
@@ -27,8 +26,6 @@ from stream.traces import about
 log = logging.getLogger(__name__)
 
 ALL_TOPICS = (PolicyUpdated.topic, AlertReviewed.topic)
-POLL_MILLISECONDS = 500
-PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 
 
 def policy_step(policies: Policies, source: Source) -> None:
@@ -76,8 +73,7 @@ class PolicyFollower:
         self.policies = Policies(settings.policy, claimed_elsewhere=True)
         self._kafka = settings.kafka
         self._publisher, self._failure, self._owns = publisher, failure, owns
-        self._consumer: AIOKafkaConsumer | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._follower: TopicFollower | None = None
 
     async def start(self) -> None:
         """Connect, read to the present end of all topics, then go on in the background.
@@ -86,65 +82,36 @@ class PolicyFollower:
             KafkaError: the cluster doesn't answer.
             BrokerError: it lacks one of the topics.
         """
-        self._consumer = consumer = AIOKafkaConsumer(
-            **self._kafka.aiokafka_options(),
+        consumer = seeking_consumer(
+            self._kafka,
             group_id=f"{self._kafka.topic_prefix}samesource-policies",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=self._kafka.max_message_bytes,
+            partition_bytes=self._kafka.max_message_bytes,
         )
         self._passed_over = PassedOver(consumer, self._publisher, self._owns)
-        await consumer.start()
-        counts = await asyncio.to_thread(partition_counts, self._kafka, ALL_TOPICS)
-        partitions = [
-            TopicPartition(self._kafka.topic(topic), number)
-            for topic, count in counts.items()
-            for number in range(count)
-        ]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        for partition, end in ends.items():
-            while await consumer.position(partition) < end:
-                await self._take_some()
-        self._task = supervised(self._follow(), "following the policies", self._failure)
+        self._follower = TopicFollower(
+            self._kafka,
+            ALL_TOPICS,
+            consumer,
+            what="the policies",
+            take=self._take_all,
+            failure=self._failure,
+            after_each=self._passed_over.tell,
+        )
+        await self._follower.start()
 
     async def stop(self) -> None:
         """Disconnect."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        if self._consumer is not None:
-            await self._consumer.stop()
+        if self._follower is not None:
+            await self._follower.stop()
 
     def clients(self) -> Iterator[object]:
         """The consumer in use, for those who watch over its tasks."""
-        if self._consumer is not None:
-            yield self._consumer
+        if self._follower is not None:
+            yield from self._follower.clients()
 
-    async def _follow(self) -> None:
-        pause = PAUSE_SECONDS
-        while True:
-            try:
-                await self._take_some()
-                await self._passed_over.tell()
-            except KafkaError as error:
-                if is_final(error):
-                    fail(self._failure, refusal(self._kafka, "to read the policies", error))
-                    return
-                log.warning("policies can't be followed (%s); again in %.1f s", error, pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            else:
-                pause = PAUSE_SECONDS
-
-    async def _take_some(self) -> None:
-        """Take what has come by now; waits a moment for the first."""
-        assert self._consumer is not None, "start() first"
-        batches = await self._consumer.getmany(timeout_ms=POLL_MILLISECONDS)
-        for messages in batches.values():
-            for message in messages:
-                self._take(message)
+    async def _take_all(self, messages: Sequence[Any]) -> None:
+        for message in messages:
+            self._take(message)
 
     def _take(self, message: Any) -> None:
         with about(message):

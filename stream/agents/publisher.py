@@ -23,6 +23,7 @@ from aiokafka.errors import (
     UnknownError,
 )
 
+from stream.agents.clients import acknowledged_producer
 from stream.agents.lifetime import within
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import Event, Place, VideoRejected
@@ -31,9 +32,10 @@ from stream.traces import trace_headers
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 10.0
-STOP_SECONDS = 5.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 10.0
+"""Before a message is tried again, doubled each time: a new leader is there within a second or two,
+and after a long outage nobody waits for more than ten."""
+STOP_SECONDS = 5.0  # as much as a stop has for leaving Kafka, see `lifetime.CLOSING_SECONDS`
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 LOST_COUNT = (InvalidProducerEpoch, OutOfOrderSequenceNumber, ProducerFenced)
@@ -96,13 +98,7 @@ class Publisher:
         self._producer = await self._connected()
 
     async def _connected(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **self._kafka.aiokafka_options(),
-            acks="all",
-            enable_idempotence=True,
-            compression_type="gzip",
-            max_request_size=self._kafka.max_message_bytes,
-        )
+        producer = acknowledged_producer(self._kafka)
         try:
             await producer.start()
         except KafkaError:
@@ -116,6 +112,7 @@ class Publisher:
         if producer is not None:
             await within(STOP_SECONDS, "disconnecting the publisher", producer.stop())
         if self._closing:
+            # Short: nothing that they may still hold is acknowledged, so that it comes again.
             await within(1.0, "disconnecting former publishers", asyncio.wait(self._closing))
 
     async def _replace(self, refused: AIOKafkaProducer) -> None:

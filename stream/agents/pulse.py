@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 SILENCE = 0.7  # of a session: the last sign of life may be a fifth of it older than the freeze
-BEAT_SECONDS = 0.2
+BEAT_SECONDS = 0.2  # how exactly a freeze is timed; small beside a session, 6 s at the least
 
 
 class Pulse:
@@ -27,7 +27,7 @@ class Pulse:
         self._unsure_until = clock()
 
     async def beat(self) -> None:
-        """Run beside the work."""
+        """Note the time again and again, for ever; a freeze is a gap in it."""
         while True:
             self._note()
             await asyncio.sleep(BEAT_SECONDS)

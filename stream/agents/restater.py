@@ -20,7 +20,7 @@ from stream.search.table import Place
 
 log = logging.getLogger(__name__)
 
-PAUSE_SECONDS = 5.0
+PAUSE_SECONDS = 5.0  # before a broker that is away is asked again; each try waits for 10 s itself
 
 
 class Restater:

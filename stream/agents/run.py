@@ -21,8 +21,9 @@ from stream.settings import Settings
 
 log = logging.getLogger(__name__)
 
-TOPICS_EVERY_SECONDS = 60.0
+TOPICS_EVERY_SECONDS = 60.0  # between looks at topics that somebody may alter: two requests
 MEMORY_BACK_EVERY_SECONDS = 10.0
+"""Between returns of free pages to the system: a burst of large events fills memory in seconds."""
 AFTERWARDS_SECONDS = 2.0  # for the process to end, once its workers have stopped
 
 Role = Literal["fingerprint", "library", "decide"]

@@ -5,16 +5,18 @@ Not a consumer group: every view reads all partitions, from its snapshot's offse
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from stream.agents.attempts import attempted
-from stream.broker.topics import log_identity, partition_counts
+from stream.agents.clients import seeking_consumer
+from stream.agents.lifetime import Failure
+from stream.agents.topic_follower import TopicFollower
+from stream.broker.topics import log_identity
 from stream.contract.events import VideoEmbedded
 from stream.contract.message import Source
 from stream.contract.order import Takedown, restated
@@ -28,13 +30,11 @@ from stream.settings import Settings
 log = logging.getLogger(__name__)
 
 TOPIC = VideoEmbedded.topic
-POLL_MILLISECONDS = 500
-PAUSE_SECONDS = 1.0
-MAX_MESSAGES = 1000
-FETCH_BYTES = 4 * 2**20  # of each partition at a time; a message is larger than that never
-SHARE_TO_SAVE = 0.05
-TOLD_EVERY = 100_000
-SAVE_WAITS_SECONDS = 1.0
+MAX_MESSAGES = 1000  # taken in one go, some 25 MB: what a takedown waits for behind others
+FETCH_BYTES = 4 * 2**20  # of each partition at a time; no message of the topic is larger than 1 MiB
+SHARE_TO_SAVE = 0.05  # of the view that is new: a snapshot writes all of it
+TOLD_EVERY = 100_000  # messages, some 25 s of reading: a line in the log, and a first snapshot
+SAVE_WAITS_SECONDS = 1.0  # for lists that are nearly made; else the snapshot comes the next time
 
 
 def search_step(view: SearchView, source: Source) -> None:
@@ -70,7 +70,7 @@ class SearchFollower:
         settings: Settings,
         model_version: str,
         dimension: int,
-        failure: asyncio.Future[None] | None = None,
+        failure: Failure | None = None,
     ) -> None:
         """Nothing is read yet.
 
@@ -78,7 +78,7 @@ class SearchFollower:
             settings: of the service.
             model_version: whose vectors the view is of.
             dimension: of them.
-            failure: is given the error of a follower that must end.
+            failure: is given the error of a follower that must end; the log alone, without.
         """
         self._kafka, self._settings = settings.kafka, settings.search
         self.view = SearchView(settings.search, model_version, dimension)
@@ -88,8 +88,7 @@ class SearchFollower:
         self._making: Future[None] | None = None
         self._offsets: dict[int, int] = {}
         self._fresh = self._told = 0
-        self._consumer: AIOKafkaConsumer | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._follower: TopicFollower | None = None
 
     async def start(self, *, follow: bool = True) -> None:
         """Restore the newest usable snapshot and read to the present end of the topic.
@@ -109,33 +108,23 @@ class SearchFollower:
             dimension=self.view.dimension,
             max_days=_tombstone_days(),
         )
-        self._consumer = consumer = AIOKafkaConsumer(
-            **self._kafka.aiokafka_options(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=FETCH_BYTES,
+        self._follower = TopicFollower(
+            self._kafka,
+            [TOPIC],
+            seeking_consumer(self._kafka, partition_bytes=FETCH_BYTES),
+            what="the search view",
+            take=self._take_all,
+            failure=self._failure or _logged(),
+            begin=self._begin,
+            after_each=self.save,
+            max_messages=MAX_MESSAGES,
         )
-        await consumer.start()
-        count = (await asyncio.to_thread(partition_counts, self._kafka, [TOPIC]))[TOPIC]
-        partitions = [TopicPartition(self._kafka.topic(TOPIC), number) for number in range(count)]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        await self._restore({part.partition: end for part, end in ends.items()})
-        await self._seek(partitions)
-        for partition, end in ends.items():
-            while await consumer.position(partition) < end:
-                await self._take_some()
-                await self.save(least=max(TOLD_EVERY, len(self.view) // 2))
-        if follow:
-            self._task = asyncio.create_task(self._follow(), name="search view")
+        await self._follower.start(follow=follow)
 
     async def stop(self) -> None:
         """Disconnect."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        if self._consumer is not None:
-            await self._consumer.stop()
+        if self._follower is not None:
+            await self._follower.stop()
         self._thread.shutdown()
         self._lists_thread.shutdown()
 
@@ -174,39 +163,23 @@ class SearchFollower:
             return
         self.view, self._offsets = found.view, found.offsets
 
-    async def _seek(self, partitions: Sequence[TopicPartition]) -> None:
-        assert self._consumer is not None, "start() first"
-        begins = await self._consumer.beginning_offsets(partitions)
-        for partition in partitions:
-            next_ = max(self._offsets.get(partition.partition, 0), begins[partition])
-            self._consumer.seek(partition, next_)
+    async def _begin(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+        """Restore, and go on from there; a log that has lost its head begins later."""
+        await self._restore({part.partition: end for part, end in ends.items()})
+        begins = await consumer.beginning_offsets(ends)
+        for partition, begin in begins.items():
+            next_ = max(self._offsets.get(partition.partition, 0), begin)
+            consumer.seek(partition, next_)
             self._offsets[partition.partition] = next_
 
-    async def _follow(self) -> None:
-        while True:
-            try:
-                await self._take_some()
-                await self.save()
-            except KafkaError as error:
-                log.warning(
-                    "the search view can't be followed (%s); again in %.1f s", error, PAUSE_SECONDS
-                )
-                await asyncio.sleep(PAUSE_SECONDS)
-            except Exception as error:
-                log.exception("following the search view failed")
-                if self._failure is not None and not self._failure.done():
-                    self._failure.set_exception(error)
-                return
+    async def _take_all(self, messages: Sequence[Any]) -> None:
+        await self._on_thread(self._take, messages)
+        if not self._follows:
+            await self.save(least=max(TOLD_EVERY, len(self.view) // 2))
 
-    async def _take_some(self) -> None:
-        """Take what has come by now; waits a moment for the first."""
-        assert self._consumer is not None, "start() first"
-        batches = await self._consumer.getmany(
-            timeout_ms=POLL_MILLISECONDS, max_records=MAX_MESSAGES
-        )
-        messages = [message for batch in batches.values() for message in batch]
-        if messages:
-            await self._on_thread(self._take, messages)
+    @property
+    def _follows(self) -> bool:
+        return self._follower is not None and self._follower.follows
 
     def _take(self, messages: Sequence[Any]) -> None:
         for message in messages:
@@ -224,7 +197,7 @@ class SearchFollower:
 
     def _maintain(self) -> None:
         """Beside the changes once it follows, so that no takedown waits for lists to be made."""
-        if self._task is None:
+        if not self._follows:
             self.view.maintain()
         elif self._making is None or self._making.done():
             if self._making is not None:
@@ -234,6 +207,18 @@ class SearchFollower:
 
     async def _on_thread(self, call: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+
+def _logged() -> Failure:
+    """A failure that nobody awaits: it is a line in the log."""
+
+    def tell(ended: Failure) -> None:
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            log.error("the search view is no longer followed: %s", error)
+
+    failure: Failure = asyncio.get_running_loop().create_future()
+    failure.add_done_callback(tell)
+    return failure
 
 
 def _tombstone_days() -> float:

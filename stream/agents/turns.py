@@ -28,7 +28,7 @@ class Turns:
 
 
 class Turn:
-    """A place in a queue."""
+    """A place in the queue of one key; it is left when the block ends."""
 
     def __init__(self, earlier: asyncio.Event | None) -> None:
         self._earlier, self.over = earlier, asyncio.Event()

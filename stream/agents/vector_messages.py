@@ -5,11 +5,14 @@ from collections.abc import Iterable
 
 from confluent_kafka import Consumer, TopicPartition
 
-from stream.broker.client import ANSWER_SECONDS, FETCH_WAIT_MS
+from stream.broker.clients import ANSWER_SECONDS, reader
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoEmbedded
 from stream.errors import BadEventError
 from stream.search.table import Place
+
+FETCH_BYTES = 2**20
+"""As much as one message of the topic may have: what lies behind it is fetched for nothing."""
 
 
 def embedded_at(kafka: KafkaSettings, places: Iterable[Place]) -> list[VideoEmbedded | None]:
@@ -22,16 +25,8 @@ def embedded_at(kafka: KafkaSettings, places: Iterable[Place]) -> list[VideoEmbe
     Returns:
         None where the message is gone, since a newer one has replaced it, or doesn't come in time.
     """
-    consumer = Consumer(
-        {
-            **kafka.librdkafka_options(),
-            "group.id": f"{kafka.topic_prefix}samesource-reader",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": FETCH_WAIT_MS,
-            "log_level": 0,
-        }
-    )
+    options = {"enable.partition.eof": True, "fetch.message.max.bytes": FETCH_BYTES}
+    consumer = reader(kafka, options)
     deadline = time.monotonic() + ANSWER_SECONDS
     try:
         return [

@@ -19,14 +19,14 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from stream.broker.clients import ANSWER_SECONDS, reader, writer
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoUploaded
-from stream.errors import BrokerError, SettingsError
+from stream.errors import BrokerError, SettingsError, UnreachableError
 
 Headers = Sequence[tuple[str, bytes]]
-ANSWER_SECONDS = 10.0
-FETCH_WAIT_MS = 50
-"""Short, as a question for a partition's end waits behind a fetch on the same connection."""
+FLUSH_SECONDS = 35.0
+"""More than `SEND_MILLISECONDS`: what isn't taken is reported by then, with the reason."""
 
 
 def upload_of(
@@ -100,16 +100,7 @@ def send(
         if error is not None:
             failed.append(error.str())
 
-    producer = Producer(
-        {
-            **kafka.librdkafka_options(),
-            "acks": "all",
-            "partitioner": "murmur2_random",  # a key's partition is the same for all clients
-            "message.max.bytes": kafka.max_message_bytes,
-            "message.timeout.ms": 30_000,
-            "log_level": 0,
-        }
-    )
+    producer = writer(kafka)
     _partition_numbers(kafka, producer, topic)
     for key, value, headers in messages:
         while True:
@@ -127,7 +118,7 @@ def send(
             except KafkaException as error:
                 raise BrokerError(f"{topic}: {error.args[0].str()}") from error
         producer.poll(0)
-    left = producer.flush(35)
+    left = producer.flush(FLUSH_SECONDS)
     if failed or left:
         raise BrokerError(_unreachable(kafka, failed[0] if failed else f"{left} messages not sent"))
 
@@ -161,18 +152,8 @@ class Reader:
             since_ms: from the first message of that time by Kafka, in milliseconds since 1970, in
                 place of the beginning; all is read where the broker can't look up times.
         """
-        self._kafka = kafka
-        self._consumer = Consumer(
-            {
-                **kafka.librdkafka_options(),
-                "group.id": f"{kafka.topic_prefix}samesource-reader",
-                "enable.auto.commit": False,
-                "enable.partition.eof": False,
-                "fetch.message.max.bytes": kafka.max_message_bytes,
-                "fetch.wait.max.ms": FETCH_WAIT_MS,
-                "log_level": 0,
-            }
-        )
+        self._kafka, self._next = kafka, dict[tuple[str, int], int]()
+        self._consumer = reader(kafka, {"enable.partition.eof": True})
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         self._partitions = [
             TopicPartition(kafka.topic(topic), partition, start)
@@ -198,37 +179,51 @@ class Reader:
         Raises:
             BrokerError: the broker reports an error.
         """
+        until = time.monotonic() + seconds
+        while (found := self._poll(max(0.0, until - time.monotonic()))) is None:
+            if time.monotonic() >= until:
+                return None
+        return found
+
+    def _poll(self, seconds: float) -> tuple[str, Message] | None:
+        """As `poll`, but None at once where the end of a partition was seen."""
         message = self._consumer.poll(seconds)
         if message is None:
             return None
-        error = message.error()
+        error, key = message.error(), (str(message.topic()), int(message.partition() or 0))
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            self._next[key] = int(message.offset() or 0)
+            return None
         if error is not None:
             raise BrokerError(_unreachable(self._kafka, error.str()))
-        return str(message.topic()).removeprefix(self._kafka.topic_prefix), message
+        self._next[key] = int(message.offset() or 0) + 1
+        return key[0].removeprefix(self._kafka.topic_prefix), message
 
     def until_now(self) -> Iterator[tuple[str, Message]]:
-        """Everything that is on the topics at the time of the call."""
-        ends = {
-            (partition.topic, partition.partition): self._watermarks(partition)
-            for partition in self._partitions
-        }
-        starts = {(one.topic, one.partition): int(one.offset) for one in self._partitions}
-        left = {
-            key
-            for key, (low, high) in ends.items()
-            if low < high and OFFSET_END != starts[key] < high
-        }
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while left and time.monotonic() < deadline:
-            found = self.poll(0.5)
-            if found is None:
-                continue
-            deadline = time.monotonic() + ANSWER_SECONDS
-            message = found[1]
-            key = (str(message.topic()), int(message.partition() or 0))
-            if int(message.offset() or 0) + 1 >= ends[key][1]:
-                left.discard(key)
-            yield found
+        """Everything that is on the topics at the time of the call.
+
+        Raises:
+            UnreachableError: nothing came for `ANSWER_SECONDS`, and that was not all.
+            BrokerError: as `poll`.
+        """
+        ends = {}
+        for partition in self._partitions:
+            low, high = self._watermarks(partition)
+            starts = {OFFSET_BEGINNING: low, OFFSET_END: high}
+            key = (partition.topic, partition.partition)
+            self._next.setdefault(key, starts.get(partition.offset, partition.offset))
+            ends[key] = high if low < high else 0
+        heard = time.monotonic()
+        while behind := sum(self._next[key] < end for key, end in ends.items()):
+            if time.monotonic() - heard > ANSWER_SECONDS:
+                silent = f"no answer for {ANSWER_SECONDS:g} s, {behind} partitions aren't read"
+                raise UnreachableError(_unreachable(self._kafka, silent))
+            before = dict(self._next)
+            found = self._poll(0.5)
+            if found is not None:
+                yield found
+            if self._next != before:
+                heard = time.monotonic()
 
     def ends(self) -> list[int]:
         """The offset that the next message gets, of each partition, by topic and number.

@@ -15,9 +15,9 @@ from stream.broker.settings import KafkaSettings
 from stream.contract.topics import Topic, load_topics
 from stream.errors import BrokerError
 
-PRODUCER = 0
-ERROR_BYTES = 512
-REBALANCE_DELAY_MS = 100
+PRODUCER = 0  # librdkafka's rd_kafka_type_t
+ERROR_BYTES = 512  # for librdkafka's words, which it cuts to fit
+REBALANCE_DELAY_MS = 100  # in which all members of a test's group join; the mock's own are 3000
 
 
 class EmbeddedBroker:

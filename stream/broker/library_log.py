@@ -8,22 +8,19 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from confluent_kafka import (
-    Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
-    Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 
+from stream.broker.clients import ANSWER_SECONDS, admin, reader, source_of
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import log_identity
 from stream.contract.events import VideoFingerprinted
-from stream.contract.message import Source, pairs
+from stream.contract.message import Source
 from stream.errors import BrokerError
 
-ANSWER_SECONDS = 10.0
 MOVING = (
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -51,18 +48,14 @@ class LibraryLog:
         self._kafka = kafka
         self._topic = kafka.topic(VideoFingerprinted.topic)
         self.identity = log_identity(kafka, VideoFingerprinted.topic)
-        options: dict[str, Any] = {**kafka.librdkafka_options(), "log_level": 0}
-        self._admin = AdminClient(options)
-        self._consumer = Consumer(
+        self._admin = admin(kafka)
+        self._consumer = reader(
+            kafka,
             {
-                **options,
-                "group.id": f"{kafka.topic_prefix}samesource-reader",
-                "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_uncommitted",  # as the shards
-                "fetch.message.max.bytes": kafka.max_message_bytes,
-            }
+            },
         )
 
     def __enter__(self) -> Self:
@@ -98,7 +91,7 @@ class LibraryLog:
                 return
             if error is not None:
                 raise self._failure(error)
-            source = _source(message)
+            source = source_of(message, VideoFingerprinted.topic)
             if source.offset < stop:
                 yield source
             if source.offset >= stop - 1:
@@ -135,22 +128,10 @@ class LibraryLog:
                 return TopicPartition(self._topic, 0, partition.offset)
             if error.code() not in MOVING or time.monotonic() > deadline:
                 raise self._failure(error)
-            time.sleep(0.2)
+            time.sleep(0.2)  # a coordinator is found again within a second or so
 
     def _failure(self, error: KafkaError) -> BrokerError:
         return BrokerError(
             f"Kafka at {self._kafka.bootstrap_servers}, {self._topic}: {error.str()}. Check that "
             "it runs, and that the user may read the topic and the shards' groups"
         )
-
-
-def _source(message: Message) -> Source:
-    return Source(
-        topic=VideoFingerprinted.topic,
-        partition=0,
-        offset=int(message.offset() or 0),
-        timestamp_ms=int(message.timestamp()[1]),
-        value=message.value(),
-        key=message.key(),
-        headers=pairs(message.headers()),
-    )

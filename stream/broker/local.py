@@ -18,14 +18,16 @@ from typing import Self
 
 import psutil
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
+from stream.broker.clients import admin
+from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
 
 SOURCE = Path(__file__).resolve().parents[2] / "kafka" / "local"
-START_SECONDS = 90.0
-STOP_SECONDS = 30.0
-FETCH_SECONDS = 900.0
+START_SECONDS = 90.0  # a few on an idle machine; a JVM on a busy one takes many times that
+STOP_SECONDS = 30.0  # then it is killed, which loses nothing that is on disk
+PROBE_SECONDS = 2.0  # for one answer while it starts; a question that comes too early is lost
+FETCH_SECONDS = 900.0  # Maven, the first time, over whatever line there is
 JVM_OPTIONS = (
     "-Xms256m",
     "-Xmx512m",
@@ -205,10 +207,10 @@ class LocalKafka:
         while not _answers(self.port):
             self._check_start(deadline)
             time.sleep(0.1)
-        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        client = admin(KafkaSettings(bootstrap_servers=self.bootstrap_servers))
         while True:
             try:
-                if admin.list_topics(timeout=2.0).brokers:
+                if client.list_topics(timeout=PROBE_SECONDS).brokers:
                     return
             except KafkaException:
                 self._check_start(deadline)

@@ -17,7 +17,20 @@ RETRY_BACKOFF_MILLISECONDS = 500  # aiokafka's own 100 fills the logs while a br
 class KafkaSettings(BaseModel):
     """The cluster, its security, and how topics are named.
 
-    `broker = "embedded"` runs librdkafka's mock cluster inside the process: for trying out.
+    Attributes:
+        broker: "embedded" runs librdkafka's mock cluster inside the process: for trying out.
+        bootstrap_servers: host:port, comma-separated.
+        topic_prefix: in front of every topic and consumer group, so that several installations
+            share a cluster.
+        replication_factor: of topics that are made; with 3 or more, a write counts once two
+            brokers have it.
+        security_protocol: as Kafka names it; host names in certificates are checked.
+        sasl_mechanism: where the protocol is one of SASL.
+        sasl_username: the same; as `sasl_password`.
+        ssl_cafile: PEM; the system's certificates when left out.
+        ssl_certfile: PEM, of the client, as `ssl_keyfile` and its password.
+        max_message_bytes: that clients send and fetch at once: a fingerprint of a ten-hour video is
+            several MB. The topics of fingerprints have as much.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,9 +104,9 @@ class KafkaSettings(BaseModel):
 
     @property
     def fetch_wait_ms(self) -> int:
-        """How long the broker may hold a fetch that finds nothing.
+        """How long the broker may hold a fetch that finds nothing: half a second, as is usual.
 
-        The embedded one holds it all that time, whatever comes meanwhile.
+        The embedded one holds it all that time, whatever comes meanwhile: it is asked more often.
         """
         return 100 if self.broker == "embedded" else 500
 

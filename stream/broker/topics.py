@@ -10,18 +10,17 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented, not in __all__
-    AdminClient,
     ClusterMetadata,
     ConfigResource,
     NewTopic,
     ResourceType,
 )
 
+from stream.broker.clients import ANSWER_SECONDS, admin
 from stream.broker.settings import KafkaSettings
 from stream.contract.topics import Topic, load_topics
 from stream.errors import BrokerError, UnreachableError
 
-ANSWER_SECONDS = 10.0
 AT_LEAST = {  # what a topic may have more of, and what happens where it has less
     "retention.ms": "messages are dropped too early",
     "max.message.bytes": "large messages are refused",
@@ -211,12 +210,9 @@ class _Cluster:
     reported: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        options: dict[str, Any] = {
-            **self.kafka.librdkafka_options(),
-            "log_level": 0,
-            "error_cb": lambda error: self.reported.append(error.str()),
-        }
-        self._admin = AdminClient(options)
+        self._admin = admin(
+            self.kafka, {"error_cb": lambda error: self.reported.append(error.str())}
+        )
 
     def partitions(self) -> dict[str, int]:
         """The number of partitions by topic."""

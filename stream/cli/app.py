@@ -18,6 +18,7 @@ from stream.cli import (
     resubmit,
     review,
     search,
+    show,
     skip,
     submit,
     topics,
@@ -50,6 +51,7 @@ app.command("remove")(remove.remove)
 app.command("search")(search.search)
 app.command("alerts")(alerts.alerts)
 app.command("review")(review.review)
+app.command("show")(show.show)
 app.command("rejected")(rejected.rejected)
 app.command("skip")(skip.skip)
 

@@ -9,3 +9,8 @@ stderr = Console(stderr=True)
 def seconds(start: float, end: float) -> str:
     """A span for people: `12.0–20.5 s`."""
     return f"{start:.1f}–{end:.1f} s"
+
+
+def printable(text: str) -> str:
+    """Text that anyone may have written, without what would move a terminal's cursor."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream.cli.output import stderr, stdout
+from stream.cli.output import printable, stderr, stdout
 
 if TYPE_CHECKING:
     from stream.search.query import TextQuery
@@ -129,7 +129,7 @@ def _print_table(hits: "list[Hit]") -> None:
     for rank, hit in enumerate(hits, 1):
         table.add_row(
             str(rank),
-            Text(_printable(hit.video_id)),
+            Text(printable(hit.video_id)),
             f"{hit.similarity:.3f}",
             _clock(hit.duration_seconds),
         )
@@ -143,17 +143,13 @@ def _write_sheet(settings: "Settings", path: Path, query: str, hits: "list[Hit]"
     events = embedded_at(settings.kafka, [hit.place for hit in hits])
     videos = [
         Shown(
-            f"{rank}. ({hit.similarity:.3f}) {_printable(hit.video_id)}",
+            f"{rank}. ({hit.similarity:.3f}) {printable(hit.video_id)}",
             event.thumbnails if event is not None else [],
         )
         for rank, (hit, event) in enumerate(zip(hits, events, strict=True), 1)
     ]
     write_sheet(path, query, videos)
     stderr.print(f"contact sheet: {path}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _printable(video_id: str) -> str:
-    return "".join(each if each.isprintable() else "\ufffd" for each in video_id)
 
 
 def _clock(seconds: float) -> str:

@@ -1,157 +1,56 @@
 """The events of the contract: what travels on each topic, checked at the edge.
 
-JSON by orjson. Unknown fields are ignored; a missing or mistyped one is a `BadEventError` that
-names it. `kafka/schemas` and `kafka/asyncapi.yaml` are generated from these classes.
+`kafka/schemas` and `kafka/asyncapi.yaml` are generated from these classes. The arrays of
+`VideoFingerprinted` are base64 here; `stream.contract.fingerprint` unpacks and checks them.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-import numpy as np
-import orjson
-from numpy.typing import NDArray
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    FailFast,
-    Field,
-    ValidationError,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
+
+from stream.contract.event import (
+    MAX_DIMENSIONS,
+    MAX_SHARDS,
+    SHORT_LETTERS,
+    ContentVersion,
+    Event,
+    Identifier,
+    Instant,
+    Outcome,
+    Role,
+    Seconds,
+    Share,
+    StageSeconds,
+    SuppressionReason,
+    parse_json,
 )
+from stream.errors import ErrorCode, brief
 
-from stream.contract.packed import (
-    check_count,
-    check_motion,
-    check_times,
-    unpack_biases,
-    unpack_codes,
-    unpack_motion,
-    unpack_times,
-)
-from stream.errors import BadEventError, ErrorCode, brief
-
-Identifier = Annotated[str, Field(min_length=1, max_length=512)]
-MAX_SECONDS = 1e9  # thirty years: what is longer is a mistake, and may not fit what reckons
-Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
-
-
-def _only_text(value: Any) -> Any:
-    if isinstance(value, int | float):
-        raise ValueError("expected a date and time as text, such as 2026-01-31T12:00:00Z")
-    return value
-
-
-def _no_boolean(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("expected a number")
-    return value
-
-
-def _few_stages(value: Any) -> Any:
-    if isinstance(value, dict):
-        if len(value) > MAX_STAGES:
-            raise ValueError(f"{len(value)} stages, expected at most {MAX_STAGES}")
-        if any(isinstance(name, str) and len(name) > MAX_STAGE_LETTERS for name in value):
-            raise ValueError(f"a stage with a name of more than {MAX_STAGE_LETTERS} characters")
-    return value
-
-
-Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_text)]
-VersionText = Annotated[str, Field(max_length=512)]
-ContentVersion = Annotated[
-    int | VersionText, Field(description="Changes when the owner replaces the file")
+__all__ = [
+    "EVENTS",
+    "Alert",
+    "AlertRaised",
+    "AlertReviewed",
+    "AlertSuppressed",
+    "ContentVersion",
+    "Event",
+    "Exclusion",
+    "Match",
+    "MatchedSegment",
+    "Outcome",
+    "Place",
+    "PolicyUpdated",
+    "Role",
+    "Submission",
+    "SuppressionReason",
+    "VideoCompared",
+    "VideoDecided",
+    "VideoEmbedded",
+    "VideoFingerprinted",
+    "VideoRejected",
+    "VideoUploaded",
+    "parse_json",
 ]
-Role = Literal["upload", "reference"]
-Outcome = Literal["matched", "clear", "rejected"]
-SuppressionReason = Literal[
-    "same_owner",
-    "licensed",
-    "dismissed",
-    "excluded",
-    "low_score",
-    "too_short",
-    "too_small_share",
-    "held",
-]
-Share = Annotated[float, Field(ge=0, le=1)]
-StageSeconds = Annotated[
-    dict[str, Seconds],
-    Field(description="Wall-clock seconds by stage of the pipeline"),
-    BeforeValidator(_few_stages),
-]
-
-MAX_STAGES = 100
-MAX_STAGE_LETTERS = 100
-MAX_SHARDS = 4096
-MAX_DIMENSIONS = 65_536
-SHORT_LETTERS = 500
-
-
-class Event(BaseModel):
-    """What all events share: a schema version, and bytes in and out.
-
-    A frozen value. Delivery is at least once: a reader may see the same event twice, with the
-    same ids.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, protected_namespaces=())
-
-    topic: ClassVar[str]
-
-    schema_version: Annotated[Literal[1], BeforeValidator(_no_boolean)] = 1
-
-    @classmethod
-    def from_bytes(cls, data: bytes | None) -> Self:
-        """Read an event from a message value.
-
-        Raises:
-            BadEventError: not JSON, not an object, or a field is missing or mistyped (named).
-        """
-        return cls.from_json(parse_json(data))
-
-    @classmethod
-    def from_json(cls, fields: Any) -> Self:
-        """Read an event from parsed JSON.
-
-        Raises:
-            BadEventError: not an object, or a field is missing or mistyped (named).
-        """
-        if not isinstance(fields, dict):
-            raise BadEventError(f"expected a JSON object, got {type(fields).__name__}")
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, problem['loc'])) or 'event'}: {problem['msg']}"
-                for problem in error.errors(
-                    include_url=False, include_context=False, include_input=False
-                )
-            )
-            raise BadEventError(brief(f"{cls.__name__}: {problems}")) from None
-
-    def to_bytes(self) -> bytes:
-        """The message value: JSON without the fields that are not set."""
-        return orjson.dumps(self.model_dump(exclude_none=True))
-
-    def key(self) -> bytes | None:
-        """The message key: the video id, so that all of one video stays in order."""
-        video_id = getattr(self, "video_id", None)
-        return None if video_id is None else video_id.encode()
-
-
-def parse_json(data: bytes | None) -> Any:
-    """Parse a message value.
-
-    Raises:
-        BadEventError: empty or not JSON.
-    """
-    if not data:
-        raise BadEventError("the message has no value; expected a JSON object")
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise BadEventError(brief(f"not JSON: {error}")) from None
 
 
 class VideoUploaded(Event):
@@ -196,6 +95,8 @@ class VideoFingerprinted(Event):
     A writer may leave out all `query_…` fields: the key frames search then.
     """
 
+    # The docstring is the schema's description. Whether the arrays fit each other is looked at
+    # where they are unpacked, in `Fingerprint.from_event`, so that it is done once.
     model_config = ConfigDict(
         json_schema_extra={
             "dependentRequired": {
@@ -257,60 +158,14 @@ class VideoFingerprinted(Event):
     stage_seconds: StageSeconds = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _arrays_fit(self) -> Self:
-        check_times("key_frame_seconds", self.times())
-        check_times("cut_seconds", self.cuts())
-        check_motion(self.motion_codes(), self.duration_seconds)
-        check_count("descriptors", self.codes(), "key_frame_seconds", self.times())
-        check_count("score_offsets", self.bias_codes(), "key_frame_seconds", self.times())
+    def _query_fields_come_together(self) -> Self:
         if (self.query_frame_seconds is None) != (self.query_descriptors is None):
             raise ValueError(
                 "query_frame_seconds and query_descriptors come together or not at all"
             )
         if self.query_frame_seconds is None and self.query_score_offsets is not None:
             raise ValueError("query_score_offsets without query_frame_seconds")
-        times = self.query_times()
-        check_times("query_frame_seconds", times)
-        check_count("query_descriptors", self.query_codes(), "query_frame_seconds", times)
-        biases = self.query_bias_codes()
-        check_count("query_score_offsets", biases, "query_frame_seconds", times)
         return self
-
-    def times(self) -> NDArray[np.float32]:
-        """Key-frame times, (N,) float32, ascending seconds."""
-        return unpack_times(self.key_frame_seconds)
-
-    def codes(self) -> NDArray[np.int8]:
-        """Descriptors, (N, dimension) int8: unit rows times 127, rounded."""
-        return unpack_codes(self.descriptors, self.dimension)
-
-    def bias_codes(self) -> NDArray[np.int8]:
-        """Score biases of the key frames, (N,) int8: times 127, rounded."""
-        return unpack_biases(self.score_offsets, len(self.times()))
-
-    def cuts(self) -> NDArray[np.float32]:
-        """Where one shot ends and the next begins, (C,) float32, ascending seconds."""
-        return unpack_times(self.cut_seconds or "")
-
-    def motion_codes(self) -> NDArray[np.uint8]:
-        """How much moves in the whole video, (M,) uint8, 4 a second; empty where unknown."""
-        return unpack_motion(self.motion or "")
-
-    def query_times(self) -> NDArray[np.float32]:
-        """Times of the frames that search, (Q,) float32, ascending seconds."""
-        times = self.query_frame_seconds
-        return self.times() if times is None else unpack_times(times)
-
-    def query_codes(self) -> NDArray[np.int8]:
-        """Descriptors of the frames that search, (Q, dimension) int8."""
-        rows = self.query_descriptors
-        return self.codes() if rows is None else unpack_codes(rows, self.dimension)
-
-    def query_bias_codes(self) -> NDArray[np.int8]:
-        """Score biases of the frames that search, (Q,) int8."""
-        if self.query_frame_seconds is None:
-            return self.bias_codes()
-        return unpack_biases(self.query_score_offsets, len(self.query_times()))
 
 
 class MatchedSegment(BaseModel):

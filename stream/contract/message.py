@@ -56,7 +56,7 @@ class Source:
             timestamp_ms=round(timestamp * 1000) if seconds else timestamp,
             value=message.value,
             key=message.key,
-            attempts=_attempts(message.headers),
+            attempts=attempts_in(message.headers),
             headers=pairs(message.headers),
         )
 
@@ -144,8 +144,8 @@ def attempts_headers(attempts: int) -> list[tuple[str, bytes]]:
     return [(ATTEMPTS_HEADER, orjson.dumps(attempts))]
 
 
-def _attempts(headers: Any) -> int:
-    """A header that is no number of a reasonable size says nothing."""
+def attempts_in(headers: Any) -> int:
+    """Which attempt the headers say it is; one that is no reasonable number says nothing."""
     for name, value in pairs(headers):
         number = value if name == ATTEMPTS_HEADER and isinstance(value, bytes) else b""
         if number.isdigit() and len(number) <= MAX_ATTEMPTS_DIGITS:

@@ -9,6 +9,8 @@ from stream.contract.events import AlertRaised, Match, MatchedSegment, VideoComp
 from stream.times import now
 
 SPAN_QUANTUM_SECONDS = 1.0
+"""To which spans are rounded for an alert's id: what another machine's floating point moves stays
+below it, and a copy of other seconds is another alert. A change makes every id another one."""
 
 
 def alert_of(answer: VideoCompared, match: Match) -> AlertRaised:

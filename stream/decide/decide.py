@@ -28,19 +28,6 @@ REQUEST_TOPICS = {VideoUploaded.topic, VideoFingerprinted.topic, VideoCompared.t
 OUTPUT_TOPICS = {AlertRaised.topic, AlertSuppressed.topic, VideoDecided.topic}
 
 
-class DecideSettings(BaseModel):
-    """When a request is decided.
-
-    Attributes:
-        as_soon_as_matched: decide `matched` when the first shard's answer raises an alert, rather
-            than when all shards have answered. Alerts of later shards still come.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    as_soon_as_matched: bool = False
-
-
 def _written(event: Event) -> tuple[str, str]:
     return event.topic, event.to_bytes().decode()
 
@@ -117,7 +104,7 @@ class Join(BaseModel):
         return join.model_copy(update={"answers": answers})
 
     def to_bytes(self) -> bytes:
-        """The table value."""
+        """The inverse of `from_bytes`, without what isn't set."""
         return orjson.dumps(self.model_dump(exclude_none=True))
 
     def about_to_say(self, outputs: Sequence[Event], then: "Join") -> "Join":
@@ -295,7 +282,7 @@ def _reason(
 
 
 def _others(video_id: str, alerts: Sequence[Alert], shown: int = 10) -> str:
-    """The videos at the other side of the alerts."""
+    """The videos at the other side of the alerts, as many as somebody reads in one line."""
     found = sorted(
         {alert.reference_id if alert.video_id == video_id else alert.video_id for alert in alerts}
     )

@@ -61,7 +61,7 @@ class Floods:
         self._clock_ms = max(self._clock_ms, timestamp_ms)
         if self._clock_ms - self._swept_ms > HOUR_MS:
             self._swept_ms = self._clock_ms
-            since = self._clock_ms - 2 * HOUR_MS
+            since = self._clock_ms - 2 * HOUR_MS  # an hour counts; the other is for late claims
             for reference_id, reference in [*self._by_reference.items()]:
                 if reference.time_ms <= since:
                     del self._by_reference[reference_id]

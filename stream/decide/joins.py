@@ -15,7 +15,7 @@ BUCKETS = 168  # of the retention: an hour each where it is a week
 CHANGELOG = "samesource-decide-state"
 WHERE_AND_WHEN = struct.Struct(">HIBIH")  # partition, 40 bits of offset, 48 bits of time
 OTHER = b"\xff"  # before a request id of another form
-PARTITIONS = 0xFF00
+PARTITIONS = 0xFF00  # so that the first byte of a packed id is never `OTHER`
 
 
 def packed(key: bytes) -> bytes:
@@ -33,7 +33,7 @@ def packed(key: bytes) -> bytes:
 
 
 def unpacked(short: bytes) -> bytes:
-    """The request id again."""
+    """The request id of which `packed` made these bytes."""
     if short[:1] == OTHER:
         return short[1:]
     partition, offset, last, time_ms, low = WHERE_AND_WHEN.unpack(short)
@@ -65,7 +65,7 @@ class Decided:
         return None if bucket is None else bucket * self._seconds
 
     def discard(self, key: bytes) -> None:
-        """Forget one."""
+        """Forget a request, where it is known: it is open again, or gone from the changelog."""
         short = packed(key)
         bucket = self._bucket_of(short)
         if bucket is not None:
@@ -137,7 +137,7 @@ class Joins:
             self._decided_on(partition).add(key, join.decided_at.timestamp())
 
     def remove(self, partition: int, key: bytes) -> None:
-        """Forget a request."""
+        """Forget a request, open or decided, as its deletion in the changelog says."""
         self._open.get(partition, {}).pop(key, None)
         self._decided_on(partition).discard(key)
 

@@ -1,10 +1,25 @@
-"""What holds for a rights holder who has no policy, or whose policy leaves a field out."""
+"""Settings of the decide step: when it decides, and what holds where a policy says nothing."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class DecideSettings(BaseModel):
+    """When a request is decided.
+
+    Attributes:
+        as_soon_as_matched: decide `matched` when the first shard's answer raises an alert, rather
+            than when all shards have answered. Alerts of later shards still come.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    as_soon_as_matched: bool = False
+
+
 class PolicySettings(BaseModel):
-    """Minima of an alert; one below any of them is suppressed. Zero is no minimum.
+    """What holds for a rights holder who has no policy, or whose policy leaves a field out.
+
+    Minima are of an alert; one below any of them is suppressed. Zero is no minimum.
 
     Attributes:
         least_seconds: of the upload that are copied, together.
@@ -13,7 +28,9 @@ class PolicySettings(BaseModel):
         least_score: of the alert.
         alerts_per_hour: of one reference; what goes beyond is held for review. No limit when left
             out.
-        least_piece_seconds: what an exclusion leaves of a segment is dropped if it is shorter.
+        least_piece_seconds: what an exclusion leaves of a segment is dropped if it is shorter. An
+            aligner's edges aren't exact: what little sticks out of an excluded opening may be the
+            opening itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

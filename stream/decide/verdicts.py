@@ -40,7 +40,7 @@ class Verdicts:
     _alerts_of: dict[Pair, tuple[str, ...]] = field(default_factory=dict)
 
     def take(self, event: AlertReviewed) -> None:
-        """Note a verdict."""
+        """Note a verdict; an older one on the same alert gives way, and may still name the pair."""
         said, known = _kept(event), self._newest.get(event.alert_id)
         if known is not None:
             older, newer = sorted((known, said), key=lambda verdict: verdict.reviewed_at)

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import av.error
 import av.logging
@@ -27,6 +26,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from stream.decode.decoded_video import DecodedVideo, Strategy
 from stream.decode.packets import (
     JUMP_SECONDS,
     check_duration,
@@ -52,35 +52,6 @@ from stream.decode.webp import is_animated_webp, read_webp_table, webp_frames
 from stream.errors import CorruptError, RejectedError, TooLargeError
 
 DECODERS = {"av", "PIL"}  # folders of their code
-Strategy = Literal["key_frames", "groups", "every_frame"]
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What a child reports; the frames themselves are in the spool file.
-
-    Attributes:
-        seconds: of each spooled frame, ascending.
-        aspect_ratios: width by height, as shown, of each spooled frame before it became a square.
-        preview_places: of each preview, its place among the frames.
-        cut_seconds: of the first decoded frame of each new shot, ascending.
-        motion: how much moves, a byte for each of `models.video.motion`'s codes.
-        decoded_frames: that the codec gave; samples and what they refer to.
-        broken: packets that could not be read or decoded.
-        cpu_seconds: of the child, for this video.
-    """
-
-    seconds: list[float]
-    aspect_ratios: list[float]
-    preview_places: list[int]
-    duration_seconds: float
-    cut_seconds: list[float]
-    motion: bytes
-    decoded_frames: int
-    packets: int
-    broken: int
-    strategy: Strategy
-    cpu_seconds: float
 
 
 def prepare_child(settings: DecodeSettings) -> None:
@@ -112,7 +83,7 @@ def decode_in_time(
     settings: DecodeSettings,
     preview: PreviewSpool | None = None,
     reserve: bool = True,
-) -> Decoded:
+) -> DecodedVideo:
     """As `decode_video`; SIGALRM ends this process when it takes longer than the limit.
 
     The kernel's timer also ends code that hangs in C, and a step of the wall clock doesn't move it.
@@ -131,8 +102,10 @@ def decode_video(
     settings: DecodeSettings,
     preview: PreviewSpool | None = None,
     reserve: bool = True,
-) -> Decoded:
+) -> DecodedVideo:
     """Decode evenly spaced frames into a file, or into two at different sizes.
+
+    What is returned has no frames yet: whoever wants them maps the files.
 
     Args:
         path: the video.
@@ -168,18 +141,18 @@ def decode_video(
             output.truncate()
         _check_yield(sink, counts, table, settings)
         lead, end = table.lead_seconds, counts.end_seconds + table.lead_seconds
-        return Decoded(
-            seconds=[lead + seconds for seconds in sink.seconds],
-            aspect_ratios=sink.aspect_ratios,
-            preview_places=sink.preview_places,
+        return DecodedVideo(
+            seconds=np.array([lead + seconds for seconds in sink.seconds], np.float32),
+            aspect_ratios=np.array(sink.aspect_ratios, np.float32),
+            preview_places=np.array(sink.preview_places, np.intp),
             duration_seconds=end,
-            cut_seconds=[lead] * (lead > 0) + sink.cuts.cut_seconds(),
-            motion=sink.cuts.motion(end).tobytes(),
+            cut_seconds=np.array([lead] * (lead > 0) + sink.cuts.cut_seconds(), np.float32),
+            motion=sink.cuts.motion(end),
+            decode_cpu_seconds=time.process_time() - began,
             decoded_frames=counts.frames,
             packets=len(table),
-            broken=table.broken + counts.broken,
+            broken_packets=table.broken + counts.broken,
             strategy=counts.strategy,
-            cpu_seconds=time.process_time() - began,
         )
 
 

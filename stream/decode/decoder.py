@@ -12,17 +12,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-import numpy as np
-from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
-from stream.decode.child import Decoded, Strategy, decode_in_time, prepare_child
+from stream.decode.child import decode_in_time, prepare_child
+from stream.decode.decoded_video import DecodedVideo
 from stream.decode.room import ALONE, NoRoomError, Room, is_shortage, oom_kills
 from stream.decode.settings import DecodeSettings
 from stream.decode.spawned import AloneContext
@@ -34,59 +32,6 @@ CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.
 CLOSING = "decoding was cancelled: the worker is closing"
 MAX_KILLS = 3  # of one video, by a machine that is short of memory
 PREVIEW_GAPS = (1.0, 4.0)  # seconds between previews, at least and at most
-
-
-@dataclass
-class DecodedVideo:
-    """Evenly spaced frames of one video. A context manager; close it to free the disk space.
-
-    Attributes:
-        frames: (N, S, S, 3) uint8 RGB, prepared; mapped from disk, in order of time, N ≥ 1.
-        preview_frames: (M, Z, Z, 3) uint8 RGB, some of the frames for an encoder that takes another
-            size, M ≥ 1; None where nobody asked for it.
-        preview_places: (M,) places of these among `frames`, ascending.
-        seconds: (N,) float32, ascending; repeats are left out, so gaps differ.
-        aspect_ratios: (N,) float32, width by height, as shown, of what each frame was before it
-            became a square; borders left out.
-        duration_seconds: from the first shown frame to the end of the last.
-        cut_seconds: (C,) float32, ascending: the first decoded frame of each new shot.
-        motion: (M,) uint8, how much moves, as `models.video.motion` writes it down.
-        decode_cpu_seconds: of the child process.
-        decoded_frames: that the codec gave, of `packets` in the file.
-        broken_packets: that could not be read or decoded.
-        strategy: what was decoded: key frames alone, groups of pictures as far as needed, or
-            every frame.
-    """
-
-    frames: NDArray[np.uint8]
-    preview_frames: NDArray[np.uint8] | None
-    preview_places: NDArray[np.intp]
-    seconds: NDArray[np.float32]
-    aspect_ratios: NDArray[np.float32]
-    duration_seconds: float
-    cut_seconds: NDArray[np.float32]
-    motion: NDArray[np.uint8]
-    decode_cpu_seconds: float
-    decoded_frames: int
-    packets: int
-    broken_packets: int
-    strategy: Strategy
-
-    def close(self) -> None:
-        """Let go of the frames; their disk space is free once no view of them is left."""
-        self.frames = self.frames[:0].copy()
-        self.preview_frames = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Decoder:
@@ -114,7 +59,7 @@ class Decoder:
         self._closed = False
         self._room = Room(settings.spool_folder)
         self._scratch = Scratch(settings.spool_folder)
-        self._awaited: WeakSet[Future[Decoded]] = WeakSet()
+        self._awaited: WeakSet[Future[DecodedVideo]] = WeakSet()
         self._pool = self._new_pool()
 
     def decode(
@@ -139,7 +84,8 @@ class Decoder:
                             decoded = self._schedule(path, spools, turn.reserve).result()
                         except BrokenProcessPool:
                             decoded = self._schedule(path, spools, turn.reserve).result()
-                        return self._mapped(decoded, *spools)
+                        decoded.map_frames(spools[0], self._size, spools[1])
+                        return decoded
                 except (OSError, NoRoomError, ProcessExpired) as error:
                     needed, killed = _shortage(error, killed, counted)
                 with aside():
@@ -163,7 +109,8 @@ class Decoder:
                         except BrokenProcessPool:
                             scheduled = self._schedule(path, spools, turn.reserve)
                             decoded = await asyncio.wrap_future(scheduled)
-                        return self._mapped(decoded, *spools)
+                        decoded.map_frames(spools[0], self._size, spools[1])
+                        return decoded
                 except (OSError, NoRoomError, ProcessExpired) as error:
                     needed, killed = _shortage(error, killed, counted)
                 await asyncio.to_thread(turn.wait, needed)
@@ -211,7 +158,7 @@ class Decoder:
 
     def _schedule(
         self, path: Path, spools: tuple[Path, PreviewSpool | None], reserve: bool
-    ) -> "Future[Decoded]":
+    ) -> "Future[DecodedVideo]":
         with self._mutex:
             if self._closed:
                 raise InternalError(CLOSING)
@@ -219,38 +166,12 @@ class Decoder:
                 self._pool.stop()
                 self._pool.join()
                 self._pool = self._new_pool()
-            future: Future[Decoded] = self._pool.schedule(
+            future: Future[DecodedVideo] = self._pool.schedule(
                 decode_in_time,
                 args=(path, spools[0], self._size, self._settings, spools[1], reserve),
             )
             self._awaited.add(future)
             return future
-
-    def _mapped(self, decoded: Decoded, spool: Path, preview: PreviewSpool | None) -> DecodedVideo:
-        count = len(decoded.seconds)
-        return DecodedVideo(
-            frames=_frames(spool, count, self._size),
-            preview_frames=(
-                None
-                if preview is None
-                else _frames(preview.path, len(decoded.preview_places), preview.size)
-            ),
-            preview_places=np.array(decoded.preview_places, np.intp),
-            seconds=np.array(decoded.seconds, np.float32),
-            aspect_ratios=np.array(decoded.aspect_ratios, np.float32),
-            duration_seconds=decoded.duration_seconds,
-            cut_seconds=np.array(decoded.cut_seconds, np.float32),
-            motion=np.frombuffer(decoded.motion, np.uint8),
-            decode_cpu_seconds=decoded.cpu_seconds,
-            decoded_frames=decoded.decoded_frames,
-            packets=decoded.packets,
-            broken_packets=decoded.broken,
-            strategy=decoded.strategy,
-        )
-
-
-def _frames(spool: Path, count: int, size: int) -> NDArray[np.uint8]:
-    return np.memmap(spool, np.uint8, mode="r", shape=(count, size, size, 3))
 
 
 class _SpoolFile:

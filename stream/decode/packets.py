@@ -33,9 +33,9 @@ OPTIONS = {
     "pattern_type": "none",  # a % in the name of a picture is no pattern
     "fflags": "+genpts",
 }
-MANY_BROKEN = 1000
-USUAL_RATE = 25
-MAX_PIXEL_ASPECT_RATIO = 8.0
+MANY_BROKEN = 1000  # packets of a file, after which the rest is given up
+USUAL_RATE = 25  # frames a second, where the file doesn't say
+MAX_PIXEL_ASPECT_RATIO = 8.0  # beyond it, or its inverse, the file is wrong: taken for square
 JUMP_SECONDS = 10.0  # forward or back; a time that goes back by less is a jump from there on:
 BACK_SECONDS = 0.1
 MIN_LEAD_SECONDS = 0.1  # less is the delay of an encoder

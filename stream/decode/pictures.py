@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.video.frames import Rgb, content_box, squared
 
-OVERSAMPLING = 1.5
+OVERSAMPLING = 1.5  # so much larger a picture does the fast scaler leave to the good one
 
 
 class Picture(NamedTuple):

@@ -8,8 +8,8 @@ from PIL import Image
 
 NEAREST = 2.0
 """Most that it magnifies."""
-REST_SECONDS = (0.3, 1.4)
-MOVE_SECONDS = (0.3, 0.9)
+REST_SECONDS = (0.3, 1.4)  # between two movements, at random
+MOVE_SECONDS = (0.3, 0.9)  # of one: as a hand moves a camera, so that no two seconds look alike
 
 
 class Camera:

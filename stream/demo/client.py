@@ -24,9 +24,9 @@ OUTCOME_TOPICS = (
     "video.embedded",
     "video.rejected",
 )
-SPARE_SECONDS = 60.0
-SAY_EVERY_SECONDS = 60.0
-BATCH = 200
+SPARE_SECONDS = 60.0  # beyond all limits of a video, for the queue before it
+SAY_EVERY_SECONDS = 60.0  # without news: that it still waits
+BATCH = 200  # events between two pictures of the screen
 
 
 class Client:

@@ -27,7 +27,7 @@ from stream.errors import SettingsError
 Progress = Callable[[int, int], None]
 """Told how many videos are made, and how many there will be."""
 
-MAX_PROCESSES = 8
+MAX_PROCESSES = 8  # that draw: each is an interpreter of its own, and the set is small
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Drawing:
     drawn: dict[Path, Future[None]]
 
     def done(self) -> int:
-        """How many are made."""
+        """How many videos are drawn by now."""
         return sum(future.done() for future in self.drawn.values())
 
 

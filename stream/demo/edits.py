@@ -13,7 +13,7 @@ LINES = ("I can't believe this is real", "Wait for it …", "Follow for part two
 
 
 def untouched(picture: Image.Image, seconds: float) -> Image.Image:
-    """The picture as it is."""
+    """No edit: the file is another all the same, as it is encoded again."""
     return picture
 
 
@@ -66,12 +66,12 @@ def flip(picture: Image.Image, seconds: float) -> Image.Image:
 
 
 def grey(picture: Image.Image, seconds: float) -> Image.Image:
-    """No colours."""
+    """Grey: what a search by colour would miss."""
     return ImageOps.grayscale(picture).convert("RGB")
 
 
 def blur(picture: Image.Image, seconds: float) -> Image.Image:
-    """Out of focus."""
+    """Out of focus by a hundredth of the height."""
     return picture.filter(ImageFilter.GaussianBlur(picture.height / 100))
 
 

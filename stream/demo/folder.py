@@ -23,9 +23,9 @@ ENDINGS = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov"}
     | {".mp4", ".mpeg", ".mpg", ".mts", ".webm", ".wmv"}
 )
-MAX_COPIES = 5
-MAX_SECONDS = 30.0
-MIN_SECONDS = 4.0
+MAX_COPIES = 5  # that are made of a user's videos: each edit once
+MAX_SECONDS = 30.0  # of a copy, so that an hour of film doesn't keep the demo waiting
+MIN_SECONDS = 4.0  # of an original: three fifths of a shorter one are too little to be found
 COPY_EDITS = ("crop", "subtitle", "flip", "border", "grey")
 
 

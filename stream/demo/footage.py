@@ -10,7 +10,7 @@ from PIL import Image
 from stream.demo.paint import HEIGHT
 from stream.errors import SamesourceError
 
-FRAMES_PER_SECOND = 15
+FRAMES_PER_SECOND = 15  # smooth enough to watch; half the frames to draw and encode
 ROUNDING = 1e-3
 """Seconds: containers round the times of their pictures."""
 

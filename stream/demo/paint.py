@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-WIDTH, HEIGHT = 320, 180
+WIDTH, HEIGHT = 320, 180  # pixels: larger than an encoder looks at, and quick to draw
 SIZE = (WIDTH, HEIGHT)
 
 Colour = tuple[int, int, int]

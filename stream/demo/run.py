@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from stream.agents.run import running_workers
 from stream.broker.client import Reader
+from stream.broker.clients import ANSWER_SECONDS, admin
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
 from stream.demo.client import OUTCOME_TOPICS, Client
@@ -30,12 +30,13 @@ from stream.demo.report import NEXT, closing_table, problems_of, times, totals
 from stream.demo.screen import DemoScreen
 from stream.settings import Settings
 
-SHARDS = 2
-PROBE_SECONDS = 3.0
-INTERRUPTED = 130
-LOG_COLUMNS = 120
+SHARDS = 2  # so that joining their answers is seen
+PROBE_SECONDS = 3.0  # for an answer of a Kafka that may be there, before one is started
+INTERRUPTED = 130  # the shell's code of a program that Ctrl-C ended
+LOG_COLUMNS = 120  # of a table in a file, where nobody has set a width
 SESSION_TIMEOUT_SECONDS = 60.0
 """Nobody else is in the groups, so that no worker need be taken for dead on a slow machine."""
+DELETE_SECONDS = 30.0  # for Kafka to delete the demo's topics
 GRUMBLERS = (
     "aiokafka",
     "faust",
@@ -164,18 +165,20 @@ def _broker(kafka: KafkaSettings, scratch: Path, console: Console) -> Iterator[K
 
 def _answers(kafka: KafkaSettings) -> bool:
     try:
-        admin = AdminClient({**kafka.librdkafka_options(), "log_level": 0})
-        return bool(admin.list_topics(timeout=PROBE_SECONDS).brokers)
+        return bool(admin(kafka).list_topics(timeout=PROBE_SECONDS).brokers)
     except KafkaException:
         return False
 
 
 def _delete_topics(kafka: KafkaSettings) -> None:
-    admin = AdminClient({**kafka.librdkafka_options(), "log_level": 0})
+    client = admin(kafka)
     names = [
-        name for name in admin.list_topics(timeout=30).topics if name.startswith(kafka.topic_prefix)
+        name
+        for name in client.list_topics(timeout=ANSWER_SECONDS).topics
+        if name.startswith(kafka.topic_prefix)
     ]
-    for deletion in admin.delete_topics(names, operation_timeout=30).values() if names else ():
+    deletions = client.delete_topics(names, operation_timeout=DELETE_SECONDS) if names else {}
+    for deletion in deletions.values():
         deletion.result()
 
 

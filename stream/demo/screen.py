@@ -19,8 +19,8 @@ from stream.demo.tally import Story, Tally
 
 ARROW = " ▸ "
 COLOURS: dict[Outcome, str] = {"matched": "bold red", "clear": "green", "rejected": "yellow"}
-ROWS_FOR_THE_REST = 8
-MAX_ROWS = 24
+ROWS_FOR_THE_REST = 8  # of the window: headings, the bar, and a line of the shell below
+MAX_ROWS = 24  # of videos; more are not read while they move
 
 
 class DemoScreen:

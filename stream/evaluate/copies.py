@@ -17,7 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from models.errors import ModelError
 from models.keyframes import SELECTORS
 from models.metrics import score_pairs
-from stream.contract.events import Match, Role, VideoFingerprinted, VideoUploaded
+from stream.contract.events import Match, Role, VideoUploaded
+from stream.contract.fingerprint import Fingerprint
 from stream.errors import RejectedError, SettingsError
 from stream.evaluate.copy_set import CopySet, pair_name, read_copy_set
 from stream.evaluate.report import CopiesReport, Sampling
@@ -145,23 +146,23 @@ class _Run:
         spent = time.process_time() - before
         costs = self._costs
         costs.spend(made.decode_cpu_seconds, {"decode": 1.0}, "decode")
-        costs.spend(spent, made.event.stage_seconds, *FINGERPRINT_STAGES)
-        costs.video_seconds += made.event.duration_seconds
-        costs.key_frames += len(made.event.times())
-        costs.query_frames += len(made.event.query_times())
+        costs.spend(spent, made.fingerprint.stage_seconds, *FINGERPRINT_STAGES)
+        costs.video_seconds += made.fingerprint.duration_seconds
+        costs.key_frames += len(made.fingerprint.key_frames)
+        costs.query_frames += len(made.fingerprint.query_frames)
         costs.uploads += role == "upload"
-        self._append(made.event)
+        self._append(made.fingerprint)
 
-    def _append(self, event: VideoFingerprinted) -> None:
+    def _append(self, fingerprint: Fingerprint) -> None:
         for shard in self._shards:
             before = time.process_time()
-            answer = shard.apply(event, self._offset)
+            answer = shard.apply(fingerprint, self._offset)
             spent = time.process_time() - before
-            upload = event.role == "upload"
+            upload = fingerprint.role == "upload"
             self._costs.spend(spent, answer.stage_seconds, *LIBRARY_STAGES, upload=upload)
             self._aligner_version = answer.aligner_version or self._library.aligner
             for match in answer.matches:
-                self._boxes[pair_name(event.video_id, match.reference_id)] = _boxes_of(match)
+                self._boxes[pair_name(fingerprint.video_id, match.reference_id)] = _boxes_of(match)
         self._offset += 1
 
     def report(

@@ -99,5 +99,5 @@ class CheckedResolver(AbstractResolver):
         return allowed
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Close the resolver beneath."""
         await self._resolver.close()

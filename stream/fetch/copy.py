@@ -8,7 +8,7 @@ from threading import Event
 
 from stream.errors import TooLargeError
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.25  # between looks at a download's rate, and at whether it shall stop
 
 
 class LimitedFile(io.FileIO):

@@ -9,11 +9,11 @@ from stream.fetch.copy import LimitedFile, TransientError
 from stream.fetch.settings import FetchSettings
 from stream.fetch.web_address import WebAddress
 
-CHUNK_BYTES = 2**20
-FORBIDDEN = (401, 403, 407, 451)
-PASSING = (408, 425, 429)
+CHUNK_BYTES = 2**20  # written at a time: 32 downloads hold 32 MiB
+FORBIDDEN = (401, 403, 407, 451)  # whatever is tried again
+PASSING = (408, 425, 429)  # of the 4xx, those that ask for another try
 REDIRECTS = (301, 302, 303, 307, 308)
-MAX_REDIRECTS = 10
+MAX_REDIRECTS = 10  # content networks take two or three; a loop is left after ten
 
 
 async def copy_http(uri: str, file: LimitedFile, settings: FetchSettings) -> None:

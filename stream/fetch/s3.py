@@ -13,8 +13,8 @@ from stream.errors import ForbiddenUriError, NotFoundError
 from stream.fetch.copy import DiskError, LimitedFile, TransientError
 from stream.fetch.settings import FetchSettings
 
-CHUNK_BYTES = 2**20
-RANGE_BYTES = 64 * 2**20
+CHUNK_BYTES = 2**20  # written at a time: 32 downloads hold 32 MiB
+RANGE_BYTES = 64 * 2**20  # asked for at a time: a request lasts seconds, and there are few of them
 
 
 async def copy_s3(uri: str, file: LimitedFile, settings: FetchSettings) -> None:

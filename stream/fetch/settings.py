@@ -21,13 +21,14 @@ class FetchSettings(BaseModel):
         s3_endpoint_url: of an S3-compatible store; credentials come from AWS's own variables
             and files.
         s3_anonymous: read public buckets without credentials.
-        max_bytes: of one video.
-        timeout_seconds: for one video in all, retries included.
+        max_bytes: of one video; up to `worker.fetch_concurrency` of them are on disk at a time.
+        timeout_seconds: for one video in all, retries included; 8 GiB take 29 MB a second.
         least_bytes_per_second: that a server must send, on the average of each window; 0 takes
-            any.
+            any. A video that plays at all has more: one that sends less holds a download's place.
         rate_window_seconds: from the request on; a video that is here sooner is never too slow.
+            Long enough for a server that is slow to start.
         retries: after a failure of the network or of the server.
-        retry_wait_seconds: before the first retry; doubles with each.
+        retry_wait_seconds: before the first retry; doubles with each: 3.5 s at the most for three.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

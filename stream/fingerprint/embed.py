@@ -28,13 +28,13 @@ from models.video.frames import difference
 from stream.contract.events import VideoEmbedded, VideoUploaded
 
 if TYPE_CHECKING:  # the settings import this file, and need no codec
-    from stream.decode.decoder import DecodedVideo
+    from stream.decode.decoded_video import DecodedVideo
 
 log = logging.getLogger(__name__)
 
-THUMBNAIL_PIXELS = 128 * 128
-THUMBNAIL_QUALITY = 80
-MAX_ASPECT_RATIO = 4.0
+THUMBNAIL_PIXELS = 128 * 128  # in any shape: some 7 KB as a JPEG
+THUMBNAIL_QUALITY = 80  # of 100
+MAX_ASPECT_RATIO = 4.0  # in either direction: a thinner picture would show nothing
 DECIMALS = 7  # of a number of a vector; float32 holds no more
 
 

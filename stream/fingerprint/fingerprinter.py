@@ -1,4 +1,4 @@
-"""The fingerprint step: an upload event in, its fingerprint and embedding out.
+"""The fingerprint step: an upload in, its fingerprint and embedding out.
 
 fetch ▸ decode ▸ key frames ▸ encode ▸ embed. Serves the fingerprint worker and `evaluate`.
 """
@@ -22,10 +22,12 @@ from models.keyframes import make_selector
 from models.keyframes.base import CandidateFrames
 from models.keyframes.even import EvenSelector
 from models.keyframes.settings import KeyFrameSettings
-from models.keyframes.stored import StoredFrames, stored_frames
-from stream.contract.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
-from stream.contract.packed import pack_codes, pack_motion, pack_times, quantise
-from stream.decode.decoder import DecodedVideo, Decoder
+from models.keyframes.stored import stored_frames
+from stream.contract.events import VideoEmbedded, VideoUploaded
+from stream.contract.fingerprint import CodedFrames, Fingerprint
+from stream.contract.packed import quantise
+from stream.decode.decoded_video import DecodedVideo
+from stream.decode.decoder import Decoder
 from stream.decode.room import Room, is_shortage
 from stream.errors import NoVideoError
 from stream.fetch.fetch import fetch
@@ -40,14 +42,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fingerprinted:
-    """What one upload gives: the library's entry and the vector for search.
+    """What one upload gives: what the library keeps and the vector for search.
 
     Attributes:
         embedding: None where it failed, or no text–video pair is there.
         decode_cpu_seconds: CPU of the child process, which the parent's clock doesn't see.
     """
 
-    event: VideoFingerprinted
+    fingerprint: Fingerprint
     embedding: VideoEmbedded | None
     decode_cpu_seconds: float
 
@@ -136,12 +138,11 @@ class Fingerprinter:
             with timed(stages, "encode"):
                 described = self._batched.describe(video.frames, encoded)
             with timed(stages, "select"):
-                stored = self._stored(candidates, encoded, described)
-            embedding = self._embedded(upload, video, stored.key, stages)
-            seconds, cuts, motion = video.seconds, video.cut_seconds, video.motion
-            duration, cpu = video.duration_seconds, video.decode_cpu_seconds
-        denser = len(encoded) > len(stored.key)
-        event = VideoFingerprinted(
+                key, stored = self._stored(candidates, encoded, described)
+            embedding = self._embedded(upload, video, key, stages)
+        key_frames = _coded(video.seconds[key], stored)
+        denser = len(encoded) > len(key)
+        fingerprint = Fingerprint(
             video_id=upload.video_id,
             content_version=upload.content_version,
             owner_id=upload.owner_id,
@@ -149,19 +150,14 @@ class Fingerprinter:
             request_id=request_id,
             model_version=self.model_version,
             key_frames_version=self.key_frames_version,
-            duration_seconds=duration,
-            dimension=described.descriptors.shape[1],
-            key_frame_seconds=pack_times(seconds[stored.key]),
-            descriptors=pack_codes(quantise(stored.description.descriptors)),
-            score_offsets=pack_codes(quantise(stored.description.score_biases)),
-            cut_seconds=pack_times(cuts),
-            motion=pack_motion(motion),
-            query_frame_seconds=pack_times(seconds[encoded]) if denser else None,
-            query_descriptors=pack_codes(quantise(described.descriptors)) if denser else None,
-            query_score_offsets=pack_codes(quantise(described.score_biases)) if denser else None,
-            stage_seconds=stages,
+            duration_seconds=video.duration_seconds,
+            key_frames=key_frames,
+            query_frames=_coded(video.seconds[encoded], described) if denser else key_frames,
+            cut_seconds=video.cut_seconds,
+            motion_codes=video.motion,
+            stage_seconds=dict(stages),
         )
-        return Fingerprinted(event, embedding, cpu)
+        return Fingerprinted(fingerprint, embedding, video.decode_cpu_seconds)
 
     @contextmanager
     def _decoded(self, uri: str, stages: dict[str, float]) -> Iterator[DecodedVideo]:
@@ -211,7 +207,7 @@ class Fingerprinter:
 
     def _stored(
         self, candidates: CandidateFrames, encoded: NDArray[np.intp], described: EncodedFrames
-    ) -> StoredFrames:
+    ) -> tuple[NDArray[np.intp], EncodedFrames]:
         return stored_frames(
             self._selector,
             candidates,
@@ -253,6 +249,10 @@ class Fingerprinter:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _coded(seconds: NDArray[np.float32], described: EncodedFrames) -> CodedFrames:
+    return CodedFrames(seconds, quantise(described.descriptors), quantise(described.score_biases))
 
 
 def _searching_every(settings: KeyFrameSettings) -> float:

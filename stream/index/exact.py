@@ -4,61 +4,21 @@ Faiss's flat inner-product index over whole-number codes. Sums of whole numbers 
 exact in float32, so an answer doesn't depend on how Faiss or BLAS cuts the work.
 """
 
-from dataclasses import dataclass
-
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 
+from models.video.similarity import similarities
 from stream.contract.packed import CODE_SCALE
+from stream.index.growing import Growing
+from stream.index.protocol import Codes, Floats, Hits, Index, Serials
 
 
-@dataclass(frozen=True)
-class RowHits:
-    """Pairs of a query frame and a row of one index above the threshold.
-
-    Attributes:
-        queries: (M,) int64, query frame numbers.
-        rows: (M,) int64, rows of the index.
-        similarities: (M,) float32, cosine less the query frame's score bias.
-    """
-
-    queries: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    similarities: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Hits:
-    """Pairs of a query frame and a frame of the library above the threshold.
-
-    Attributes:
-        queries: (M,) int64, query frame numbers.
-        serials: (M,) int64, of the library's frames.
-        similarities: (M,) float32, as in `RowHits`.
-    """
-
-    queries: NDArray[np.int64]
-    serials: NDArray[np.int64]
-    similarities: NDArray[np.float32]
-
-    @classmethod
-    def joined(cls, parts: list["Hits"]) -> "Hits":
-        """All of them."""
-        none = Hits(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-        every = [none, *parts]
-        return cls(
-            np.concatenate([part.queries for part in every]),
-            np.concatenate([part.serials for part in every]),
-            np.concatenate([part.similarities for part in every]),
-        )
-
-
-class FrameIndex:
-    """Growable rows of unit descriptors; row numbers ascend in log order.
+class FrameIndex(Index):
+    """Growable rows of unit descriptors.
 
     Score normalisation is one more dimension, as in SSCD (Pizzi et al., CVPR 2022): rows end in
-    -127, queries in their bias.
+    -127, queries in their bias. Other than in `similarities` it is the query's bias alone: those of
+    rows lie in the entries, which aren't read before a video is a candidate.
 
     Not thread-safe: its shard is its only user.
 
@@ -70,60 +30,37 @@ class FrameIndex:
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
         self._index = faiss.IndexFlatIP(dimension + 1)
+        self._serials = Growing(np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    def add(self, codes: "Codes") -> int:
-        """Append rows.
+    def add(self, rows: Codes, serials: Serials) -> None:
+        """Append frames; the rest is as in `Index`."""
+        if len(rows):
+            longer = np.full((len(rows), self.dimension + 1), -CODE_SCALE, np.float32)
+            longer[:, :-1] = rows
+            self._index.add(longer)
+            self._serials.append(serials)
 
-        Args:
-            codes: (N, D) whole numbers, unit descriptors times 127.
-
-        Returns:
-            The row number of the first.
-        """
-        start = len(self)
-        if len(codes):
-            rows = np.full((len(codes), self.dimension + 1), -CODE_SCALE, np.float32)
-            rows[:, :-1] = codes
-            self._index.add(rows)
-        return start
-
-    def search(
-        self,
-        queries: "Codes",
-        biases: "Codes",
-        similarity: float,
-        *,
-        below_row: int,
-    ) -> RowHits:
-        """All rows before `below_row` that are more similar than `similarity`.
-
-        Args:
-            queries: (Q, D) whole numbers, unit descriptors times 127.
-            biases: (Q,) whole numbers, their score biases times 127.
-            similarity: cosine less the bias, as in `RowHits`.
-            below_row: rows from here on did not exist yet, for this question.
-        """
-        if below_row <= 0 or len(queries) == 0:
-            return RowHits(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-        existed = faiss.IDSelectorRange(0, below_row)
+    def hits(self, queries: Codes, biases: Codes, similarity: float, *, below: int | None) -> Hits:
+        """All frames that are more similar than asked; as in `Index`."""
+        serials = self._serials.view()
+        existed = len(serials) if below is None else int(np.searchsorted(serials, below))
+        if existed == 0 or len(queries) == 0:
+            return Hits.joined([])
         limits, products, rows = self._index.range_search(
             np.column_stack((queries, biases)).astype(np.float32),
             similarity * CODE_SCALE**2,
-            params=faiss.SearchParameters(sel=existed),  # type: ignore[call-arg]
+            params=faiss.SearchParameters(sel=faiss.IDSelectorRange(0, existed)),  # type: ignore[call-arg]
         )
         counts = np.diff(limits.astype(np.int64))
         asked = np.repeat(np.arange(len(queries), dtype=np.int64), counts.astype(np.int64))
-        return RowHits(asked, rows, products / np.float32(CODE_SCALE**2))
+        return Hits(asked, serials[rows], products / np.float32(CODE_SCALE**2))
 
 
-Codes = NDArray[np.int8] | NDArray[np.float32]
-
-
-def cosines(queries: Codes, references: Codes) -> NDArray[np.float32]:
-    """The exact similarity of two lists of codes, the same on every machine.
+def cosines(queries: Codes, references: Codes) -> Floats:
+    """The exact similarity of two lists of codes without biases, the same on every machine.
 
     Args:
         queries: (Nq, D) whole numbers, unit descriptors times 127.
@@ -132,6 +69,5 @@ def cosines(queries: Codes, references: Codes) -> NDArray[np.float32]:
     Returns:
         (Nq, Nr) float32 in [-1, 1].
     """
-    products = queries.astype(np.float32, copy=False) @ references.astype(np.float32, copy=False).T
-    similarities: NDArray[np.float32] = np.clip(products / np.float32(CODE_SCALE**2), -1, 1)
-    return similarities
+    whole = (codes.astype(np.float32, copy=False) for codes in (queries, references))
+    return similarities(*whole, scale=CODE_SCALE)

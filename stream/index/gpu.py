@@ -9,17 +9,19 @@ from typing import Any
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 
 from stream.contract.packed import CODE_SCALE
 from stream.errors import SettingsError
-from stream.index.inverted import Nearest
+from stream.index.protocol import Floats, Index, Nearest, Serials
 
 MOST = 2048  # the nearest that Faiss gives on a GPU
+BATCH_ROWS = 512  # each addition is a transfer and copies the serials
 
 
-class GpuFrames:
-    """The frames of a run on the first GPU, with the interface of `FrameLists`."""
+class GpuFrames(Index):
+    """The frames of a run on the first GPU."""
+
+    batch_rows = BATCH_ROWS
 
     def __init__(self, dimension: int, flat: Any = None) -> None:
         """Begin empty.
@@ -38,17 +40,17 @@ class GpuFrames:
     def __len__(self) -> int:
         return len(self._serials)
 
-    def add(self, rows: NDArray[np.float32], serials: NDArray[np.int64]) -> None:
+    def add(self, rows: Floats, serials: Serials) -> None:
         """Append frames: (N, D) float32 whole numbers, and their numbers."""
         if len(rows):
             self._index.add(rows / np.float32(CODE_SCALE))
             self._serials = np.concatenate((self._serials, serials))
 
-    def search(
-        self, queries: NDArray[np.float32], most: int, probes: int, *, below: int | None
-    ) -> Nearest:
-        """The nearest frames of each query; as `FrameLists.search`, `probes` means nothing here."""
-        wanted = max(1, min(most, MOST, len(self)))
+    def search(self, queries: Floats, most: int, probes: int, *, below: int | None) -> Nearest:
+        """The nearest frames of each query; as in `Index`, `probes` means nothing here."""
+        if len(self) == 0:  # all frames of a young library still wait
+            return Nearest.none(len(queries))
+        wanted = min(most, MOST, len(self))
         values, places = self._index.search(queries / np.float32(CODE_SCALE), wanted)
         serials = np.where(places >= 0, self._serials[np.maximum(places, 0)], -1)
         if below is not None:

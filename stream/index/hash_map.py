@@ -6,6 +6,7 @@ Serves the shard, which remembers where every version of every video of the log 
 import numpy as np
 from numpy.typing import NDArray
 
+# Changes are sorted in when they are so many, and this part of all: sorting moves every key.
 MIN_FRESH = 4096
 FRESH_SHARE = 16
 

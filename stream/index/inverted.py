@@ -5,37 +5,24 @@ al., VLDB 2015): 32 bytes and an 8-byte number a frame at 128 dimensions. Every 
 one codebook, so that a frame has the same estimate whatever run it is in.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import accumulate, islice, permutations
-from typing import Any
+from typing import Any, Self
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.index.growing import Growing
+from stream.index.protocol import Floats, Index, Nearest
 
-SUBVECTOR = 2  # dimensions that share a 4-bit code
-TRAINING_ROWS_PER_LIST = 64
-ITERATIONS = 10
-SEED = 20261125
+SUBVECTOR = 2  # dimensions that share a 4-bit code: docs/library.md compares codes
+TRAINING_ROWS_PER_LIST = 64  # between the 39 that Faiss asks for and the 256 that it uses
+ITERATIONS = 10  # of k-means: Faiss's own choice for lists
+SEED = 20261125  # any: the same rows must give the same codebook on every replica
 BLOCK_FRAMES = 32  # whose codes FastScan lays together
-ORDERS_TRIED = 24
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Nearest:
-    """The frames that codes say are nearest.
-
-    Attributes:
-        serials: (Q, K) int64, -1 where there are fewer.
-        estimates: (Q, K) float32, similarity by the codes.
-    """
-
-    serials: NDArray[np.int64]
-    estimates: Floats
+ORDERS_TRIED = 24  # of parts: all that there are of four
+BATCH_ROWS = 512  # codes are made of many rows at a time for little more than of one
 
 
 class Codebook:
@@ -81,8 +68,10 @@ class Codebook:
         return FrameCodes(_lists(faiss.deserialize_index(self.packed)))
 
 
-class FrameLists:
-    """The frames of a run in the lists of a codebook. Searching many times at once is safe."""
+class FrameLists(Index):
+    """The frames of a run in the lists of a codebook."""
+
+    batch_rows = BATCH_ROWS
 
     def __init__(self, index: faiss.IndexIVFPQFastScan) -> None:
         self._index = index
@@ -96,14 +85,7 @@ class FrameLists:
             self._index.add_with_ids(rows, serials)
 
     def search(self, queries: Floats, most: int, probes: int, *, below: int | None) -> Nearest:
-        """The nearest frames of each query.
-
-        Args:
-            queries: (Q, D) float32.
-            most: for each of them, K.
-            probes: lists that are looked into.
-            below: frames with this number or a higher one are left out.
-        """
+        """The nearest frames of each query in `probes` lists; as in `Index`."""
         asked: dict[str, Any] = {"nprobe": min(probes, self._index.nlist)}
         if below is not None:
             asked["sel"] = faiss.IDSelectorRange(0, below)
@@ -112,14 +94,11 @@ class FrameLists:
         )
         return Nearest(serials, estimates)
 
-    def take(self, others: list["FrameLists"]) -> bool:
-        """Copy the frames of lists of the same codebook into these, which are empty.
+    def merge(self, others: Sequence[Self]) -> bool:
+        """Copy the frames of lists of the same codebook into these; as in `Index`.
 
         Faiss 1.15 writes beyond the end of a list when it appends to one whose length is a
         multiple of the bytes of a block; parts are taken in an order in which none is.
-
-        Returns:
-            Whether that could be done; if not, these are as they were.
         """
         ours, *theirs = (each._inverted() for each in (self, *others))
         sizes = np.array([[part.list_size(n) for part in theirs] for n in range(ours.nlist)])
@@ -139,20 +118,17 @@ class FrameLists:
         assert lists is not None
         return lists
 
-    def write(self, path: str) -> None:
-        """Into a file.
-
-        Raises:
-            OSError: the disk is full or not writable.
-        """
+    def save(self, path: str) -> bool:
+        """Write them into a file; as in `Index`."""
         try:
             faiss.write_index(self._index, path)
         except RuntimeError as error:
             raise OSError(f"{path}: {error}") from error
+        return True
 
     @classmethod
     def read(cls, path: str) -> "FrameLists":
-        """What `write` wrote.
+        """What `save` wrote.
 
         Raises:
             ValueError: the file isn't one of its.
@@ -163,12 +139,14 @@ class FrameLists:
             raise ValueError(f"{path}: {error}") from error
 
 
-class FrameCodes:
-    """The frames of a run as codes end to end, with the interface of `FrameLists`.
+class FrameCodes(Index):
+    """The frames of a run as codes end to end.
 
     A search looks at all of them. Up to some hundred thousand that costs less than looking into
     lists of a few codes each: 7 against 35 ms for 60 query frames and 31,000 codes of one core.
     """
+
+    batch_rows = BATCH_ROWS
 
     def __init__(self, like: faiss.IndexIVFPQFastScan) -> None:
         """Begin empty, with the codes of trained lists."""
@@ -188,12 +166,11 @@ class FrameCodes:
             self._serials.append(serials)
 
     def search(self, queries: Floats, most: int, probes: int, *, below: int | None) -> Nearest:
-        """The nearest frames of each query; as `FrameLists.search`, `probes` means nothing here."""
+        """The nearest frames of each query; as in `Index`, `probes` means nothing here."""
         serials = self._serials.view()
         kept = len(serials) if below is None else int(np.searchsorted(serials, below))
         if kept == 0:
-            none = np.empty((len(queries), 0))
-            return Nearest(none.astype(np.int64), none.astype(np.float32))
+            return Nearest.none(len(queries))
         wanted = min(len(serials), most + len(serials) - kept)  # as many as may be left out
         estimates, rows = self._index.search(queries, wanted)
         there = (rows >= 0) & (rows < kept)
@@ -224,15 +201,3 @@ def _lists(index: faiss.Index) -> faiss.IndexIVFPQFastScan:
     if not isinstance(index, faiss.IndexIVFPQFastScan):
         raise ValueError(f"{type(index).__name__} is no index of lists of 4-bit codes")
     return index
-
-
-def nearest_of(parts: list[Nearest], most: int) -> Nearest:
-    """The best of several searches of the same queries, `most` each."""
-    serials = np.concatenate([part.serials for part in parts], axis=1)
-    estimates = np.concatenate([part.estimates for part in parts], axis=1)
-    if serials.shape[1] <= most:
-        return Nearest(serials, estimates)
-    best = np.argpartition(-np.where(serials < 0, -np.inf, estimates), most - 1, axis=1)[:, :most]
-    return Nearest(
-        np.take_along_axis(serials, best, axis=1), np.take_along_axis(estimates, best, axis=1)
-    )

@@ -9,11 +9,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST = 7
-USUAL_STEP = 5
+LARGEST = 7  # level on either side of 0: one of the 16 stays free, so that 0 has a level
+USUAL_STEP = 5  # of 127: 7 steps are three deviations of a unit row's numbers
 USUAL_DIMENSION = 128
-LONG_STEP = 2**16 - 1
-MILLISECONDS = 1000
+LONG_STEP = 2**16 - 1  # ms, the most that two bytes hold
+MILLISECONDS = 1000  # in a second
 
 
 def step_of(dimension: int) -> int:

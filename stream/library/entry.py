@@ -12,7 +12,8 @@ import orjson
 from numpy.typing import NDArray
 
 from models.video.motion import coarse
-from stream.contract.events import ContentVersion, Role, Submission, VideoFingerprinted
+from stream.contract.events import ContentVersion, Role, Submission
+from stream.contract.fingerprint import Fingerprint
 from stream.library.codes import (
     pack_motion,
     pack_times,
@@ -46,19 +47,19 @@ class Entry:
     submission: Submission | None = None
 
     @classmethod
-    def of(cls, event: VideoFingerprinted) -> "Entry":
-        """What is kept of an event."""
+    def of(cls, fingerprint: Fingerprint) -> "Entry":
+        """What is kept of a fingerprint."""
         return cls(
-            video_id=event.video_id,
-            content_version=event.content_version,
-            owner_id=event.owner_id,
-            role=event.role,
-            duration_seconds=event.duration_seconds,
-            seconds=whole_milliseconds(event.times()),
-            bias_codes=event.bias_codes(),
-            cut_seconds=whole_milliseconds(event.cuts()),
-            motion_levels=coarse(event.motion_codes()),
-            submission=event.submission,
+            video_id=fingerprint.video_id,
+            content_version=fingerprint.content_version,
+            owner_id=fingerprint.owner_id,
+            role=fingerprint.role,
+            duration_seconds=fingerprint.duration_seconds,
+            seconds=whole_milliseconds(fingerprint.key_frames.seconds),
+            bias_codes=fingerprint.key_frames.bias_codes,
+            cut_seconds=whole_milliseconds(fingerprint.cut_seconds),
+            motion_levels=coarse(fingerprint.motion_codes),
+            submission=fingerprint.submission,
         )
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.contract.events import ContentVersion, Role, Submission, VideoFingerprinted
+from stream.contract.events import ContentVersion, Role, Submission
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.hashes import shard_of
 from stream.contract.message import Source
 from stream.contract.order import Takedown, before, restated
@@ -22,7 +23,7 @@ from stream.library.rows import RowCodes
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 
-DIGEST_BYTES = 8
+DIGEST_BYTES = 8  # against accidents, not forgers; five of each version are held in memory
 
 
 class Facts(NamedTuple):
@@ -84,7 +85,7 @@ class Offsets:
         return place >= 0 and offset < self._stops[place]
 
     def add(self, offset: int) -> None:
-        """Another one."""
+        """Note that one was read."""
         if self._stops and self._stops[-1] == offset:
             self._stops[-1] = offset + 1
         else:
@@ -124,14 +125,14 @@ class Expected:
             self._take_down(key, source)
             return
         try:
-            event = VideoFingerprinted.from_bytes(source.value)
+            upload = Fingerprint.from_bytes(source.value)
         except RejectedError:
             self.unusable.add(key)
             return
-        model = (event.model_version, event.dimension)
+        model = (upload.model_version, upload.dimension)
         self.model = self.model or model
         if self.model == model:
-            self._add(event, source.offset)
+            self._add(upload, source.offset)
         else:
             self.unusable.add(key)
 
@@ -149,25 +150,25 @@ class Expected:
                 del self.versions[video_id]
         self.covered[video_id] = known
 
-    def _add(self, event: VideoFingerprinted, offset: int) -> None:
-        video_id, version = event.video_id, (event.video_id, event.content_version)
+    def _add(self, upload: Fingerprint, offset: int) -> None:
+        video_id, version = upload.video_id, (upload.video_id, upload.content_version)
         if self.seen.get(version, -1) <= self.taken_down.get(video_id, -1):
             self.seen[version] = offset
         if shard_of(video_id, self.settings.shards) != self.shard:
             return
-        if self.covered.get(video_id, Takedown()).covers(event.submission):
+        if self.covered.get(video_id, Takedown()).covers(upload.submission):
             return
         versions = self.versions.setdefault(video_id, [])
         if versions:
             holding = versions[-1]
-            if before(event.submission, holding.submission):
+            if before(upload.submission, holding.submission):
                 return
-            if holding.facts.content_version == event.content_version:
-                holding.submission = event.submission or holding.submission
+            if holding.facts.content_version == upload.content_version:
+                holding.submission = upload.submission or holding.submission
                 return
             holding.replaced_at = offset
-        rows = RowCodes(event.dimension, self.settings.code_bits).pack(event.codes())
-        versions.append(Version(Facts.of(Entry.of(event), rows), offset, event.submission))
+        rows = RowCodes(upload.dimension, self.settings.code_bits).pack(upload.key_frames.codes)
+        versions.append(Version(Facts.of(Entry.of(upload), rows), offset, upload.submission))
 
 
 def _digest(array: NDArray[Any]) -> bytes:

@@ -5,22 +5,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.index.exact import FrameIndex
-from stream.index.gpu import GpuFrames
 from stream.index.growing import Growing
-from stream.index.inverted import FrameCodes, FrameLists
+from stream.index.protocol import Index
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
-
-AnyLists = FrameIndex | FrameLists | FrameCodes | GpuFrames
-
-WAITING_ROWS = 512  # codes are made of many rows at a time for little more than of one
 
 
 class Head:
     """Takes videos one by one; `run` is all of them so far. Not thread-safe."""
 
-    def __init__(self, codes: RowCodes, lists: AnyLists) -> None:
+    def __init__(self, codes: RowCodes, lists: Index) -> None:
         """Begin empty, with empty lists."""
         self._codes, self._lists = codes, lists
         self._entries = Growing(np.empty(0, ENTRY))
@@ -49,8 +43,7 @@ class Head:
         self._entries.append(entry)
         self._rows.append(rows)
         self._payload.append(np.frombuffer(payload, np.uint8))
-        waiting = len(self._rows.view()) - self._listed
-        if waiting >= WAITING_ROWS or isinstance(self._lists, FrameIndex):
+        if len(self._rows.view()) - self._listed >= self._lists.batch_rows:
             self.list_all()
 
     def list_all(self) -> None:
@@ -59,11 +52,11 @@ class Head:
         waiting = np.arange(self._listed, len(run.rows))
         if len(waiting):
             rows = self._codes.whole(run.rows[self._listed :])
-            add_rows(self._lists, rows, run.serials_of(waiting))
+            self._lists.add(rows, run.serials_of(waiting))
         self._listed = len(run.rows)
 
     @classmethod
-    def of(cls, run: Run, codes: RowCodes, lists: AnyLists) -> "Head":
+    def of(cls, run: Run, codes: RowCodes, lists: Index) -> "Head":
         """Go on from a run; lists are empty, and are filled."""
         head = cls(codes, lists)
         head._entries = Growing(np.array(run.entries))
@@ -73,16 +66,8 @@ class Head:
         return head
 
 
-def fill(lists: AnyLists, run: Run, codes: RowCodes, block: int = 65_536) -> None:
+def fill(lists: Index, run: Run, codes: RowCodes, block: int = 65_536) -> None:
     """Put all rows of a run into lists, a block in memory at a time."""
     for start in range(0, len(run.rows), block):
         rows = np.arange(start, min(start + block, len(run.rows)))
-        add_rows(lists, codes.whole(run.rows[start : start + block]), run.serials_of(rows))
-
-
-def add_rows(lists: AnyLists, rows: NDArray[np.float32], serials: NDArray[np.int64]) -> None:
-    """Append (N, D) whole-number rows; an exact index counts its rows itself."""
-    if isinstance(lists, FrameIndex):
-        lists.add(rows)
-    else:
-        lists.add(rows, serials)
+        lists.add(codes.whole(run.rows[start : start + block]), run.serials_of(rows))

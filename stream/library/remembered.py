@@ -16,6 +16,7 @@ from stream.contract.order import Takedown
 
 T = TypeVar("T")
 
+# Of each shard: they are held in memory and written with each snapshot. Beyond it, the oldest go.
 MAX_TAKEDOWNS = 2**18
 MAX_LATEST = 2**18
 

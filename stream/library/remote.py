@@ -14,9 +14,10 @@ import orjson
 
 from stream.errors import SnapshotError
 from stream.index.files import aside, check_digests
+from stream.index.manifests import MANIFEST
 
-KEPT = 2
-SEGMENTS, MANIFEST = "segments", "manifest.json"
+KEPT = 2  # snapshots: the newest may turn out damaged
+SEGMENTS = "segments"
 
 
 class RemoteSnapshots:

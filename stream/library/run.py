@@ -11,9 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.index.exact import FrameIndex
-from stream.index.gpu import GpuFrames
-from stream.index.inverted import FrameCodes, FrameLists
+from stream.index.protocol import Index
 from stream.library.entry import Entry, unpack_entry
 
 NEVER = 2**62
@@ -40,7 +38,7 @@ class Run:
         entries: (E,) of `ENTRY`; `replaced_at` alone changes.
         rows: (N, W) packed codes of all frames, as `stream.library.codes` packs them.
         payload: (P,) uint8, the packed entries end to end.
-        lists: what finds frames; None where nothing searches.
+        lists: its index, what finds frames; None where nothing searches.
         folder: the files it is written in; None while it is in memory alone.
         sha256: of each of the files.
         waiting: rows at the end that the lists don't have yet.
@@ -49,7 +47,7 @@ class Run:
     entries: Entries
     rows: Rows
     payload: NDArray[np.uint8]
-    lists: FrameIndex | FrameLists | FrameCodes | GpuFrames | None = None
+    lists: Index | None = None
     folder: Path | None = None
     sha256: dict[str, str] = field(default_factory=dict)
     waiting: int = 0

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from stream.failpoints import failpoint
 from stream.index.files import aside, check_digests, digests_of, flush
 from stream.index.inverted import FrameLists
+from stream.index.protocol import Index
 from stream.library.run import Run
 
 ROWS, ENTRIES, PAYLOAD, LISTS = "rows.npy", "entries.npy", "payload.npy", "lists.faiss"
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 24  # in memory at a time while gigabytes are written
 
 
 def new_name(run: Run) -> str:
@@ -35,8 +36,8 @@ def write_run(run: Run, folder: Path) -> None:
         _write_array(unfinished / ROWS, [run.rows])
         _write_array(unfinished / PAYLOAD, [run.payload])
         np.save(unfinished / ENTRIES, run.entries)
-        if isinstance(run.lists, FrameLists):
-            run.lists.write(str(unfinished / LISTS))
+        if run.lists is not None:
+            run.lists.save(str(unfinished / LISTS))
     run.rows, run.payload = _mapped(folder / ROWS), _mapped(folder / PAYLOAD)
     run.folder, run.sha256 = folder, digests_of(folder)
 
@@ -75,15 +76,15 @@ def write_joined(runs: list[Run], kept: list[NDArray[np.bool_]], folder: Path) -
     return joined
 
 
-def add_lists(run: Run, lists: FrameLists) -> None:
-    """Give a written run its lists, in its folder too."""
+def add_lists(run: Run, lists: Index) -> None:
+    """Give a written run its index, in its folder too where that is of use."""
     assert run.folder is not None
-    part = run.folder / f"{LISTS}.part"
-    lists.write(str(part))
-    flush(part)
-    part.rename(run.folder / LISTS)
-    flush(run.folder)
-    run.lists, run.sha256 = lists, digests_of(run.folder)
+    run.lists, part = lists, run.folder / f"{LISTS}.part"
+    if lists.save(str(part)):
+        flush(part)
+        part.rename(run.folder / LISTS)
+        flush(run.folder)
+        run.sha256 = digests_of(run.folder)
 
 
 def read_run(folder: Path, sha256: dict[str, str]) -> Run:

@@ -16,8 +16,8 @@ from stream.contract.events import (
     Match,
     MatchedSegment,
     VideoCompared,
-    VideoFingerprinted,
 )
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.hashes import shard_of, version_hash, video_hash
 from stream.contract.order import Takedown, before
 from stream.errors import UnsupportedError
@@ -25,7 +25,7 @@ from stream.failpoints import failpoint
 from stream.index.hash_map import HashMap
 from stream.library.candidates import similarity_at, vote
 from stream.library.entry import Entry
-from stream.library.matrix import QueryFrames, searching_frames, similarity_of
+from stream.library.matrix import similarity_of
 from stream.library.remembered import Latest, Remembered
 from stream.library.rows import RowCodes
 from stream.library.settings import LibrarySettings
@@ -112,85 +112,87 @@ class LibraryShard:
         self.state = state or ShardState()
         self.truth: Truth | None = None
 
-    def apply(self, event: VideoFingerprinted, offset: int) -> VideoCompared:
+    def apply(self, upload: Fingerprint, offset: int) -> VideoCompared:
         """Answer about an upload, then keep it if it belongs here.
 
         A repeat (same video and content version) is answered as the first time: against what was
         in the library then, with the offset of then. It isn't added twice.
 
         Args:
-            event: a log entry.
+            upload: what a log entry carries.
             offset: its place in the log.
 
         Raises:
             UnsupportedError: its descriptors are of another model than the library's; nothing
                 is kept.
         """
-        self._check_model(event)
-        first = self.state.first_offset(event.video_id, event.content_version)
+        self._check_model(upload)
+        first = self.state.first_offset(upload.video_id, upload.content_version)
         as_of = offset if first is None else min(offset, first)
-        stages = dict(event.stage_seconds)
-        matches = self._matches(event, as_of, stages)
-        self.absorb(event, offset)
+        stages = dict(upload.stage_seconds)
+        matches = self._matches(upload, as_of, stages)
+        self.absorb(upload, offset)
         failpoint("library.after_append")
         return VideoCompared(
-            video_id=event.video_id,
-            content_version=event.content_version,
-            owner_id=event.owner_id,
-            role=event.role,
-            request_id=event.request_id,
-            model_version=event.model_version,
+            video_id=upload.video_id,
+            content_version=upload.content_version,
+            owner_id=upload.owner_id,
+            role=upload.role,
+            request_id=upload.request_id,
+            model_version=upload.model_version,
             aligner_version=self._aligner_version,
-            key_frames_version=event.key_frames_version,
+            key_frames_version=upload.key_frames_version,
             shard=self._shard,
             shards=self.settings.shards,
             library_offset=as_of,
-            duration_seconds=event.duration_seconds,
+            duration_seconds=upload.duration_seconds,
             matches=matches,
             stage_seconds=stages,
         )
 
-    def absorb(self, event: VideoFingerprinted, offset: int) -> None:
+    def absorb(self, upload: Fingerprint, offset: int) -> None:
         """Take an entry without answering: for a rebuild of what is answered already.
 
         Raises:
             UnsupportedError: as in `apply`.
         """
-        self._check_model(event)
+        self._check_model(upload)
         state = self.state
         if state.store is None:
-            state.model_version, state.dimension = event.model_version, event.dimension
-            codes = RowCodes(event.dimension, self.settings.code_bits)
+            state.model_version, state.dimension = upload.model_version, upload.dimension
+            codes = RowCodes(upload.dimension, self.settings.code_bits)
             state.store = FrameStore(self.settings, codes)
-        if state.first_offset(event.video_id, event.content_version) is None:
-            state.seen.put(version_hash(event.video_id, event.content_version), offset)
+        if state.first_offset(upload.video_id, upload.content_version) is None:
+            state.seen.put(version_hash(upload.video_id, upload.content_version), offset)
         self.truth = None
-        if shard_of(event.video_id, self.settings.shards) == self._shard:
-            self._keep(event, offset)
+        if shard_of(upload.video_id, self.settings.shards) == self._shard:
+            self._keep(upload, offset)
 
-    def _keep(self, event: VideoFingerprinted, offset: int) -> None:
+    def _keep(self, upload: Fingerprint, offset: int) -> None:
         """Hold an upload of this shard, unless it was submitted before what is known already."""
-        state, key = self.state, video_hash(event.video_id)
-        holding = self._holding(event.video_id)
+        state, key = self.state, video_hash(upload.video_id)
+        holding = self._holding(upload.video_id)
         takedown = state.remembered.takedowns.get(key)
-        if takedown is not None and takedown.covers(event.submission):
-            self.truth = self._truth(event.video_id, holding)
+        if takedown is not None and takedown.covers(upload.submission):
+            self.truth = self._truth(upload.video_id, holding)
         elif holding is None:
-            self._append(event, key, offset)
-        elif before(event.submission, holding.latest.submission):
-            self.truth = self._truth(event.video_id, holding)
-        elif holding.version == event.content_version:
-            submission = event.submission or holding.latest.submission
+            self._append(upload, key, offset)
+        elif before(upload.submission, holding.latest.submission):
+            self.truth = self._truth(upload.video_id, holding)
+        elif holding.version == upload.content_version:
+            submission = upload.submission or holding.latest.submission
             state.remembered.repeat(key, Latest(offset, submission))
         else:
             assert state.store is not None
             state.store.replace(holding.serial, offset)
-            self._append(event, key, offset)
+            self._append(upload, key, offset)
 
-    def _append(self, event: VideoFingerprinted, key: int, offset: int) -> None:
+    def _append(self, upload: Fingerprint, key: int, offset: int) -> None:
         state = self.state
         assert state.store is not None
-        state.current.put(key, state.store.append(Entry.of(event), event.codes(), key, offset))
+        state.current.put(
+            key, state.store.append(Entry.of(upload), upload.key_frames.codes, key, offset)
+        )
         state.remembered.latest.pop(key, None)
 
     def _holding(self, video_id: str) -> "Holding | None":
@@ -248,39 +250,39 @@ class LibraryShard:
         if holding is not None or known != said:
             self.truth = self._truth(video_id, holding)
 
-    def _check_model(self, event: VideoFingerprinted) -> None:
+    def _check_model(self, upload: Fingerprint) -> None:
         ours = (self.state.model_version, self.state.dimension)
-        theirs = (event.model_version, event.dimension)
+        theirs = (upload.model_version, upload.dimension)
         if ours[0] is not None and ours != theirs:
             raise UnsupportedError(
                 f"the library holds descriptors of {ours[0]} ({ours[1]} dimensions), the upload's "
                 f"are of {theirs[0]} ({theirs[1]}): run one encoder, or build a library anew"
             )
 
-    def _matches(
-        self, event: VideoFingerprinted, as_of: int, stages: dict[str, float]
-    ) -> list[Match]:
+    def _matches(self, upload: Fingerprint, as_of: int, stages: dict[str, float]) -> list[Match]:
         with timed(stages, "search"):
-            candidates = self._candidates(event, as_of)
+            candidates = self._candidates(upload, as_of)
         with timed(stages, "align"):
-            query = QueryFrames.of(event)
-            found = [self._match(query, held) for held in candidates]
+            found = [self._match(upload, held) for held in candidates]
         failpoint("library.after_search")
         return sorted(
             (match for match in found if match is not None),
             key=lambda match: (-match.score, match.reference_id),
         )
 
-    def _candidates(self, event: VideoFingerprinted, as_of: int) -> list[Held]:
+    def _candidates(self, upload: Fingerprint, as_of: int) -> list[Held]:
         """The videos that the library held just before `as_of` and that share frames with this."""
         store, settings = self.state.store, self.settings
         if store is None:
             return []
-        codes, biases = searching_frames(event, settings.search_frames)
-        hits = store.search(codes, biases, similarity_at(settings, as_of), before=as_of)
+        key = settings.search_frames == "key"
+        asked = upload.key_frames if key else upload.query_frames
+        hits = store.search(
+            asked.codes, asked.bias_codes, similarity_at(settings, as_of), before=as_of
+        )
         owners = store.owners_of(hits.serials)
         held = {serial: store.held(serial) for serial in np.unique(owners).tolist()}
-        own = video_hash(event.video_id)
+        own = video_hash(upload.video_id)
         findable = [
             serial
             for serial, one in held.items()
@@ -291,15 +293,15 @@ class LibraryShard:
             hits.queries[kept],
             hits.similarities[kept],
             owners[kept],
-            min_frames=min(settings.candidate_hits, len(codes)),
+            min_frames=min(settings.candidate_hits, len(asked)),
             most=settings.candidates,
         )
         return [held[candidate.entry] for candidate in voted]
 
-    def _match(self, query: QueryFrames, held: Held) -> Match | None:
+    def _match(self, upload: Fingerprint, held: Held) -> Match | None:
         entry, store = held.entry, self.state.store
         assert store is not None
-        similarity = similarity_of(query, entry, store.whole_rows(held))
+        similarity = similarity_of(upload, entry, store.whole_rows(held))
         found = self._aligner.align(similarity)
         sure = [segment for segment in found if segment.score >= self.settings.least_score]
         segments = [_matched(segment) for segment in sure]
@@ -336,6 +338,10 @@ def open_aligner(settings: LibrarySettings) -> Aligner:
 
 
 def _matched(segment: Segment) -> MatchedSegment:
+    """Rounded to what means anything, so that the last bits of an aligner are not in an answer.
+
+    Milliseconds are the unit of time in the library; no threshold on a score is finer than these.
+    """
     return MatchedSegment(
         video_start_seconds=round(segment.query_start_seconds, 3),
         video_end_seconds=round(segment.query_end_seconds, 3),

@@ -7,7 +7,6 @@ and renamed; the last two snapshots are kept. `stream.library.remote` copies the
 store.
 """
 
-import hashlib
 import logging
 import shutil
 import time
@@ -17,28 +16,24 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
 from stream.failpoints import failpoint
 from stream.index.files import aside, check_digests, digests_of
-from stream.index.hash_map import HashMap
-from stream.index.inverted import Codebook
+from stream.index.manifests import MANIFEST, read_manifest, write_manifest
+from stream.library.capture import Capture, capture, restore
 from stream.library.remembered import Remembered
-from stream.library.remote import KEPT, MANIFEST, SEGMENTS, RemoteSnapshots
-from stream.library.rows import RowCodes
-from stream.library.run import ENTRY, NEVER, Run
+from stream.library.remote import KEPT, SEGMENTS, RemoteSnapshots
+from stream.library.run import Run
 from stream.library.run_files import new_name, read_run, write_run
 from stream.library.settings import LibrarySettings
 from stream.library.shard import ShardState
-from stream.library.store import FrameStore
 
 log = logging.getLogger(__name__)
 
-FORMAT = 6
+FORMAT = 6  # of another one the snapshot is foreign: it is passed over, and the log is read
 STATE = "state.npz"
 FILES = (STATE, MANIFEST)
-MAPS = ("seen", "removed")
 REMEMBERED = "remembered"
 
 
@@ -54,57 +49,6 @@ class Snapshot:
     state: ShardState
     next_offset: int
     written_at: float
-
-
-@dataclass(frozen=True)
-class Capture:
-    """A state as it was at one offset, that the shard may go on from while it is written.
-
-    Attributes:
-        runs: that grow no more; those without files are written with the snapshot.
-        arrays: the head and all that is small, by the name in `state.npz`.
-        numbers: for the manifest.
-    """
-
-    next_offset: int
-    runs: tuple[Run, ...]
-    arrays: dict[str, NDArray[Any]]
-    numbers: dict[str, Any]
-    remembered: Remembered
-
-
-def capture(state: ShardState, next_offset: int) -> Capture:
-    """Take a state's picture, on the thread that changes it: cheap, whatever its size."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for name in MAPS:
-        arrays[f"{name}_keys"], arrays[f"{name}_values"] = getattr(state, name).arrays()
-    remembered = state.remembered.copy()
-    numbers: dict[str, Any] = {
-        "model_version": state.model_version,
-        "dimension": state.dimension,
-        "entries": 0,
-        "frames": state.frames,
-        "next_serial": 0,
-        "trained_on": None,
-    }
-    store = state.store
-    if store is None:
-        return Capture(next_offset, (), arrays, numbers, remembered)
-    head, runs = store.head.run, store.runs
-    arrays |= {"entries": head.entries.copy(), "rows": head.rows, "payload": head.payload}
-    replaced = np.concatenate(
-        [np.empty(0, np.int64), *(run.entries["replaced_at"] for run in runs)]
-    )
-    arrays["replaced"] = np.flatnonzero(replaced != NEVER)
-    arrays["replaced_at"] = replaced[arrays["replaced"]]
-    numbers |= {
-        "entries": len(head) + sum(len(run) for run in runs),
-        "next_serial": store.next_serial,
-    }
-    if store.codebook is not None:
-        arrays["codebook"] = store.codebook.packed
-        numbers["trained_on"] = store.codebook.trained_on
-    return Capture(next_offset, runs, arrays, numbers, remembered)
 
 
 class SnapshotStore:
@@ -328,71 +272,31 @@ class SnapshotStore:
             ],
             "sha256": digests_of(folder),
         }
-        manifest["manifest_sha256"] = _digest(manifest)
-        (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+        write_manifest(folder, manifest)
 
     def _load(self, folder: Path) -> Snapshot:
         try:
             manifest = self._checked_manifest(folder)
             with np.load(folder / STATE) as file:
                 arrays = {name: file[name] for name in file.files}
-            state, offset = self._state(folder, manifest, arrays), int(manifest["next_offset"])
+            remembered = Remembered.of_array(arrays.pop(REMEMBERED))
+            runs = [
+                read_run(self.segments / segment["name"], segment["sha256"])
+                for segment in manifest["segments"]
+            ]
+            offset = int(manifest["next_offset"])
+            taken = Capture(offset, tuple(runs), arrays, manifest, remembered)
+            state = restore(taken, self._settings)
             return Snapshot(state, offset, float(manifest.get("written_at", 0.0)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SnapshotError(
                 f"{folder} can't be read: {type(error).__name__}: {error}"
             ) from error
 
-    def _state(
-        self, folder: Path, manifest: dict[str, Any], arrays: dict[str, NDArray[Any]]
-    ) -> ShardState:
-        maps = {name: HashMap(arrays[f"{name}_keys"], arrays[f"{name}_values"]) for name in MAPS}
-        state = ShardState(
-            manifest["model_version"], int(manifest["dimension"]), seen=maps["seen"],
-            removed=maps["removed"], remembered=Remembered.of_array(arrays[REMEMBERED]),
-        )  # fmt: skip
-        if state.model_version is None:
-            return state
-        runs = [
-            read_run(self.segments / segment["name"], segment["sha256"])
-            for segment in manifest["segments"]
-        ]
-        replaced = np.full(sum(len(run) for run in runs), NEVER, np.int64)
-        replaced[arrays["replaced"]] = arrays["replaced_at"]
-        for run in runs:
-            run.entries["replaced_at"], replaced = replaced[: len(run)], replaced[len(run) :]
-        head = Run(arrays["entries"], arrays["rows"], arrays["payload"])
-        codebook = None
-        if "codebook" in arrays:
-            codebook = Codebook(arrays["codebook"], int(manifest["trained_on"]))
-        codes = RowCodes(state.dimension, self._settings.code_bits)
-        state.store = FrameStore(
-            self._settings, codes, runs=tuple(runs), head=head, codebook=codebook,
-            next_serial=int(manifest["next_serial"]),
-        )  # fmt: skip
-        state.current = HashMap(*_current(state.store.all_runs()))
-        return state
-
     def _checked_manifest(self, folder: Path) -> dict[str, Any]:
-        manifest: dict[str, Any] = orjson.loads((folder / MANIFEST).read_bytes())
-        stated = manifest.pop("manifest_sha256", None)
-        if stated != _digest(manifest):
-            raise SnapshotError(f"{folder / MANIFEST} is damaged: its checksum differs")
-        for key, value in self._identity.items():
-            if manifest.get(key) != value:
-                raise SnapshotError(
-                    f"{folder} is foreign: its {key} is {manifest.get(key)!r}, ours {value!r}"
-                )
+        manifest = read_manifest(folder, self._identity)
         check_digests(folder, manifest["sha256"])
         return manifest
-
-
-def _current(runs: tuple[Run, ...]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Hash and serial of the videos that are neither replaced nor removed, by ascending hash."""
-    entries = np.concatenate([np.empty(0, ENTRY), *(run.entries for run in runs)])
-    entries = entries[entries["replaced_at"] == NEVER]
-    entries = entries[np.argsort(entries["hash"])]
-    return entries["hash"].copy(), entries["serial"].copy()
 
 
 def _segments_of(snapshot: Path) -> set[str]:
@@ -402,7 +306,3 @@ def _segments_of(snapshot: Path) -> set[str]:
         return {str(segment["name"]) for segment in manifest["segments"]}
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
         return set()
-
-
-def _digest(manifest: dict[str, Any]) -> str:
-    return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()

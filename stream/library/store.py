@@ -8,29 +8,30 @@ and snapshots change no answer.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.contract.packed import CODE_SCALE
-from stream.index.exact import FrameIndex, Hits, cosines
+from stream.index.exact import FrameIndex
 from stream.index.gpu import GpuFrames
-from stream.index.inverted import Codebook, FrameCodes, FrameLists, Nearest, nearest_of
+from stream.index.inverted import Codebook
+from stream.index.protocol import Hits, Index
 from stream.library.entry import Entry, pack_entry
-from stream.library.head import AnyLists, Head, fill
+from stream.library.frame_search import by_run, search_runs
+from stream.library.head import Head, fill
 from stream.library.replaced import ReplacedVersions
 from stream.library.rows import RowCodes
 from stream.library.run import NEVER, Rows, Run
 from stream.library.settings import LibrarySettings
 
-QUERY_BLOCK = 128  # query frames whose near frames are looked at together
-NEAR_ROWS_AT = 10_000_000  # frames, from which on all of `near_rows` are looked at
+# `near_rows` is chosen for this many frames; fewer are found as well with fewer, by the root of
+# their number, and 384 do from 0.6 million down: docs/library.md, "At size", has the recall.
+NEAR_ROWS_AT = 10_000_000
 MIN_NEAR_ROWS = 384
-MAPPED_PARTS = 8  # of a run's files, of which one at a time counts as this process's memory
-ESTIMATE_MARGIN = 0.1  # codes say less of hardly any frame than it is by more than this
 
-SEALED_SHARE = 32  # the head is sealed when it is this part of the whole
+# The head is sealed when it is this part of the whole. A search looks at all of the head, and each
+# sealing writes every row anew: a larger part costs searches, a smaller one costs merges.
+SEALED_SHARE = 32
 
 
 @dataclass(frozen=True)
@@ -102,16 +103,21 @@ class FrameStore:
         head = self.head.run
         return (*self.runs, head) if len(head) else self.runs
 
-    def new_lists(self) -> AnyLists:
-        """Empty ones, exact while there is no codebook."""
+    def new_lists(self, codebook: Codebook | None = None) -> Index:
+        """An empty index for a run: exact while there is no codebook.
+
+        The one place to change for another index: return it here.
+
+        Args:
+            codebook: that the store is about to take; the one that it has when left out.
+        """
+        codebook = codebook or self.codebook
         if self.settings.device == "cuda":
             return GpuFrames(self.codes.dimension)
-        if self.codebook is None:
-            return FrameIndex(self.codes.dimension)
-        return self.codebook.new_lists()
+        return FrameIndex(self.codes.dimension) if codebook is None else codebook.new_lists()
 
-    def new_head_lists(self) -> AnyLists:
-        """Empty ones for the head: codes without lists, once there is a codebook."""
+    def new_head_lists(self) -> Index:
+        """An empty index for the head: codes without lists, once there is a codebook."""
         if self.codebook is None or self.settings.device == "cuda":
             return self.new_lists()
         return self.codebook.new_codes()
@@ -236,145 +242,23 @@ class FrameStore:
         Args:
             queries: (Q, D) int8, unit descriptors times 127.
             biases: (Q,) int8, their score biases times 127.
-            similarity: cosine less the bias.
+            similarity: cosine less the query's bias.
             before: place in the log.
         """
-        runs = self.all_runs()
-        below = _serial_before(runs, before)
-        exact = [run for run in runs if isinstance(run.lists, FrameIndex)]
-        parts = [self._exactly(run, queries, biases, similarity, below) for run in exact]
-        parts += [self._waiting(run, queries, biases, similarity, below) for run in runs]
-        listed = [run for run in runs if not isinstance(run.lists, FrameIndex)]
-        for start in range(0, len(queries) if listed else 0, QUERY_BLOCK):
-            block = slice(start, start + QUERY_BLOCK)
-            near = self._near(listed, queries[block].astype(np.float32), below)
-            found = self._measured(listed, near, queries[block], biases[block], similarity)
-            parts.append(Hits(found.queries + start, found.serials, found.similarities))
-        return Hits.joined(parts)
+        return search_runs(
+            self.all_runs(), self.codes, queries, biases, similarity,
+            before=before, near_rows=self.near_rows, probes=self.settings.probes,
+        )  # fmt: skip
 
     def owners_of(self, serials: NDArray[np.int64]) -> NDArray[np.int64]:
         """The serial of the video that holds each frame, (M,)."""
         owners = np.empty(len(serials), np.int64)
-        for run, inside in _by_run(self.all_runs(), serials):
+        for run, inside in by_run(self.all_runs(), serials):
             owners[inside] = run.serials[run.places_of(serials[inside])]
         return owners
-
-    def _exactly(
-        self,
-        run: Run,
-        queries: NDArray[np.int8],
-        biases: NDArray[np.int8],
-        similarity: float,
-        below: int | None,
-    ) -> Hits:
-        rows = len(run.rows)
-        if below is not None:
-            held = int(np.searchsorted(run.entries["serial"], below))
-            rows = int(run.entries["row"][held]) if held < len(run) else rows
-        lists = run.lists
-        assert isinstance(lists, FrameIndex)
-        found = lists.search(queries, biases, similarity, below_row=rows)
-        return Hits(found.queries, run.serials_of(found.rows), found.similarities)
-
-    def _waiting(
-        self,
-        run: Run,
-        queries: NDArray[np.int8],
-        biases: NDArray[np.int8],
-        similarity: float,
-        below: int | None,
-    ) -> Hits:
-        """Exactly, among the rows at the end of the head that aren't in the lists yet."""
-        if run.waiting == 0:
-            return Hits.joined([])
-        first = len(run.rows) - run.waiting
-        serials = run.serials_of(np.arange(first, len(run.rows)))
-        values = cosines(queries, self.codes.whole(run.rows[first:]))
-        values -= biases[:, None].astype(np.float32) / np.float32(CODE_SCALE)
-        near = values > similarity
-        asked, found = np.nonzero(near if below is None else near & (serials < below))
-        return Hits(asked.astype(np.int64), serials[found], values[asked, found])
-
-    def _near(self, runs: list[Run], queries: NDArray[np.float32], below: int | None) -> Nearest:
-        most, parts = self.near_rows, []
-        for run in runs:
-            if below is not None and run.first_serial >= below:
-                continue
-            assert isinstance(run.lists, FrameLists | FrameCodes | GpuFrames)
-            parts.append(run.lists.search(queries, most, self.settings.probes, below=below))
-        if not parts:
-            none = np.empty((len(queries), 0))
-            return Nearest(none.astype(np.int64), none.astype(np.float32))
-        return nearest_of(parts, most)
-
-    def _measured(
-        self,
-        runs: list[Run],
-        near: Nearest,
-        queries: NDArray[np.int8],
-        biases: NDArray[np.int8],
-        similarity: float,
-    ) -> Hits:
-        """How near the near frames really are."""
-        least = similarity - ESTIMATE_MARGIN + biases.astype(np.float32) / CODE_SCALE  # (Q,)
-        asked, places = np.nonzero(
-            (near.serials >= 0) & (near.estimates > least[:, None] * CODE_SCALE**2)
-        )
-        serials = near.serials[asked, places]  # (P,)
-        rows = np.empty((len(serials), self.codes.width), self.codes.kind)
-        order = ascending(serials)  # the files are read from front to back
-        ordered = serials[order]
-        for run, inside in _by_run(tuple(runs), ordered):
-            for part in np.array_split(inside, MAPPED_PARTS):
-                rows[order[part]] = run.rows[run.rows_of(ordered[part])]
-                run.unmap_pages()
-        products = np.empty(len(serials), np.float32)
-        ends = np.searchsorted(asked, np.arange(len(queries) + 1)).tolist()
-        for query, (start, end) in zip(queries, pairwise(ends), strict=True):
-            self.codes.multiply(rows[start:end], query, out=products[start:end])
-        values = products / np.float32(CODE_SCALE**2)
-        values -= biases[asked].astype(np.float32) / np.float32(CODE_SCALE)
-        kept = values > similarity
-        return Hits(asked[kept].astype(np.int64), serials[kept], values[kept])
 
 
 def _held(run: Run, place: int) -> Held:
     entry = run.entries[place]
     numbers = (int(entry[name]) for name in ("serial", "hash", "offset", "replaced_at"))
     return Held(run, place, *numbers)
-
-
-def ascending(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What `argsort` gives, several times as fast: values and places are sorted as one number.
-
-    Args:
-        values: (N,) from 0 to 2^40.
-
-    Returns:
-        (N,) places, by value.
-    """
-    bits = len(values).bit_length()
-    both = np.sort((values << bits) | np.arange(len(values)))
-    places: NDArray[np.int64] = both & ((1 << bits) - 1)
-    return places
-
-
-def _serial_before(runs: tuple[Run, ...], offset: int) -> int | None:
-    """The serial that the first video added at a place of the log or later has; None without."""
-    for run in runs:
-        place = int(np.searchsorted(run.entries["offset"], offset))
-        if place < len(run):
-            return int(run.entries["serial"][place])
-    return None
-
-
-def _by_run(
-    runs: tuple[Run, ...], serials: NDArray[np.int64]
-) -> Iterator[tuple[Run, NDArray[np.intp]]]:
-    """Which of the frames each run holds."""
-    firsts = np.array([run.first_serial for run in runs], np.int64)
-    holders = np.searchsorted(firsts, serials, side="right") - 1
-    for number, run in enumerate(runs):
-        inside = np.flatnonzero(holders == number)
-        if len(inside):
-            yield run, inside

@@ -19,21 +19,24 @@ from stream.index.inverted import (
     SUBVECTOR,
     TRAINING_ROWS_PER_LIST,
     Codebook,
-    FrameLists,
     list_count,
 )
-from stream.library.head import AnyLists, Head, fill
+from stream.index.protocol import Index
+from stream.library.capture import capture
+from stream.library.head import Head, fill
 from stream.library.run import Run
 from stream.library.run_files import add_lists, map_again, new_name, write_joined
 from stream.library.shard import ShardState
-from stream.library.snapshot import SnapshotStore, capture
+from stream.library.snapshot import SnapshotStore
 from stream.library.store import FrameStore
 
 log = logging.getLogger(__name__)
 
-GROWTH = 8  # times the rows of its training, and a codebook is made anew
-DEAD_SHARE = 0.2  # of a run's rows, and they are dropped
-MERGE_RATIO = 32  # an older run that is larger than the newer by more than this stays
+# Times the rows of its training, and a codebook is made anew: the number of lists goes with the
+# root of the rows, so that it is then a third of what it should be.
+GROWTH = 8
+DEAD_SHARE = 0.2  # of a run's rows, and they are dropped: searches look at dead rows too
+MERGE_RATIO = 32  # an older run that is larger by more stays: what was just sealed never meets one
 
 REST_SECONDS = 60.0  # after something failed: a full disk is no emptier for being tried again
 CHECK_SECONDS = 3600.0  # between two looks at files that lie on the disk, one run at a time
@@ -160,7 +163,7 @@ class Upkeep:
     def _relist(self, store: FrameStore, runs: tuple[Run, ...], rows: int) -> Adopt:
         """A codebook for so many rows, and every sealed run in its lists."""
         codebook = Codebook.train(sample_of(store, runs, rows), rows)
-        made = [codebook.new_lists() for _ in runs]
+        made = [store.new_lists(codebook) for _ in runs]
         for lists, run in zip(made, runs, strict=True):
             fill(lists, run, store.codes)
 
@@ -185,9 +188,7 @@ class Upkeep:
         folder = self._snapshots.segments / new_name(runs[0])
         merged = write_joined(runs, [~one for one in dead], folder)
         lists = _joined_lists(store, runs, merged)
-        if isinstance(lists, FrameLists):
-            add_lists(merged, lists)
-        merged.lists = lists
+        add_lists(merged, lists)
 
         def adopt() -> None:
             first = next(n for n, run in enumerate(store.runs) if run is runs[0])
@@ -242,23 +243,22 @@ def _sealed(store: FrameStore) -> tuple[Run, ...]:
     return store.runs
 
 
-def _joined_lists(store: FrameStore, runs: list[Run], merged: Run) -> AnyLists:
-    """Lists of what was merged: copied where nothing was left out, made anew where it was."""
+def _joined_lists(store: FrameStore, runs: list[Run], merged: Run) -> Index:
+    """An index of what was merged: copied where nothing was left out, made anew where it was."""
     made = store.new_lists()
     whole = sum(len(run.rows) for run in runs) == len(merged.rows)
-    if not (whole and isinstance(made, FrameLists) and made.take(_lists_of(store, runs))):
+    if not (whole and made.merge([_index_like(made, run, store) for run in runs])):
         fill(made, merged, store.codes)
     return made
 
 
-def _lists_of(store: FrameStore, runs: list[Run]) -> list[FrameLists]:
-    """The lists of each; those that have codes alone are put into lists."""
-    found = []
-    for run in runs:
-        lists = run.lists
-        if not isinstance(lists, FrameLists):
-            assert store.codebook is not None
-            lists = store.codebook.new_lists()
-            fill(lists, run, store.codes)
-        found.append(lists)
-    return found
+def _index_like(made: Index, run: Run, store: FrameStore) -> Index:
+    """A run's index, of the same kind as another; a head that was sealed has codes, say, not lists.
+
+    So that only the small runs of a merge are read again.
+    """
+    if run.lists is not None and type(run.lists) is type(made):
+        return run.lists
+    lists = store.new_lists()
+    fill(lists, run, store.codes)
+    return lists

@@ -16,8 +16,8 @@ from stream.search.settings import SearchSettings
 
 TAIL_ROWS = 1024  # that wait for the lists; taking them in takes some 40 ms
 GROWTH = 4  # of the view, after which the lists are made anew
-CHUNK_ROWS = 1 << 14
-SEED = 20261125
+CHUNK_ROWS = 1 << 14  # unpacked to float32 at a time while lists are filled: 32 MB at 512 numbers
+SEED = 20261125  # of the rows that lists are trained on: the same view gives the same lists
 
 
 class VectorIndex:

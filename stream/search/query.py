@@ -6,7 +6,7 @@ from models.text_video.serve import TextEncoder
 from stream.errors import QueryError
 from stream.search.rows import Floats
 
-FEW_KNOWN = 0.5
+FEW_KNOWN = 0.5  # of a query's words: below, its vector says more of what the model guesses
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ class SearchSettings(BaseModel):
             of the view too.
         exact_rows: a view with fewer vectors is compared with exhaustively; with more, by lists
             of codes.
-        probes: lists that a query looks into.
-        near_rows: vectors nearest by their codes that are compared exactly.
+        probes: lists that a query looks into, of some 1.5 times the root of the number of vectors.
+        near_rows: vectors nearest by their codes that are compared exactly. More of either finds
+            more of what an exhaustive search finds, and takes longer: `benchmarks/text_search.py`
+            compares the two.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

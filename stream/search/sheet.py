@@ -20,7 +20,7 @@ from stream.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-COLUMNS = 2
+COLUMNS = 2  # of videos; what follows is in pixels: a sheet of ten is read at full size on a laptop
 SHOWN = 3  # pictures of a video
 PICTURE = (156, 132)
 CELL = (SHOWN * PICTURE[0] + 24, PICTURE[1] + 44)

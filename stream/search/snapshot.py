@@ -6,7 +6,6 @@ two are kept. Vectors stay mapped from there.
 """
 
 import fcntl
-import hashlib
 import logging
 import shutil
 import time
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from stream.errors import SnapshotError
 from stream.index.files import aside, check_digests, digests_of
 from stream.index.inverted import Codebook, FrameLists
+from stream.index.manifests import read_manifest, write_manifest
 from stream.search.index import VectorIndex
 from stream.search.rows import VectorRows
 from stream.search.settings import SearchSettings
@@ -32,9 +31,9 @@ from stream.search.view import SearchView, ViewState
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
-KEPT = 2
-MANIFEST, LISTS, LOCK = "manifest.json", "lists.faiss", ".lock"
+FORMAT = 2  # one more with each change that an older reader would misread
+KEPT = 2  # so that one that turns out damaged has one before it
+LISTS, LOCK = "lists.faiss", ".lock"
 CODES, SCALES, CODEBOOK = "codes.npy", "scales.npy", "codebook.npy"
 TAKEDOWNS = "takedowns.npy"
 TABLE = ("records", "ids", "hashes", "numbers")
@@ -150,7 +149,7 @@ class ViewSnapshots:
             yield
 
     def _found(self) -> list[Path]:
-        """Newest first."""
+        """The folders of snapshots, the one with the largest offsets first."""
         found = (path for path in self._folder.iterdir() if path.name.isdigit())
         return sorted(found, reverse=True)
 
@@ -176,7 +175,7 @@ class ViewSnapshots:
         if state.index.codebook is not None and state.index.lists is not None:
             trained_on = state.index.codebook.trained_on
             np.save(folder / CODEBOOK, state.index.codebook.packed)
-            state.index.lists.write(str(folder / LISTS))
+            state.index.lists.save(str(folder / LISTS))
         manifest = {
             **self._identity,
             "offsets": {str(partition): offset for partition, offset in sorted(offsets.items())},
@@ -187,8 +186,7 @@ class ViewSnapshots:
             "videos": len(view),
             "sha256": digests_of(folder),
         }
-        manifest["manifest_sha256"] = _digest(manifest)
-        (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+        write_manifest(folder, manifest)
 
     def _load(self, folder: Path) -> ViewSnapshot:
         try:
@@ -216,15 +214,7 @@ class ViewSnapshots:
         return ViewState(table, rows, index, *named, takedowns)
 
     def _checked_manifest(self, folder: Path) -> dict[str, Any]:
-        manifest: dict[str, Any] = orjson.loads((folder / MANIFEST).read_bytes())
-        stated = manifest.pop("manifest_sha256", None)
-        if stated != _digest(manifest):
-            raise SnapshotError(f"{folder / MANIFEST} is damaged: its checksum differs")
-        for key, value in self._identity.items():
-            if manifest.get(key) != value:
-                raise SnapshotError(
-                    f"{folder} is foreign: its {key} is {manifest.get(key)!r}, ours {value!r}"
-                )
+        manifest = read_manifest(folder, self._identity)
         days = (time.time() - manifest["written_at"]) / DAY_SECONDS
         if days > self._max_days:
             raise SnapshotError(
@@ -245,7 +235,3 @@ def _write_rows(rows: VectorRows, folder: Path) -> None:
             file.write(np.ascontiguousarray(codes).data)
     scales = [scales for _, scales in rows.parts()]
     np.save(folder / SCALES, np.concatenate([np.empty(0, np.float32), *scales]))
-
-
-def _digest(manifest: dict[str, Any]) -> str:
-    return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()

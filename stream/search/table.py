@@ -12,7 +12,7 @@ from stream.contract.events import ContentVersion
 from stream.contract.hashes import video_hash
 from stream.index.hash_map import HashMap
 
-MIN_RECORDS = 1024
+MIN_RECORDS = 1024  # that there is room for at first; the room doubles
 NO_VERSION = np.iinfo(np.int64).min
 NO_ROW = -1
 NO_LOG = -1
@@ -96,7 +96,7 @@ class VideoTable:
         self._by_hash.drop(video_hash(video_id))
 
     def video_id(self, number: int) -> str:
-        """Of a record."""
+        """The id in a record, by the record's number."""
         record = self._records[number]
         start = int(record["id_at"])
         return self._ids[start : start + int(record["id_length"])].decode()

@@ -10,7 +10,7 @@ from stream.contract.events import Submission
 from stream.contract.hashes import video_hash
 from stream.contract.order import Takedown
 
-MOST = 2**18
+MOST = 2**18  # remembered, the newest, as by a shard; beyond, a late upload could come back
 
 
 class Takedowns:
@@ -25,7 +25,7 @@ class Takedowns:
         return takedown is not None and takedown.covers(submission)
 
     def add(self, video_id: str, takedown: Takedown) -> None:
-        """Remember another."""
+        """Remember a takedown, joined with what is known of its video; beyond, the oldest go."""
         key = video_hash(video_id)
         joined = takedown.joined(self._known.pop(key, None))
         self._known[key] = joined
@@ -33,7 +33,7 @@ class Takedowns:
             del self._known[next(iter(self._known))]
 
     def to_array(self) -> NDArray[np.uint8]:
-        """For a file."""
+        """As JSON in bytes, (N,) uint8, for a file of a snapshot."""
         pairs: list[tuple[int, Any]] = [(key, one.to_json()) for key, one in self._known.items()]
         return np.frombuffer(orjson.dumps(pairs), np.uint8)
 

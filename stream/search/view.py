@@ -28,9 +28,9 @@ from stream.search.table import (
 from stream.search.takedowns import Takedowns
 
 OWN = 0  # the number of the view's own model
-DEAD_SHARE = 0.5
-MIN_DEAD = 1024
-LONGEST_SECONDS = 1e9
+DEAD_SHARE = 0.5  # of all rows: dropping them copies the rest, so at most as many as were added
+MIN_DEAD = 1024  # below which a small view would be copied all the time
+LONGEST_SECONDS = 1e9  # as in the contract; an older message may say more
 MAX_MODELS = 1000  # whose vectors are counted apart
 
 

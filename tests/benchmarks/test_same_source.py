@@ -1,5 +1,6 @@
 """The benchmark's rows and figures on a small set whose truth is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.copies.figures import Figures, figures_of, recall_by_edit, targets_of
-from benchmarks.copies.frame_choices import choose, choose_hashes, even, even_selector, event_of
+from benchmarks.copies.frame_choices import (
+    choose,
+    choose_hashes,
+    even,
+    even_selector,
+    fingerprint_of,
+)
 from benchmarks.copies.plots import write_plots
 from benchmarks.copies.rows import (
     DENSE,
@@ -116,22 +123,24 @@ def test_a_set_stores_about_as_many_even_frames_as_asked(frames: SetFrames) -> N
 def test_an_event_carries_what_is_stored_and_what_searches(frames: SetFrames) -> None:
     one = frames.videos[2]
     chosen = choose(one, even_selector(2.0), even_selector(1.0), pooled=False)
-    event = event_of(one, chosen, "made")
-    assert event.times()[:3].tolist() == [0.0, 2.0, 4.0]
-    assert event.query_times()[:3].tolist() == [0.0, 1.0, 2.0]
-    np.testing.assert_array_equal(event.query_codes()[:3], quantise(one.descriptors[[0, 2, 4]]))
-    np.testing.assert_array_equal(event.codes()[:2], quantise(one.descriptors[[0, 4]]))
+    made = fingerprint_of(one, chosen, "made")
+    key, query = made.key_frames, made.query_frames
+    assert key.seconds[:3].tolist() == [0.0, 2.0, 4.0]
+    assert query.seconds[:3].tolist() == [0.0, 1.0, 2.0]
+    np.testing.assert_array_equal(query.codes[:3], quantise(one.descriptors[[0, 2, 4]]))
+    np.testing.assert_array_equal(key.codes[:2], quantise(one.descriptors[[0, 4]]))
 
 
 def test_a_row_without_motion_differs_in_nothing_else(frames: SetFrames) -> None:
     one = frames.videos[2]
     moving, unmoved = (
-        event_of(one, uniform(1.0, 1.0, "even", motion=motion).choose(one), "made")
+        fingerprint_of(one, uniform(1.0, 1.0, "even", motion=motion).choose(one), "made")
         for motion in (True, False)
     )
-    np.testing.assert_array_equal(moving.motion_codes(), one.motion)
-    assert unmoved == moving.model_copy(update={"motion": None})
-    assert event_of(one, choose_hashes(one, 1.0), "made").motion is None
+    np.testing.assert_array_equal(moving.motion_codes, one.motion)
+    still = replace(moving, motion_codes=np.empty(0, np.uint8))
+    assert unmoved.to_event() == still.to_event()
+    assert len(fingerprint_of(one, choose_hashes(one, 1.0), "made").motion_codes) == 0
 
 
 def test_a_pooled_descriptor_is_between_those_of_its_frames(frames: SetFrames) -> None:
@@ -146,8 +155,8 @@ def test_a_pooled_descriptor_is_between_those_of_its_frames(frames: SetFrames) -
 def test_hashes_of_low_quality_are_left_out(frames: SetFrames) -> None:
     one = frames.videos[2]
     one.qualities[2] = 10
-    event = event_of(one, choose_hashes(one, 0.5), "made")
-    assert (event.dimension, event.times()[:3].tolist()) == (256, [0.0, 0.5, 1.5])
+    made = fingerprint_of(one, choose_hashes(one, 0.5), "made")
+    assert (made.dimension, made.key_frames.seconds[:3].tolist()) == (256, [0.0, 0.5, 1.5])
     one.qualities[2] = 100
 
 

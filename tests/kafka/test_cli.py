@@ -85,6 +85,12 @@ def test_a_copy_is_reported_and_a_broken_upload_is_mended_and_submitted_again(
     make_film(tmp_path / "broken.mp4")
     assert command("rejected", "--replay").out.endswith("submitted 1 again\n")
     eventually(command, "alerts", "broken 0.0")
+    story = json.loads(command("show", "broken", "--json").out)
+    told = [moment["what"] for moment in story["moments"]]
+    assert told[:4] == ["submitted", "rejected", "decided", "submitted"]
+    assert {"fingerprinted", "answered", "alert raised"} <= {*told[4:]}
+    since_now = command("show", "broken", "--days", "0")
+    assert since_now.code == 1, "Kafka looks times up: what is older isn't read"
 
 
 def test_a_replay_in_vain_is_another_attempt(

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from stream.broker.client import Headers, send
 from stream.broker.library_log import LibraryLog
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.settings import Settings
 from tests.kafka.test_topics import alter
 from tests.stream.command import Command
@@ -49,14 +51,14 @@ def changed(settings: Settings, **fields: Any) -> Settings:
     return settings.model_copy(update={"library": library})
 
 
-async def publish(settings: Settings, *events: VideoFingerprinted) -> None:
+async def publish(settings: Settings, *videos: Fingerprint) -> None:
     messages: list[tuple[bytes | None, bytes | None, Headers]] = [
-        (event.key(), event.to_bytes(), []) for event in events
+        (event.key(), event.to_bytes(), []) for event in (video.to_event() for video in videos)
     ]
     await asyncio.to_thread(send, settings.kafka, VideoFingerprinted.topic, messages)
 
 
-def copy_of(seed: int, video_id: str, own: int, **changed: Any) -> VideoFingerprinted:
+def copy_of(seed: int, video_id: str, own: int, **changed: Any) -> Fingerprint:
     """A video with twenty seconds of another, at 10 s."""
     return fingerprint(
         video_id, np.concatenate((look(own)[:10], look(seed)[5:25])), request_id=video_id, **changed
@@ -90,9 +92,7 @@ async def test_a_takedown_is_taken_in_at_once_and_no_alert_after_it_names_the_vi
         await publish(settings, *copies[:EACH])
         await asyncio.to_thread(take_down, settings.kafka, ["film"])
         await publish(settings, *copies[EACH:])
-        repeats = [
-            copy.model_copy(update={"request_id": f"again-{copy.video_id}"}) for copy in copies[:5]
-        ]
+        repeats = [replace(copy, request_id=f"again-{copy.video_id}") for copy in copies[:5]]
         await publish(settings, *repeats)
         await platform.read_until(platform.has_decided(*(f"c{n}" for n in range(2 * EACH))), 120)
         await platform.read_until(platform.has_decided(*(f"c{n}" for n in range(5)), times=2))
@@ -175,7 +175,7 @@ async def test_the_command_removes_and_waits_and_says_what_it_never_heard_of(
     assert "shards 0/2, 1/2 are not past offset 5 of the log after 1 s" in late.err
 
 
-def films(first: int, last: int) -> list[VideoFingerprinted]:
+def films(first: int, last: int) -> list[Fingerprint]:
     """Videos of which each copies one of the ten before it."""
     return [
         copy_of(1000 + number - number % 10, f"v{number}", 1000 + number)
@@ -246,7 +246,7 @@ def command_with(command: Command, shards: int) -> Any:
     return run
 
 
-def expected_pairs(log: Sequence[VideoFingerprinted], removed_at: int) -> set[tuple[str, str]]:
+def expected_pairs(log: Sequence[Fingerprint], removed_at: int) -> set[tuple[str, str]]:
     """Videos of one ten share footage, but v5 is gone for those after the removal."""
     return {
         (later.video_id, earlier.video_id)
@@ -286,8 +286,9 @@ async def test_what_kafka_has_compacted_away_is_no_difference(
     async with running_service(settings, ("library", "decide")) as platform:
         await publish(settings, *videos)
         for number in range(4):
-            again = {"content_version": number % 2 + 1, "request_id": f"again-{number}"}
-            await publish(settings, videos[number].model_copy(update=again))
+            version, request = number % 2 + 1, f"again-{number}"
+            again = replace(videos[number], content_version=version, request_id=request)
+            await publish(settings, again)
         await asyncio.to_thread(take_down, settings.kafka, ["v7"])
         await platform.read_until(platform.has_decided(*(f"v{n}" for n in range(12))), 120)
         await platform.read_until(platform.has_decided(*(f"v{n}" for n in range(4)), times=2))

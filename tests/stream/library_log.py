@@ -13,6 +13,7 @@ from stream.contract.events import (
     VideoCompared,
     VideoFingerprinted,
 )
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.packed import pack_codes, pack_times
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState
@@ -32,7 +33,8 @@ def fingerprint(
     content_version: ContentVersion = 1,
     role: Role = "upload",
     **changed: Any,
-) -> VideoFingerprinted:
+) -> Fingerprint:
+    """As it comes off the log; `changed` are fields of its event."""
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
     fields = {
         "video_id": video_id,
@@ -47,7 +49,7 @@ def fingerprint(
         "descriptors": pack_codes(np.rint(unit * 127).astype(np.int8)),
         "stage_seconds": {"decode": 1.5},
     }
-    return VideoFingerprinted.model_validate(fields | changed)
+    return Fingerprint.from_event(VideoFingerprinted.model_validate(fields | changed))
 
 
 def submitted(offset: int, *, partition: int = 0, log_id: str = "uploads") -> Submission:

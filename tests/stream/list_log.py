@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from stream.admin.restore import absorb, closing_upkeep, silent_shard
 from stream.contract.events import VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.message import Source
 from stream.library.settings import LibrarySettings
 from stream.library.snapshot import SnapshotStore
@@ -17,7 +18,7 @@ class ListLog:
 
     identity = LOG_ID
 
-    def __init__(self, entries: Iterable[VideoFingerprinted | str | bytes] = ()) -> None:
+    def __init__(self, entries: Iterable[Fingerprint | str | bytes] = ()) -> None:
         self.sources = [_source(offset, entry) for offset, entry in enumerate(entries)]
         self.groups: dict[tuple[int, int], int] = {}
 
@@ -57,10 +58,11 @@ class ListLog:
         self.groups[shard, settings.shards] = offset
 
 
-def _source(offset: int, entry: VideoFingerprinted | str | bytes) -> Source:
+def _source(offset: int, entry: Fingerprint | str | bytes) -> Source:
     source = Source(VideoFingerprinted.topic, 0, offset, 0, None)
     if isinstance(entry, str):
         return replace(source, key=entry.encode())
     if isinstance(entry, bytes):
         return replace(source, key=b"nobody", value=entry)
-    return replace(source, key=entry.key(), value=entry.to_bytes())
+    event = entry.to_event()
+    return replace(source, key=event.key(), value=event.to_bytes())

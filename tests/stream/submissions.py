@@ -11,6 +11,7 @@ from typing import Any
 from stream.admin.restore import silent_shard
 from stream.agents.library import library_step
 from stream.contract.events import ContentVersion, Submission, VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.message import Source
 from stream.contract.order import RESTATED, Takedown
 from stream.library.run import NEVER
@@ -37,7 +38,7 @@ class Submitted:
     version: ContentVersion
     submission: Submission
 
-    def event(self) -> VideoFingerprinted:
+    def fingerprint(self) -> Fingerprint:
         """What a worker makes of it, each time the same."""
         rows = look(100 * int(self.video_id[1:]) + int(self.version), seconds=3)
         return fingerprint(
@@ -95,7 +96,7 @@ class World:
     def deliver(self, number: int) -> None:
         """A worker puts an upload's fingerprint on the log, once more where it has done so."""
         self.delivered.add(number)
-        event = self.submitted[number].event()
+        event = self.submitted[number].fingerprint().to_event()
         self._append(event.video_id, event.to_bytes(), [])
 
     def read(self, shard: int) -> None:

@@ -97,6 +97,60 @@ def test_a_wrong_variable_is_an_error_that_names_it(
         load_settings()
 
 
+def test_an_advanced_key_is_the_same_key_of_the_plain_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = file_with(
+        tmp_path,
+        "[library]\nshards = 2\n[advanced.library]\nprobes = 9\n[advanced.search]\nprobes = 8\n",
+    )
+    settings = load_settings(file)
+    assert (settings.library.shards, settings.library.probes, settings.search.probes) == (2, 9, 8)
+    monkeypatch.setenv("SAMESOURCE_LIBRARY__PROBES", "7")
+    assert load_settings(file).library.probes == 7, "the environment wins, by the plain name"
+
+
+@pytest.mark.parametrize("table", ["", "advanced."])
+def test_any_key_may_stand_in_either_part(tmp_path: Path, table: str) -> None:
+    by_section: dict[str, str] = {}
+    parts = re.split(
+        r"^\[(?:advanced\.)?(\w+)\]", (CONFIGS / "default.toml").read_text(), flags=re.M
+    )
+    for section, keys in zip(parts[1::2], parts[2::2], strict=True):
+        by_section[section] = by_section.get(section, "") + keys
+    text = "".join(f"[{table}{section}]{keys}" for section, keys in by_section.items())
+    assert load_settings(file_with(tmp_path, text)).model_dump() == load_settings().model_dump()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "[library]\nprobes = 1\n[advanced.library]\nprobes = 1\n",
+            "library.probes and advanced.library.probes are one setting: keep one of the two",
+        ),
+        ("[advanced.library]\nprobs = 5\n", "advanced.library.probs: unknown key; did you mean "),
+        ("[advanced.libary]\nprobes = 5\n", "advanced.libary: unknown key; did you mean library?"),
+        ("[advanced]\nprobes = 5\n", "advanced.probes: unknown key; known: kafka"),
+        ("advanced = 5\n", "advanced = 5: expected tables"),
+        ("[advanced.library]\nshards = 0\n", "library.shards = 0"),
+        ("library = 5\n[advanced.library]\nprobes = 5\n", "library = 5"),
+    ],
+)
+def test_a_wrong_advanced_key_is_an_error_that_names_it(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)) as caught:
+        load_settings(file_with(tmp_path, text))
+    assert "settings.toml" in str(caught.value)
+
+
+def test_the_environment_has_no_advanced_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMESOURCE_ADVANCED__LIBRARY__PROBES", "5")
+    with pytest.raises(SettingsError, match="unknown setting SAMESOURCE_ADVANCED__LIBRARY__PROBES"):
+        load_settings()
+
+
 def test_the_shipped_default_file_is_the_defaults() -> None:
     assert load_settings(CONFIGS / "default.toml").model_dump() == load_settings().model_dump()
 
@@ -104,9 +158,14 @@ def test_the_shipped_default_file_is_the_defaults() -> None:
 def test_the_shipped_default_file_names_every_setting() -> None:
     text = (CONFIGS / "default.toml").read_text()
     uncommented = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))
-    assert {section: set(keys) for section, keys in uncommented.items()} == {
-        section: set(type(part).model_fields) for section, part in Settings()
+    advanced = uncommented.pop("advanced")
+    first = {(section, key) for section, keys in uncommented.items() for key in keys}
+    second = {(section, key) for section, keys in advanced.items() for key in keys}
+    assert first | second == {
+        (section, key) for section, part in Settings() for key in type(part).model_fields
     }
+    assert not first & second, "a key stands in one of the two parts"
+    assert len(first) < 60, "what a user has to read before the first start"
 
 
 def test_the_production_file_asks_for_security_and_copies(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,3 +222,9 @@ def test_secrets_are_not_shown() -> None:
 
 def test_the_prefix_goes_in_front_of_a_topic() -> None:
     assert KafkaSettings(topic_prefix="eu.").topic("alert.raised") == "eu.alert.raised"
+
+
+def test_a_worker_that_has_one_slow_video_is_live() -> None:
+    settings = load_settings()
+    longest = settings.fetch.timeout_seconds + settings.decode.timeout_seconds
+    assert settings.worker.stalled_seconds > longest

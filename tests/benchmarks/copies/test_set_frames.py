@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.copies.frame_choices import event_of
+from benchmarks.copies.frame_choices import fingerprint_of
 from benchmarks.copies.rows import KeyFrames
 from benchmarks.copies.set_frames import read_set_frames
 from stream.contract.events import VideoUploaded
@@ -46,8 +46,8 @@ def test_the_default_row_stores_and_searches_what_the_service_does(
     with Fingerprinter(settings) as service:
         for one in frames.videos:
             upload = VideoUploaded(video_id=one.video_id, uri=str(one.path), owner_id="o")
-            theirs = service.fingerprint(upload, "r").event
-            ours = event_of(one, sampling.choose(one), frames.model_version)
+            theirs = service.fingerprint(upload, "r").fingerprint.to_event()
+            ours = fingerprint_of(one, sampling.choose(one), frames.model_version).to_event()
             for field in (
                 "key_frame_seconds", "descriptors", "score_offsets", "cut_seconds", "motion",
                 "query_frame_seconds", "query_descriptors", "query_score_offsets",

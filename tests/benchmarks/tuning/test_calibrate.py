@@ -16,8 +16,9 @@ from benchmarks.tuning.calibrate import (
     report_of,
     tables,
 )
-from stream.contract.events import Role, VideoFingerprinted
-from stream.contract.packed import pack_codes, pack_times, quantise
+from stream.contract.events import Role
+from stream.contract.fingerprint import CodedFrames, Fingerprint
+from stream.contract.packed import quantise
 from stream.evaluate.copy_set import CopySet
 from stream.library.settings import LibrarySettings
 
@@ -30,8 +31,11 @@ def looks(seed: int, seconds: int) -> NDArray[np.float32]:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
-def fingerprint(video_id: str, rows: NDArray[np.float32], role: Role) -> VideoFingerprinted:
-    return VideoFingerprinted(
+def fingerprint(video_id: str, rows: NDArray[np.float32], role: Role) -> Fingerprint:
+    frames = CodedFrames(
+        np.arange(len(rows), dtype=np.float32), quantise(rows), np.zeros(len(rows), np.int8)
+    )
+    return Fingerprint(
         video_id=video_id,
         content_version=1,
         owner_id="o",
@@ -39,9 +43,10 @@ def fingerprint(video_id: str, rows: NDArray[np.float32], role: Role) -> VideoFi
         request_id="r",
         model_version="made",
         duration_seconds=len(rows),
-        dimension=DIMENSION,
-        key_frame_seconds=pack_times(np.arange(len(rows), dtype=np.float32)),
-        descriptors=pack_codes(quantise(rows)),
+        key_frames=frames,
+        query_frames=frames,
+        cut_seconds=np.empty(0, np.float32),
+        motion_codes=np.empty(0, np.uint8),
         stage_seconds={"decode": 1.0},
     )
 

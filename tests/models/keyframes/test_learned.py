@@ -147,7 +147,7 @@ def test_as_many_descriptors_are_stored_as_key_frames(pooled: bool) -> None:
     assert video.descriptors is not None
     described = EncodedFrames(video.descriptors, np.zeros(20, np.float32))
     selector = LearnedSelector(KeyFrameSettings(frames_per_hour=720))
-    stored = stored_frames(selector, video, np.arange(20), described, pooled=pooled)
-    assert 0 < len(stored.key) == len(stored.description.descriptors) <= 4
-    own = (stored.description.descriptors * video.descriptors[stored.key]).sum(axis=1)
+    key, stored = stored_frames(selector, video, np.arange(20), described, pooled=pooled)
+    assert 0 < len(key) == len(stored.descriptors) <= 4
+    own = (stored.descriptors * video.descriptors[key]).sum(axis=1)
     assert (own == pytest.approx(np.ones(len(own)), abs=1e-5)) is not pooled

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.keyframes.shots import shot_numbers
+from models.keyframes.shot_numbers import shot_numbers
 from models.keyframes.spans import OFF_CENTRE, SpanCosts, span_costs
 
 

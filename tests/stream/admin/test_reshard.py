@@ -1,5 +1,6 @@
 """Shards of another number, built beside the present ones, answer as if they had read the log."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from models.aligners.base import Aligner
 from stream.admin.reshard import reshard
 from stream.admin.verify import verify
 from stream.agents.library import library_step
-from stream.contract.events import VideoCompared, VideoFingerprinted
+from stream.contract.events import VideoCompared
+from stream.contract.fingerprint import Fingerprint
 from stream.errors import SettingsError
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
@@ -26,13 +28,13 @@ from tests.stream.list_log import LOG_ID, ListLog
 TINY: dict[str, Any] = {"exact_rows": 64, "segment_rows": 40}
 
 
-def pasted(number: int) -> VideoFingerprinted:
+def pasted(number: int) -> Fingerprint:
     rows = np.concatenate((look(number), look(number // 2)[5:20]))
     role = "reference" if number % 3 else "upload"
     return fingerprint(f"v{number}", rows, role=role)  # type: ignore[arg-type]
 
 
-LOG: list[VideoFingerprinted | str | bytes] = [
+LOG: list[Fingerprint | str | bytes] = [
     *(pasted(number) for number in range(2, 14)),
     fingerprint("v3", look(40), content_version="2", submission=submitted(12)),
     "v5",
@@ -44,9 +46,9 @@ LOG: list[VideoFingerprinted | str | bytes] = [
     fingerprint("v6", look(41), content_version=2),
     "never there",
 ]
-LATER: list[VideoFingerprinted | str | bytes] = [
+LATER: list[Fingerprint | str | bytes] = [
     *(pasted(number) for number in range(14, 27)),
-    pasted(3).model_copy(update={"submission": submitted(1)}),  # was submitted before version 2
+    replace(pasted(3), submission=submitted(1)),  # was submitted before version 2
     pasted(7),
     "v9",
     pasted(18),

@@ -44,7 +44,7 @@ def upload(video_id: str, content_version: int = 1) -> VideoUploaded:
 def test_the_newest_upload_of_each_video_of_the_library_is_taken(kafka: KafkaSettings) -> None:
     submit(kafka, [upload("a"), upload("refused"), upload("b"), upload("gone"), upload("a", 2)])
     send(kafka, VideoUploaded.topic, [(b"x", b"no event", NO_HEADERS)])
-    events = [fingerprint(name, np.eye(32)[:3]) for name in ("a", "b", "gone", "old")]
+    events = [fingerprint(name, np.eye(32)[:3]).to_event() for name in ("a", "b", "gone", "old")]
     log: list[tuple[bytes | None, bytes, Headers]] = [
         (event.key(), event.to_bytes(), NO_HEADERS) for event in events
     ]

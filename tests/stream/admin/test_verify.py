@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stream.admin.restore import silent_shard
 from stream.admin.verify import verify
-from stream.contract.events import VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.hashes import video_hash
 from stream.errors import SnapshotError
 from stream.library.entry import Entry, pack_entry
@@ -23,7 +23,7 @@ from stream.library.verify import compare
 from tests.stream.library_log import fingerprint, look
 from tests.stream.list_log import ListLog
 
-LOG: list[VideoFingerprinted | str | bytes] = [
+LOG: list[Fingerprint | str | bytes] = [
     fingerprint("a", look(1), role="reference"),
     fingerprint("b", look(2)),
     fingerprint("a", look(1)),
@@ -164,7 +164,7 @@ def test_each_kind_of_harm_is_named_with_its_video(
     shard, wanted = silent_shard(held, 0), Expected(held, 0)
     for source in log.sources:
         wanted.take(source)
-        if isinstance(entry := LOG[source.offset], VideoFingerprinted):
+        if isinstance(entry := LOG[source.offset], Fingerprint):
             if entry.model_version == "encoder-1":
                 shard.absorb(entry, source.offset)
         elif isinstance(entry, str):

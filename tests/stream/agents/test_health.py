@@ -77,12 +77,12 @@ def test_one_that_is_not_restored_is_live_and_says_why_it_is_not_ready(
 
 
 def test_one_that_stands_still_is_neither(page: HealthPage, port: int) -> None:
-    page.started([Role(Health("decide", stands_still_seconds=400.0))])
+    page.started([Role(Health("decide", stands_still_seconds=1300.0))])
     for path in ("/health/live", "/health/ready"):
         code, body = get(port, path)
         assert code == 503
         why = json.loads(body)["problems"]["decide"]
-        assert why == "no progress for 400 s, although there is work"
+        assert why == "no progress for 1300 s, although there is work"
 
 
 def test_an_event_loop_that_is_stuck_is_not_live() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from stream.admin.story import story_of
 from stream.broker.client import Reader
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
@@ -58,6 +60,25 @@ async def test_each_upload_gets_one_decision_a_fingerprint_and_an_embedding(
         for topic in ("video.decided", "video.fingerprinted", "video.embedded"):
             assert len(platform.of(topic, name)) == 1, (topic, name)
         assert len(platform.of("video.compared", name)) == 2, "one answer of each shard"
+
+
+async def test_the_story_of_an_upload_tells_each_of_its_messages(
+    platform: Platform, settings: Settings, folder: Path, good: Path
+) -> None:
+    await platform.submit(upload(good, "told"), upload(folder / "gone.mp4", "gone"), key="told")
+    await platform.read_until(platform.has_decided("told", "gone"))
+
+    async def story(video_id: str) -> list[str]:
+        read = partial(story_of, settings.kafka, video_id, since_ms=0, timeout_seconds=60.0)
+        found = await asyncio.to_thread(read)
+        assert found.complete
+        assert found.open_request() is None
+        return [moment.what for moment in found.moments]
+
+    answers = ["answered"] * 2
+    way = ["submitted", "embedded", "fingerprinted", *answers, "decided"]
+    assert await story("told") == way
+    assert await story("gone") == ["submitted", "rejected", "decided"]
 
 
 async def test_an_upload_seen_twice_is_answered_twice_alike_and_is_in_the_library_once(

@@ -32,7 +32,7 @@ async def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 async def upload(settings: Settings, *numbers: int) -> None:
-    events = [fingerprint(f"v{number}", look(number)) for number in numbers]
+    events = [fingerprint(f"v{number}", look(number)).to_event() for number in numbers]
     messages: list[tuple[bytes | None, bytes | None, Headers]] = [
         (event.key(), event.to_bytes(), []) for event in events
     ]

@@ -1,5 +1,6 @@
 """The client of the command: naming videos, sending all or saying why not, reading from a point."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from stream.broker.client import Reader, send, submit, upload_of
 from stream.broker.embedded import EmbeddedBroker, embedded_kafka
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoUploaded
-from stream.errors import BrokerError, SettingsError
+from stream.errors import BrokerError, SettingsError, UnreachableError
 
 MIB = 2**20
 
@@ -111,3 +112,29 @@ def test_a_broker_that_went_away_is_an_error_with_the_cure(
         list(reader.until_now())
     with pytest.raises(BrokerError, match="samesource broker start"):
         send(kafka, "alert.raised", [(b"k", b"v", [])])
+
+
+def test_a_broker_that_falls_silent_halfway_is_an_error_and_not_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stream.broker.client.ANSWER_SECONDS", 1.0)
+    with EmbeddedBroker() as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        send(kafka, "alert.raised", [(b"k", b"%d" % number, []) for number in range(3)])
+        with Reader(kafka, "alert.raised") as reader:
+            found = reader.until_now()
+            assert next(found)[1].value() == b"0"
+            monkeypatch.setattr(reader, "_poll", lambda seconds: time.sleep(seconds))
+            with pytest.raises(UnreachableError, match="1 partitions aren't read"):
+                next(found)
+
+
+def test_what_was_read_is_not_waited_for_again(kafka: KafkaSettings) -> None:
+    send(kafka, "alert.suppressed", [(b"k", b"first", [])])
+    with Reader(kafka, "alert.suppressed") as reader:
+        assert [message.value() for _, message in reader.until_now()] == [b"first"]
+        began = time.monotonic()
+        assert list(reader.until_now()) == []
+        assert time.monotonic() - began < 5
+        send(kafka, "alert.suppressed", [(b"k", b"second", [])])
+        assert [message.value() for _, message in reader.until_now()] == [b"second"]

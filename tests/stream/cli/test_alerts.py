@@ -1,35 +1,12 @@
 """`samesource alerts`: which seconds of which upload copy which of which video, told to people."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from stream.broker.client import send
-from stream.broker.embedded import EmbeddedBroker
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import AlertRaised, MatchedSegment
-from stream.contract.topics import load_topics
 from stream.times import now
 from tests.stream.command import Command, publish, started
 
-
-@pytest.fixture
-def kafka() -> Iterator[KafkaSettings]:
-    """A broker of this test's own; fewer topics are made sooner."""
-    needed = [topic for topic in load_topics() if topic.name == "alert.raised"]
-    with EmbeddedBroker(topic_prefix="t.", topics=needed) as broker:
-        yield KafkaSettings(
-            broker="embedded", bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."
-        )
-
-
-@pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], kafka: KafkaSettings
-) -> Command:
-    made = Command(monkeypatch, capfd)
-    made.on(kafka)
-    return made
+TOPICS = ("alert.raised",)
 
 
 def alert(alert_id: str, video_id: str = "copy", *, is_reversed: bool = False) -> AlertRaised:

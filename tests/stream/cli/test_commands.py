@@ -18,6 +18,7 @@ COMMANDS = [
     "rejected",
     "review",
     "search",
+    "show",
     "policy",
     "policy set",
     "policy show",

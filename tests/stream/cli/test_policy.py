@@ -1,41 +1,19 @@
 """`samesource policy`, `review` and `alerts --suppressed`: what people say and are told."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stream.broker.client import Reader, send
-from stream.broker.embedded import EmbeddedBroker
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import AlertReviewed, AlertSuppressed, PolicyUpdated
-from stream.contract.topics import load_topics
 from stream.decide.alert import alert_of
 from tests.stream.answers import answer, match
 from tests.stream.command import Command, publish
 
-NEEDED = ("alert.raised", "alert.suppressed", "alert.reviewed", "policy.updated")
-
-
-@pytest.fixture
-def kafka() -> Iterator[KafkaSettings]:
-    """A broker of this test's own; fewer topics are made sooner."""
-    needed = [topic for topic in load_topics() if topic.name in NEEDED]
-    with EmbeddedBroker(topic_prefix="t.", topics=needed) as broker:
-        yield KafkaSettings(
-            broker="embedded", bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."
-        )
-
-
-@pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], kafka: KafkaSettings
-) -> Command:
-    made = Command(monkeypatch, capfd)
-    made.on(kafka)
-    return made
+TOPICS = ("alert.raised", "alert.suppressed", "alert.reviewed", "policy.updated")
 
 
 def messages(kafka: KafkaSettings, topic: str) -> list[tuple[bytes | None, Any]]:

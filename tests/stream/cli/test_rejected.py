@@ -1,39 +1,17 @@
 """`samesource rejected`: what could not be processed, told to people, and submitted again."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from stream.broker.client import Reader, send
-from stream.broker.embedded import EmbeddedBroker
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import ContentVersion, VideoDecided, VideoRejected, VideoUploaded
-from stream.contract.topics import load_topics
 from stream.errors import ErrorCode
 from stream.times import now
 from tests.stream.command import Command, publish
 
-NEEDED = ("video.uploaded", "video.rejected", "video.decided")
-
-
-@pytest.fixture
-def kafka() -> Iterator[KafkaSettings]:
-    """A broker of this test's own; fewer topics are made sooner."""
-    needed = [topic for topic in load_topics() if topic.name in NEEDED]
-    with EmbeddedBroker(topic_prefix="t.", topics=needed) as broker:
-        yield KafkaSettings(
-            broker="embedded", bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."
-        )
-
-
-@pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], kafka: KafkaSettings
-) -> Command:
-    made = Command(monkeypatch, capfd)
-    made.on(kafka)
-    return made
+TOPICS = ("video.uploaded", "video.rejected", "video.decided")
 
 
 def letter(

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from tests.stream.cli.test_commands import one_line
 from tests.stream.command import Command, publish
 from tests.stream.text_video_pair import DIMENSION, VERSION, make_pair
 
+TOPICS = ("video.embedded", "video.fingerprinted", "video.uploaded")  # for takedowns
 DOCUMENT = FOLDER.parent / "docs" / "contract.md"
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0)}
 
@@ -35,17 +35,6 @@ COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_pair(tmp_path_factory.mktemp("pair"))
-
-
-@pytest.fixture
-def kafka() -> Iterator[KafkaSettings]:
-    """A broker of this test's own; fewer topics are made sooner."""
-    names = ("video.embedded", "video.fingerprinted", "video.uploaded")  # for takedowns
-    needed = [topic for topic in load_topics() if topic.name in names]
-    with EmbeddedBroker(topic_prefix="t.", topics=needed) as broker:
-        yield KafkaSettings(
-            broker="embedded", bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."
-        )
 
 
 @pytest.fixture

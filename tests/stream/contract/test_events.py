@@ -2,15 +2,11 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
-import numpy as np
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
-from numpy.typing import NDArray
 
 from stream.contract.events import (
     EVENTS,
@@ -22,11 +18,9 @@ from stream.contract.events import (
     VideoCompared,
     VideoDecided,
     VideoEmbedded,
-    VideoFingerprinted,
     VideoRejected,
     VideoUploaded,
 )
-from stream.contract.packed import pack_codes, pack_motion, pack_times
 from stream.contract.schemas import examples_of
 from stream.errors import BadEventError
 
@@ -111,136 +105,6 @@ json_values = st.recursive(
 )
 def test_an_event_comes_back_from_its_bytes_as_it_was(event: Event) -> None:
     assert type(event).from_bytes(event.to_bytes()) == event
-
-
-fingerprints = st.integers(0, 6).flatmap(
-    lambda count: st.tuples(
-        arrays.arrays(np.float32, count, elements=st.floats(0, 1e5, width=32)).map(np.sort),
-        arrays.arrays(np.int8, (count, 4)),
-    )
-)
-
-
-@given(fingerprints)
-def test_times_and_descriptors_survive_the_topic_bit_for_bit(
-    arrays: tuple[NDArray[np.float32], NDArray[np.int8]],
-) -> None:
-    times, codes = arrays
-    event = fingerprint(key_frame_seconds=pack_times(times), descriptors=pack_codes(codes))
-    again = VideoFingerprinted.from_bytes(event.to_bytes())
-    np.testing.assert_array_equal(again.times(), times)
-    np.testing.assert_array_equal(again.codes(), codes)
-    assert again.codes().shape == (len(times), 4)
-
-
-OPTIONAL = (
-    "key_frames_version",
-    "score_offsets",
-    "cut_seconds",
-    "motion",
-    "query_frame_seconds",
-    "query_descriptors",
-    "query_score_offsets",
-)
-
-
-def whole_fingerprint(**changes: Any) -> VideoFingerprinted:
-    [example] = examples_of("video.fingerprinted")
-    return VideoFingerprinted.from_json(example | changes)
-
-
-def fingerprint(**changes: Any) -> VideoFingerprinted:
-    """As earlier writers sent it, without the optional fields."""
-    return whole_fingerprint(**(dict.fromkeys(OPTIONAL) | changes))
-
-
-def test_an_older_fingerprint_searches_with_its_key_frames_and_has_no_biases() -> None:
-    event = fingerprint()
-    assert VideoFingerprinted.from_bytes(event.to_bytes()) == event
-    assert not set(OPTIONAL) & json.loads(event.to_bytes()).keys()
-    np.testing.assert_array_equal(event.query_times(), event.times())
-    np.testing.assert_array_equal(event.query_codes(), event.codes())
-    assert event.bias_codes().tolist() == event.query_bias_codes().tolist() == [0, 0]
-    assert len(event.cuts()) == 0
-    assert len(event.motion_codes()) == 0
-
-
-def test_a_denser_query_biases_cuts_and_motion_travel_beside_what_is_stored() -> None:
-    event = VideoFingerprinted.from_bytes(whole_fingerprint().to_bytes())
-    assert event.times().tolist() == [0, 1]
-    assert event.query_times().tolist() == [0, 0.5, 1, 1.5]
-    np.testing.assert_array_equal(event.query_codes()[[0, 2]], event.codes())
-    assert event.bias_codes().tolist() == [0, 4]
-    assert event.query_bias_codes().tolist() == [0, 1, 4, 3]
-    assert event.cuts().tolist() == [1]
-    assert event.motion_codes().tolist() == [0, 40, 90, 120, 110, 60, 20, 0]
-
-
-@given(arrays.arrays(np.uint8, st.integers(0, 12)))
-def test_motion_survives_the_topic_bit_for_bit(codes: NDArray[np.uint8]) -> None:
-    event = fingerprint(motion=pack_motion(codes))
-    again = VideoFingerprinted.from_bytes(event.to_bytes()).motion_codes()
-    np.testing.assert_array_equal(again, codes)
-    assert again.dtype == np.uint8
-
-
-def test_a_denser_query_without_biases_has_zeros() -> None:
-    assert whole_fingerprint(query_score_offsets=None).query_bias_codes().tolist() == [0] * 4
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"score_offsets": "AA=="}, "2 key_frame_seconds for 1 score_offsets"),
-        ({"cut_seconds": pack_times(np.array([2, 1], np.float32))}, "cut_seconds are not asc"),
-        ({"motion": "!"}, "VideoFingerprinted"),
-        (
-            {"motion": pack_motion(np.zeros(13, np.uint8))},
-            "13 codes of motion for duration_seconds = 2, expected 4 a second, 12 at most",
-        ),
-        ({"query_descriptors": None}, "query_descriptors come together"),
-        ({"query_frame_seconds": None}, "query_descriptors come together"),
-        (
-            {"query_frame_seconds": None, "query_descriptors": None},
-            "query_score_offsets without query_frame_seconds",
-        ),
-        ({"query_descriptors": "fwAAAA=="}, "4 query_frame_seconds for 1 query_descriptors"),
-        ({"query_score_offsets": "AA=="}, "4 query_frame_seconds for 1 query_score_offsets"),
-        ({"query_frame_seconds": pack_times(np.array([0, 1, 3, 2], np.float32))}, "not ascending"),
-    ],
-)
-def test_optional_arrays_that_do_not_fit_are_refused_in_words(changes: Any, words: str) -> None:
-    with pytest.raises(BadEventError, match=words):
-        whole_fingerprint(**changes)
-
-
-def test_a_ten_hour_fingerprint_fits_the_topic() -> None:
-    count, dimension = 36_000, 256
-    random = np.random.default_rng(0)
-    event = fingerprint(
-        dimension=dimension,
-        key_frame_seconds=pack_times(np.arange(count, dtype=np.float32)),
-        descriptors=pack_codes(random.integers(-127, 128, (count, dimension), dtype=np.int8)),
-        duration_seconds=float(count),
-        motion=pack_motion(random.integers(0, 256, 4 * count, dtype=np.uint8)),
-    )
-    assert len(event.to_bytes()) < 32 * 2**20
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"dimension": 3}, "8 descriptor bytes are no multiple of 3"),
-        ({"dimension": 8}, "2 key_frame_seconds for 1 descriptors"),
-        ({"key_frame_seconds": pack_times(np.array([2, 1], np.float32))}, "not ascending"),
-        ({"key_frame_seconds": pack_times(np.array([0, np.nan], np.float32))}, "not ascending"),
-        ({"descriptors": "!"}, "VideoFingerprinted"),
-        ({"key_frame_seconds": "AAA="}, "VideoFingerprinted"),
-    ],
-)
-def test_arrays_that_do_not_fit_are_refused_in_words(changes: Any, words: str) -> None:
-    with pytest.raises(BadEventError, match=words):
-        fingerprint(**changes)
 
 
 def test_the_smallest_upload_is_enough() -> None:

@@ -1,6 +1,7 @@
 """What was submitted last holds, in whatever order and however often it arrives."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,7 +172,7 @@ def test_a_takedown_that_another_program_wrote_covers_what_it_took_whatever_cloc
     assert library.truth is not None and library.truth.takedown is not None
     library.absorb(film, 2)
     assert held([library.state]) == {}
-    library.absorb(film.model_copy(update={"submission": submitted(501)}), 3)
+    library.absorb(replace(film, submission=submitted(501)), 3)
     assert held([library.state]) == {"film": 1}
 
 
@@ -189,7 +190,7 @@ def test_a_takedown_said_again_takes_nothing_that_was_submitted_after_it() -> No
 
 def test_what_is_said_again_isnt_answered_again() -> None:
     library = shard()
-    event = fingerprint("film", look(1), submission=submitted(1))
+    event = fingerprint("film", look(1), submission=submitted(1)).to_event()
     plain = Source("video.fingerprinted", 0, 0, 0, event.to_bytes(), b"film")
     again = Source(
         "video.fingerprinted", 0, 1, 0, event.to_bytes(), b"film",
@@ -283,6 +284,6 @@ def test_a_shard_goes_on_from_a_snapshot_as_if_nothing_had_happened(tmp_path: Pa
         with closing_upkeep(snapshots) as upkeep:
             running = shard(found.state)
             absorb(running, log.read(cut, 99), upkeep)
-        late = world.submitted[first].event()
+        late = world.submitted[first].fingerprint()
         assert content(running.apply(late, 50))["library_offset"] in range(51)
         assert held([running.state]) == {"v1": 1}

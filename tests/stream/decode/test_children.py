@@ -240,5 +240,5 @@ def test_decoding_in_this_process_gives_the_same_as_in_a_child(
     spool.touch()
     here = decode_video(path, spool, SIZE, settings)
     with Decoder(settings, SIZE) as decoder, decoder.decode(path) as video:
-        assert here.seconds == video.seconds.tolist()
+        assert here.seconds.tolist() == video.seconds.tolist()
         assert spool.read_bytes() == video.frames.tobytes()

@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from models.video.motion import RATE, curve_of
-from stream.decode.decoder import DecodedVideo, Decoder
+from stream.decode.decoded_video import DecodedVideo
+from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
 from tests.stream.videos import Draw, make_video
 

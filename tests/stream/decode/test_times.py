@@ -8,7 +8,8 @@ import av.logging
 import numpy as np
 import pytest
 
-from stream.decode.decoder import DecodedVideo, Decoder
+from stream.decode.decoded_video import DecodedVideo
+from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
 from stream.errors import TooLargeError
 from tests.stream.videos import make_video, numbered, numbers_of

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from models.aligners import make_aligner
-from stream.contract.events import MatchedSegment, VideoFingerprinted, VideoUploaded
+from stream.contract.events import MatchedSegment, VideoUploaded
+from stream.contract.fingerprint import Fingerprint
 from stream.demo.scenes import SCENES
 from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.library.shard import LibraryShard
@@ -84,14 +85,14 @@ class Finder:
 
     def fingerprint(
         self, name: str, pictures: Iterable[Image.Image], rate: int = RATE
-    ) -> VideoFingerprinted:
+    ) -> Fingerprint:
         """Encode, and fingerprint."""
         path = write(self._folder / f"{name}.mp4", pictures, rate)
         upload = VideoUploaded(video_id=name, uri=path.as_uri(), owner_id=name)
-        return self._fingerprinter.fingerprint(upload, name).event
+        return self._fingerprinter.fingerprint(upload, name).fingerprint
 
     def __call__(
-        self, reference: VideoFingerprinted, upload: Iterable[Image.Image], rate: int = RATE
+        self, reference: Fingerprint, upload: Iterable[Image.Image], rate: int = RATE
     ) -> list[MatchedSegment]:
         """By the order of the upload."""
         library = self._settings.library
@@ -113,7 +114,7 @@ def reference(
     fingerprinter: Fingerprinter,
     footage: Pictures,
     tmp_path_factory: pytest.TempPathFactory,
-) -> VideoFingerprinted:
+) -> Fingerprint:
     finder = Finder(settings, fingerprinter, tmp_path_factory.mktemp("reference"))
     return finder.fingerprint("reference", footage)
 
@@ -133,7 +134,7 @@ def spans(segments: list[MatchedSegment]) -> list[list[float]]:
 
 @pytest.mark.parametrize("speed", [1, *(pytest.param(s, marks=later("speed")) for s in (2, 3))])
 def test_a_copy_at_another_speed_is_one_span(
-    find: Finder, footage: Pictures, reference: VideoFingerprinted, speed: int
+    find: Finder, footage: Pictures, reference: Fingerprint, speed: int
 ) -> None:
     found = find(reference, footage[4 * RATE : 16 * RATE : speed])
     assert spans(found) == [pytest.approx([0, 12 / speed, 4, 16], abs=EDGE_SECONDS)]
@@ -143,7 +144,7 @@ def test_a_copy_at_another_speed_is_one_span(
     "seconds", [pytest.param(seconds, marks=later("short loops")) for seconds in (1.5, 2, 3, 5)]
 )
 def test_each_turn_of_a_loop_is_found_at_its_place(
-    find: Finder, footage: Pictures, reference: VideoFingerprinted, seconds: float
+    find: Finder, footage: Pictures, reference: Fingerprint, seconds: float
 ) -> None:
     first, count = round(7.0 * RATE), round(seconds * RATE)
     turns = round(20 / seconds)
@@ -154,7 +155,7 @@ def test_each_turn_of_a_loop_is_found_at_its_place(
 
 @later("a still of ten minutes is found as pieces")
 def test_a_still_of_ten_minutes_is_one_span(
-    find: Finder, footage: Pictures, reference: VideoFingerprinted
+    find: Finder, footage: Pictures, reference: Fingerprint
 ) -> None:
     found = find(reference, repeat(footage[6 * RATE], 600), rate=1)
     assert len(found) == 1, spans(found)

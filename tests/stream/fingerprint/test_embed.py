@@ -17,12 +17,12 @@ from PIL import Image
 from models.errors import ModelFileError
 from models.text_video.serve import PairFiles
 from models.video.frames import content_box, difference
-from stream import embed
 from stream.agents.fingerprint import fingerprint_step
 from stream.contract.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
 from stream.contract.message import Source
 from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
+from stream.fingerprint import embed
 from stream.fingerprint.embed import (
     EmbeddingSettings,
     most_alike,
@@ -99,10 +99,10 @@ def test_the_vector_is_the_video_encoders_of_the_key_frames(
     event = embedded(made)
     assert (event.video_id, event.content_version) == ("v", 7)
     assert (event.model_version, event.dimension) == (VERSION, DIMENSION)
-    assert event.duration_seconds == made.event.duration_seconds
+    assert event.duration_seconds == made.fingerprint.duration_seconds
     assert np.linalg.norm(event.vector) == pytest.approx(1.0, abs=1e-6)
     assert int(np.argmax(event.vector)) == 0 and event.vector[0] > 0.9
-    assert made.event.stage_seconds["embed"] > 0
+    assert made.fingerprint.stage_seconds["embed"] > 0
     assert VideoEmbedded.from_bytes(event.to_bytes()) == event
 
 
@@ -161,7 +161,7 @@ def test_a_pair_of_another_input_size_sees_frames_of_that_size(tmp_path: Path) -
     with Fingerprinter(settings_of(tmp_path), embed=False) as fingerprinter:
         without = fingerprinter.fingerprint(upload(path), "request")
     assert int(np.argmax(embedded(made).vector)) == 2
-    assert made.event.descriptors == without.event.descriptors
+    assert made.fingerprint.to_event().descriptors == without.fingerprint.to_event().descriptors
     assert without.embedding is None
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
-from stream.contract.events import VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.library.candidates import SMALL_LOG, similarity_at
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState
@@ -55,7 +55,7 @@ def like(seed: int, cosine: float) -> NDArray[np.float64]:
     return found
 
 
-def log(start: int) -> list[tuple[int, VideoFingerprinted]]:
+def log(start: int) -> list[tuple[int, Fingerprint]]:
     """Films, and uploads that resemble one of them more or less; the last is a repeat."""
     films = [fingerprint(f"film {seed}", look(seed)) for seed in range(6)]
     uploads = [
@@ -73,7 +73,7 @@ def shard(number: int = 0, shards: int = 1, state: ShardState | None = None) -> 
     return LibraryShard(settings, number, Everything(), state)
 
 
-def told(library: LibraryShard, entries: list[tuple[int, VideoFingerprinted]]) -> Any:
+def told(library: LibraryShard, entries: list[tuple[int, Fingerprint]]) -> Any:
     """Films by upload."""
     return [
         (offset, event.video_id, match.reference_id)

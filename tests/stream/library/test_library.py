@@ -1,5 +1,6 @@
 """A shard answers from the log alone: search before append, repeats as the first time."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
 from models.video.motion import coarse, coarse_curve, curve_of
 from stream.agents.library import library_step
-from stream.contract.events import VideoCompared, VideoFingerprinted
+from stream.contract.events import VideoCompared
+from stream.contract.fingerprint import CodedFrames, Fingerprint
 from stream.contract.hashes import shard_of
 from stream.contract.message import Source
-from stream.contract.packed import pack_codes, pack_motion, pack_times
+from stream.contract.packed import pack_motion, pack_times
 from stream.errors import UnsupportedError
 from stream.index.exact import FrameIndex, cosines
 from stream.library.candidates import vote
@@ -30,7 +32,7 @@ def found(answer: VideoCompared) -> list[str]:
     return [match.reference_id for match in answer.matches]
 
 
-def read(library: LibraryShard, *events: VideoFingerprinted) -> list[VideoCompared]:
+def read(library: LibraryShard, *events: Fingerprint) -> list[VideoCompared]:
     return [library.apply(event, offset) for offset, event in enumerate(events)]
 
 
@@ -192,16 +194,16 @@ def test_search_finds_exactly_what_the_matrix_holds_above_the_threshold() -> Non
     codes = random.integers(-60, 61, (300, DIMENSION)).astype(np.int8)
     queries = codes[40:70]
     index = FrameIndex(DIMENSION)
-    index.add(codes[:100])
-    assert index.add(codes[100:]) == 100
+    serials = 7 + 2 * np.arange(300)
+    index.add(codes[:100], serials[:100])
+    index.add(codes[100:], serials[100:])
     matrix = cosines(queries, codes[:200])
-    hits = index.search(queries, np.zeros(30, np.int8), 0.3, below_row=200)
+    hits = index.hits(queries, np.zeros(30, np.int8), 0.3, below=int(serials[200]))
+    rows = (hits.serials - 7) // 2
     expected = np.argwhere(matrix > 0.3)
-    got = np.stack((hits.queries, hits.rows), axis=1)
+    got = np.stack((hits.queries, rows), axis=1)
     assert sorted(map(tuple, got.tolist())) == sorted(map(tuple, expected.tolist()))
-    np.testing.assert_array_equal(
-        np.clip(hits.similarities, -1, 1), matrix[hits.queries, hits.rows]
-    )
+    np.testing.assert_array_equal(np.clip(hits.similarities, -1, 1), matrix[hits.queries, rows])
 
 
 def test_cosines_are_exact_whatever_else_is_compared() -> None:
@@ -235,17 +237,13 @@ def test_a_log_message_without_a_value_takes_the_video_of_its_key_down() -> None
     assert library.apply(fingerprint("b", look(1)), 2).matches == []
 
 
-def denser(event: VideoFingerprinted, every: int, bias: int = 0) -> VideoFingerprinted:
+def denser(video: Fingerprint, every: int, bias: int = 0) -> Fingerprint:
     """The same video of which only each `every`-th frame is stored; all search."""
-    return event.model_copy(
-        update={
-            "query_frame_seconds": event.key_frame_seconds,
-            "query_descriptors": event.descriptors,
-            "query_score_offsets": pack_codes(np.full(len(event.times()), bias, np.int8)),
-            "key_frame_seconds": pack_times(event.times()[::every]),
-            "descriptors": pack_codes(event.codes()[::every]),
-            "score_offsets": pack_codes(np.full(len(event.times()[::every]), bias, np.int8)),
-        }
+    frames, biases = video.key_frames, np.full(len(video.key_frames), bias, np.int8)
+    return replace(
+        video,
+        key_frames=CodedFrames(frames.seconds[::every], frames.codes[::every], biases[::every]),
+        query_frames=CodedFrames(frames.seconds, frames.codes, biases),
     )
 
 
@@ -285,10 +283,10 @@ def test_the_aligner_sees_query_frames_against_key_frames_with_biases_and_cuts()
     b = denser(fingerprint("b", B_WITH_A, cut_seconds=pack_times(np.array([10, 25], "f4"))), 3, 20)
     _, answer = read(library, a, b)
     (matrix,) = aligner.matrices
-    expected = cosines(b.query_codes(), a.codes()) - (20 + 10) / 254
+    expected = cosines(b.query_frames.codes, a.key_frames.codes) - (20 + 10) / 254
     np.testing.assert_allclose(matrix.values, np.clip(expected, -1, 1), atol=1e-6)
-    np.testing.assert_array_equal(matrix.query_seconds, b.query_times())
-    np.testing.assert_array_equal(matrix.reference_seconds, a.times())
+    np.testing.assert_array_equal(matrix.query_seconds, b.query_frames.seconds)
+    np.testing.assert_array_equal(matrix.reference_seconds, a.key_frames.seconds)
     assert matrix.query_cuts_seconds.tolist() == [10, 25]
     assert matrix.reference_cuts_seconds.tolist() == [4]
     assert answer.aligner_version == "seen-1"
@@ -322,12 +320,12 @@ def test_frames_that_resemble_everything_find_fewer_candidates() -> None:
 def test_a_bias_is_one_more_dimension_of_the_index() -> None:
     codes = np.random.default_rng(2).integers(-20, 21, (40, DIMENSION)).astype(np.int8)
     index = FrameIndex(DIMENSION)
-    index.add(codes)
+    index.add(codes, np.arange(40))
     biases = np.arange(-20, 20).astype(np.int8)
-    hits = index.search(codes, biases, 0.01, below_row=40)
+    hits = index.hits(codes, biases, 0.01, below=None)
     wanted = cosines(codes, codes) - biases[:, None].astype(np.float32) / 127
-    assert len(hits.rows) == (wanted > 0.01).sum()
-    np.testing.assert_allclose(hits.similarities, wanted[hits.queries, hits.rows], atol=1e-6)
+    assert len(hits.serials) == (wanted > 0.01).sum()
+    np.testing.assert_allclose(hits.similarities, wanted[hits.queries, hits.serials], atol=1e-6)
 
 
 def test_the_versions_of_all_models_come_with_an_answer() -> None:

@@ -12,19 +12,20 @@ from hypothesis import strategies as st
 
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
-from stream.contract.events import VideoFingerprinted
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.hashes import shard_of
 from stream.errors import SettingsError
 from stream.index import gpu
 from stream.index.exact import FrameIndex
 from stream.index.hash_map import HashMap
-from stream.index.inverted import Codebook, FrameCodes, FrameLists, list_count, nearest_of
+from stream.index.inverted import Codebook, FrameCodes, FrameLists, list_count
+from stream.index.protocol import nearest_of
+from stream.library.frame_search import ascending
 from stream.library.rows import RowCodes
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState
 from stream.library.snapshot import SnapshotStore
-from stream.library.store import ascending
 from stream.library.upkeep import Upkeep, merging
 from tests.stream.library_log import content, fingerprint, look, shard
 
@@ -72,7 +73,7 @@ class Service:
         assert found is not None and found.next_offset == self.offset
         self.start(found.state)
 
-    def read(self, event: VideoFingerprinted) -> set[str]:
+    def read(self, event: Fingerprint) -> set[str]:
         """Answer about a video, keep it, and say which videos it resembles."""
         answer = self.library.apply(event, self.offset)
         self.offset += 1
@@ -250,7 +251,7 @@ def test_the_best_of_several_searches_is_that_of_all() -> None:
     expected = whole.search(queries, 15, 64, below=None)
     found = nearest_of([part.search(queries, 15, 64, below=None) for part in parts], 15)
     merged = codebook.new_lists()
-    assert merged.take(parts)
+    assert merged.merge(parts)
     again = merged.search(queries, 15, 64, below=None)
     for one in (found, again):  # the last places may be shared by equal estimates
         for ours, theirs in zip(one.serials.tolist(), expected.serials.tolist(), strict=True):
@@ -278,6 +279,18 @@ def test_rows_on_a_gpu_are_found_as_exactly(monkeypatch: pytest.MonkeyPatch) -> 
         assert content(on_gpu.apply(event, offset)) == expected
     again = [content(one.apply(log[5], len(log))) for one in (plain, on_gpu)]
     assert again[0] == again[1]
+
+
+def test_a_young_library_on_a_gpu_finds_frames_that_still_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not has_gpu():
+        monkeypatch.setattr(gpu, "_flat_on_gpu", faiss.IndexFlatIP)
+    log = [fingerprint("a", look(1)), fingerprint("b", look(1))]
+    plain, on_gpu = shard(), shard(device="cuda")
+    for offset, event in enumerate(log):
+        assert content(on_gpu.apply(event, offset)) == content(plain.apply(event, offset))
+    assert on_gpu.state.store is not None and on_gpu.state.store.head.run.waiting == 60
 
 
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU")
@@ -351,7 +364,7 @@ def test_lists_of_any_length_are_copied_whole_or_not_at_all(sizes: tuple[int, ..
         parts[-1].add(look_alike + noise, first + np.arange(size))
         first += size
     merged = codebook.new_lists()
-    if merged.take(parts):
+    if merged.merge(parts):
         found = merged.search(look_alike[None], first, 1, below=None)
         assert sorted(found.serials[0].tolist()) == list(range(first))
     else:

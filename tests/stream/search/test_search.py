@@ -22,11 +22,12 @@ from stream.contract.events import VideoEmbedded
 from stream.contract.message import Source
 from stream.contract.order import Takedown
 from stream.errors import BadEventError, QueryError, SnapshotError
+from stream.index.manifests import MANIFEST
 from stream.search import index, rows, view
 from stream.search.query import text_query
 from stream.search.rows import VectorRows
 from stream.search.settings import SearchSettings
-from stream.search.snapshot import MANIFEST, ViewSnapshots
+from stream.search.snapshot import ViewSnapshots
 from stream.search.table import Place
 from stream.search.view import SearchView
 from tests.stream.library_log import submitted

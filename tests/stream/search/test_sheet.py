@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
-from stream import sheet
 from stream.errors import SettingsError
+from stream.search import sheet
 from stream.search.sheet import (
     CELL,
     INK,

@@ -1,0 +1,53 @@
+"""Builds every client of aiokafka: for the workers and the search views.
+
+Commands use confluent-kafka, see `stream/broker/clients.py`; the groups of Faust are Faust's own.
+"""
+
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from stream.broker.settings import KafkaSettings
+
+FETCH_BYTES = 2**20
+"""Of a partition at a time, aiokafka's own figure; a longer message comes all the same."""
+
+
+def seeking_consumer(
+    kafka: KafkaSettings,
+    *,
+    group_id: str | None = None,
+    partition_bytes: int = FETCH_BYTES,
+    **options: Any,
+) -> AIOKafkaConsumer:
+    """A consumer whose owner assigns partitions, seeks and commits; it does none of that itself.
+
+    Args:
+        kafka: the cluster.
+        group_id: under which offsets are committed; none are without one.
+        partition_bytes: fetched of each partition at a time.
+        **options: aiokafka's.
+    """
+    return AIOKafkaConsumer(
+        **kafka.aiokafka_options(),
+        group_id=group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=kafka.fetch_wait_ms,
+        max_partition_fetch_bytes=partition_bytes,
+        **options,
+    )
+
+
+def acknowledged_producer(kafka: KafkaSettings) -> AIOKafkaProducer:
+    """A producer whose messages count once all in-sync replicas have them, each once and in order.
+
+    Most bytes are base64, six bits in eight: gzip takes the other two back.
+    """
+    return AIOKafkaProducer(
+        **kafka.aiokafka_options(),
+        acks="all",
+        enable_idempotence=True,
+        compression_type="gzip",
+        max_request_size=kafka.max_message_bytes,
+    )
