@@ -17,7 +17,7 @@ from models.detector.batches import Batch, PairBatches
 from models.detector.loss import detection_loss
 from models.detector.network import PatternNetwork
 from models.detector.pasted_pairs import PastedPair
-from models.detector.recipe import SpdRecipe
+from models.detector.recipe import DetectorRecipe
 from models.detector.validate import held_out_figures, split_pool, validation_pairs
 from models.encoder.serve import FrameEncoder
 from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
@@ -27,10 +27,10 @@ from models.training.run import run_steps
 KEPT = {"network", "mean", "optimiser", "step", "recipe", "curve"}
 
 
-class SpdTrainer:
+class DetectorTrainer:
     """One run: a network, the running mean of its weights, its optimiser and its step."""
 
-    def __init__(self, recipe: SpdRecipe, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, recipe: DetectorRecipe, folder: Path, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder, self.device = recipe, folder, device
         folder.mkdir(parents=True, exist_ok=True)
@@ -141,8 +141,8 @@ class SpdTrainer:
         self.step, self.curve = state["step"], state["curve"]
 
 
-def train_spd(
-    recipe: SpdRecipe,
+def train_detector(
+    recipe: DetectorRecipe,
     data: Path,
     out: Path,
     *,
@@ -152,7 +152,7 @@ def train_spd(
     minutes: float | None = None,
     resume: bool = False,
     device: str = "cpu",
-) -> SpdTrainer:
+) -> DetectorTrainer:
     """Train on a data folder.
 
     Args:
@@ -173,7 +173,7 @@ def train_spd(
         MissingDataError: no clips, or nothing to start or resume from.
         ModelFileError: the run to start or resume from has another network.
     """
-    trainer = SpdTrainer(recipe, out, device)
+    trainer = DetectorTrainer(recipe, out, device)
     if start is not None:
         trainer.start_from(start)
     if resume:

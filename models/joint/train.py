@@ -21,8 +21,8 @@ from models.detector.grid import CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_
 from models.detector.loss import detection_loss
 from models.detector.network import ALIGN
 from models.detector.pasted_pairs import PairMaker
-from models.detector.recipe import SpdRecipe, with_length
-from models.detector.train import SpdTrainer
+from models.detector.recipe import DetectorRecipe, with_length
+from models.detector.train import DetectorTrainer
 from models.detector.validate import split_pool
 from models.encoder.serve import EncodedFrames, FrameEncoder
 from models.keyframes.footage import SeenFootage, load_seen
@@ -67,7 +67,7 @@ class JointRecipe:
     key_frame_rate: Positive = 3e-4
     detector_rate: Positive = 3e-4
     warm_up: Count = 50
-    detector: SpdRecipe = field(default_factory=SpdRecipe)
+    detector: DetectorRecipe = field(default_factory=DetectorRecipe)
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class JointTrainer:
         recipe: JointRecipe,
         folder: Path,
         key_frames: KeyFrameTrainer,
-        detector: SpdTrainer,
+        detector: DetectorTrainer,
     ) -> None:
         """Take over the networks of two trainers; they save into `folder`."""
         self.recipe, self.key_frames, self.detector = recipe, key_frames, detector
@@ -349,7 +349,7 @@ def train_joint(
     """
     frames = KeyFrameTrainer(KeyFrameRecipe(), out / "keyframes" if resume else key_frames)
     frames.resume()
-    boxes = SpdTrainer(recipe.detector, out / "spd" if resume else detector)
+    boxes = DetectorTrainer(recipe.detector, out / "spd" if resume else detector)
     boxes.resume()
     trainer = JointTrainer(recipe, out, frames, boxes)
     if resume:

@@ -93,10 +93,10 @@ def spd(
     ] = None,
 ) -> None:
     """Export the pattern detector, its scores calibrated on held-out footage, and measure it."""
-    from models.detector.validate import export_spd
+    from models.detector.validate import export_run
     from models.encoder.serve import FrameEncoder, default_encoder_path
 
-    figures = export_spd(
+    figures = export_run(
         run, out, encoder=FrameEncoder(encoder or default_encoder_path()), pictures=pictures
     )
     for name, value in figures.items():

@@ -15,7 +15,9 @@ from stream.cli.train_options import (
     Pictures,
     Recipe,
     Resume,
+    Scenes,
     Start,
+    StartEncoder,
     Threads,
 )
 from stream.cli.train_text import text
@@ -34,13 +36,8 @@ def encoder(
     data: Data,
     out: Out = Path("runs/encoder"),
     recipe: Recipe = Path("configs/training/encoder.toml"),
-    start: Annotated[
-        Path | None,
-        typer.Option(help="An exported encoder to go on from; ImageNet's weights without."),
-    ] = None,
-    scenes: Annotated[
-        Path | None, typer.Option(help="Each line names the clips of one scene.")
-    ] = None,
+    start: StartEncoder = None,
+    scenes: Scenes = None,
     resume: Resume = False,
     minutes: Minutes = None,
     device: Device = "cpu",
@@ -70,13 +67,8 @@ def encoder_hard(
     data: Data,
     out: Out = Path("runs/encoder-hard"),
     recipe: Recipe = Path("configs/training/encoder-hard.toml"),
-    start: Annotated[
-        Path | None,
-        typer.Option(help="An exported encoder to go on from; ImageNet's weights without."),
-    ] = None,
-    scenes: Annotated[
-        Path | None, typer.Option(help="Each line names the clips of one scene.")
-    ] = None,
+    start: StartEncoder = None,
+    scenes: Scenes = None,
     resume: Resume = False,
     minutes: Minutes = None,
     device: Device = "cpu",
@@ -122,13 +114,13 @@ def spd(
     """Train the pattern detector on pairs that are pasted together from clips."""
     import torch
 
-    from models.detector.recipe import read_spd_recipe
-    from models.detector.train import train_spd
+    from models.detector.recipe import read_detector_recipe
+    from models.detector.train import train_detector
     from models.encoder.serve import FrameEncoder, default_encoder_path
 
     torch.set_num_threads(threads)
-    trainer = train_spd(
-        read_spd_recipe(recipe),
+    trainer = train_detector(
+        read_detector_recipe(recipe),
         data,
         out,
         encoder=FrameEncoder(encoder or default_encoder_path()),
