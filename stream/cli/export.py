@@ -68,7 +68,7 @@ def encoder(
 ) -> None:
     """Export the frame encoder, with whitening and score biases, and measure it."""
     from models.encoder.export import export_run
-    from models.encoder.train import read_recipe
+    from models.encoder.recipe import read_recipe
 
     export_run(
         data,

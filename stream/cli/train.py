@@ -46,7 +46,8 @@ def encoder(
     """Train the frame encoder by self-supervision."""
     import torch
 
-    from models.encoder.train import read_recipe, read_scenes, train_encoder
+    from models.encoder.recipe import read_recipe, read_scenes
+    from models.encoder.train import train_encoder
 
     torch.set_num_threads(threads)
     trainer = train_encoder(
@@ -79,8 +80,8 @@ def encoder_hard(
 
     import torch
 
+    from models.encoder.recipe import read_scenes
     from models.encoder.run_hard import train_encoder_hard
-    from models.encoder.train import read_scenes
     from models.encoder.train_hard import read_hard_recipe
 
     torch.set_num_threads(threads)
@@ -149,7 +150,8 @@ def keyframes(
     import torch
 
     from models.encoder.serve import FrameEncoder, default_encoder_path
-    from models.keyframes.train import read_keyframe_recipe, train_keyframes
+    from models.keyframes.recipe import read_keyframe_recipe
+    from models.keyframes.train import train_keyframes
 
     torch.set_num_threads(threads)
     trainer = train_keyframes(
@@ -188,7 +190,8 @@ def joint(
     import torch
 
     from models.encoder.serve import FrameEncoder, default_encoder_path
-    from models.joint.train import read_joint_recipe, train_joint
+    from models.joint.recipe import read_joint_recipe
+    from models.joint.train import train_joint
 
     torch.set_num_threads(threads)
     trainer = train_joint(

@@ -24,10 +24,12 @@ from models.detector.timelines import Piece, Timeline, sliced
 from models.detector.train import DetectorTrainer
 from models.detector.validate import held_out_figures
 from models.errors import ModelFileError
-from models.joint.train import JointPairs, JointRecipe, JointTrainer
+from models.joint.recipe import JointRecipe
+from models.joint.train import JointPairs, JointTrainer
 from models.keyframes.footage import SeenFootage
 from models.keyframes.network import KeyFrameConfig
-from models.keyframes.train import KeyFrameRecipe, KeyFrameTrainer
+from models.keyframes.recipe import KeyFrameRecipe
+from models.keyframes.train import KeyFrameTrainer
 from models.losses.interval_overlap import interval_overlap
 from models.losses.quality_focal import quality_focal
 from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage

@@ -9,7 +9,8 @@ from models.detector.recipe import DetectorRecipe
 from models.detector.train import DetectorTrainer
 from models.errors import MissingDataError, ModelFileError
 from models.keyframes.network import KeyFrameConfig
-from models.keyframes.train import KeyFrameRecipe, KeyFrameTrainer, trained_network
+from models.keyframes.recipe import KeyFrameRecipe
+from models.keyframes.train import KeyFrameTrainer, trained_network
 from models.training.checkpoint import read_checkpoint
 
 SMALL = DetectorRecipe(network=DetectorConfig(widths=(4, 4, 4, 4, 4), merged=4))

@@ -7,7 +7,7 @@ import pytest
 
 from models.detector.recipe import DetectorRecipe, read_detector_recipe
 from models.errors import RecipeError
-from models.joint.train import read_joint_recipe
+from models.joint.recipe import read_joint_recipe
 from models.training.bounds import Count, Share
 from models.training.recipe_file import fill, read_recipe_file
 
