@@ -23,9 +23,10 @@ from models.encoder.background import (
 from models.encoder.frozen import frozen_features
 from models.encoder.network import FrameNetwork, load_imagenet_trunk
 from models.encoder.onnx_file import store_half, to_onnx
+from models.encoder.recipe import EncoderRecipe
 from models.encoder.score_biases import ScoredNetwork
 from models.encoder.serve import FrameEncoder
-from models.encoder.train import EncoderRecipe, is_held_out
+from models.encoder.train import is_held_out
 from models.encoder.validate import DISTRACTORS, Retrieval, make_task, rank, without_biases
 from models.encoder.warm_start import load_exported
 from models.encoder.whitening import fold_whitening
