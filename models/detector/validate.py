@@ -20,7 +20,7 @@ from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.descriptor_pool import Footage, load_pool, part_of
 from models.training.recipe_file import fill
 
-HELD_OUT_FOLD, FOLDS = 0, 10
+HELD_OUT_FOLD, FOLDS = 0, 10  # the very clips that the encoder's training holds out
 HELD_OUT_SEED = 1_000_003  # no run is likely to train with it; every run is checked on its pairs
 CALIBRATION_PAIRS = 600  # five weights are fitted to their spans; the model card's F1 is on them
 

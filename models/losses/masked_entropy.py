@@ -19,4 +19,5 @@ def masked_entropy(rows: Tensor, alike: Tensor) -> Tensor:
     """
     with torch.no_grad():
         nearest = (rows @ rows.T).masked_fill(alike, -2.0).argmax(dim=1)  # (N,)
+    # 1e-8: two equal rows would make the loss infinite.
     return -torch.log((rows - rows[nearest]).norm(dim=1) + 1e-8).mean()

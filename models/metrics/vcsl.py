@@ -138,6 +138,7 @@ def _covered(boxes: Boxes, others: Boxes) -> float:
 def union_length(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> float:
     """Length of the union of intervals; 0 of none."""
     order = np.argsort(starts, kind="stable")
+    # An interval inside an earlier one ends before what is reached, and adds nothing.
     starts, reach = starts[order], np.maximum.accumulate(ends[order])
     fresh = np.maximum(starts, np.concatenate(([-np.inf], reach[:-1])))
     return float(np.maximum(reach - fresh, 0).sum())

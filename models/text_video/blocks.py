@@ -37,6 +37,7 @@ class Block(nn.Module):
         parts = self.inward(self.attention_norm(x)).view(rows, places, 3, self.heads, -1)
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, h, N, d / h)
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (B, h, N, N)
+        # -1e4, not -inf: a row of padding alone stays finite, and so does half precision.
         weights = scores.masked_fill(~present[:, None, None, :], -1e4).softmax(-1)
         seen = (weights @ value).transpose(1, 2).reshape(rows, places, width)
         x = x + self.dropout(self.outward(seen))

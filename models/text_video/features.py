@@ -20,7 +20,7 @@ from models.text_video.trunk import RegionTrunk
 
 TRAINING_VIEWS = tuple(VIEWS)
 SAVE_EVERY = 100  # photos
-SAMPLED = 500
+SAMPLED = 500  # photos that tell the channels' means and deviations: 64 regions of each do
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from models.text_video.trunk import TrunkConfig
 
 QUADRANTS = 4  # parts of a frame that words are compared with: every region would cost 16 times
 HEAD_GAIN = 0.1  # of the transformers beside the plain paths, before training
-SOFTNESS = 0.1
+SOFTNESS = 0.1  # rows much shorter than this say nothing, and are not blown up to length 1
 SIZES = (
     "dimension", "width", "heads", "text_layers", "frame_layers", "expansion", "entries",
     "most_tokens", "most_frames",

@@ -23,7 +23,7 @@ VIEWS: dict[str, tuple[tuple[float, float, float, float], bool]] = {
     "bottom": ((0.0, 0.25, 1.0, 1.0), False),
     "near": ((0.125, 0.125, 0.875, 0.875), False),
     "nearer": ((0.25, 0.25, 0.75, 0.75), False),
-}
+}  # three quarters, so that most of what a caption names is still there; the last is for zooms
 
 
 def photo_names(tar: Path) -> list[str]:
@@ -73,6 +73,7 @@ def make_views(picture: Rgb, size: int, views: tuple[str, ...]) -> Rgb:
             round(left * width) : max(round(right * width), 1),
         ]
         square = prepare(part, size)
+        # Mirrored after preparing: borders are found as in the picture that serving sees.
         made.append(square[:, ::-1] if mirrored else square)
     return np.stack(made)
 

@@ -24,8 +24,9 @@ def word_significance(
     Returns:
         (M, L) float32 in [0, 1], aligned with the tokenizer's ids.
     """
-    from models.text_video.words import significance
+    from models.text_video.words import significance  # here: its dictionaries take long to load
 
+    # Of all that it depends on: other captions or another tokenizer get a file of their own.
     key = sha256(orjson.dumps([texts, tokenizer.sha256, most_tokens])).hexdigest()[:16]
     path = folder / f"significance-{key}.npy"
     if not path.is_file():

@@ -19,7 +19,7 @@ from models.text_video.tokenizer import SPECIAL
 
 FLATTENING = 0.7  # 1 makes all axes equally wide, 0 leaves them as they are
 PRIOR = 10.0  # a word that was said once counts a tenth of its picture
-BAG_LENGTH = 2.0
+BAG_LENGTH = 2.0  # well above the tower's `SOFTNESS`, so that sums of words reach unit length
 MIN_WIDTH = 1e-3  # beside channels of deviation 1: narrower axes are rounding, blown up below
 AT_ONCE = 500  # photos: 0.2 GB as float32, while all of them would be two
 SAMPLED = 2000  # captions

@@ -71,7 +71,7 @@ def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         folder: of the run.
         state: what `read_checkpoint` gives back; `curve` is one of its keys.
     """
-    aside = folder / "checkpoint.pt.part"
+    aside = folder / "checkpoint.pt.part"  # a stop while it is written leaves the last one whole
     torch.save(state, aside)
     aside.rename(folder / "checkpoint.pt")
     (folder / "curve.json").write_bytes(orjson.dumps(state["curve"]))

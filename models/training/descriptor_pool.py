@@ -257,4 +257,5 @@ def _described(path: Path, kept: Path, encoder: FrameEncoder) -> Footage:
 
 def part_of(name: str, parts: int) -> int:
     """A stable number below `parts` for a clip's name: which fold it belongs to."""
+    # Of the name alone: clips that come or go move no other one between training and validation.
     return hashlib.blake2b(name.encode()).digest()[0] % parts

@@ -88,6 +88,7 @@ def alike(pack: PicturePack) -> Tensor:
         rows = slice(at, at + ROWS_AT_ONCE)
         distance = torch.cdist(thumbnails[rows], thumbnails, p=1) / thumbnails.shape[1]
         out[rows] = (distance < STILL_DISTANCE) & ~page[rows, None] & ~page
+        # Scenes tell clips apart, not moments: inside a clip the thumbnails alone decide.
         other_clip = group[rows, None] != group
         out[rows] |= (scene[rows, None] == scene) & (scene >= 0) & other_clip
     out.fill_diagonal_(True)
