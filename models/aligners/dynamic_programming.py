@@ -19,6 +19,9 @@ from models.aligners.warps import Path, heaviest_warp, pieces
 class DynamicProgrammingSettings(BaseModel):
     """What counts as a match, a gap and a copy.
 
+    Defaults are the best of `benchmarks/tuning/tune_aligners.py` on videos made of training clips
+    (docs/experiments.md, "Their settings"); the search was short.
+
     Attributes:
         cell_seconds: length of a cell of the even time axis.
         most_cells: on an axis; longer videos get longer cells.

@@ -23,6 +23,9 @@ Array = NDArray[np.float64]
 class HoughVotingSettings(BaseModel):
     """What votes, and which peaks are copies.
 
+    Defaults are the best of `benchmarks/tuning/tune_aligners.py` on videos made of training clips,
+    with an encoder of before (docs/experiments.md, "Their settings"); the search was short.
+
     Attributes:
         background: share of the medians of a row and a column that is taken off a similarity.
         least: matches below this similarity have no vote.

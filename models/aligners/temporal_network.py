@@ -31,6 +31,9 @@ an encoder of before (docs/experiments.md, "The score")."""
 class TemporalNetworkSettings(BaseModel):
     """What counts as a match, a step and a path.
 
+    Defaults were chosen on four labelled sets, none of them the development copies, with an
+    encoder of before (docs/experiments.md, "The temporal network"): similarities of another one
+    may want others.
     A path's total is in similarity-seconds of its shorter side: each frame match adds its
     similarity above `floor`, times the seconds that the query frame stands for, or what these are
     in a reference that lasts shorter. Else slow motion would count each reference frame twice.

@@ -14,10 +14,12 @@ class DetectorRecipe:
     """Everything that a run depends on, besides the data.
 
     Attributes:
-        lengths_seconds: longest side of the pictures of a batch, drawn for each batch.
+        lengths_seconds: longest side of the pictures of a batch, drawn for each batch; up to a
+            tile of `models.detector.boxes`, which is all that the network sees in serving.
         window_share: pairs of which a window is shown, as tiles of long videos are.
         box_weight: of the overlap term, beside the score's.
-        averaging: of the running mean of the weights, a step.
+        averaging: of the running mean of the weights, a step: over about the last 500. The mean
+            is what is validated and shipped.
     """
 
     seed: Seed = 1
@@ -47,5 +49,5 @@ def read_detector_recipe(path: Path) -> DetectorRecipe:
 
 
 def with_length(made: PairRecipe, seconds: float) -> PairRecipe:
-    """The same pairs, of another length."""
+    """Pairs made alike, whose videos are no longer than so many seconds."""
     return PairRecipe(**{**asdict(made), "longest_seconds": seconds})

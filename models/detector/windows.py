@@ -26,7 +26,7 @@ def windowed(
     low = (window[:2] - boxes[:, :2]) / lengths  # (M, 2) shares of the span at the window's edges
     high = (window[2:] - boxes[:, :2]) / lengths
     low[backwards, 1], high[backwards, 1] = 1 - high[backwards, 1], 1 - low[backwards, 1]
-    # The line, not the box, is cut: of a long span a window mostly shows a corner without a copy.
+    # The line, not the box, is cut: most of a long span's box shows no copy.
     first = np.clip(low.max(axis=1), 0, 1)
     last = np.clip(high.min(axis=1), 0, 1)
     start, end = np.stack([first, first], axis=1), np.stack([last, last], axis=1)

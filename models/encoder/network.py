@@ -18,6 +18,9 @@ from models.encoder.trunks import STEM_CHANNELS, TRUNKS, Stage, imagenet_weights
 class EncoderConfig:
     """Shape of the encoder.
 
+    Defaults are what is shipped. Of shapes of about the same cost a shallower one was worse and a
+    deeper one with fewer pixels no better (docs/experiments.md, "Other trunks").
+
     Attributes:
         input_size: side of the square input in pixels.
         dimension: length of the descriptor.

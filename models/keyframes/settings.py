@@ -11,6 +11,9 @@ from models.runtime import Provider
 class KeyFrameSettings(BaseModel):
     """Which candidate frames become key frames.
 
+    `frames_per_hour` is a quarter of one frame a second: with twice as many an even choice finds
+    as much, with fewer the cuts decide (docs/experiments.md, "The key-frame extractor").
+
     Attributes:
         selector: a name in `models.keyframes.SELECTORS`.
         path: the network of `learned`, an ONNX file; empty is the shipped one.
