@@ -59,6 +59,8 @@ class PairPlan:
 class PairRecipe:
     """How pairs are made; all shares are probabilities.
 
+    Set by hand, after what VCSL says of real copies and what a library stores.
+
     Attributes:
         longest_seconds: of either side.
         clear_share: pairs that share nothing.

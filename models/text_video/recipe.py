@@ -46,6 +46,9 @@ class DrawConfig:
 class TextRecipe:
     """Everything that a run depends on, besides the data.
 
+    The shipped pair's values are those of configs/training/text.toml, most of them chosen on the
+    validation photos (docs/experiments.md, "The text–video pair").
+
     Attributes:
         temperature: that learning starts with.
         averaging: of the running mean of the weights, a step.
