@@ -6,6 +6,7 @@ from typing import Any
 from prometheus_client import Counter, Gauge, Histogram
 
 OUTCOMES = Counter("samesource_outcomes", "Events published, by kind", ["role", "outcome"])
+# Buckets half a decade apart, from a look-up of a millisecond to beyond `decode.timeout_seconds`.
 STAGES = Histogram(
     "samesource_stage_seconds",
     "Wall-clock seconds of a stage for one video",

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# Rows. From here the room doubles, so that an append costs constant time on the average; smaller
+# would copy an empty library's first videos over and over, larger would be seen in memory.
 MIN_CAPACITY = 1024
 
 

@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 # Of each shard: they are held in memory and written with each snapshot. Beyond it, the oldest go.
 MAX_TAKEDOWNS = 2**18
+# As many: both follow how often videos are submitted again.
 MAX_LATEST = 2**18
 
 

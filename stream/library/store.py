@@ -27,7 +27,7 @@ from stream.library.settings import LibrarySettings
 # `near_rows` is chosen for this many frames; fewer are found as well with fewer, by the root of
 # their number, and 384 do from 0.6 million down: docs/library.md, "At size", has the recall.
 NEAR_ROWS_AT = 10_000_000
-MIN_NEAR_ROWS = 384
+MIN_NEAR_ROWS = 384  # a quarter of the setting's default, as measured there
 
 # The head is sealed when it is this part of the whole. A search looks at all of the head, and each
 # sealing writes every row anew: a larger part costs searches, a smaller one costs merges.

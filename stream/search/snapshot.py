@@ -37,7 +37,7 @@ LISTS, LOCK = "lists.faiss", ".lock"
 CODES, SCALES, CODEBOOK = "codes.npy", "scales.npy", "codebook.npy"
 TAKEDOWNS = "takedowns.npy"
 TABLE = ("records", "ids", "hashes", "numbers")
-DAY_SECONDS = 24 * 3600.0
+DAY_SECONDS = 24 * 3600.0  # Kafka's retention of takedowns is stated in days, files carry seconds
 
 Offsets = Mapping[int, int]
 
