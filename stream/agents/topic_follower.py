@@ -91,9 +91,11 @@ class TopicFollower:
             for number in range(count)
         ]
         self._consumer.assign(partitions)
+        # Asked before anything is read: what comes later is followed, and can't hold up the start.
         ends = await self._consumer.end_offsets(partitions)
         await self._begin(self._consumer, ends)
         for partition, end in ends.items():
+            # By position: a compacted topic has gaps, and its last message may lie before its end.
             while await self._consumer.position(partition) < end:
                 await self._take_some()
         if follow:

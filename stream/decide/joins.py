@@ -27,6 +27,7 @@ def packed(key: bytes) -> bytes:
             short = WHERE_AND_WHEN.pack(
                 partition, offset >> 8, offset & 0xFF, time_ms >> 16, time_ms & 0xFFFF
             )
+            # Leading zeros would be lost: such an id stays as it is.
             if unpacked(short) == key:
                 return short
     return OTHER + key

@@ -24,6 +24,8 @@ class Growing:
             larger = np.empty((capacity, *self._data.shape[1:]), self._data.dtype)
             larger[: self._size] = self.view()
             self._data = larger
+        # Behind the end of every view that was handed out: those don't change, and nothing is
+        # copied.
         self._data[self._size : size] = more
         self._size = size
 

@@ -122,6 +122,7 @@ class FrameLists(Index):
         """Write them into a file; as in `Index`."""
         try:
             faiss.write_index(self._index, path)
+        # Faiss raises it for whatever fails, a full disk too, which callers know as an `OSError`.
         except RuntimeError as error:
             raise OSError(f"{path}: {error}") from error
         return True
@@ -153,6 +154,7 @@ class FrameCodes(Index):
         self._index = faiss.IndexPQFastScan(
             like.d, like.pq.M, int(like.pq.nbits), faiss.METRIC_INNER_PRODUCT
         )
+        # The lists' own codes: a frame has the same estimate before and after it is merged.
         self._index.pq, self._index.is_trained = like.pq, True
         self._serials = Growing(np.empty(0, np.int64))
 
@@ -173,6 +175,7 @@ class FrameCodes(Index):
             return Nearest.none(len(queries))
         wanted = min(len(serials), most + len(serials) - kept)  # as many as may be left out
         estimates, rows = self._index.search(queries, wanted)
+        # Faiss fills up with -1, which would pick the last serial.
         there = (rows >= 0) & (rows < kept)
         return Nearest(np.where(there, serials[np.maximum(rows, 0)], -1), estimates)
 

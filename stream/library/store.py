@@ -137,7 +137,10 @@ class FrameStore:
         """
         serial = self.next_serial
         self.head.append(video_hash, offset, serial, rows, payload)
+        # A video without frames takes a number too: serials also name videos.
         self.next_serial += max(1, len(rows))
+        # At each append and not at a merge: what is forgotten depends on the log alone, and merges
+        # fall differently on every replica.
         self._forget(self._replaced.pop_before(self.forgets_before))
         if len(self.head.run.rows) >= max(self.settings.segment_rows, len(self) // SEALED_SHARE):
             self.seal()
@@ -191,6 +194,8 @@ class FrameStore:
         self._replaced.drop(video_hash)
         for run in self.all_runs():
             for place in np.flatnonzero(run.entries["hash"] == video_hash).tolist():
+                # Replaced at its own place: `existed_before` is then false for a search at any
+                # offset.
                 self._mark(run, place, int(run.entries["offset"][place]))
 
     def _forget(self, serials: Iterable[int]) -> None:
@@ -213,6 +218,7 @@ class FrameStore:
 
     def _mark(self, run: Run, place: int, offset: int) -> None:
         run.entries["replaced_at"][place] = offset
+        # A merge under way copied the entries before this; it takes the marks in at its end.
         if self.marks is not None:
             self.marks.append((int(run.entries["serial"][place]), offset))
 
