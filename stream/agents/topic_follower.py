@@ -102,7 +102,7 @@ class TopicFollower:
             self._task = supervised(self._follow(), f"following {self._what}", self._failure)
 
     async def stop(self) -> None:
-        """Disconnect."""
+        """End following and disconnect; nothing was committed, so the next start reads anew."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

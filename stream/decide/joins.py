@@ -150,6 +150,7 @@ class Joins:
 
     def pop_expired(self, now: float) -> Iterator[tuple[int, bytes]]:
         """Forget what is too old to matter, partition and key of one as each is taken."""
+        # Copies: the caller awaits between two of these, and partitions may come and go meanwhile.
         for partition, still_open in list(self._open.items()):
             old = [
                 key for key, (since, _) in still_open.items() if since < now - self._open_seconds

@@ -104,7 +104,7 @@ class Room:
         self._warned = -math.inf
 
     def enter(self) -> "Turn":
-        """Begin with one video."""
+        """Count one more video as at work; its turn says how it may try."""
         with self._changed:
             self._running += 1
         return Turn(self)

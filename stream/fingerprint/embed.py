@@ -122,7 +122,7 @@ class Embedder:
 
     @property
     def model_version(self) -> str:
-        """Of the pair."""
+        """Of the pair: vectors of another one can't be compared with these."""
         return self._encoder.model_version
 
     @property

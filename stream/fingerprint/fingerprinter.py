@@ -82,8 +82,8 @@ class Fingerprinter:
             batch=encoder.batch,
             engine_cache=encoder.engine_cache,
         )
+        # A GPU idles in a batch that isn't full; a CPU is kept busy by a thread for each upload.
         self._batched = BatchedEncoder(
-            # A GPU idles in a batch that isn't full; on a CPU, frames cost the same in any batch.
             self._encoder, encoder.batch, shared=encoder.provider != "cpu"
         )
         key_frames = settings.key_frames

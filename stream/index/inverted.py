@@ -35,7 +35,7 @@ class Codebook:
     """
 
     def __init__(self, packed: NDArray[np.uint8], trained_on: int) -> None:
-        """From what `packed` was."""
+        """Take what a trained one had as `packed`."""
         self.packed, self.trained_on = packed, trained_on
         self.lists = int(_lists(faiss.deserialize_index(packed)).nlist)
 
@@ -60,11 +60,11 @@ class Codebook:
         return cls(faiss.serialize_index(index), rows)
 
     def new_lists(self) -> "FrameLists":
-        """Empty lists."""
+        """Empty lists, for a large run."""
         return FrameLists(_lists(faiss.deserialize_index(self.packed)))
 
     def new_codes(self) -> "FrameCodes":
-        """Empty codes without lists."""
+        """Empty codes without lists, for a run that is still small."""
         return FrameCodes(_lists(faiss.deserialize_index(self.packed)))
 
 

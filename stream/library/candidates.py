@@ -63,8 +63,8 @@ def vote(
     """
     if len(entries) == 0:
         return []
-    # One sort puts hits of a video and a frame together, the best first: a small library gives
-    # hundreds of thousands, too many for a loop.
+    # One sort puts hits of a video and a frame together, the best first: hits are
+    # too many for a loop over them.
     order = np.lexsort((-similarities, queries, entries))
     videos, frames = entries[order], queries[order]
     first = np.ones(len(order), bool)  # of a (video, frame): its best hit

@@ -85,7 +85,7 @@ class Offsets:
         return place >= 0 and offset < self._stops[place]
 
     def add(self, offset: int) -> None:
-        """Note that one was read."""
+        """Note one; those in a row are held as a span."""
         if self._stops and self._stops[-1] == offset:
             self._stops[-1] = offset + 1
         else:

@@ -57,7 +57,7 @@ class Run:
 
     @property
     def first_serial(self) -> int:
-        """Of its first entry."""
+        """Of its first entry: from here up to the next run's, all serials are in this one."""
         return int(self.entries["serial"][0])
 
     @cached_property

@@ -271,7 +271,7 @@ class LibraryShard:
         failpoint("library.after_search")
         return sorted(
             (match for match in found if match is not None),
-            # In one order, as the answer's bytes are compared when it comes again.
+            # In one order: an answer that comes again says the same, to the last byte.
             key=lambda match: (-match.score, match.reference_id),
         )
 

@@ -230,7 +230,7 @@ class SnapshotStore:
             return set()
 
     def _found(self) -> list[Path]:
-        """Newest first."""
+        """The folders of snapshots, damaged ones too, the newest first."""
         if not self._folder.is_dir():
             return []
         found = (path for path in self._folder.iterdir() if path.name.isdigit())

@@ -55,7 +55,7 @@ class Held:
 
     @property
     def entry(self) -> Entry:
-        """What is known of it."""
+        """What is known of it, unpacked anew each time that it is asked for."""
         return self.run.entry(self.place)
 
     def existed_before(self, offset: int) -> bool:
@@ -123,7 +123,7 @@ class FrameStore:
         return self.codebook.new_codes()
 
     def new_head(self) -> Head:
-        """An empty one."""
+        """An empty head, to go on with when the one before is sealed."""
         return Head(self.codes, self.new_head_lists())
 
     def append(self, entry: Entry, codes: NDArray[np.int8], video_hash: int, offset: int) -> int:

@@ -106,7 +106,7 @@ class Upkeep:
             self._adopt()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, once what is under way is done; its result isn't taken in."""
         self._thread.shutdown()
 
     def _adopt(self) -> None:
