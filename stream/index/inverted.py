@@ -54,6 +54,7 @@ class Codebook:
             faiss.METRIC_INNER_PRODUCT,
         )  # fmt: skip
         index.cp.niter, index.cp.seed = ITERATIONS, SEED
+        # Else Faiss writes its warnings of small samples past the log.
         index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = TRAINING_ROWS_PER_LIST
         index.train(sample)
