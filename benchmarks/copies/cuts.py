@@ -35,7 +35,7 @@ FRAMES_PER_SECOND = 15
 SIZE = (320, 240)  # small, as cuts are looked for on small pictures anyway
 SPAN_SECONDS = (1.5, 6.0)
 SPANS = 10  # of a made video: nine joins
-# Within it a cut is the join's: more than the half second between samples would excuse errors
+# Within it a cut is the join's; the shortest span is five times as long. Set by hand.
 NEAR_SECONDS = 0.3
 CODINGS = {
     "I-frames at cuts": {"preset": "veryfast"},

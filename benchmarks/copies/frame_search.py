@@ -22,7 +22,7 @@ from models.video.similarity import similarities
 from stream.errors import SettingsError
 from stream.settings import load_settings
 
-NEAR_SECONDS = 2.0  # of the labelled place: frames are a second apart here, and labels not exact
+NEAR_SECONDS = 2.0  # of the labelled place: frames are a second apart here; set by hand
 LEFT_OUT = -9.0  # below every cosine less its bias: never the best
 Array = NDArray[np.float32]
 

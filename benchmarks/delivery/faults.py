@@ -22,7 +22,7 @@ from stream.failpoints import FAILPOINTS
 LIBRARY = ("library-0", "library-1")
 DECIDE = ("decide-a", "decide-b")
 BROKER = ("broker",)
-# For a worker to get to the point where it is to fail, after which it didn't come to pass
+# For a worker to get to the point where it is to fail, after which it didn't come to pass.
 REACH_SECONDS = 30.0
 DECIDE_SECONDS = 16.0
 """Half of it goes by until Kafka has given up the dead worker and the next gets its partitions."""

@@ -19,7 +19,7 @@ MODEL_VERSION = "made-1"
 # enough to be found without doubt, so that a missing alert is a lost one. Set by hand.
 LOOK_SECONDS = (30, 60)
 SPAN_SECONDS = (12, 20)  # of a copy in the log
-# In one probe: it is then as long as a video of the log.
+# In one probe, each with six rows of the probe's own behind it. Set by hand.
 PROBED_SPANS = 5
 PROBE_SPAN_SECONDS = 18  # within the lengths of the log's own copies
 

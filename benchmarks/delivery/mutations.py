@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
-# Of one text, or of a whole value: ten times what is usual, within what the topics of fingerprints
-# take. Set by hand.
+# Of one text, or of a whole value: within the 32 MiB that the largest topics take. Set by hand.
 LARGE_BYTES = 12_000_000
 # In place of a field's value: other types, the ends of integers and floats, text that is odd to
 # Python, Kafka or JSON.
@@ -28,7 +27,7 @@ ODD_ATTEMPTS: tuple[bytes | None, ...] = (
     None, b"", b"9" * 25, b"9" * 5000, b"-3", b"1.5", "٣".encode(), b"\xff", b"7", b"000002",
 )  # fmt: skip
 REPEATED = (b"a", b"[", b"\xff", b'"', b" ", b"\x00", b"1")
-# No key, none worth the name, no UTF-8, a long one
+# No key, none worth the name, no UTF-8, a long one.
 ODD_KEYS: tuple[bytes | None, ...] = (None, b"", b"\xff\xfe\xc3\x28", b"k" * 5000, b"\x00")
 
 

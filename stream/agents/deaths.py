@@ -124,6 +124,8 @@ class Deaths:
                 head, *notes = _notes(file.read()) or [{}]
                 dump = self._folder / str(head.get("dump") or "none")
                 crashed = dump.is_file() and dump.stat().st_size > 0
+                # Of the whole machine: whether it was this process isn't said, and the benefit of
+                # the doubt would cost another death.
                 short = self._taken > int(head.get("taken", 0))
                 for note in notes:
                     self._take(note, CRASH_WEIGHT if crashed or short else OTHER_WEIGHT)

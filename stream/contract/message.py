@@ -177,6 +177,7 @@ def _text(value: Any) -> str | None:
 
 def _version(value: Any) -> int | str | None:
     text = isinstance(value, str) and len(value) <= 512
+    # Not `isinstance`: `true` is no version.
     return value if text or type(value) is int else None
 
 

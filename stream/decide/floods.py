@@ -7,7 +7,7 @@ alone. So every worker that asks, at any time, is told the same.
 
 from dataclasses import dataclass, field
 
-# The limit of a policy is stated per hour; a claim leaves the count as it turns this old
+# The limit of a policy is stated per hour; a claim leaves the count as it turns this old.
 HOUR_MS = 3_600_000
 
 

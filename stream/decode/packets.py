@@ -33,7 +33,7 @@ OPTIONS = {
     "pattern_type": "none",  # a % in the name of a picture is no pattern
     "fflags": "+genpts",
 }
-# Packets of a file, after which the rest is given up; set by hand
+# Packets of a file, after which the rest is given up; set by hand.
 MANY_BROKEN = 1000  # packets of a file, after which the rest is given up
 USUAL_RATE = 25  # frames a second, where the file doesn't say
 MAX_PIXEL_ASPECT_RATIO = 8.0  # beyond it, or its inverse, the file is wrong: taken for square

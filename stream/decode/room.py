@@ -34,7 +34,7 @@ POLL_SECONDS = 0.5
 # fill the disk again at once. Five minutes are the most: what a cleared disk then waits.
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0  # set by hand
-# For all that wait in one folder: a line a minute is seen and fills no log
+# For all that wait in one folder: a line a minute is seen and fills no log.
 WARN_EVERY_SECONDS = 60.0
 MARGIN_BYTES = 64 * 2**10  # of other writers between the look and the reservation; set by hand
 ALONE = 2**62

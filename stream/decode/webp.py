@@ -45,7 +45,7 @@ def read_webp_table(path: Path, settings: DecodeSettings) -> PacketTable:
     with path.open("rb") as file:
         head = file.read(HEADER_BYTES)
         check_pixels(1 + _number(head[24:27]), 1 + _number(head[27:30]), settings)
-        # Chunks are padded to even lengths
+        # Chunks are padded to even lengths.
         file.seek(20 + _number(head[16:20]) + (_number(head[16:20]) & 1))
         while len(chunk := file.read(8)) == 8:
             length = _number(chunk[4:])
