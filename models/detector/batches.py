@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from models.detector.grid import CELL_SECONDS, CHANNELS, lay_out
 from models.detector.network import ALIGN
 from models.detector.pasted_pairs import PairMaker, PastedPair
-from models.detector.recipe import SpdRecipe, with_length
+from models.detector.recipe import DetectorRecipe, with_length
 from models.detector.windows import windowed
 from models.training.descriptor_pool import Footage
 
@@ -36,7 +36,7 @@ class Batch:
 class PairBatches(Dataset[Batch]):
     """Item `i` is batch `i`."""
 
-    def __init__(self, pool: list[Footage], recipe: SpdRecipe) -> None:
+    def __init__(self, pool: list[Footage], recipe: DetectorRecipe) -> None:
         self._recipe = recipe
         self._makers = {
             length: PairMaker(

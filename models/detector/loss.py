@@ -7,12 +7,12 @@ from torch.nn import functional
 from models.detector.assignment import assign
 from models.detector.batches import Batch
 from models.detector.network import PatternNetwork, place_centres
-from models.detector.recipe import SpdRecipe
+from models.detector.recipe import DetectorRecipe
 from models.losses.interval_overlap import interval_overlap
 from models.losses.quality_focal import quality_focal
 
 
-def detection_loss(network: PatternNetwork, batch: Batch, recipe: SpdRecipe) -> Tensor:
+def detection_loss(network: PatternNetwork, batch: Batch, recipe: DetectorRecipe) -> Tensor:
     """Score, direction and edges, each span of the batch counted alike."""
     what, distances = network(batch.pictures)
     height, width = what.shape[2:]

@@ -10,7 +10,7 @@ from models.training.recipe_file import read_recipe_file
 
 
 @dataclass(frozen=True)
-class SpdRecipe:
+class DetectorRecipe:
     """Everything that a run depends on, besides the data.
 
     Attributes:
@@ -37,13 +37,13 @@ class SpdRecipe:
     made: PairRecipe = field(default_factory=PairRecipe)
 
 
-def read_spd_recipe(path: Path) -> SpdRecipe:
+def read_detector_recipe(path: Path) -> DetectorRecipe:
     """Read a recipe.
 
     Raises:
         RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
     """
-    return read_recipe_file(path, SpdRecipe)
+    return read_recipe_file(path, DetectorRecipe)
 
 
 def with_length(made: PairRecipe, seconds: float) -> PairRecipe:

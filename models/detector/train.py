@@ -4,7 +4,6 @@ Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpo
 their running mean, optimiser and step.
 """
 
-import time
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -18,19 +17,20 @@ from models.detector.batches import Batch, PairBatches
 from models.detector.loss import detection_loss
 from models.detector.network import PatternNetwork
 from models.detector.pasted_pairs import PastedPair
-from models.detector.recipe import SpdRecipe
+from models.detector.recipe import DetectorRecipe
 from models.detector.validate import held_out_figures, split_pool, validation_pairs
 from models.encoder.serve import FrameEncoder
 from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.descriptor_pool import Footage, build_pictures, load_pool
+from models.training.run import run_steps
 
 KEPT = {"network", "mean", "optimiser", "step", "recipe", "curve"}
 
 
-class SpdTrainer:
+class DetectorTrainer:
     """One run: a network, the running mean of its weights, its optimiser and its step."""
 
-    def __init__(self, recipe: SpdRecipe, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, recipe: DetectorRecipe, folder: Path, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder, self.device = recipe, folder, device
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,22 +49,20 @@ class SpdTrainer:
         batches = Subset(PairBatches(learned, recipe), range(self.step, recipe.steps))
         loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
         check = validation_pairs(held, recipe) if len(held) >= 4 else []
-        start = saved = time.monotonic()
-        for batch in loader:
-            loss = self.update(batch)
-            self.curve.append({"step": self.step, "loss": loss})
+
+        def show(figures: dict[str, float]) -> None:
             if self.step % 50 == 0:
-                console.print(f"step {self.step} loss {loss:.3f}")
-            if check and self.step % recipe.validate_every == 0:
-                self._validate(check, console)
-            if time.monotonic() - saved > 120:
-                self.save()
-                saved = time.monotonic()
-            if minutes is not None and time.monotonic() - start > 60 * minutes:
-                break
-        if check and self.step % recipe.validate_every:
-            self._validate(check, console)
-        self.save()
+                console.print(f"step {self.step} loss {figures['loss']:.3f}")
+
+        run_steps(
+            self,
+            loader,
+            lambda batch: {"loss": self.update(batch)},
+            show=show,
+            validate=(lambda: self._validate(check, console)) if check else None,
+            validate_every=recipe.validate_every,
+            minutes=minutes,
+        )
 
     def update(self, batch: Batch) -> float:
         """Take one step; gives the loss."""
@@ -143,8 +141,8 @@ class SpdTrainer:
         self.step, self.curve = state["step"], state["curve"]
 
 
-def train_spd(
-    recipe: SpdRecipe,
+def train_detector(
+    recipe: DetectorRecipe,
     data: Path,
     out: Path,
     *,
@@ -154,7 +152,7 @@ def train_spd(
     minutes: float | None = None,
     resume: bool = False,
     device: str = "cpu",
-) -> SpdTrainer:
+) -> DetectorTrainer:
     """Train on a data folder.
 
     Args:
@@ -175,7 +173,7 @@ def train_spd(
         MissingDataError: no clips, or nothing to start or resume from.
         ModelFileError: the run to start or resume from has another network.
     """
-    trainer = SpdTrainer(recipe, out, device)
+    trainer = DetectorTrainer(recipe, out, device)
     if start is not None:
         trainer.start_from(start)
     if resume:

@@ -12,7 +12,7 @@ from models.detector.export import export_detector, torch_run
 from models.detector.grid import lay_out
 from models.detector.network import DetectorConfig, PatternNetwork
 from models.detector.pasted_pairs import PairMaker, PastedPair
-from models.detector.recipe import SpdRecipe, with_length
+from models.detector.recipe import DetectorRecipe, with_length
 from models.detector.refine import Refiner
 from models.encoder.serve import FrameEncoder
 from models.metrics import score_pairs
@@ -31,7 +31,7 @@ def split_pool(pool: list[Footage]) -> tuple[list[Footage], list[Footage]]:
     return [footage for footage in pool if part_of(footage.name, FOLDS) != HELD_OUT_FOLD], held
 
 
-def validation_pairs(held: list[Footage], recipe: SpdRecipe) -> list[PastedPair]:
+def validation_pairs(held: list[Footage], recipe: DetectorRecipe) -> list[PastedPair]:
     """The same pairs of held-out footage for every run."""
     made = with_length(recipe.made, 94.0)
     maker = PairMaker(held, made, HELD_OUT_SEED)
@@ -73,7 +73,7 @@ def box_of(segment: Segment) -> list[float]:
     ]
 
 
-def export_spd(run: Path, path: Path, *, encoder: FrameEncoder, pictures: Path) -> dict[str, float]:
+def export_run(run: Path, path: Path, *, encoder: FrameEncoder, pictures: Path) -> dict[str, float]:
     """Calibrate a run's scores on held-out footage, and write it as ONNX.
 
     Args:
@@ -96,7 +96,7 @@ def export_spd(run: Path, path: Path, *, encoder: FrameEncoder, pictures: Path) 
     load_weights(network, state["mean"], run)
     network.eval()
     held = split_pool(load_pool(pictures, encoder))[1]
-    recipe = SpdRecipe(validation_pairs=CALIBRATION_PAIRS)
+    recipe = DetectorRecipe(validation_pairs=CALIBRATION_PAIRS)
     pairs = validation_pairs(held, recipe)
     figures = held_out_figures(network, pairs)
     weights = calibrate(torch_run(network), pairs)

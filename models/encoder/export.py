@@ -23,13 +23,14 @@ from models.encoder.background import (
 from models.encoder.frozen import frozen_features
 from models.encoder.network import FrameNetwork, load_imagenet_trunk
 from models.encoder.onnx_file import store_half, to_onnx
+from models.encoder.recipe import EncoderRecipe
 from models.encoder.score_biases import ScoredNetwork
 from models.encoder.serve import FrameEncoder
-from models.encoder.train import EncoderRecipe, is_held_out
+from models.encoder.train import is_held_out
 from models.encoder.validate import DISTRACTORS, Retrieval, make_task, rank, without_biases
 from models.encoder.warm_start import load_exported
 from models.encoder.whitening import fold_whitening
-from models.errors import ModelError
+from models.errors import MissingDataError, ModelError
 from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.pictures import load_clips, load_photos
 
@@ -110,12 +111,18 @@ def export_run(
         The largest difference of the file's outputs from torch's.
 
     Raises:
+        MissingDataError: no clips, or none that is held out.
         ModelError: the file strays from torch.
     """
     network = _trained(recipe, run, start)
     size = recipe.network.input_size
     clips, photos = load_clips(data), load_photos(data)
     held = [clip for clip in clips if is_held_out(clip.name)]
+    if not held:
+        raise MissingDataError(
+            f"none of the {len(clips)} clips in {data} is held out, so there is nothing to measure "
+            "on: one in ten is, by the hash of its name; add clips"
+        )
     learned = [clip for clip in clips if not is_held_out(clip.name)]
     task = make_task(held, photos[:DISTRACTORS] or learned, size=size, query_every=1, looks=3)
     pictures = background_pictures(learned, photos[DISTRACTORS:], size=size)

@@ -5,8 +5,7 @@ optimiser and step.
 """
 
 import hashlib
-import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,78 +18,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from models.encoder.frozen import FrozenLower
-from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_trunk
-from models.encoder.pairs import PairBatches, PairConfig
+from models.encoder.network import FrameNetwork, load_imagenet_trunk
+from models.encoder.pairs import PairBatches
+from models.encoder.recipe import EncoderRecipe
 from models.encoder.validate import DISTRACTORS, RetrievalTask, make_task, retrieval
 from models.encoder.warm_start import freeze_norms, load_exported
-from models.errors import MissingDataError
 from models.losses.differential_entropy import differential_entropy
 from models.losses.info_nce import info_nce
-from models.training.bounds import Count, Natural, Positive, Seed, Weight
 from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.pictures import load_clips, load_photos
-from models.training.recipe_file import read_recipe_file
+from models.training.run import run_steps
 from models.training.source import Source
 
 HELD_OUT_ONE_IN = 10
 KEPT = {"network", "optimiser", "step", "recipe", "curve"}
-
-
-@dataclass(frozen=True)
-class EncoderRecipe:
-    """Everything that a run depends on, besides the data.
-
-    Attributes:
-        frozen_stages: stem and first stages that stay as ImageNet made them.
-        entropy_weight: lambda of the differential-entropy term.
-        frozen_norms: batch norms stay as they are: for a start from an exported file, whose norms
-            are folded.
-    """
-
-    seed: Seed = 1
-    steps: Count = 1500
-    trunk_rate: Positive = 3e-4
-    head_rate: Positive = 1.5e-3
-    weight_decay: Weight = 1e-4
-    warm_up: Count = 40
-    temperature: Positive = 0.05
-    entropy_weight: Weight = 0.5
-    frozen_stages: Natural = 2
-    validate_every: Count = 100
-    imagenet: bool = True
-    frozen_norms: bool = False
-    network: EncoderConfig = field(default_factory=EncoderConfig)
-    pairs: PairConfig = field(default_factory=PairConfig)
-
-    def __post_init__(self) -> None:
-        """Refuse to freeze past the map that is pooled for detail."""
-        if self.frozen_stages > self.network.local_stage + 1:
-            raise ValueError(
-                f"{self.frozen_stages = }, expected at most local_stage + 1 = "
-                f"{self.network.local_stage + 1}"
-            )
-
-
-def read_recipe(path: Path) -> EncoderRecipe:
-    """Read a recipe.
-
-    Raises:
-        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
-    """
-    return read_recipe_file(path, EncoderRecipe)
-
-
-def read_scenes(path: Path) -> list[set[str]]:
-    """Read which clips show one scene: each line names the clips of one, blanks between.
-
-    Raises:
-        MissingDataError: no such file.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise MissingDataError(f"no scenes at {path}: {error.strerror}") from error
-    return [set(line.split()) for line in lines if line.strip()]
 
 
 def is_held_out(name: str) -> bool:
@@ -156,22 +97,20 @@ class EncoderTrainer:
         )
         rest = Subset(batches, range(self.step, recipe.steps))
         loader = DataLoader(rest, batch_size=None, num_workers=1, prefetch_factor=4)
-        start = saved = time.monotonic()
-        for first, second, groups in track(loader, "training", total=len(rest), console=console):
-            loss = self.update(first, second, groups)
-            self.curve.append({"step": self.step, "loss": loss})
+
+        def show(figures: dict[str, float]) -> None:
             if self.step % 10 == 0:
-                console.print(f"step {self.step} loss {loss:.3f}")
-            if task is not None and self.step % recipe.validate_every == 0:
-                self._validate(task, console)
-            if time.monotonic() - saved > 180:
-                self.save()
-                saved = time.monotonic()
-            if minutes is not None and time.monotonic() - start > 60 * minutes:
-                break
-        if task is not None and self.step % recipe.validate_every != 0:
-            self._validate(task, console)
-        self.save()
+                console.print(f"step {self.step} loss {figures['loss']:.3f}")
+
+        run_steps(
+            self,
+            track(loader, "training", total=len(rest), console=console),
+            lambda batch: {"loss": self.update(*batch)},
+            show=show,
+            validate=None if task is None else lambda: self._validate(task, console),
+            validate_every=recipe.validate_every,
+            minutes=minutes,
+        )
 
     def update(self, first: Tensor, second: Tensor, groups: Tensor) -> float:
         """Take one step on a batch of `PairBatches`; gives its loss."""

@@ -5,8 +5,7 @@ reference's selected frames alone, and its loss flows back through a straight-th
 into the scores of the frames.
 """
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,52 +21,24 @@ from models.detector.grid import CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_
 from models.detector.loss import detection_loss
 from models.detector.network import ALIGN
 from models.detector.pasted_pairs import PairMaker
-from models.detector.recipe import SpdRecipe, with_length
-from models.detector.train import SpdTrainer
+from models.detector.recipe import with_length
+from models.detector.train import DetectorTrainer
 from models.detector.validate import split_pool
 from models.encoder.serve import EncodedFrames, FrameEncoder
+from models.joint.recipe import JointRecipe
 from models.keyframes.footage import SeenFootage, load_seen
 from models.keyframes.pooling import owners_of, pool_description
+from models.keyframes.recipe import KeyFrameRecipe
 from models.keyframes.shot_numbers import shot_numbers
 from models.keyframes.soft import soft_select
-from models.keyframes.train import KeyFrameRecipe, KeyFrameTrainer, random_spans
+from models.keyframes.train import KeyFrameTrainer, random_spans
 from models.losses.kept_similarity import kept_similarity
-from models.training.bounds import Count, Positive, Seed, Share, Weight
 from models.training.checkpoint import rate_factor
 from models.training.descriptor_pool import build_pictures
-from models.training.recipe_file import read_recipe_file
+from models.training.run import run_steps
 from models.video.similarity import similarities
 
 CANDIDATES_PER_SECOND = 2.0
-
-
-@dataclass(frozen=True)
-class JointRecipe:
-    """What joint training adds to the recipes of the two.
-
-    Attributes:
-        pairs: of a step.
-        lengths_seconds: longest side of the pairs of a step, drawn for each step.
-        longest_spans: most candidate frames that one key frame stands for, drawn for each pair.
-        pooled_share: pairs whose stored descriptors are means over what a key frame stands for.
-        kept_weight: of the key-frame network's own loss, which keeps its scores what they mean.
-        key_frame_rate: highest learning rate of the key-frame network.
-        detector_rate: highest learning rate of the detector.
-        warm_up: steps until the rates are at their highest; then they fall to nothing.
-    """
-
-    seed: Seed = 3
-    steps: Count = 2000
-    pairs: Count = 8
-    lengths_seconds: tuple[float, ...] = (62.0, 62.0, 94.0, 126.0)
-    longest_spans: tuple[int, ...] = (4, 8, 12, 16)
-    temperature: Positive = 0.05
-    pooled_share: Share = 0.8
-    kept_weight: Weight = 2.0
-    key_frame_rate: Positive = 3e-4
-    detector_rate: Positive = 3e-4
-    warm_up: Count = 50
-    detector: SpdRecipe = field(default_factory=SpdRecipe)
 
 
 @dataclass(frozen=True)
@@ -162,7 +133,7 @@ class JointTrainer:
         recipe: JointRecipe,
         folder: Path,
         key_frames: KeyFrameTrainer,
-        detector: SpdTrainer,
+        detector: DetectorTrainer,
     ) -> None:
         """Take over the networks of two trainers; they save into `folder`."""
         self.recipe, self.key_frames, self.detector = recipe, key_frames, detector
@@ -176,18 +147,13 @@ class JointTrainer:
         """Train to the recipe's last step, or for so many minutes."""
         console = Console()
         batches = Subset(JointPairs(pool, self.recipe), range(self.step, self.recipe.steps))
-        start = saved = time.monotonic()
-        for pairs in DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4):
-            figures = self.update(pairs)
-            self.curve.append({"step": self.step, **figures})
+        loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
+
+        def show(figures: dict[str, float]) -> None:
             if self.step % 20 == 0:
                 console.print(f"step {self.step} " + str(figures))
-            if time.monotonic() - saved > 120:
-                self.save()
-                saved = time.monotonic()
-            if minutes is not None and time.monotonic() - start > 60 * minutes:
-                break
-        self.save()
+
+        run_steps(self, loader, self.update, show=show, minutes=minutes)
 
     def update(self, pairs: list[JointPair]) -> dict[str, float]:
         """Take one step with both; gives the losses."""
@@ -312,15 +278,6 @@ def padded_pictures(pictures: list[Tensor]) -> Tensor:
     return full
 
 
-def read_joint_recipe(path: Path) -> JointRecipe:
-    """Read a recipe.
-
-    Raises:
-        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
-    """
-    return read_recipe_file(path, JointRecipe)
-
-
 def train_joint(
     recipe: JointRecipe,
     data: Path,
@@ -354,7 +311,7 @@ def train_joint(
     """
     frames = KeyFrameTrainer(KeyFrameRecipe(), out / "keyframes" if resume else key_frames)
     frames.resume()
-    boxes = SpdTrainer(recipe.detector, out / "spd" if resume else detector)
+    boxes = DetectorTrainer(recipe.detector, out / "spd" if resume else detector)
     boxes.resume()
     trainer = JointTrainer(recipe, out, frames, boxes)
     if resume:

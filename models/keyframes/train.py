@@ -4,8 +4,7 @@ Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpo
 optimiser and step. The encoder is frozen; its descriptors say what a good key frame is.
 """
 
-import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,60 +17,19 @@ from torch.utils.data import DataLoader, Subset
 from models.encoder.serve import FrameEncoder
 from models.keyframes.footage import SeenFootage, ViewBatches, ViewPairs, load_seen
 from models.keyframes.network import KeyFrameConfig, KeyFrameNetwork
+from models.keyframes.recipe import KeyFrameRecipe
 from models.keyframes.soft import soft_select
 from models.keyframes.validate import coverage_check
 from models.losses.kept_similarity import kept_similarity
 from models.losses.segment_classification import segment_classification
-from models.training.bounds import Count, Positive, Seed, Weight
 from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.descriptor_pool import build_pictures, part_of
-from models.training.recipe_file import fill, read_recipe_file
+from models.training.recipe_file import fill
+from models.training.run import run_steps
 
 HELD_OUT_ONE_IN = 4
 NEAR_SECONDS = 5.0
 KEPT = {"network", "optimiser", "step", "recipe", "curve"}
-
-
-@dataclass(frozen=True)
-class KeyFrameRecipe:
-    """Everything that a run depends on, besides the data.
-
-    Attributes:
-        videos: made videos of a batch.
-        frames: of each.
-        longest_span: most frames of a pseudo-segment.
-        kept_weight: of the forecast of what an edit leaves, `kept_similarity`.
-        look_weight: of the error of the looks' similarities.
-        agreement_weight: of the difference of a frame's quality from that of its edited view.
-        sparsity_weight: of the entropy of the choice within a segment.
-        temperature: of the straight-through choice.
-    """
-
-    seed: Seed = 1
-    steps: Count = 1500
-    videos: Count = 12
-    frames: Count = 24
-    rate: Positive = 2e-3
-    weight_decay: Weight = 1e-3
-    warm_up: Count = 50
-    longest_span: Count = 8
-    classification_weight: Weight = 0.1
-    kept_weight: Weight = 5.0
-    look_weight: Weight = 5.0
-    agreement_weight: Weight = 2.0
-    sparsity_weight: Weight = 0.01
-    temperature: Positive = 0.05
-    validate_every: Count = 250
-    network: KeyFrameConfig = field(default_factory=KeyFrameConfig)
-
-
-def read_keyframe_recipe(path: Path) -> KeyFrameRecipe:
-    """Read a recipe.
-
-    Raises:
-        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
-    """
-    return read_recipe_file(path, KeyFrameRecipe)
 
 
 def is_held_out(name: str) -> bool:
@@ -126,20 +84,15 @@ class KeyFrameTrainer:
             seed=recipe.seed,
         )
         loader = DataLoader(Subset(batches, range(self.step, recipe.steps)), batch_size=None)
-        start = saved = time.monotonic()
-        for views in loader:
-            loss = self.update(views)
-            self.curve.append({"step": self.step, "loss": loss})
-            if self.step % recipe.validate_every == 0:
-                self._validate(held, console)
-            if time.monotonic() - saved > 120:
-                self.save()
-                saved = time.monotonic()
-            if minutes is not None and time.monotonic() - start > 60 * minutes:
-                break
-        if self.step % recipe.validate_every != 0:
-            self._validate(held, console)
-        self.save()
+        run_steps(
+            self,
+            loader,
+            lambda views: {"loss": self.update(views)},
+            show=lambda figures: None,  # `_validate` does
+            validate=lambda: self._validate(held, console),
+            validate_every=recipe.validate_every,
+            minutes=minutes,
+        )
 
     def update(self, views: ViewPairs) -> float:
         """Take one step on a batch of `ViewBatches`; gives its loss."""

@@ -25,9 +25,9 @@ from models.text_video.recipe import TextRecipe
 from models.text_video.validate import Check, check_figures
 from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
 from models.training.recipe_file import fill
+from models.training.run import run_steps
 
 KEPT = {"network", "mean", "methods", "optimiser", "step", "channels", "recipe", "curve"}
-SAVE_EVERY_SECONDS = 120
 SHOW_EVERY = 50
 MIN_RATE = 0.01
 MAX_GRADIENT = 5.0
@@ -70,24 +70,26 @@ class TextTrainer:
     def run(self, batches: PairBatches, check: Check | None, minutes: float | None) -> None:
         """Train to the recipe's last step, or for so many minutes."""
         recipe, console = self.recipe, Console()
-        start = saved = time.monotonic()
-        first = self.step
-        while self.step < recipe.steps:
-            parts = self.update(batches[self.step])
-            self.curve.append({"step": self.step, **parts})
+        start, first = time.monotonic(), self.step
+
+        def show(parts: dict[str, float]) -> None:
             if self.step % SHOW_EVERY == 0:
                 each = (time.monotonic() - start) / (self.step - first)
                 console.print(f"step {self.step} {_shown(parts)} ({each:.2f} s a step)")
-            if check is not None and self.step % recipe.validate_every == 0:
+
+        def measure() -> None:
+            if check is not None:
                 self.validate(check, console)
-            if time.monotonic() - saved > SAVE_EVERY_SECONDS:
-                self.save()
-                saved = time.monotonic()
-            if minutes is not None and time.monotonic() - start > 60 * minutes:
-                break
-        if check is not None and self.step % recipe.validate_every:
-            self.validate(check, console)
-        self.save()
+
+        run_steps(
+            self,
+            (batches[step] for step in range(first, recipe.steps)),
+            self.update,
+            show=show,
+            validate=None if check is None else measure,
+            validate_every=recipe.validate_every,
+            minutes=minutes,
+        )
 
     def update(self, batch: Batch) -> dict[str, float]:
         """Take one step; gives the loss and its parts."""

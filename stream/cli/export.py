@@ -68,7 +68,7 @@ def encoder(
 ) -> None:
     """Export the frame encoder, with whitening and score biases, and measure it."""
     from models.encoder.export import export_run
-    from models.encoder.train import read_recipe
+    from models.encoder.recipe import read_recipe
 
     export_run(
         data,
@@ -93,10 +93,10 @@ def spd(
     ] = None,
 ) -> None:
     """Export the pattern detector, its scores calibrated on held-out footage, and measure it."""
-    from models.detector.validate import export_spd
+    from models.detector.validate import export_run
     from models.encoder.serve import FrameEncoder, default_encoder_path
 
-    figures = export_spd(
+    figures = export_run(
         run, out, encoder=FrameEncoder(encoder or default_encoder_path()), pictures=pictures
     )
     for name, value in figures.items():

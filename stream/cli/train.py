@@ -15,7 +15,9 @@ from stream.cli.train_options import (
     Pictures,
     Recipe,
     Resume,
+    Scenes,
     Start,
+    StartEncoder,
     Threads,
 )
 from stream.cli.train_text import text
@@ -34,13 +36,8 @@ def encoder(
     data: Data,
     out: Out = Path("runs/encoder"),
     recipe: Recipe = Path("configs/training/encoder.toml"),
-    start: Annotated[
-        Path | None,
-        typer.Option(help="An exported encoder to go on from; ImageNet's weights without."),
-    ] = None,
-    scenes: Annotated[
-        Path | None, typer.Option(help="Each line names the clips of one scene.")
-    ] = None,
+    start: StartEncoder = None,
+    scenes: Scenes = None,
     resume: Resume = False,
     minutes: Minutes = None,
     device: Device = "cpu",
@@ -49,7 +46,8 @@ def encoder(
     """Train the frame encoder by self-supervision."""
     import torch
 
-    from models.encoder.train import read_recipe, read_scenes, train_encoder
+    from models.encoder.recipe import read_recipe, read_scenes
+    from models.encoder.train import train_encoder
 
     torch.set_num_threads(threads)
     trainer = train_encoder(
@@ -70,13 +68,8 @@ def encoder_hard(
     data: Data,
     out: Out = Path("runs/encoder-hard"),
     recipe: Recipe = Path("configs/training/encoder-hard.toml"),
-    start: Annotated[
-        Path | None,
-        typer.Option(help="An exported encoder to go on from; ImageNet's weights without."),
-    ] = None,
-    scenes: Annotated[
-        Path | None, typer.Option(help="Each line names the clips of one scene.")
-    ] = None,
+    start: StartEncoder = None,
+    scenes: Scenes = None,
     resume: Resume = False,
     minutes: Minutes = None,
     device: Device = "cpu",
@@ -87,8 +80,8 @@ def encoder_hard(
 
     import torch
 
+    from models.encoder.recipe import read_scenes
     from models.encoder.run_hard import train_encoder_hard
-    from models.encoder.train import read_scenes
     from models.encoder.train_hard import read_hard_recipe
 
     torch.set_num_threads(threads)
@@ -122,13 +115,13 @@ def spd(
     """Train the pattern detector on pairs that are pasted together from clips."""
     import torch
 
-    from models.detector.recipe import read_spd_recipe
-    from models.detector.train import train_spd
+    from models.detector.recipe import read_detector_recipe
+    from models.detector.train import train_detector
     from models.encoder.serve import FrameEncoder, default_encoder_path
 
     torch.set_num_threads(threads)
-    trainer = train_spd(
-        read_spd_recipe(recipe),
+    trainer = train_detector(
+        read_detector_recipe(recipe),
         data,
         out,
         encoder=FrameEncoder(encoder or default_encoder_path()),
@@ -157,7 +150,8 @@ def keyframes(
     import torch
 
     from models.encoder.serve import FrameEncoder, default_encoder_path
-    from models.keyframes.train import read_keyframe_recipe, train_keyframes
+    from models.keyframes.recipe import read_keyframe_recipe
+    from models.keyframes.train import train_keyframes
 
     torch.set_num_threads(threads)
     trainer = train_keyframes(
@@ -196,7 +190,8 @@ def joint(
     import torch
 
     from models.encoder.serve import FrameEncoder, default_encoder_path
-    from models.joint.train import read_joint_recipe, train_joint
+    from models.joint.recipe import read_joint_recipe
+    from models.joint.train import train_joint
 
     torch.set_num_threads(threads)
     trainer = train_joint(

@@ -30,6 +30,10 @@ Encoder = Annotated[
 ]
 Pictures = Annotated[Path | None, typer.Option(help="Decoded footage, made where it is missing.")]
 Start = Annotated[Path | None, typer.Option(help="The folder of an earlier run to begin with.")]
+StartEncoder = Annotated[
+    Path | None, typer.Option(help="An exported encoder to go on from; ImageNet's weights without.")
+]
+Scenes = Annotated[Path | None, typer.Option(help="Each line names the clips of one scene.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")]
 Minutes = Annotated[float | None, typer.Option(min=0.0, help="Stop after so long.")]
 Device = Annotated[str, typer.Option(help="A torch device.", callback=_usable)]

@@ -18,16 +18,18 @@ from models.detector.grid import CHANNELS
 from models.detector.lines import LineFinder
 from models.detector.network import DetectorConfig, PatternNetwork
 from models.detector.pasted_pairs import PairMaker, PairRecipe
-from models.detector.recipe import SpdRecipe
+from models.detector.recipe import DetectorRecipe
 from models.detector.serve import PatternDetector, PatternDetectorSettings
 from models.detector.timelines import Piece, Timeline, sliced
-from models.detector.train import SpdTrainer
+from models.detector.train import DetectorTrainer
 from models.detector.validate import held_out_figures
 from models.errors import ModelFileError
-from models.joint.train import JointPairs, JointRecipe, JointTrainer
+from models.joint.recipe import JointRecipe
+from models.joint.train import JointPairs, JointTrainer
 from models.keyframes.footage import SeenFootage
 from models.keyframes.network import KeyFrameConfig
-from models.keyframes.train import KeyFrameRecipe, KeyFrameTrainer
+from models.keyframes.recipe import KeyFrameRecipe
+from models.keyframes.train import KeyFrameTrainer
 from models.losses.interval_overlap import interval_overlap
 from models.losses.quality_focal import quality_focal
 from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
@@ -45,7 +47,7 @@ CLEAN = PairRecipe(
     most_mixed=0.0,
     pooled_share=0.0,
 )
-RECIPE = SpdRecipe(
+RECIPE = DetectorRecipe(
     steps=8, pairs=4, warm_up=2, lengths_seconds=(30.0,), network=SMALL, made=CLEAN, averaging=0.5
 )
 
@@ -209,21 +211,21 @@ def test_the_logistic_fit_finds_what_made_the_data() -> None:
     np.testing.assert_allclose(fit_logistic(rows, right), wanted, atol=0.25)
 
 
-def state(trainer: SpdTrainer) -> NDArray[np.float32]:
+def state(trainer: DetectorTrainer) -> NDArray[np.float32]:
     weights = trainer.mean.state_dict().values()
     return np.concatenate([w.to(torch.float32).flatten().numpy() for w in weights])
 
 
 def test_a_run_that_is_stopped_and_resumed_reaches_the_same_numbers(tmp_path: Path) -> None:
     batches = PairBatches(POOL, RECIPE)
-    whole = SpdTrainer(RECIPE, tmp_path / "whole")
-    first = SpdTrainer(RECIPE, tmp_path / "parts")
+    whole = DetectorTrainer(RECIPE, tmp_path / "whole")
+    first = DetectorTrainer(RECIPE, tmp_path / "parts")
     for index in range(4):
         whole.update(batches[index])
     for index in range(2):
         first.update(batches[index])
     first.save()
-    second = SpdTrainer(replace(RECIPE, seed=9), tmp_path / "parts")
+    second = DetectorTrainer(replace(RECIPE, seed=9), tmp_path / "parts")
     second.recipe = RECIPE
     second.resume()
     for index in range(2, 4):
@@ -237,7 +239,7 @@ def test_a_short_training_beats_random_weights_by_far(tmp_path: Path) -> None:
     recipe = replace(RECIPE, steps=80, pairs=8, rate=8e-3, warm_up=10, averaging=0.9)
     held = PairMaker([footage(100 + number) for number in range(8)], recipe.made, 11)
     check = [held.pair(index) for index in range(24)]
-    trainer = SpdTrainer(recipe, tmp_path)
+    trainer = DetectorTrainer(recipe, tmp_path)
     before = held_out_figures(trainer.mean, check)["f1"]
     batches = PairBatches(POOL, recipe)
     for index in range(recipe.steps):
@@ -304,7 +306,7 @@ def test_the_detectors_loss_reaches_the_scores_of_the_frames(tmp_path: Path) -> 
     key_frames = KeyFrameTrainer(
         KeyFrameRecipe(network=KeyFrameConfig(widths=(4, 4, 4))), tmp_path / "k"
     )
-    trainer = JointTrainer(recipe, tmp_path, key_frames, SpdTrainer(RECIPE, tmp_path / "d"))
+    trainer = JointTrainer(recipe, tmp_path, key_frames, DetectorTrainer(RECIPE, tmp_path / "d"))
     before = {k: v.clone() for k, v in key_frames.network.state_dict().items()}
     figures = trainer.update(JointPairs(seen, recipe)[0])
     assert np.isfinite(list(figures.values())).all()

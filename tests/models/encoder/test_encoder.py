@@ -11,8 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 
-from models.encoder.export import PARITY_BOUND, export
+from models.encoder.export import PARITY_BOUND, export, export_run
 from models.encoder.frozen import frozen_features
 from models.encoder.network import (
     EncoderConfig,
@@ -21,10 +22,13 @@ from models.encoder.network import (
     SamePadConv,
     load_imagenet_trunk,
 )
+from models.encoder.recipe import EncoderRecipe
 from models.encoder.serve import FrameEncoder, default_encoder_path
+from models.encoder.train import is_held_out
 from models.encoder.whitening import fold_whitening
-from models.errors import ModelError, ModelFileError
+from models.errors import MissingDataError, ModelError, ModelFileError
 from models.video.frames import prepare
+from tests.stream.videos import make_video
 
 SMALL = EncoderConfig(input_size=32, dimension=16, stages=3, local_stage=1)
 TINY = EncoderConfig(input_size=32, dimension=16, stages=1, local_stage=0)  # traced in a second
@@ -247,3 +251,16 @@ def test_a_file_with_wrong_metadata_is_refused(
     onnx.save(model, str(path))
     with pytest.raises(ModelFileError, match=message):
         FrameEncoder(path)
+
+
+def test_without_a_clip_to_measure_on_nothing_is_exported(tmp_path: Path) -> None:
+    learned = next(name for name in map(str, range(99)) if not is_held_out(name))
+    (tmp_path / "clips").mkdir()
+    make_video(tmp_path / "clips" / f"{learned}.mp4", count=4)
+    with pytest.raises(MissingDataError, match="none of the 1 clips .* is held out"):
+        export_run(
+            tmp_path, tmp_path / "out.onnx", recipe=EncoderRecipe(imagenet=False, network=TINY,
+            frozen_stages=1), run=None, start=None, whitening=0, neighbours=None, beta=0,
+            console=Console(quiet=True),
+        )  # fmt: skip
+    assert not (tmp_path / "out.onnx").exists()

@@ -12,7 +12,8 @@ from PIL import Image
 
 from models.encoder.network import EncoderConfig
 from models.encoder.pairs import PairBatches, PairConfig
-from models.encoder.train import EncoderRecipe, EncoderTrainer, is_held_out, read_recipe
+from models.encoder.recipe import EncoderRecipe, read_recipe
+from models.encoder.train import EncoderTrainer, is_held_out
 from models.encoder.validate import RetrievalTask, make_task, retrieval
 from models.errors import RecipeError
 from models.training.source import Source

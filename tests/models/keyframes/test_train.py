@@ -9,14 +9,9 @@ import torch
 from models.errors import RecipeError
 from models.keyframes.export import export_keyframes
 from models.keyframes.footage import SeenFootage, ViewBatches
+from models.keyframes.recipe import KeyFrameRecipe, read_keyframe_recipe
 from models.keyframes.soft import soft_select
-from models.keyframes.train import (
-    KeyFrameRecipe,
-    KeyFrameTrainer,
-    random_spans,
-    read_keyframe_recipe,
-    trained_network,
-)
+from models.keyframes.train import KeyFrameTrainer, random_spans, trained_network
 from models.losses.kept_similarity import kept_similarity
 from models.losses.segment_classification import segment_classification
 from models.training.descriptor_pool import Footage

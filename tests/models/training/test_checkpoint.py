@@ -5,21 +5,22 @@ from pathlib import Path
 import pytest
 
 from models.detector.network import DetectorConfig
-from models.detector.recipe import SpdRecipe
-from models.detector.train import SpdTrainer
+from models.detector.recipe import DetectorRecipe
+from models.detector.train import DetectorTrainer
 from models.errors import MissingDataError, ModelFileError
 from models.keyframes.network import KeyFrameConfig
-from models.keyframes.train import KeyFrameRecipe, KeyFrameTrainer, trained_network
+from models.keyframes.recipe import KeyFrameRecipe
+from models.keyframes.train import KeyFrameTrainer, trained_network
 from models.training.checkpoint import read_checkpoint
 
-SMALL = SpdRecipe(network=DetectorConfig(widths=(4, 4, 4, 4, 4), merged=4))
+SMALL = DetectorRecipe(network=DetectorConfig(widths=(4, 4, 4, 4, 4), merged=4))
 FEW = KeyFrameRecipe(network=KeyFrameConfig(widths=(4, 4, 4), look=4))
 
 
 @pytest.fixture
 def boxes(tmp_path: Path) -> Path:
     """The folder of a detector's run."""
-    SpdTrainer(SMALL, tmp_path / "boxes").save()
+    DetectorTrainer(SMALL, tmp_path / "boxes").save()
     return tmp_path / "boxes"
 
 
@@ -31,24 +32,24 @@ def frames(tmp_path: Path) -> Path:
 
 
 def test_a_run_of_the_same_shape_is_taken_over(boxes: Path, frames: Path, tmp_path: Path) -> None:
-    SpdTrainer(SMALL, tmp_path / "next").start_from(boxes)
-    SpdTrainer(SMALL, boxes).resume()
+    DetectorTrainer(SMALL, tmp_path / "next").start_from(boxes)
+    DetectorTrainer(SMALL, boxes).resume()
     KeyFrameTrainer(FEW, frames).resume()
     assert trained_network(frames).config == FEW.network
 
 
 def test_another_shape_is_told(boxes: Path, frames: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"boxes/checkpoint\.pt is of another PatternNetwork"):
-        SpdTrainer(SpdRecipe(), tmp_path / "next").start_from(boxes)
+        DetectorTrainer(DetectorRecipe(), tmp_path / "next").start_from(boxes)
     with pytest.raises(ModelFileError, match="another PatternNetwork"):
-        SpdTrainer(SpdRecipe(), boxes).resume()
+        DetectorTrainer(DetectorRecipe(), boxes).resume()
     with pytest.raises(ModelFileError, match="another KeyFrameNetwork"):
         KeyFrameTrainer(KeyFrameRecipe(), frames).resume()
 
 
 def test_another_kind_of_run_is_told(boxes: Path, frames: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="has no 'mean': it is of another kind of run"):
-        SpdTrainer(SMALL, tmp_path / "next").start_from(frames)
+        DetectorTrainer(SMALL, tmp_path / "next").start_from(frames)
     with pytest.raises(ModelFileError, match="another KeyFrameNetwork"):
         KeyFrameTrainer(FEW, boxes).resume()
 
@@ -58,4 +59,4 @@ def test_a_folder_without_a_run_and_a_damaged_file_are_told(boxes: Path, tmp_pat
         read_checkpoint(tmp_path / "none")
     (boxes / "checkpoint.pt").write_bytes(b"PK\x03\x04")
     with pytest.raises(ModelFileError, match="is no checkpoint, or damaged"):
-        SpdTrainer(SMALL, boxes).resume()
+        DetectorTrainer(SMALL, boxes).resume()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from models.detector.recipe import read_spd_recipe
-from models.detector.train import SpdTrainer
+from models.detector.recipe import read_detector_recipe
+from models.detector.train import DetectorTrainer
 from models.detector.validate import held_out_figures, validation_pairs
 from models.encoder.serve import FrameEncoder, default_encoder_path
 from models.training.descriptor_pool import build_pictures, load_pool
@@ -87,12 +87,12 @@ def test_a_short_training_on_some_clips_beats_random_weights(
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "spd" / "curve.png").exists()
 
-    encoder, recipe = FrameEncoder(default_encoder_path()), read_spd_recipe(recipe_file)
+    encoder, recipe = FrameEncoder(default_encoder_path()), read_detector_recipe(recipe_file)
     build_pictures(held, tmp_path / "held", size=encoder.input_size)
     pool = load_pool(tmp_path / "held", encoder)
     check = validation_pairs(pool, replace(recipe, validation_pairs=64 if FOOTAGE else 24))
-    untrained = SpdTrainer(recipe, tmp_path / "untrained")
-    trained = SpdTrainer(recipe, tmp_path / "spd")
+    untrained = DetectorTrainer(recipe, tmp_path / "untrained")
+    trained = DetectorTrainer(recipe, tmp_path / "spd")
     trained.resume()
     before, after = (held_out_figures(one.mean, check)["f1"] for one in (untrained, trained))
     print(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from models.detector.recipe import SpdRecipe, read_spd_recipe
+from models.detector.recipe import DetectorRecipe, read_detector_recipe
 from models.errors import RecipeError
-from models.joint.train import read_joint_recipe
+from models.joint.recipe import read_joint_recipe
 from models.training.bounds import Count, Share
 from models.training.recipe_file import fill, read_recipe_file
 
@@ -85,8 +85,8 @@ def test_the_tuples_of_a_checkpoint_are_read() -> None:
 
 
 def test_every_shipped_recipe_of_the_detectors_is_read(tmp_path: Path) -> None:
-    assert read_spd_recipe(Path("configs/training/spd.toml")).network.merged == 32
+    assert read_detector_recipe(Path("configs/training/spd.toml")).network.merged == 32
     assert read_joint_recipe(Path("configs/training/joint.toml")).longest_spans[0] == 4
     path = tmp_path / "recipe.toml"
     path.write_text("[detector]\npairs = 3")
-    assert read_joint_recipe(path).detector == SpdRecipe(pairs=3)
+    assert read_joint_recipe(path).detector == DetectorRecipe(pairs=3)
