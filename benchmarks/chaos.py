@@ -47,6 +47,8 @@ from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
 
 SHARDS = len(LIBRARY)
+# Two workers of each role that shares partitions, and a guest beside them, so that a rebalance
+# always has somewhere to go; a shard has one worker, which reads all of the log.
 COMMANDS: dict[str, tuple[str, ...]] = {
     **{name: ("fingerprint",) for name in (*FINGERPRINT, GUESTS[0])},
     **{name: ("library", "--shard", f"{number}/{SHARDS}") for number, name in enumerate(LIBRARY)},

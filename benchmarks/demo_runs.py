@@ -26,7 +26,7 @@ from rich.table import Table
 from stream.demo.report import CLOCK, TITLE
 
 ONE_CORE = ("taskset", "-c", "0")
-RUN_SECONDS = 3600.0
+RUN_SECONDS = 3600.0  # of a demo: a stop to one that hangs, on one core too
 FIRST = re.compile(r"first decision after ([0-9.]+) s")
 
 

@@ -28,14 +28,14 @@ from models.runtime import Provider, Span, open_session
 from models.runtime.engines import HALF_BOUND, largest_difference
 from models.runtime.in_flight import BatchRunner
 
-NO_GPU = 2
-MIN_ROWS = 2
-SIDES = Span(16, 64, 128)
+NO_GPU = 2  # exit code: neither right nor wrong
+MIN_ROWS = 2  # the least of TensorRT's profile, and so the smallest batch that may be asked for
+SIDES = Span(16, 64, 128)  # least, usual and most of dimensions whose length a network leaves open
 # Both compute with ten bits of mantissa (CUDA's TF32, TensorRT's half), the latter in more places.
 PARITY: dict[Provider, float] = {"cpu": 1e-6, "cuda": 1e-2, "tensorrt": HALF_BOUND}
-MIN_SECONDS = 1.0
-NEIGHBOURS = 10
-IN_FLIGHT = 8
+MIN_SECONDS = 1.0  # of a timing, so that a turn of the clock doesn't count; set by hand
+NEIGHBOURS = 10  # asked for, as by `benchmarks/library/build.py`
+IN_FLIGHT = 8  # batches handed over at once: copies and work overlap. Set by hand
 
 
 @dataclass

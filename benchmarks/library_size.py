@@ -49,11 +49,12 @@ from stream.library.store import FrameStore
 from stream.library.upkeep import Upkeep
 from stream.settings import load_settings
 
+# Key frames; at 900 an hour, the last is eleven thousand hours of video.
 SIZES = (100_000, 1_000_000, 10_000_000)
-ROUNDS = 5
+ROUNDS = 5  # of each upload; the median is told
 MIN_SIMILARITY = 0.3  # below the tenth neighbour of any query
 VIDEOS_PER_SECOND = 100
-LOADED_SECONDS = 30.0
+LOADED_SECONDS = 30.0  # of searches beside a full stream of appends; set by hand
 
 Floats = NDArray[np.float32]
 

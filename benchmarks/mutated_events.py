@@ -61,8 +61,8 @@ GROUPS = {
 }
 PARTS, LARGE_EACH = 10, 4  # of one topic in each part
 MAX_GROWTH = 0.1
-POLL_SECONDS = 2.0
-STILL_SECONDS = 300.0
+POLL_SECONDS = 2.0  # between looks at the groups' offsets
+STILL_SECONDS = 300.0  # without a commit, after which the run is given up; set by hand
 
 
 class Lags:

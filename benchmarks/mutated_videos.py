@@ -70,6 +70,7 @@ KINDS: dict[str, tuple[str, str, dict[str, str], dict[str, str]]] = {
     "a.y4m": ("wrapped_avframe", "yuv420p", {}, {}),
     "raw.h264": ("libx264", "yuv420p", {"preset": "ultrafast"}, {}),
 }
+# In place of a size or a count: ends of signed and unsigned numbers, where sums overflow.
 LIES = (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFF)
 STILL_OPEN, ACCESS = 0x20, 0x1  # IN_OPEN, IN_ACCESS
 

@@ -38,10 +38,11 @@ WORKERS: dict[str, tuple[str, ...]] = {
     "decide": ("decide",),
 }
 MEAN_LOAD, SWING, DAYS = 0.7, 0.8, 1.0
-SAMPLE_SECONDS = 2.0
+SAMPLE_SECONDS = 2.0  # between looks at memory and disk
+# Undecided requests at which the platform waits; beyond it the figures would be of a queue.
 BACKLOG = 40
 POLICY_SHARE, VERDICT_SHARE = 0.02, 0.05
-SILENCE_SECONDS = 120.0
+SILENCE_SECONDS = 120.0  # without a decision, after which the rest counts as lost
 
 
 @dataclass

@@ -23,9 +23,9 @@ from xml.etree import ElementTree
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).resolve().parents[1]
-RUNS = 10
-TAIL_LINES = 60
+ROOT = Path(__file__).resolve().parents[1]  # the tests' working directory
+RUNS = 10  # of the suite, where no seeds are named
+TAIL_LINES = 60  # of a failed run's output: pytest's summary and the end of the last traceback
 COLUMNS = ("seed", "green", "passed", "failed", "skipped", "seconds", "CPU seconds")
 
 

@@ -45,6 +45,7 @@ from stream.search.settings import SearchSettings
 from stream.search.view import Hit, SearchView
 from stream.settings import Settings, load_settings
 
+# Videos: below `exact_rows`, and two sizes at which lists are used.
 SIZES = (10_000, 1_000_000, 10_000_000)
 WARM_UP = 20  # questions that aren't counted
 RECALL_QUESTIONS = 200

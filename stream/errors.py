@@ -34,6 +34,9 @@ ErrorCode = Literal[
 ]
 
 
+# Of an error's text in an event. A validation error may quote its whole input, and a dead letter
+# must stay far below the topic's limit; the first and last thousand say what was wrong. Set by
+# hand.
 MAX_LETTERS = 2000
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from prometheus_client import Counter, Gauge, Histogram
 
 OUTCOMES = Counter("samesource_outcomes", "Events published, by kind", ["role", "outcome"])
+# Buckets half a decade apart, from a look-up of a millisecond to beyond `decode.timeout_seconds`.
 STAGES = Histogram(
     "samesource_stage_seconds",
     "Wall-clock seconds of a stage for one video",
@@ -49,6 +50,7 @@ def show_lags(role: str, lags: Mapping[Any, int]) -> None:
     """
     now = {(tp.topic, str(tp.partition)): lag for tp, lag in lags.items()}
     for topic, partition in _shown.get(role, set()) - now.keys():
+        # A partition that is another worker's now would keep its last lag for ever.
         PARTITION_LAG.remove(role, topic, partition)
     for (topic, partition), lag in now.items():
         PARTITION_LAG.labels(role, topic, partition).set(lag)

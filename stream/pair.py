@@ -74,6 +74,8 @@ def _fingerprints(
     videos: dict[Role, str | Path] = {"upload": upload, "reference": known}
     with (
         ThreadPoolExecutor(len(videos)) as threads,
+        # Entered last and so left first: that ends what the other thread is at, for which the pool
+        # waits.
         Fingerprinter(settings, embed=False) as made_by,
     ):
         making = {

@@ -80,6 +80,7 @@ def _clear(root: Path) -> None:
     for folder in root.glob(f"{PREFIX}*{FOLDER}"):
         lock = folder.with_suffix(LOCK)
         with suppress(OSError):
+            # Made where it is missing: a folder without a lock is a dead process's as well.
             held = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -153,7 +153,10 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
     named = file or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
     if named is not None and not named.is_file():
         raise SettingsError(f"no settings file at {named}: name one that exists, or none")
+    # A class of its own for each file: pydantic-settings reads sources off the class, and another
+    # thread may load another file.
     source = type("Settings", (Settings,), {"file": named, "__doc__": Settings.__doc__})
+    # A misspelt section would be ignored, and its setting stay as it was.
     _refuse_unknown_variables()
     try:
         settings: Settings = source(**overrides)

@@ -29,10 +29,13 @@ from stream.decode.cuts import CutFinder
 from stream.decode.settings import DecodeSettings
 from stream.demo.footage import read_frames, seconds_of
 
+# Of the made videos. Spans are longer than the sampling distance, so that no shot falls between two
+# samples; ten joins a video. All set by hand.
 FRAMES_PER_SECOND = 15
-SIZE = (320, 240)
+SIZE = (320, 240)  # small, as cuts are looked for on small pictures anyway
 SPAN_SECONDS = (1.5, 6.0)
-SPANS = 10
+SPANS = 10  # of a made video: nine joins
+# Within it a cut is the join's; the shortest span is five times as long. Set by hand.
 NEAR_SECONDS = 0.3
 CODINGS = {
     "I-frames at cuts": {"preset": "veryfast"},

@@ -19,8 +19,8 @@ from models.metrics import (
 )
 from stream.evaluate.copy_set import pair_name
 
-HALF_FLOAT_BYTES = 2
-PDQ_BYTES = 32
+HALF_FLOAT_BYTES = 2  # of each number, as the baselines that store frames uniformly keep them
+PDQ_BYTES = 32  # 256 bits of a frame
 
 
 @dataclass(frozen=True)

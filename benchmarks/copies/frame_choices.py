@@ -14,10 +14,10 @@ from models.keyframes.stored import stored_frames
 from stream.contract.fingerprint import CodedFrames, Fingerprint
 from stream.contract.packed import quantise
 
-MIN_PDQ_QUALITY = 50
+MIN_PDQ_QUALITY = 50  # of 100: PDQ's authors advise to leave out frames below it
 # Bits as -1 and 1 over the square root of 256 are a unit row: its product is 1 - hamming / 128.
 PDQ_CODE = 8
-NO_GAP_SECONDS = 1e-6
+NO_GAP_SECONDS = 1e-6  # shorter than any frame: repeats are stored too
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from models.video.similarity import similarities
 from stream.errors import SettingsError
 from stream.settings import load_settings
 
-NEAR_SECONDS = 2.0
-LEFT_OUT = -9.0
+NEAR_SECONDS = 2.0  # of the labelled place: frames are a second apart here; set by hand
+LEFT_OUT = -9.0  # below every cosine less its bias: never the best
 Array = NDArray[np.float32]
 
 

@@ -29,8 +29,9 @@ from models.training.edits.overlay_bank import overlay_bank
 from models.training.picture_pack import PicturePack, packed
 from models.training.pictures import load_clip
 
+# Pixels of the pictures before they are edited, so that a crop still fills the encoder's input.
 SIDE = 192
-SEVERAL = {"two edits": 2, "up to four edits": 4}
+SEVERAL = {"two edits": 2, "up to four edits": 4}  # edits on one picture, at the most
 
 
 def exams(

@@ -29,13 +29,18 @@ from stream.demo.footage import (
     write_video,
 )
 
+# How the footage is made, all of it set by hand. Width and height: the last, on its side, for
+# queries only. The shapes are small, as decoding makes frames small before anything looks at them.
 SIZES = ((320, 240), (340, 256), (426, 240), (240, 320))
+# Drawn evenly: four in nine play at their own speed.
 SPEEDS = (1.0, 1.0, 1.0, 1.0, 0.5, 0.75, 1.25, 1.5, 2.0)
+# libx264's crf, from hardly damaged to blocks; references have the first three
 QUALITIES = (23, 25, 28, 32, 36, 38)
-COPIED_SPANS = (1, 1, 2, 2, 3, 4)
+COPIED_SPANS = (1, 1, 2, 2, 3, 4)  # of a query that copies, drawn evenly
+# Of a reference that are copied, drawn evenly.
 SPAN_SECONDS = (2.0, 20.0)
-REFERENCE_SHARE = 0.6
-CLEAR_SHARE = 0.4
+REFERENCE_SHARE = 0.6  # of the clips; the rest is footage that is in no reference
+CLEAR_SHARE = 0.4  # of the queries, which copy nothing: what they raise is a false alert
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,11 @@ from models.video.motion import coarse, coarse_curve, curve_of
 from stream.errors import SettingsError
 from stream.settings import load_settings
 
+# Seconds that the labelled line is moved by, both ways. Set by hand.
 SHIFTS = np.arange(-6.0, 6.01, 0.25)
+# Off the label: how many best lines lie within is what the table tells. Set by hand.
 NEAR_SECONDS = 0.6
+# Of a span: a shorter one has too few steps of motion for an agreement to mean much. Set by hand.
 SHORTEST_SECONDS = 3.0
 
 

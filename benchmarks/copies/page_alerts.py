@@ -25,7 +25,7 @@ from stream.demo.footage import FRAMES_PER_SECOND, write_video
 from stream.evaluate.copies import evaluate_copies
 from stream.settings import load_settings
 
-PAGE_SECONDS = 5
+PAGE_SECONDS = 5  # of each page, long enough for several samples and key frames; set by hand
 
 
 def write_set(folder: Path, families: int, pages: int) -> None:

@@ -18,8 +18,10 @@ from models.keyframes.base import KeyFrameSelector
 from models.keyframes.settings import KeyFrameSettings
 from stream.library.settings import LibrarySettings
 
+# The points of the curve from dense to sparse: distance of frames that are stored evenly, and
+# frames an hour that the network chooses. Around the default of 900, each way by about three.
 UNIFORM_SECONDS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
-FRAMES_PER_HOUR = (300.0, 540.0, 800.0, 1080.0, 1800.0)
+FRAMES_PER_HOUR = (300.0, 540.0, 800.0, 1080.0, 1800.0)  # that the network chooses
 BASELINES = ("hough_voting", "temporal_network", "dynamic_programming", "dynamic_time_warping")
 DETECTOR = "pattern_detector"
 DENSE = "uniform every 1 s"

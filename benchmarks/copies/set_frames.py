@@ -25,7 +25,7 @@ from stream.evaluate.copy_set import CopySet, read_copy_set
 from stream.fingerprint.batched_encoder import BatchedEncoder
 from stream.settings import Settings
 
-PDQ_BITS = 256
+PDQ_BITS = 256  # of a frame's hash, by its definition
 FRAMES_FORMAT = "3"  # of what is kept: files of an older one are made anew
 
 

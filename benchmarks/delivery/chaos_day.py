@@ -23,15 +23,21 @@ from benchmarks.delivery.chaos_world import World
 from benchmarks.delivery.outside_client import Answers
 
 RESIDENTS = (*FINGERPRINT, *LIBRARY, *DECIDE)
+# Uploads on their way: enough that a fault always finds work in hand, few enough that one lost
+# upload shows as a standstill. Set by hand.
 BACKLOG = 24
-CALM_SECONDS = (0.0, 2.0)
+CALM_SECONDS = (0.0, 2.0)  # at least between two faults of a lane, drawn evenly
+# How long a role may take to do anything after a fault; longer is counted as `no_progress` and the
+# day goes on. Set by hand, over the session timeout and a rebalance.
 MIN_PROGRESS_SECONDS = 40.0
-FIRST_DECISION_SECONDS = 120.0
+FIRST_DECISION_SECONDS = 120.0  # Python, networks and Kafka start meanwhile, all on the same cores
 AHEAD = 0.06
 """Of its faults a worker's lane may be ahead of the slowest."""
-READ_SECONDS = 0.25
-LOOK_SECONDS = 10.0
-TELL_SECONDS = 30.0
+READ_SECONDS = 0.25  # of each look for answers, between two uploads
+LOOK_SECONDS = 10.0  # between samples of memory, which grows slowly
+TELL_SECONDS = 30.0  # between lines of progress
+# Without a decision, after which the rest counts as lost: over all that a stop, a rebalance and a
+# restart of Kafka may take together. Set by hand.
 SILENCE_SECONDS = 180.0
 
 

@@ -32,10 +32,12 @@ LIBRARY = ("library-0", "library-1", "library-2", "library-3")
 DECIDE = ("decide-a", "decide-b")
 GUESTS = ("fingerprint-c", "decide-c")
 BROKER, STORE = ("broker",), ("store",)
+# The session is 6 s there: the group has given up the worker that wakes.
 LONGER_THAN_A_SESSION_SECONDS = (7.0, 10.0)
-REACH_SECONDS = 45.0
+REACH_SECONDS = 45.0  # for a worker to get to the point where it is to die; a merge comes seldom
 WHILE_STARTING = 0.3
 """Of the workers that are killed or told to end: those that have hardly begun."""
+# A wrong date and a wrong time, both ways. Set by hand.
 CLOCK_STEPS_SECONDS = (-86_400, -1_800, 1_800, 86_400)
 
 
@@ -242,6 +244,7 @@ MAX_PASSINGS = {
 }
 """Of other points 4."""
 
+# Weights set by hand: each of Kafka's own faults stops everything, so they are few.
 KINDS: dict[str, Kind] = {
     "kill -9 fingerprint": Kind(FINGERPRINT, _killed, 70),
     "kill -9 library": Kind(LIBRARY, _killed, 60),

@@ -15,9 +15,11 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+# Small and slow, since footage is made while the day runs and must not be its bottleneck; eight
+# seconds hold enough samples for an alert on a part of them. Set by hand.
 SIZE = (192, 144)
-FRAMES_PER_SECOND = 8
-LOOK_SECONDS = 8
+FRAMES_PER_SECOND = 8  # four times the sampling rate
+LOOK_SECONDS = 8  # of an upload's own footage
 
 Frames = NDArray[np.uint8]
 

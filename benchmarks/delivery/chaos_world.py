@@ -28,14 +28,15 @@ from stream.broker.settings import KafkaSettings
 from stream.contract.hashes import shard_of
 from stream.errors import BrokerError
 
-COPIED_SECONDS = 5
-OWNERS = 12
+COPIED_SECONDS = 5  # of another's look, in what copies it; set by hand
+OWNERS = 12  # so few that policies and verdicts meet many uploads
 MIN_LIVE, MAX_LIVE = 6, 300
+# Of what is written while a shard is about to restate: otherwise it would hardly ever.
 LATE_SHARE = 0.3
-BROKEN_BYTES = 3000
-PROBED = 3
+BROKEN_BYTES = 3000  # of noise: no container begins like that
+PROBED = 3  # looks in one probe; set by hand
 PROBE_PREFIX = "probe-"
-TAKEDOWN_PATIENCE_SECONDS = 120.0
+TAKEDOWN_PATIENCE_SECONDS = 120.0  # over a restart of Kafka; set by hand
 
 
 @dataclass(frozen=True)

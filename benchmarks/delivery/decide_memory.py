@@ -28,8 +28,8 @@ from stream.decide.joins import Joins
 from stream.decide.policy import Policies
 
 DAY, RETENTION_DAYS = 86400.0, 7
-BEGIN = 1_800_000_000.0
-PARTITIONS = 8
+BEGIN = 1_800_000_000.0  # seconds since 1970; fixed, so that runs write the same text
+PARTITIONS = 8  # as `video.compared` has in kafka/topics.toml
 FORGET_EVERY = 100  # uploads
 
 

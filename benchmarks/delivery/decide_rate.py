@@ -26,8 +26,8 @@ from stream.contract.events import Match, MatchedSegment, VideoCompared, VideoDe
 from stream.settings import load_settings
 
 ONE_IN, COPIES = 10, 3
-WAIT_SECONDS = 600.0
-SEGMENT = MatchedSegment(
+WAIT_SECONDS = 600.0  # for all decisions: a stop to a run that hangs, no part of the measurement
+SEGMENT = MatchedSegment(  # any: decide doesn't look at the footage
     video_start_seconds=1.0,
     video_end_seconds=31.0,
     reference_start_seconds=61.0,

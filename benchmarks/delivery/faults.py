@@ -22,12 +22,13 @@ from stream.failpoints import FAILPOINTS
 LIBRARY = ("library-0", "library-1")
 DECIDE = ("decide-a", "decide-b")
 BROKER = ("broker",)
+# For a worker to get to the point where it is to fail, after which it didn't come to pass.
 REACH_SECONDS = 30.0
 DECIDE_SECONDS = 16.0
 """Half of it goes by until Kafka has given up the dead worker and the next gets its partitions."""
-DISK_MEGABYTES = 32
-LEFT_BYTES = 16_384
-FILL_TRIES = 10
+DISK_MEGABYTES = 32  # of a worker's own file system: a few snapshots, and quick to fill
+LEFT_BYTES = 16_384  # at most: some files still fit, others break off in the middle
+FILL_TRIES = 10  # a worker may write or delete between the look and the filling
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,7 @@ MAX_PASSINGS = {"library": 8, "library.merging": 1, "snapshot": 2, "decide": 6}
 
 NEVER_PASSED = {"library.after_restate"}  # uploads are not delivered late here
 
+# Weights set by hand: shards, whose snapshots can break, have most.
 KINDS: dict[str, Kind] = {
     "kill -9 library": Kind(LIBRARY, partial(killed, 8.0), 26),
     "kill -9 decide": Kind(DECIDE, partial(killed, DECIDE_SECONDS), 14),

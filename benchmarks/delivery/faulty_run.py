@@ -35,11 +35,11 @@ SETTINGS = {
     "SAMESOURCE_LIBRARY__EXACT_ROWS": "3000",
     "OMP_NUM_THREADS": "1",
 }
-ENTRIES_PER_FAULT = 6
-PROBED_LOOKS = 20
-FIRST_GUESS_SECONDS = 4.0
-PAUSE_SECONDS = (0.01, 1.5)
-SILENCE_SECONDS = 90.0
+ENTRIES_PER_FAULT = 6  # of the log: a worker has something in hand whenever it is hit; set by hand
+PROBED_LOOKS = 20  # in each window: a search in what the faults left behind
+FIRST_GUESS_SECONDS = 4.0  # of one fault, until some are measured
+PAUSE_SECONDS = (0.01, 1.5)  # between two entries: no burst that is over at once, no standstill
+SILENCE_SECONDS = 90.0  # without a decision, after which the rest counts as lost; set by hand
 LAST = "at the end"
 
 

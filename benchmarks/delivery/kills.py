@@ -33,7 +33,7 @@ from stream.decide.decide import Join, on_compared
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
 
-SHARDS = 2
+SHARDS = 2  # the fewest that must be joined
 WORKERS: dict[str, tuple[str, ...]] = {
     "fingerprint-a": ("fingerprint",),
     "fingerprint-b": ("fingerprint",),

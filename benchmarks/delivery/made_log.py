@@ -15,10 +15,13 @@ from stream.contract.packed import pack_codes, pack_times, quantise
 
 DIMENSION = 128  # of fewer, chance resemblances make every video a candidate
 MODEL_VERSION = "made-1"
+# Of a made video and of the span that another copies of it; one row a second. The spans are long
+# enough to be found without doubt, so that a missing alert is a lost one. Set by hand.
 LOOK_SECONDS = (30, 60)
-SPAN_SECONDS = (12, 20)
+SPAN_SECONDS = (12, 20)  # of a copy in the log
+# In one probe, each with six rows of the probe's own behind it. Set by hand.
 PROBED_SPANS = 5
-PROBE_SPAN_SECONDS = 18
+PROBE_SPAN_SECONDS = 18  # within the lengths of the log's own copies
 
 Rows = NDArray[np.float32]
 

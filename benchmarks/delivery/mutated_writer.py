@@ -28,6 +28,7 @@ FOLLOWED = ("policy.updated", "alert.reviewed")
 OWN = (CHANGELOG, CLAIMS_TOPIC)  # nobody but decide workers writes there
 WRITTEN = (*READ_TOPICS, *OWN)
 COMPACTED = {topic.name for topic in load_topics() if "compact" in topic.cleanup}
+# Mutants between two well-formed uploads, whose answers show where something was lost.
 SENTINEL_EVERY = 250
 OWNERS = 500  # of policies, and as many reviewed alerts and references with claims
 KEPT = (*FOLLOWED, CLAIMS_TOPIC)  # what is said there is remembered, claims for an hour

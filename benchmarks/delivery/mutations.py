@@ -9,19 +9,25 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+# Of one text, or of a whole value: within the 32 MiB that the largest topics take. Set by hand.
 LARGE_BYTES = 12_000_000
+# In place of a field's value: other types, the ends of integers and floats, text that is odd to
+# Python, Kafka or JSON.
 ODD_VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 2**63, 2**64 - 1, -(2**63), 1e308, 0.5, "", "\u0000", "٣", "\U0001f600",
     "x" * 600, [], {}, [[]], [{}], {"": None}, [None] * 50, "2026-01-01T00:00:00", "-3", [1, 2, 3],
 )  # fmt: skip
+# Bytes that are no JSON, though some parsers take them, and numbers too long to be read.
 ODD_TEXTS = (
     b"NaN", b"Infinity", b"-Infinity", b"1e999", b"9" * 30, b"9" * 5000, b"01", b"+1", b".5",
     b'"\\ud83d"', b'"\xff\xfe"', b"'x'", b"undefined", b"\xef\xbb\xbf1",
 )  # fmt: skip
+# Of the header that counts attempts: what `int()` takes and a careful reader doesn't.
 ODD_ATTEMPTS: tuple[bytes | None, ...] = (
     None, b"", b"9" * 25, b"9" * 5000, b"-3", b"1.5", "٣".encode(), b"\xff", b"7", b"000002",
 )  # fmt: skip
 REPEATED = (b"a", b"[", b"\xff", b'"', b" ", b"\x00", b"1")
+# No key, none worth the name, no UTF-8, a long one.
 ODD_KEYS: tuple[bytes | None, ...] = (None, b"", b"\xff\xfe\xc3\x28", b"k" * 5000, b"\x00")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 ANSWERS = ("video.decided", "alert.raised", "video.embedded", "video.rejected")
+# For answers that come twice; over a worker's commit of every second, set by hand.
 LINGER_SECONDS = 8.0
 MAX_SECONDS = 1200  # for a message to reach the broker, which may be away
 

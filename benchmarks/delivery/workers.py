@@ -16,8 +16,8 @@ from stream.broker.settings import KafkaSettings
 from stream.failpoints import VARIABLE
 
 SAMESOURCE = Path(sys.executable).with_name("samesource")
-STOP_SECONDS = 60.0
-HUNG = 1000
+STOP_SECONDS = 60.0  # over `worker.drain_seconds`: a worker that is still there hangs
+HUNG = 1000  # no exit code that a process can have
 EXPECTED_CODES = (0, -signal.SIGKILL, -signal.SIGTERM)  # the last: it hadn't even begun
 
 

@@ -20,11 +20,13 @@ from stream.library.snapshot import SnapshotStore
 from stream.library.store import SEALED_SHARE, FrameStore
 from stream.library.upkeep import sample_of
 
-SEED = 20261125
+SEED = 20261125  # any; fixed, so that a library that was built is found again
 QUERIES_PER_UPLOAD = 60  # a minute of video
 UPLOADS = 8
-NEAREST = 10
+NEAREST = 10  # neighbours whose recall is told
 LOG_ID = "benchmark"
+# Made and searched at a time: some hundred megabytes. Another number makes other rows, and the
+# libraries built before can't be compared.
 BLOCK_ROWS = 10_000 * FRAMES_PER_VIDEO
 
 Floats = NDArray[np.float32]

@@ -32,8 +32,9 @@ from stream.library.candidates import similarity_at
 from stream.library.rows import RowCodes
 from stream.settings import load_settings
 
+# Upwards from where `library.candidate_similarity` begins, as it grows with the log.
 SIMILARITIES = tuple(round(0.4 + 0.025 * step, 3) for step in range(15))
-BLOCK_VIDEOS = 400
+BLOCK_VIDEOS = 400  # made at a time, which bounds the memory
 FEW_CANDIDATES = 10.0  # for an upload that copies nothing
 CHECKED_ROWS = 30_000
 

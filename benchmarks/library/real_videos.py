@@ -17,8 +17,9 @@ from benchmarks.library.real_rows import RealRows
 SHOTS, SHOT_ROWS = 3, 5
 VIDEO_ROWS = SHOTS * SHOT_ROWS
 NEAR_ROWS, POOL = 10, 15_000
+# As the docstring says: less would repeat real rows, more would leave no picture of its own.
 SHARES = (0.3, 0.5)
-BLOCK = 500
+BLOCK = 500  # rows compared with the pool at a time, which bounds the memory
 
 Floats = NDArray[np.float32]
 

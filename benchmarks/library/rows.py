@@ -16,6 +16,7 @@ from stream.library.entry import Entry, pack_entry
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
 
+# Of the rows: near real ones; the rest are drawn from their mean and covariance. Set by hand.
 REAL_SHARE = 0.4
 FRAMES_PER_VIDEO = 45  # three minutes at 900 an hour
 SECONDS_PER_FRAME = 4.0

@@ -33,6 +33,7 @@ from models.text_video.trunk import load_trunk
 from models.text_video.validate import text_vectors
 
 JOINTS = {"en": ", then ", "zh": "，然后"}
+# Joined to one clip, as their captions are to one text. Set by hand.
 SHOTS = (2, 3)
 
 Vectors = NDArray[np.float32]

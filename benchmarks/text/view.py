@@ -27,12 +27,12 @@ from stream.search.snapshot import ViewSnapshots
 from stream.search.table import NO_LOG, NO_VERSION, RECORD, Place, VideoTable
 from stream.search.view import OWN, SearchView, ViewState
 
-SEED = 20261125
+SEED = 20261125  # any; fixed, so that two runs search the same vectors
 LOG_ID = "benchmark"
-PARTITIONS = 8
-BLOCK_ROWS = 50_000
-ID_LENGTH = 11
-DURATION_SECONDS = 60.0
+PARTITIONS = 8  # as `video.embedded` has in kafka/topics.toml
+BLOCK_ROWS = 50_000  # made at a time, which bounds the memory
+ID_LENGTH = 11  # as long as those of a large platform: the table holds each id's bytes
+DURATION_SECONDS = 60.0  # any: nothing that is measured looks at it
 LATE = TAIL_ROWS // 2  # so many wait for the lists on the average
 MIN_COSINE, MAX_COSINE = 0.35, 0.8  # nine in ten validation photos to their first caption
 

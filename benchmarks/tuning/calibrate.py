@@ -29,9 +29,12 @@ from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
 from stream.settings import load_settings
 
+# The grids that the tables show, each around the value in `LibrarySettings`.
 MIN_SCORES = tuple(tenth / 10 for tenth in range(10))
-CANDIDATE_SIMILARITIES = (0.3, 0.4, 0.5, 0.6, 0.7)
-CANDIDATE_HITS = (1, 2, 3, 4)
+CANDIDATE_SIMILARITIES = (0.3, 0.4, 0.5, 0.6, 0.7)  # around 0.4
+CANDIDATE_HITS = (1, 2, 3, 4)  # around 2; more would lose the shortest copies
+# Of a box with a label, on both axes: less and the seconds that an alert names are wrong, more and
+# an unsure label decides. Set by hand.
 RIGHT_OVERLAP = 0.3
 
 

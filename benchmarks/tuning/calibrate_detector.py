@@ -28,7 +28,7 @@ from stream.errors import SettingsError
 from stream.settings import load_settings
 
 Floats = NDArray[np.float64]
-NO_BOX = np.empty((0, 4), np.float32)
+NO_BOX = np.empty((0, 4), np.float32)  # of a pair that copies nothing
 
 
 def spans_of(

@@ -36,9 +36,14 @@ from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
 from stream.settings import Settings, load_settings
 
+# A demo may show no wrong answer and miss no copy on any machine: scores of pairs that copy nothing
+# must stay below the first, those of copies above the second, either side of `library.least_score`.
+# Set by hand.
 MAX_FALSE = 0.4
-MIN_TRUE = 0.8
-SHOWN_FALSE = 10
+MIN_TRUE = 0.8  # as above
+SHOWN_FALSE = 10  # of the pairs with the highest wrong scores
+# The same drawings as another encoder, or another number of its threads, writes them: no machine
+# writes exactly the same file.
 ENCODINGS: dict[str, dict[str, int]] = {
     "as drawn": {},
     "again, better": {"quality": 24, "threads": 1},

@@ -24,8 +24,8 @@ from rich.table import Table
 from benchmarks.copies.tables import machine
 from models.runtime import open_session
 
-BATCH = 32
-TURNS = 12
+BATCH = 32  # `encoder.batch`'s default
+TURNS = 12  # the best is told, as other work on the machine only ever adds time
 KEPT_POINTWISE = 4
 """The last pointwise layers, whose maps GeM raises to a power."""
 Frames = NDArray[np.uint8]

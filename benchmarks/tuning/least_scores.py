@@ -24,7 +24,10 @@ from models.metrics import score_pairs
 from stream.errors import SettingsError
 from stream.settings import load_settings
 
+# The grid: `least_score` is a setting with two digits.
 MIN_SCORES = tuple(twentieth / 20 for twentieth in range(20))
+# F1 that is given up for a higher threshold: of scores that are as good, the one with fewest false
+# alerts. Set by hand.
 AS_GOOD = 0.01
 CHOSEN = Path(__file__).parent / "least_scores.json"
 

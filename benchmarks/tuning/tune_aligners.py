@@ -39,10 +39,13 @@ from models.aligners.temporal_network import TemporalNetworkAligner, TemporalNet
 from models.metrics import ScoredBox, score_pairs
 from stream.settings import load_settings
 
-MIN_SCORES = tuple(twentieth / 20 for twentieth in range(1, 20))
+MIN_SCORES = tuple(twentieth / 20 for twentieth in range(1, 20))  # the grid of `least_scores`
+# Of a box with a label, on both axes, for it to be a right one; as in `calibrate`.
 RIGHT_OVERLAP = 0.3
 PLAIN = (0.0, 0.0, 1.0)  # the score's logit is then the similarity
 NEWTON_STEPS = 20
+# Pull of the score's weights towards 0, where a set has few wrong boxes and they would run away;
+# the constant is left free. Set by hand.
 RIDGE = 0.05
 
 Values = dict[str, Any]
@@ -74,8 +77,12 @@ def _distance(value: Any, wanted: Any) -> float:
     return abs(float(value) - float(wanted))
 
 
+# Grids of the search, from where nearly everything is a match to where hardly anything is. Set by
+# hand.
 SIMILARITIES = tuple(twentieth / 20 for twentieth in range(2, 15))
+# Share of the medians of a row and a column that is taken off.
 BACKGROUNDS = (0.0, 0.25, 0.5, 0.75)
+# Ranges set by hand: where the best of a search lies at the end of one, it is too narrow.
 SPACES = {
     "hough_voting": Space(
         lambda values: HoughVotingAligner(HoughVotingSettings(**values)),

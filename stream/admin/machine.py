@@ -103,6 +103,7 @@ def _check_port(settings: Settings) -> None:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as tried:
+            # As the server does: a port that a stopped worker has just left isn't taken.
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind(address)
             tried.listen(1)

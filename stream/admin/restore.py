@@ -83,6 +83,7 @@ def scratch_upkeep(settings: LibrarySettings, shard: int) -> Iterator[Upkeep]:
         aside = settings.model_copy(
             update={"snapshot_folder": Path(folder), "snapshot_store": None}
         )
+        # Of no log: nothing is ever restored from this folder.
         with closing_upkeep(SnapshotStore(aside, shard=shard, log_id="")) as upkeep:
             yield upkeep
 

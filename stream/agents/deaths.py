@@ -65,6 +65,8 @@ class Deaths:
             self._inherit()
             path = self._folder / f"{self._role}-{uuid4().hex}.notes"
             self._file = path.open("w+b", buffering=0)
+            # A lock ends with its process, however that ends: who can take it knows that its owner
+            # is dead.
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # for as long as we live
             self._put(0, {"taken": self._taken, "dump": _dump_name(self._folder)})
             for place in self._weights:
@@ -122,6 +124,8 @@ class Deaths:
                 head, *notes = _notes(file.read()) or [{}]
                 dump = self._folder / str(head.get("dump") or "none")
                 crashed = dump.is_file() and dump.stat().st_size > 0
+                # Of the whole machine: whether it was this process isn't said, and the benefit of
+                # the doubt would cost another death.
                 short = self._taken > int(head.get("taken", 0))
                 for note in notes:
                     self._take(note, CRASH_WEIGHT if crashed or short else OTHER_WEIGHT)

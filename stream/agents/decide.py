@@ -196,6 +196,7 @@ class DecideWorker:
             return False
         failpoint("decide.before_pending")
         await self._check_era(source, era)  # a claim may have taken its time
+        # Written down before the first word is out; `Pending` says why.
         if noted is not before:
             await self._store(source.partition, key, noted)
             await self._check_era(source, era)
@@ -230,6 +231,7 @@ class DecideWorker:
         """As `_step`, once all alerts that a limit applies to have their place in the order."""
         policies = self._follower.policies
         while True:
+            # What a step that raised has left is not of this message.
             policies.take_unclaimed()
             found = attempted(source, lambda: self._step(source))
             unclaimed = policies.take_unclaimed()
@@ -291,6 +293,8 @@ class DecideWorker:
         self._waiting.note(partition, key, join, _now_ms())
 
     def _all_recovered(self, partitions: set[int]) -> None:
+        # What belonged to other partitions is another worker's, and would be out of date when it
+        # returns.
         self._joins.keep(partitions)
         self._waiting.keep(partitions)
         self._not_ready = None
@@ -315,6 +319,7 @@ class DecideWorker:
         """Connect, read all policies and verdicts, recover the table and begin to read."""
         self._deaths.open()
         await self._publisher.start()
+        # Policies, verdicts and claims first, to their ends: nothing may be judged by half of them.
         await self._follower.start()
         await self._claims.start()
         self._not_ready = "requests are being recovered"

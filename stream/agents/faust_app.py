@@ -166,6 +166,8 @@ class Drain:
             try:
                 with about(event.message):
                     await handle(event)
+                # Only behind the handler's last publication; whatever it raises leaves the event to
+                # the next.
                 event.ack()
             except MovedError as error:
                 log.info("an event is not acknowledged: %s", error)

@@ -116,6 +116,8 @@ class FingerprintWorker:
     async def _handle(self, event: Any) -> None:
         source = Source.of(event.message, contract_name(self._settings, event.message.topic))
         note(request_id=source.request_id)
+        # The place is taken before the work, in the topic's order, and waited for after it: uploads
+        # of one video are worked on side by side and still published in order.
         async with self._turns.queued(_video_id(source) or source) as turn:
             outputs = await self._made(source)
             await turn.come()
@@ -146,6 +148,8 @@ class FingerprintWorker:
                     source,
                     self._log_id,
                 )
+            # The disk or memory of this machine: no fault of the video's, so it is never rejected
+            # for it.
             except OSError as error:
                 log.warning("%s waits for the machine (%s); again in %.0f s", source, error, pause)
             await asyncio.sleep(pause)
@@ -210,6 +214,7 @@ class FingerprintWorker:
         self._deaths.close()
         for task in self._tasks:
             task.cancel()
+        # After the group is left: this cancels uploads that others are given by now.
         self._fingerprinter.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 

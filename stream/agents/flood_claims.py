@@ -70,7 +70,7 @@ class FloodClaims:
         await self._follower.start()
 
     async def stop(self) -> None:
-        """Disconnect."""
+        """Follow no longer; the claims stay on their topic for the others."""
         if self._follower is not None:
             await self._follower.stop()
 

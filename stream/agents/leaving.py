@@ -67,12 +67,14 @@ class Leaving:
 
 def leave(code: int, *, silently: bool = False) -> NoReturn:
     """End this process and its children now, behind a last line in the log."""
+    # On a thread with a limit: writing to a pipe that nobody reads would wait for ever.
     last = threading.Thread(target=_flush if silently else _last_line, daemon=True)
     last.start()
     last.join(FLUSH_SECONDS)
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             child.kill()
+    # `sys.exit` would wait for the very threads that hang.
     os._exit(code)
 
 

@@ -106,6 +106,7 @@ class LibraryWorker:
         self._name = f"library-{shard}-of-{settings.library.shards}"
         self._publisher = Publisher(settings.kafka)
         self._restater = Restater(settings.kafka, self._publisher)
+        # One: the shard isn't thread-safe, and entries are taken in the log's order.
         self._thread = ThreadPoolExecutor(1, self._name)
         self._log = TopicPartition(settings.kafka.topic(VideoFingerprinted.topic), 0)
         self._stopping = False
@@ -181,11 +182,13 @@ class LibraryWorker:
         begin = (await self._consumer.beginning_offsets([self._log]))[self._log]
         end = (await self._consumer.end_offsets([self._log]))[self._log]
         position = found.next_offset if found else begin
+        # Going on would answer nothing until the new log is as long, and then from the wrong state.
         if position > end:
             raise SnapshotError(
                 f"the snapshot of {self._name} is at offset {position}, but the log ends at {end}: "
                 f"it was made anew. Move {library.snapshot_folder} away to build from the log"
             )
+        # 0 and None alike: nothing was answered.
         self._answered = await self._consumer.committed(self._log) or begin
         self._position = self._saved_position = position
         self._saved_at = self._committed_at = time.monotonic()
@@ -240,6 +243,8 @@ class LibraryWorker:
         if self._shard.truth is not None and not answered:
             await self._restater.say(self._shard.truth)
             failpoint("library.after_restate")
+        # Only now: no commit may pass an entry whose answer, or what is said again, isn't on the
+        # broker.
         self._position = source.offset + 1
         for output in outputs:
             OUTCOMES.labels("library", output.topic).inc()
@@ -288,6 +293,7 @@ class LibraryWorker:
 
     async def _save(self) -> None:
         """Commit, then begin a snapshot; when the disk is full, the log still has everything."""
+        # A snapshot ahead of the group offset would skip entries that nobody has answered.
         if self._position > self._answered:
             await self._commit()
         self._saved_at = time.monotonic()

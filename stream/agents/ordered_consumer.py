@@ -57,6 +57,7 @@ class PatientThread(AIOKafkaConsumerThread):
     """Faust's consumer thread; its client waits as our other clients do, for tries and fetches."""
 
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
+        # Faust passes none of these on, so they are set on what it has built.
         consumer = super()._create_consumer(loop)
         consumer._retry_backoff_ms = RETRY_BACKOFF_MILLISECONDS
         consumer._client._retry_backoff = RETRY_BACKOFF_MILLISECONDS / 1000
@@ -148,6 +149,7 @@ class OrderedConsumer(Consumer):
 
     def _new_offset(self, tp: TP) -> int | None:
         """Where the next reader has to begin; None where nothing was read."""
+        # Faust's own account of what is acknowledged would only grow: it isn't asked.
         self._acked[tp].clear()
         self._acked_index[tp].clear()
         unfinished = self._unfinished.get(tp)

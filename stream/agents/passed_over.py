@@ -54,6 +54,7 @@ class PassedOver:
         """
         for partition, letters in [*self._letters.items()]:
             told = await self._consumer.committed(partition) or 0
+            # Told of by another worker, or by this one before a restart.
             for offset in [offset for offset in letters if offset < told]:
                 del letters[offset]
             if letters and self._owns(partition.partition):

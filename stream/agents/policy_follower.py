@@ -84,6 +84,7 @@ class PolicyFollower:
         """
         consumer = seeking_consumer(
             self._kafka,
+            # A group in name alone: it holds up to where dead letters are out, see `PassedOver`.
             group_id=f"{self._kafka.topic_prefix}samesource-policies",
             partition_bytes=self._kafka.max_message_bytes,
         )
@@ -100,7 +101,7 @@ class PolicyFollower:
         await self._follower.start()
 
     async def stop(self) -> None:
-        """Disconnect."""
+        """Follow no longer; dead letters that aren't out are found again by the next start."""
         if self._follower is not None:
             await self._follower.stop()
 

@@ -31,7 +31,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Worker(Protocol):
-    """What every role offers."""
+    """What every role offers, so that all are started, watched and stopped alike."""
 
     @property
     def failure(self) -> Failure:
@@ -56,6 +56,7 @@ def make_workers(
 ) -> list[Worker]:
     """The workers of the roles; all shards of the library unless some are named."""
     workers: list[Worker] = []
+    # Imported by role: a decide worker takes no memory for networks, and a shard none for codecs.
     if "decide" in roles:
         from stream.agents.decide import DecideWorker
 
@@ -124,6 +125,7 @@ async def _start(settings: Settings, workers: Sequence[Worker], failure: Failure
             "`samesource broker start`, or set SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS"
         ) from error
     finally:
+        # The error is looked at, or asyncio complains of one that nobody has seen.
         starting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         starting.cancel()
 
@@ -231,6 +233,7 @@ def _stop_on_signals(
             return
         leaving.begin(0, seconds)
         stop.set_result(None)
+        # A start waits for no signal; it is cut off.
         if not page.is_up:
             running.cancel()
 

@@ -122,7 +122,7 @@ class SearchFollower:
         await self._follower.start(follow=follow)
 
     async def stop(self) -> None:
-        """Disconnect."""
+        """Follow no longer, and end the threads; a last snapshot is `save`'s to write before."""
         if self._follower is not None:
             await self._follower.stop()
         self._thread.shutdown()

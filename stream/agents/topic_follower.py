@@ -91,16 +91,18 @@ class TopicFollower:
             for number in range(count)
         ]
         self._consumer.assign(partitions)
+        # Asked before anything is read: what comes later is followed, and can't hold up the start.
         ends = await self._consumer.end_offsets(partitions)
         await self._begin(self._consumer, ends)
         for partition, end in ends.items():
+            # By position: a compacted topic has gaps, and its last message may lie before its end.
             while await self._consumer.position(partition) < end:
                 await self._take_some()
         if follow:
             self._task = supervised(self._follow(), f"following {self._what}", self._failure)
 
     async def stop(self) -> None:
-        """Disconnect."""
+        """End following and disconnect; nothing was committed, so the next start reads anew."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -23,6 +23,8 @@ class Turns:
             yield turn
         finally:
             turn.over.set()
+            # Nobody stands behind: without this there would be an entry for every video there ever
+            # was.
             if self._last.get(name) is turn.over:
                 del self._last[name]
 

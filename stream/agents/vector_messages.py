@@ -42,6 +42,8 @@ def _at(consumer: Consumer, topic: str, place: Place, deadline: float) -> VideoE
         message = consumer.poll(left)
         if message is None or message.error() is not None:
             return None
+        # What is of another partition was fetched for the place before; a later offset of this one
+        # means that compaction has taken the message.
         if (message.partition(), message.offset()) == place:
             try:
                 return VideoEmbedded.from_bytes(message.value())

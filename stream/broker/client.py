@@ -101,6 +101,7 @@ def send(
             failed.append(error.str())
 
     producer = writer(kafka)
+    # Asked for first: for a topic that isn't there, a send would only fail at the end of its time.
     _partition_numbers(kafka, producer, topic)
     for key, value, headers in messages:
         while True:
@@ -117,6 +118,7 @@ def send(
                 producer.poll(0.1)
             except KafkaException as error:
                 raise BrokerError(f"{topic}: {error.args[0].str()}") from error
+        # librdkafka tells what was delivered in here only.
         producer.poll(0)
     left = producer.flush(FLUSH_SECONDS)
     if failed or left:
@@ -212,6 +214,7 @@ class Reader:
             starts = {OFFSET_BEGINNING: low, OFFSET_END: high}
             key = (partition.topic, partition.partition)
             self._next.setdefault(key, starts.get(partition.offset, partition.offset))
+            # Where all was deleted the end is high, and nothing will come that reaches it.
             ends[key] = high if low < high else 0
         heard = time.monotonic()
         while behind := sum(self._next[key] < end for key, end in ends.items()):

@@ -94,6 +94,7 @@ class EmbeddedBroker:
         """Close the sockets; clients see a broker that went away. Idle when it doesn't run."""
         library, cluster, client = self._library, self._cluster, self._client
         self._cluster = self._client = None
+        # The cluster hangs on the client, so it goes first.
         if library is not None and cluster is not None:
             library.rd_kafka_mock_cluster_destroy(cluster)
         if library is not None and client is not None:
@@ -153,6 +154,7 @@ def _load_library() -> ctypes.CDLL:
                 f"this build of confluent-kafka has no {name}, so there is no embedded broker: "
                 'install confluent-kafka\'s own wheel, or use kafka.broker = "kafka"'
             ) from error
+        # Undeclared, ctypes would cut every pointer to the 32 bits of an int.
         function.restype, function.argtypes = result, arguments
     return library
 

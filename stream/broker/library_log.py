@@ -87,6 +87,7 @@ class LibraryLog:
             if message is None:
                 raise BrokerError(f"no entry of {self._topic} came for {ANSWER_SECONDS:.0f} s")
             error = message.error()
+            # The last entries before `stop` were compacted away, and the log ends before it.
             if error is not None and error.code() == KafkaError._PARTITION_EOF:
                 return
             if error is not None:
@@ -94,6 +95,7 @@ class LibraryLog:
             source = source_of(message, VideoFingerprinted.topic)
             if source.offset < stop:
                 yield source
+            # Here and not at `stop`, whose entry may be long in coming.
             if source.offset >= stop - 1:
                 return
 

@@ -23,6 +23,7 @@ from stream.broker.clients import admin
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
 
+# From the source tree: an installed package has no `kafka/` beside it and can't build a broker.
 SOURCE = Path(__file__).resolve().parents[2] / "kafka" / "local"
 START_SECONDS = 90.0  # a few on an idle machine; a JVM on a busy one takes many times that
 STOP_SECONDS = 30.0  # then it is killed, which loses nothing that is on disk

@@ -262,6 +262,7 @@ class _Cluster:
             try:
                 future.result()
             except KafkaException as error:
+                # Another process that starts beside this one may have been quicker.
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise BrokerError(self._refused(f"topic {name}", error)) from error
         names = {topic.topic for topic in topics}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stream.search.view import Hit
     from stream.settings import Settings
 
-MINUTE_SECONDS = 60
+MINUTE_SECONDS = 60  # in a minute; and as many minutes in an hour
 
 
 @dataclass(frozen=True)

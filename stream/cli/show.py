@@ -11,7 +11,7 @@ from stream.errors import SettingsError
 if TYPE_CHECKING:
     from stream.admin.story import Story
 
-DAY_SECONDS = 24 * 3600
+DAY_SECONDS = 24 * 3600  # `--days` is what a reader thinks in; Kafka is asked by time
 
 
 def show(

@@ -42,6 +42,7 @@ def submit(
         stdout.print(f"submitted {len(uploads)}; `samesource alerts` shows what is found")
         return
     waiting = {upload.video_id for upload in uploads}
+    # Opened before anything is sent: "now" must lie before the first decision.
     with Reader(kafka, VideoDecided.topic, from_beginning=False) as reader:
         send(kafka, uploads)
         with Progress(console=stdout if stdout.is_terminal else stderr) as progress:

@@ -56,6 +56,7 @@ def everything(context: typer.Context) -> None:
 def _run(settings: Settings, roles: Sequence[Any], shards: Sequence[int] | None = None) -> None:
     from stream.agents.leaving import exit_on_signals
 
+    # Before the imports below, which take a while: a stop meanwhile is no traceback.
     exit_on_signals()
     from stream.admin.machine import check_machine
     from stream.agents.run import run_until_stopped

@@ -116,6 +116,7 @@ class Fingerprint:
         if self.has_denser_query:
             _check_frames(self.query_frames, QUERY_FIELDS)
         for array in self._arrays():
+            # Threads, and all candidates of an upload, share them.
             array.setflags(write=False)
 
     @classmethod

@@ -18,6 +18,7 @@ def version_hash(video_id: str, version: ContentVersion) -> int:
 
 
 def _hash(data: bytes) -> int:
+    # Not Python's `hash`, which differs from process to process.
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 

@@ -13,6 +13,8 @@ from stream.errors import BadEventError, RejectedError, brief
 from stream.times import now
 
 ATTEMPTS_HEADER = "samesource-attempts"
+# A replay counts up by one, so no honest header has more; Python refuses to read a number of
+# thousands of digits, and such a header must not stop the message. Set by hand.
 MAX_ATTEMPTS_DIGITS = 6
 WHOLE_BYTES = 2**20  # of an original that travels whole: as much as an upload may have on its topic
 MAX_WRITTEN_BYTES = 4 * 2**20  # of such an original, written anew as JSON
@@ -175,6 +177,7 @@ def _text(value: Any) -> str | None:
 
 def _version(value: Any) -> int | str | None:
     text = isinstance(value, str) and len(value) <= 512
+    # Not `isinstance`: `true` is no version.
     return value if text or type(value) is int else None
 
 

@@ -75,13 +75,15 @@ class Takedown:
         """The inverse of `to_json`; raises as `from_bytes`."""
         log_id, ends = fields["log_id"], tuple(fields["ends"])
         numbers = (*ends, fields["others_ms"], fields["all_ms"])
+        # Not `isinstance`: JSON's `true` is an int to Python, and no offset.
         if any(type(one) is not int for one in numbers) or type(log_id) not in (str, type(None)):
             raise ValueError("expected a log id, and whole numbers")
+        # The same text in each of many takedowns: held once.
         log_id = None if log_id is None else sys.intern(log_id)
         return cls(log_id, ends, fields["others_ms"], fields["all_ms"])
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """As plain values, for a header and for snapshots."""
         return {
             "log_id": self.log_id,
             "ends": list(self.ends),

@@ -53,6 +53,8 @@ def unpack(name: str, text: str, kind: np.dtype[Any]) -> NDArray[Any]:
         ValueError: not base64, or no whole number of values; names the field.
     """
     try:
+        # Without `validate`, what isn't base64 is skipped, and all numbers behind it are other
+        # ones.
         return np.frombuffer(base64.b64decode(text, validate=True), dtype=kind)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error

@@ -15,6 +15,7 @@ from stream.contract.events import EVENTS, Event, VideoUploaded
 from stream.contract.message import ATTEMPTS_HEADER
 from stream.contract.topics import Topic, load_topics
 
+# Of the source tree: what is written here is committed, and compared with the code by a test.
 FOLDER = Path(__file__).resolve().parents[2] / "kafka"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ROLES = {

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from stream.errors import SettingsError
 
+# Beside the schemas, since whoever runs the broker needs both and need not read Python.
 TOPICS_FILE = Path(__file__).resolve().parents[2] / "kafka" / "topics.toml"
-DAY_MILLISECONDS = 24 * 3600 * 1000
+DAY_MILLISECONDS = 24 * 3600 * 1000  # Kafka's settings count in these, the file in days
 
 
 class Topic(BaseModel):

@@ -164,6 +164,7 @@ def on_compared(
     since_ms = timestamp_ms if join.since_ms is None else join.since_ms
     answers = {**join.answers, name: answer}
     waiting = Join(answers=answers, since_ms=since_ms)
+    # By shard: what is said must not depend on the order in which answers came.
     ordered = sorted(
         (part for part in answers.values() if part.shards == answer.shards),
         key=lambda part: part.shard,
@@ -175,6 +176,7 @@ def on_compared(
     if not complete and not any(isinstance(alert, AlertRaised) for alert in judged):
         return waiting, []
     decision = _decision(ordered, judged)
+    # Without the answers: of a decided request only repeats must be recognised, for a week.
     decided = Join(decided_at=decision.decided_at)
     if not complete:
         decided = decided.model_copy(
@@ -184,6 +186,7 @@ def on_compared(
                 "told_ids": tuple(alert.alert_id for alert in judged),
             }
         )
+    # The decision last: who has read it has all of its alerts.
     return decided, [*judged, decision]
 
 

@@ -7,6 +7,7 @@ alone. So every worker that asks, at any time, is told the same.
 
 from dataclasses import dataclass, field
 
+# The limit of a policy is stated per hour; a claim leaves the count as it turns this old.
 HOUR_MS = 3_600_000
 
 
@@ -40,10 +41,13 @@ class Floods:
         """
         self._sweep(timestamp_ms)
         reference = self._by_reference.setdefault(reference_id, _Reference())
+        # A claim that comes late doesn't turn the hour back, or two workers would count
+        # differently.
         reference.time_ms = max(reference.time_ms, timestamp_ms)
         claims = reference.claims
         while claims and next(iter(claims.values()))[0] <= reference.time_ms - HOUR_MS:
             del claims[next(iter(claims))]
+        # Counted once, at its place on the topic: every worker says the same, whenever it asks.
         if alert_id not in claims:
             claims[alert_id] = (reference.time_ms, len(claims))
 

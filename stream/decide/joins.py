@@ -27,6 +27,7 @@ def packed(key: bytes) -> bytes:
             short = WHERE_AND_WHEN.pack(
                 partition, offset >> 8, offset & 0xFF, time_ms >> 16, time_ms & 0xFFFF
             )
+            # Leading zeros would be lost: such an id stays as it is.
             if unpacked(short) == key:
                 return short
     return OTHER + key
@@ -149,6 +150,7 @@ class Joins:
 
     def pop_expired(self, now: float) -> Iterator[tuple[int, bytes]]:
         """Forget what is too old to matter, partition and key of one as each is taken."""
+        # Copies: the caller awaits between two of these, and partitions may come and go meanwhile.
         for partition, still_open in list(self._open.items()):
             old = [
                 key for key, (since, _) in still_open.items() if since < now - self._open_seconds

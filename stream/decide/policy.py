@@ -111,6 +111,7 @@ class Policies:
         rules = self._rules.get(whole.reference_owner_id, self._default)
         alert = _without_exclusions(whole, rules)
         verdict = self._verdicts.about(
+            # Under both ids: an exclusion may be younger than the verdict.
             [whole.alert_id, alert.alert_id if alert else whole.alert_id],
             pair_of(whole.video_id, whole.reference_id),
         )
@@ -121,6 +122,8 @@ class Policies:
             or _excluded(whole, alert)
             or _below_minima(alert or whole, rules, durations_of(answer, match))
         )
+        # Last, as it claims: what is suppressed anyway must not use up the limit. A confirmed alert
+        # does, and is raised all the same.
         if objection is None:
             flood = self._flooding(alert or whole, rules, timestamp_ms)
             confirmed = verdict is not None and verdict.verdict == "confirmed"

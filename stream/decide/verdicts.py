@@ -74,6 +74,7 @@ def _kept(event: AlertReviewed) -> Verdict:
     return Verdict(
         alert_id=event.alert_id,
         verdict=event.verdict,
+        # Millions of verdicts, a few reviewers.
         reviewer=sys.intern(event.reviewer),
         reviewed_at=event.reviewed_at,
         pair=pair_of(event.video_id or "", event.reference_id or "") if named else None,

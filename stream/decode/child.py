@@ -56,15 +56,21 @@ DECODERS = {"av", "PIL"}  # folders of their code
 
 def prepare_child(settings: DecodeSettings) -> None:
     """Once per child: end with the parent, and never take more than allowed."""
+    # What FFmpeg says of a damaged file would fill the log; the errors that it raises say enough.
     av.logging.set_level(None)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text().split()[0])
+        # On top of what is mapped by now: libraries alone map gigabytes that they never touch.
         limit = pages * resource.getpagesize() + settings.memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    # Python ignores SIGXFSZ, so a write beyond it raises EFBIG, which `_outcomes` knows.
     resource.setrlimit(resource.RLIMIT_FSIZE, (settings.spool_bytes, settings.spool_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The kernel's own action ends the process inside a C call; a Python handler would wait for its
+    # end.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    # Last: the steps above read /proc and start a thread.
     enter_sandbox(settings.spool_folder or Path(tempfile.gettempdir()))
 
 
@@ -132,11 +138,14 @@ def decode_video(
         if preview is not None:
             outputs.append(files.enter_context(preview.path.open("r+b")))
             previews = PreviewFrames(outputs[1].write, preview, table.pixel_aspect_ratio)
+        # Before the first frame: a disk that fills up at the last minute would cost the whole
+        # decoding.
         if reserve:
             for output, share in zip(outputs, shares, strict=True):
                 os.posix_fallocate(output.fileno(), 0, share)
         sink = Spool(outputs[0].write, size, table.pixel_aspect_ratio, settings, previews)
         counts = work.decode(sink)
+        # To where the last write ended: what was reserved and not needed is free again.
         for output in outputs:
             output.truncate()
         _check_yield(sink, counts, table, settings)
@@ -172,8 +181,11 @@ def _outcomes(settings: DecodeSettings, needed: Callable[[], int]) -> Iterator[N
             raise TooLargeError(
                 f"decoded frames take more than decode.spool_bytes = {settings.spool_bytes}"
             ) from error
+        # FFmpeg's errors are OSErrors as well, and a damaged file may come with any errno.
         if is_shortage(error) and not isinstance(error, av.error.FFmpegError):
             raise NoRoomError(needed()) from error
+        # What a reading library raises on odd bytes, be it a TypeError, is the file's fault; the
+        # same from our own code is a bug, and goes on up.
         if isinstance(error, av.error.FFmpegError) or _raised_by_decoder(error):
             raise CorruptError(f"can't be decoded: {type(error).__name__}: {error}") from error
         raise
@@ -181,6 +193,7 @@ def _outcomes(settings: DecodeSettings, needed: Callable[[], int]) -> Iterator[N
 
 def _raised_by_decoder(error: BaseException) -> bool:
     """Whether the code of a library that reads the file raised."""
+    # The innermost frame decides: every error passes through our code on its way.
     file = ""
     traceback = error.__traceback__
     while traceback is not None:
@@ -292,10 +305,12 @@ def _planned_frames(
         for index, packet in enumerate(itertools.islice(packets, len(plan.feed))):
             if not plan.feed[index]:
                 continue
+            # Drained first: frames that are still in the decoder would be lost by the flush.
             if plan.fresh[index] and fed:
                 yield from _decode(stream, None, counts)
                 codec.flush_buffers()
             if reference_only is not (skip := not plan.wanted[index]):
+                # Between samples, frames that no other refers to are not even decoded.
                 codec.skip_frame = "NONREF" if skip else "DEFAULT"
                 reference_only = skip
             fed = True
@@ -307,6 +322,7 @@ def _decode(stream: VideoStream, packet: object, counts: _Counts) -> list[VideoF
     """The frames that a packet completes; none, and counted, where it is broken."""
     try:
         frames = stream.codec_context.decode(packet)  # type: ignore[arg-type]
+    # PyAV's own is an `FFmpegError` too: memory is no broken packet.
     except MemoryError:
         raise
     except av.error.FFmpegError:
@@ -361,6 +377,7 @@ def _timed_frames(
         previous: int | None = None
         seconds = -step
         for packet in packets:
+            # To drain a decoder that has had no frame raises, and says nothing of the file.
             if packet is None and not counts.frames:
                 continue
             for frame in _decode(stream, packet, counts):

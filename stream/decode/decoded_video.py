@@ -71,6 +71,7 @@ class DecodedVideo:
 
     def close(self) -> None:
         """Let go of the frames; their disk space is free once no view of them is left."""
+        # A copy: the emptiest view still keeps the file mapped, and its disk space with it.
         self.frames = self.frames[:0].copy()
         self.preview_frames = None
 

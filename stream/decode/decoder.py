@@ -77,11 +77,14 @@ class Decoder:
         with _rejections(self._settings), self._room.enter() as turn:
             killed = 0
             while True:
+                # SIGKILL doesn't say who sent it; the kernel's count, before and after, does.
                 counted = oom_kills()
                 try:
                     with self._spools() as spools:
                         try:
                             decoded = self._schedule(path, spools, turn.reserve).result()
+                        # An idle child may die and take the pool with it, before a byte of this
+                        # video is read: once more, in a new pool. A second time it is the video's.
                         except BrokenProcessPool:
                             decoded = self._schedule(path, spools, turn.reserve).result()
                         decoded.map_frames(spools[0], self._size, spools[1])
@@ -162,10 +165,13 @@ class Decoder:
         with self._mutex:
             if self._closed:
                 raise InternalError(CLOSING)
+            # A pool that broke stays broken; pebble doesn't mend it.
             if not self._pool.active:
                 self._pool.stop()
                 self._pool.join()
                 self._pool = self._new_pool()
+            # Under the lock: between `active` and here, `close` could stop the pool, and the future
+            # would never end.
             future: Future[DecodedVideo] = self._pool.schedule(
                 decode_in_time,
                 args=(path, spools[0], self._size, self._settings, spools[1], reserve),
@@ -220,6 +226,8 @@ def _shortage(error: Exception, killed: int, counted: int) -> tuple[int, int]:
         return error.bytes, killed
     if is_shortage(error):
         return 0, killed
+    # Killed by the kernel, and others were at work: likely their fault, so it waits to be alone. A
+    # few times, since a video that needs too much on its own would wait for ever.
     if isinstance(error, ProcessExpired) and error.exitcode == -signal.SIGKILL:
         killed += 1
         if oom_kills() > counted and killed < MAX_KILLS:

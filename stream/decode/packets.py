@@ -33,6 +33,7 @@ OPTIONS = {
     "pattern_type": "none",  # a % in the name of a picture is no pattern
     "fflags": "+genpts",
 }
+# Packets of a file, after which the rest is given up; set by hand.
 MANY_BROKEN = 1000  # packets of a file, after which the rest is given up
 USUAL_RATE = 25  # frames a second, where the file doesn't say
 MAX_PIXEL_ASPECT_RATIO = 8.0  # beyond it, or its inverse, the file is wrong: taken for square
@@ -57,6 +58,7 @@ def open_video(
         stream = _video_stream(container)
         for other in container.streams:
             if other.index != stream.index:
+                # The demuxer then drops the packets of sound and subtitles before Python sees them.
                 other.discard = Discard.all
         codec = stream.codec_context
         check_pixels(codec.width, codec.height, settings)
@@ -128,6 +130,7 @@ def readable_packets(
         except StopIteration:
             return
         except av.error.FFmpegError:
+            # A demuxer's generator ends with its error: a new one goes on behind the broken packet.
             broken += 1
             packets = container.demux(stream)
             yield None
@@ -234,8 +237,10 @@ class _Packets:
         unit = float(stream.time_base or 0)
         pts = np.array(self._pts, np.int64)
         hidden = np.array(self._hidden, np.uint8).astype(bool)
+        # An edit list that hides everything is wrong: players show the video.
         shown = ~hidden if not hidden.all() else ~np.zeros_like(hidden)
         start = int(pts[shown].min())
+        # In float64, where a damaged time is merely wrong.
         seconds = (pts.astype(np.float64) - start) * unit  # a lying file's may overflow as integers
         durations = np.array(self._durations, np.int64) * unit
         ends = seconds + np.where(durations > 0, durations, frame_seconds(stream))

@@ -48,6 +48,7 @@ class Pictures:
         """The square of a frame in any pixel format."""
         scale = OVERSAMPLING * self._size / min(frame.width, frame.height)
         small, signs = self._scaled(frame, scale), pose(frame)
+        # Of a pixel of the small picture, whose sides were rounded one by one.
         pixel = self._pixel_aspect_ratio * frame.width / small.shape[1]
         pixel *= small.shape[0] / frame.height  # the scaler rounds both sides
         shown = upright(small, signs)
@@ -87,6 +88,7 @@ class Pictures:
             interpolation=Interpolation.BILINEAR,
             src_color_range=frame.color_range,
             dst_color_range=ColorRange.JPEG,
+            # Children run side by side already, one video each.
             threads=1,
         )
         return np.asarray(small.to_ndarray(), np.uint8)
@@ -100,6 +102,7 @@ def _span(start: float, stop: float, length: int) -> tuple[int, int]:
 
 def same_pixels(before: VideoFrame, frame: VideoFrame) -> bool:
     """Whether two frames are equal in every byte: a codec copies what stands still."""
+    # Bytes are compared before pixels are scaled: a memcmp is far cheaper than a picture.
     if before is frame:
         return True
     if (before.format.name, before.width, before.height) != (

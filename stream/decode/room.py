@@ -27,11 +27,16 @@ SHORTAGES = frozenset(
         errno.EAGAIN,
     }
 )
+# Other programs free space without telling us, so it is looked at. Each look is one `statvfs`; a
+# longer gap leaves a free disk idle. Set by hand.
 POLL_SECONDS = 0.5
+# Before the second try without a reservation, doubled with each: a video that failed alone would
+# fill the disk again at once. Five minutes are the most: what a cleared disk then waits.
 FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 300.0
+LONGEST_PAUSE_SECONDS = 300.0  # set by hand
+# For all that wait in one folder: a line a minute is seen and fills no log.
 WARN_EVERY_SECONDS = 60.0
-MARGIN_BYTES = 64 * 2**10
+MARGIN_BYTES = 64 * 2**10  # of other writers between the look and the reservation; set by hand
 ALONE = 2**62
 """More bytes than any disk has: whoever asks for them waits until nothing else is at work."""
 VMSTAT = Path("/proc/vmstat")
@@ -99,7 +104,7 @@ class Room:
         self._warned = -math.inf
 
     def enter(self) -> "Turn":
-        """Begin with one video."""
+        """Count one more video as at work; its turn says how it may try."""
         with self._changed:
             self._running += 1
         return Turn(self)
@@ -130,12 +135,14 @@ class Room:
         soon = begun + min(pause_seconds, FIRST_PAUSE_SECONDS)
         with self._changed:
             self._waiting[key] = needed, not_before
+            # Not at work while it waits: two that waited for each other would wait for ever.
             self._running -= 1
             self._changed.notify_all()
             try:
                 while not self._closed:
                     now = time.monotonic()
                     free = self._free(self._folder)
+                    # First what surely fits, and only then the one that tries its luck alone.
                     if now >= soon and free >= needed + MARGIN_BYTES:
                         return True
                     if now >= not_before and not self._running and self._is_first(key, now):

@@ -12,7 +12,7 @@ ROUNDING_SECONDS = 1e-6  # times are sums of fractions
 # A frame that stays is sampled evenly for a minute, then whenever it has stood a tenth longer: a
 # hole of a day costs some 80 samples more.
 HELD_SECONDS = 60.0
-HELD_GROWTH = 1.1
+HELD_GROWTH = 1.1  # log(86,400 s / 60 s) / log(1.1) = 76 samples of a day; set by hand
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def plan_sampling(
         tolerance_seconds: how far from its time a key frame may stand for a sample.
     """
     times = even_times(table.duration_seconds, frames_per_second)
+    # A quarter at most, or two samples could choose the same key frame and the sampling be uneven.
     tolerance = min(tolerance_seconds, 0.25 / frames_per_second)
     chosen, seconds = _choose(table, times, tolerance)
     kept = held_samples(chosen, seconds - table.seconds[chosen])
@@ -173,6 +174,7 @@ def _feed(
     group = np.maximum(np.cumsum(table.key) - 1, 0)  # (P,) packets before any key join group 0
     heads = np.flatnonzero(np.diff(group, prepend=-1))  # (G,) first packet of each group
     last = np.full(len(heads), -1)
+    # `at`, since several samples lie in one group: plain indexing would keep any one of them.
     np.maximum.at(last, group[wanted], np.flatnonzero(wanted))
     leading = wanted & (table.seconds < table.seconds[heads][group])
     continued = np.unique(group[leading & (group > 0)])  # open groups: they refer to the one before

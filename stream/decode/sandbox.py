@@ -18,9 +18,11 @@ SET_NO_NEW_PRIVILEGES = 38
 FILTER, ALL_THREADS = 1, 1
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 13  # EACCES
+# Calls of the x32 interface have this bit: the same calls by other numbers, so all are refused.
 OTHER_CALLS = 0x40000000
+# AUDIT_ARCH_X86_64 and AUDIT_ARCH_AARCH64 of linux/audit.h; call numbers differ between them.
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-SECCOMP = {"x86_64": 317, "aarch64": 277}
+SECCOMP = {"x86_64": 317, "aarch64": 277}  # the number of the call itself
 REFUSED_CALLS = {
     # socket, connect, execve, ptrace, process_vm_readv, process_vm_writev, execveat
     "x86_64": (41, 42, 59, 101, 310, 311, 322),
@@ -28,8 +30,8 @@ REFUSED_CALLS = {
 }
 REFUSED_EVERYWHERE = (425, 438)  # io_uring_setup, pidfd_getfd
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
-BENEATH = 1
-WRITE_FILE = 1 << 1
+BENEATH = 1  # LANDLOCK_RULE_PATH_BENEATH
+WRITE_FILE = 1 << 1  # LANDLOCK_ACCESS_FS_WRITE_FILE: a spool exists already, so none may be made
 CHANGES = sum(1 << bit for bit in (1, *range(4, 13)))  # write, remove, make
 
 
@@ -61,11 +63,13 @@ def enter_sandbox(spool_folder: Path) -> None:
     Args:
         spool_folder: where files may still be written.
     """
+    # First, and on every platform: the parts below may be missing, secrets must go all the same.
     forget_environment()
     if not sys.platform.startswith("linux"):
         return
     _write(Path("/proc/self/oom_score_adj"), str(OOM_SCORE))
     libc = ctypes.CDLL(None, use_errno=True)
+    # Without this, an unprivileged process may install neither Landlock rules nor a filter.
     if libc.prctl(SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
         return
     _write_nowhere_but(libc, spool_folder)
@@ -80,6 +84,8 @@ def forget_environment() -> None:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         start, end = int(fields[47]), int(fields[48])
         if 0 < start < end:
+            # Clearing only unlinks the variables: their bytes stay where the kernel put them at the
+            # start and are read through /proc/PID/environ. Nothing points there any more by now.
             ctypes.memset(start, 0, end - start)
     except (OSError, IndexError, ValueError):
         pass
@@ -121,6 +127,7 @@ def _refuse_calls(libc: ctypes.CDLL, machine: str) -> None:
     # Number of the call and architecture are the first two words of what a filter sees.
     steps = [
         (LOAD, 0, 0, 4),
+        # The architecture first: a number names another call on another one.
         (EQUAL, 0, len(refused) + 3, ARCHITECTURES[machine]),
         (LOAD, 0, 0, 0),
         (AT_LEAST, len(refused) + 1, 0, OTHER_CALLS),

@@ -20,12 +20,14 @@ class DecodeSettings(BaseModel):
         skip_loop_filter: of the codec, on frames that no other refers to ("noref"), on all, or as
             the codec does by default. "all" is cheaper, and some descriptors suffer.
         processes: child processes, one video each.
-        videos_per_process: a child is replaced after so many.
-        timeout_seconds: wall-clock limit of one video.
-        memory_bytes: what a child may take on top of its own start.
-        max_pixels: width times height of a frame.
+        videos_per_process: a child is replaced after so many, so that what a codec leaks ends with
+            it. Set by hand.
+        timeout_seconds: wall-clock limit of one video. Set by hand, as the limits below.
+        memory_bytes: what a child may take on top of its own start. Less refuses large frames.
+        max_pixels: width times height of a frame; what decoding takes grows with it.
         spool_bytes: what decoded frames of one video may take on disk.
-        min_readable_share: of the stated duration; less is a truncated video.
+        min_readable_share: of the stated duration; less is a truncated video. Lower lets broken
+            downloads through as whole videos, higher refuses what can still be compared.
         spool_folder: where decoded frames lie until they are encoded; by default the system's
             folder for temporary files.
     """

@@ -12,6 +12,8 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from threading import Lock
 from types import ModuleType
 
+# `sys.modules` is the whole process's: of two threads that start a child, one would put back the
+# other's stand-in.
 _hiding = Lock()
 
 

@@ -145,6 +145,8 @@ class Spool:
     def add(self, frame: VideoFrame, seconds: float) -> None:
         """Take a frame as the sample of a time; the same frame may come for several."""
         self.samples += 1
+        # Checked again, since a stream may change its size behind a header that was within the
+        # limit.
         if self._source is None or not same_pixels(self._source, frame):
             check_pixels(frame.width, frame.height, self._settings)
             self._picture = self._pictures.picture(frame)
@@ -152,10 +154,12 @@ class Spool:
         rgb = self._picture.rgb
         if self.seconds:
             since = seconds - self.seconds[-1]
+            # Two samples of one moment, as at a broken frame: times of frames must ascend.
             if since <= 0:
                 return
             if since < self._settings.repeat_gap_seconds and is_repeat(self._last, rgb):
                 return
+        # After the write and not by a count of frames: what repeats is left out and costs nothing.
         self._written += self._write(rgb.tobytes())
         check_spool(self._written, self._settings)
         self._last = rgb

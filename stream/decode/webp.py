@@ -17,9 +17,9 @@ from stream.decode.sampling import PacketTable
 from stream.decode.settings import DecodeSettings
 from stream.errors import CorruptError
 
-HEADER_BYTES = 30
-ANIMATED = 0x02
-MILLISECOND = Fraction(1, 1000)
+HEADER_BYTES = 30  # RIFF header of 12, head of the VP8X chunk of 8, its content of 10
+ANIMATED = 0x02  # bit of the VP8X flags
+MILLISECOND = Fraction(1, 1000)  # WebP counts in these
 TOO_SHORT_MS, INSTEAD_MS = 10, 100  # as browsers have it
 
 
@@ -45,6 +45,7 @@ def read_webp_table(path: Path, settings: DecodeSettings) -> PacketTable:
     with path.open("rb") as file:
         head = file.read(HEADER_BYTES)
         check_pixels(1 + _number(head[24:27]), 1 + _number(head[27:30]), settings)
+        # Chunks are padded to even lengths.
         file.seek(20 + _number(head[16:20]) + (_number(head[16:20]) & 1))
         while len(chunk := file.read(8)) == 8:
             length = _number(chunk[4:])

@@ -104,6 +104,8 @@ def _timed(path: Path, start_seconds: float) -> Iterator[tuple[float, Image.Imag
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             first = (stream.start_time or 0) * float(stream.time_base or 0)
+            # A seek lands on a key frame before it; near the beginning that is the first picture
+            # anyway.
             if start_seconds > 10:
                 container.seek(int((first + start_seconds) * 1e6))
             for frame in container.decode(stream):

@@ -89,6 +89,7 @@ def _stopped_as_by_ctrl_c() -> Iterator[None]:
     """A signal to end, or a terminal that is closed, stops the demo as Ctrl-C does."""
 
     def interrupt(number: int, frame: object) -> None:
+        # The one signal that asyncio turns into a clean end of what runs.
         signal.raise_signal(signal.SIGINT)
 
     if threading.current_thread() is not threading.main_thread():

@@ -29,8 +29,8 @@ from stream.settings import Settings
 
 FINGERPRINT_STAGES = ("fetch", "select", "encode")
 LIBRARY_STAGES = ("search", "align")
-UNIFORM_FRAMES_PER_SECOND = 1.0
-NO_GAP_SECONDS = 1e-6
+UNIFORM_FRAMES_PER_SECOND = 1.0  # as the published baselines sample, so that rows can be compared
+NO_GAP_SECONDS = 1e-6  # shorter than any frame: every sample is stored, still pictures included
 
 
 @dataclass

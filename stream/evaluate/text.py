@@ -17,7 +17,7 @@ from models.text_video.photos import make_views, photo_names, read_photos
 from models.text_video.serve import Pair
 
 LANGUAGES = ("en", "zh")
-TEXTS_AT_ONCE = 256
+TEXTS_AT_ONCE = 256  # in one run of the tower; bounds its memory and changes no figure. Set by hand
 WAYS = ("text_to_video", "video_to_text")
 
 

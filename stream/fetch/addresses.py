@@ -49,6 +49,7 @@ def check_url(url: URL, settings: FetchSettings) -> None:
             f"host {host!r} is not among fetch.hosts = {', '.join(settings.hosts)}: add it there "
             "(SAMESOURCE_FETCH__HOSTS)"
         )
+    # aiohttp doesn't ask the resolver about an address that stands in the URL: it is checked here.
     try:
         address = ipaddress.ip_address(host.split("%")[0])
     except ValueError:
@@ -94,6 +95,7 @@ class CheckedResolver(AbstractResolver):
             for result in found
             if _allowed(ipaddress.ip_address(result["host"].split("%")[0]), host, self._settings)
         ]
+        # An empty answer is no refusal: aiohttp says of it that the host can't be found.
         if found and not allowed:
             raise private_address(host)
         return allowed

@@ -83,6 +83,7 @@ async def paced(
     task = asyncio.ensure_future(copying)
     began, before = clock(), 0
     try:
+        # `wait` and not `wait_for`, which would cancel the copy when a look is due.
         while not (await asyncio.wait({task}, timeout=min(POLL_SECONDS, window_seconds)))[0]:
             if stop.is_set():
                 raise asyncio.CancelledError
@@ -97,6 +98,7 @@ async def paced(
             began, before = clock(), file.written
         task.result()
     finally:
+        # Waited for: the caller closes the file next, and a copy that still runs would write to it.
         task.cancel()
         await asyncio.wait({task})
 

@@ -83,7 +83,10 @@ def fetch(
         return FetchedVideo(path, path.stat().st_size, is_copy=False)
     path = folder / f"video-{uuid.uuid4().hex}"
     try:
+        # A loop of its own, as the caller is a thread: a slow name server or store then holds up
+        # this download alone.
         asyncio.run(_copied(uri, path, settings, COPIES[scheme], stop or Event()))
+    # A cancellation too: nobody else knows the file's name, so it would lie there for good.
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -107,6 +110,8 @@ async def _copied(uri: str, path: Path, settings: FetchSettings, copy: Copy, sto
         async with asyncio.timeout(settings.timeout_seconds):
             for attempt in range(settings.retries + 1):
                 try:
+                    # Opened anew for each try, which empties it: a half-read body is never
+                    # continued, since the server may hold another one by now.
                     with LimitedFile(path, settings.max_bytes) as file:
                         return await paced(
                             copy(uri, file, settings),
@@ -118,6 +123,7 @@ async def _copied(uri: str, path: Path, settings: FetchSettings, copy: Copy, sto
                 except TransientError as error:
                     if attempt == settings.retries:
                         raise _given_up(error, uri, attempt + 1) from error
+                # Spread, so that downloads that a server failed together don't return together.
                 wait = settings.retry_wait_seconds * 2**attempt
                 await asyncio.sleep(wait * random.uniform(0.5, 1))
     except TimeoutError as error:

@@ -32,6 +32,8 @@ async def copy_http(uri: str, file: LimitedFile, settings: FetchSettings) -> Non
         for _ in range(MAX_REDIRECTS + 1):
             check_url(address.url, settings)
             try:
+                # Redirects are followed by hand: each hop is checked like the first address, and
+                # its target stays as the server wrote it.
                 async with session.get(address.url, allow_redirects=False) as response:
                     location = _redirect(response)
                     if location is None:
@@ -61,10 +63,15 @@ async def _copy(response: ClientResponse, file: LimitedFile) -> None:
 
 def _session(settings: FetchSettings) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
+        # No cache of names, no connection kept: what was checked is what is connected to, each
+        # time.
         connector=aiohttp.TCPConnector(
             resolver=CheckedResolver(settings), use_dns_cache=False, force_close=True
         ),
+        # Unpacked bodies would escape `Content-Length` and could grow a thousandfold.
         headers={"Accept-Encoding": "identity"},
+        # `fetch` bounds the whole and `paced` the rate; aiohttp's default would cut a longer
+        # setting.
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.timeout_seconds),
     )
 
@@ -78,6 +85,7 @@ def _refused(response: ClientResponse) -> Exception:
     return NotFoundError(f"{host} has no video there ({answer})")
 
 
+# Never the error's own text, where a URL may stand with its password or signature.
 def _reason(error: Exception) -> str:
     """What went wrong, without the address and the credentials in it."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error

@@ -21,9 +21,11 @@ def local_video(uri: str, settings: FetchSettings) -> Path:
     name = _path(uri)
     named = shown(name)
     try:
+        # Resolved before it is checked, or a link inside a root could lead out of it.
         path = name.resolve()
         _check_root(path, settings)
         status = path.stat()
+        # A plain file alone is opened to try it: opening a pipe would wait for a writer for ever.
         if stat.S_ISREG(status.st_mode):
             path.open("rb").close()
     except (FileNotFoundError, NotADirectoryError) as error:

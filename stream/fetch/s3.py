@@ -35,6 +35,8 @@ async def copy_s3(uri: str, file: LimitedFile, settings: FetchSettings) -> None:
         )
     if not bucket or not key:
         raise NotFoundError(f"{uri!r} names no object: write s3://bucket/key")
+    # fsspec caches instances, and one belongs to the event loop that made it: each fetch has its
+    # own.
     system = fsspec.filesystem(
         "s3",
         asynchronous=True,
@@ -51,6 +53,7 @@ async def copy_s3(uri: str, file: LimitedFile, settings: FetchSettings) -> None:
         raise ForbiddenUriError(
             f"the store refuses {key!r} in the bucket {bucket!r}: check the worker's credentials"
         ) from error
+    # It is an `OSError` too, and must not be taken for the store's failure.
     except DiskError:
         raise
     except (OSError, BotoCoreError, aiohttp.ClientError) as error:
@@ -70,12 +73,14 @@ async def _copy(system: Any, path: str, file: LimitedFile) -> None:
     for start in range(0, size, RANGE_BYTES):
         end = min(start + RANGE_BYTES, size)
         await _copy_range(system, path, f"bytes={start}-{end - 1}", file)
+        # A connection that ends early reads as the end of the body, without an error.
         if file.written != end:
             raise TransientError(f"the object ends at {file.written} of {size} bytes")
 
 
 async def _copy_range(system: Any, path: str, header: str, file: LimitedFile) -> None:
     bucket, key, _ = system.split_path(path)
+    # Below s3fs's public `_get_file`, which opens the target itself, where no limit could be put.
     answer = await system._call_s3("get_object", Bucket=bucket, Key=key, Range=header)
     async with answer["Body"] as body:
         while chunk := await body.read(CHUNK_BYTES):

@@ -122,7 +122,7 @@ class Embedder:
 
     @property
     def model_version(self) -> str:
-        """Of the pair."""
+        """Of the pair: vectors of another one can't be compared with these."""
         return self._encoder.model_version
 
     @property
@@ -151,6 +151,7 @@ class Embedder:
             content_version=upload.content_version,
             model_version=self.model_version,
             dimension=len(vector),
+            # In float64: a rounded float32 would be written with its seventeen digits all the same.
             vector=vector.astype(np.float64).round(DECIMALS).tolist(),
             duration_seconds=video.duration_seconds,
             thumbnails=[

@@ -82,6 +82,7 @@ class Fingerprinter:
             batch=encoder.batch,
             engine_cache=encoder.engine_cache,
         )
+        # A GPU idles in a batch that isn't full; a CPU is kept busy by a thread for each upload.
         self._batched = BatchedEncoder(
             self._encoder, encoder.batch, shared=encoder.provider != "cpu"
         )
@@ -134,6 +135,7 @@ class Fingerprinter:
                 video.frames, video.seconds, video.duration_seconds, cut_seconds=video.cut_seconds
             )
             with timed(stages, "select"):
+                # Key frames are chosen among these, so that no frame passes the encoder twice.
                 encoded = self._searching(candidates)
             with timed(stages, "encode"):
                 described = self._batched.describe(video.frames, encoded)
@@ -188,6 +190,7 @@ class Fingerprinter:
                         path = fetch(uri, self._settings.fetch, Path(folder.name), self._stop).path
                         break
                     except OSError as error:
+                        # Before it waits: what was half fetched takes the very room that is short.
                         files.close()
                         if not is_shortage(error):
                             raise

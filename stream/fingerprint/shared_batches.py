@@ -54,6 +54,8 @@ class SharedBatches:
             if piece.error is not None:
                 raise piece.error
             with self._turn:
+                # Whoever had the turn before may have done it. What is taken now need not be ours:
+                # older pieces go first, and then this is asked again.
                 if not piece.done:
                     self._run(self._take())
         return piece.described

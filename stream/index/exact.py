@@ -46,6 +46,7 @@ class FrameIndex(Index):
     def hits(self, queries: Codes, biases: Codes, similarity: float, *, below: int | None) -> Hits:
         """All frames that are more similar than asked; as in `Index`."""
         serials = self._serials.view()
+        # Serials ascend with rows: what was there before is a range, which Faiss skips cheaply.
         existed = len(serials) if below is None else int(np.searchsorted(serials, below))
         if existed == 0 or len(queries) == 0:
             return Hits.joined([])

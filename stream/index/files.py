@@ -25,6 +25,8 @@ class aside:  # noqa: N801  # reads as a verb: with aside(folder) as unfinished
         if kind is not None:
             shutil.rmtree(self._unfinished, ignore_errors=True)
             return
+        # Content, then names, then the rename, then that of the parent: in another order a power
+        # cut may leave the final name on a folder that isn't whole.
         for path in (*self._unfinished.rglob("*"), self._unfinished):
             flush(path)
         failpoint("snapshot.before_rename")

@@ -78,6 +78,7 @@ def _flat_on_gpu(dimension: int) -> Any:
     return faiss.GpuIndexFlatIP(_resources(), dimension, options)
 
 
+# One for the process: each sets aside some of the GPU's memory for itself.
 @cache
 def _resources() -> Any:
     return faiss.StandardGpuResources()

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# Rows. From here the room doubles, so that an append costs constant time on the average; smaller
+# would copy an empty library's first videos over and over, larger would be seen in memory.
 MIN_CAPACITY = 1024
 
 
@@ -22,6 +24,8 @@ class Growing:
             larger = np.empty((capacity, *self._data.shape[1:]), self._data.dtype)
             larger[: self._size] = self.view()
             self._data = larger
+        # Behind the end of every view that was handed out: those don't change, and nothing is
+        # copied.
         self._data[self._size : size] = more
         self._size = size
 

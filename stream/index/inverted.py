@@ -35,7 +35,7 @@ class Codebook:
     """
 
     def __init__(self, packed: NDArray[np.uint8], trained_on: int) -> None:
-        """From what `packed` was."""
+        """Take what a trained one had as `packed`."""
         self.packed, self.trained_on = packed, trained_on
         self.lists = int(_lists(faiss.deserialize_index(packed)).nlist)
 
@@ -54,17 +54,18 @@ class Codebook:
             faiss.METRIC_INNER_PRODUCT,
         )  # fmt: skip
         index.cp.niter, index.cp.seed = ITERATIONS, SEED
+        # Else Faiss writes its warnings of small samples past the log.
         index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = TRAINING_ROWS_PER_LIST
         index.train(sample)
         return cls(faiss.serialize_index(index), rows)
 
     def new_lists(self) -> "FrameLists":
-        """Empty lists."""
+        """Empty lists, for a large run."""
         return FrameLists(_lists(faiss.deserialize_index(self.packed)))
 
     def new_codes(self) -> "FrameCodes":
-        """Empty codes without lists."""
+        """Empty codes without lists, for a run that is still small."""
         return FrameCodes(_lists(faiss.deserialize_index(self.packed)))
 
 
@@ -122,6 +123,7 @@ class FrameLists(Index):
         """Write them into a file; as in `Index`."""
         try:
             faiss.write_index(self._index, path)
+        # Faiss raises it for whatever fails, a full disk too, which callers know as an `OSError`.
         except RuntimeError as error:
             raise OSError(f"{path}: {error}") from error
         return True
@@ -153,6 +155,7 @@ class FrameCodes(Index):
         self._index = faiss.IndexPQFastScan(
             like.d, like.pq.M, int(like.pq.nbits), faiss.METRIC_INNER_PRODUCT
         )
+        # The lists' own codes: a frame has the same estimate before and after it is merged.
         self._index.pq, self._index.is_trained = like.pq, True
         self._serials = Growing(np.empty(0, np.int64))
 
@@ -173,6 +176,7 @@ class FrameCodes(Index):
             return Nearest.none(len(queries))
         wanted = min(len(serials), most + len(serials) - kept)  # as many as may be left out
         estimates, rows = self._index.search(queries, wanted)
+        # Faiss fills up with -1, which would pick the last serial.
         there = (rows >= 0) & (rows < kept)
         return Nearest(np.where(there, serials[np.maximum(rows, 0)], -1), estimates)
 

@@ -132,6 +132,7 @@ def nearest_of(parts: Sequence[Nearest], most: int) -> Nearest:
     estimates = np.concatenate([part.estimates for part in parts], axis=1)
     if serials.shape[1] <= most:
         return Nearest(serials, estimates)
+    # Places without a frame count as the farthest, whatever number stands there.
     best = np.argpartition(-np.where(serials < 0, -np.inf, estimates), most - 1, axis=1)[:, :most]
     return Nearest(
         np.take_along_axis(serials, best, axis=1), np.take_along_axis(estimates, best, axis=1)

@@ -63,10 +63,13 @@ def vote(
     """
     if len(entries) == 0:
         return []
+    # One sort puts hits of a video and a frame together, the best first: hits are
+    # too many for a loop over them.
     order = np.lexsort((-similarities, queries, entries))
     videos, frames = entries[order], queries[order]
     first = np.ones(len(order), bool)  # of a (video, frame): its best hit
     first[1:] = (np.diff(videos) != 0) | (np.diff(frames) != 0)
+    # Summed in float64 and in sorted order: replicas must agree to the last bit.
     best = similarities[order][first].astype(np.float64)
     numbers, starts, counts = np.unique(videos[first], return_index=True, return_counts=True)
     votes = np.add.reduceat(best, starts)

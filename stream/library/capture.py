@@ -56,7 +56,9 @@ def capture(state: ShardState, next_offset: int) -> Capture:
     if store is None:
         return Capture(next_offset, (), arrays, numbers, remembered)
     head, runs = store.head.run, store.runs
+    # Copied, as `replaced_at` changes on while the snapshot is written; rows and payload only grow.
     arrays |= {"entries": head.entries.copy(), "rows": head.rows, "payload": head.payload}
+    # Files of runs never change: what was replaced in them since is the snapshot's to say.
     replaced = np.concatenate(
         [np.empty(0, np.int64), *(run.entries["replaced_at"] for run in runs)]
     )

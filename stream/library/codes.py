@@ -100,6 +100,7 @@ def pack_times(seconds: NDArray[np.float32]) -> NDArray[np.uint16]:
     steps = np.diff(_milliseconds(seconds), prepend=0)
     over, rest = np.divmod(steps, LONG_STEP)
     packed = np.full(len(steps) + int(over.sum()), LONG_STEP, np.uint16)
+    # A step is `over` times the marker, then its rest: rests lie where each step ends.
     packed[np.cumsum(over + 1) - 1] = rest
     return packed
 

@@ -85,7 +85,7 @@ class Offsets:
         return place >= 0 and offset < self._stops[place]
 
     def add(self, offset: int) -> None:
-        """Note that one was read."""
+        """Note one; those in a row are held as a span."""
         if self._stops and self._stops[-1] == offset:
             self._stops[-1] = offset + 1
         else:
@@ -152,6 +152,7 @@ class Expected:
 
     def _add(self, upload: Fingerprint, offset: int) -> None:
         video_id, version = upload.video_id, (upload.video_id, upload.content_version)
+        # -1 of both where neither is known: it is read for the first time.
         if self.seen.get(version, -1) <= self.taken_down.get(video_id, -1):
             self.seen[version] = offset
         if shard_of(video_id, self.settings.shards) != self.shard:

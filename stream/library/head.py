@@ -43,6 +43,7 @@ class Head:
         self._entries.append(entry)
         self._rows.append(rows)
         self._payload.append(np.frombuffer(payload, np.uint8))
+        # In batches, as an index asks for; until then the search compares these rows exactly.
         if len(self._rows.view()) - self._listed >= self._lists.batch_rows:
             self.list_all()
 

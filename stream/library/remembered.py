@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 # Of each shard: they are held in memory and written with each snapshot. Beyond it, the oldest go.
 MAX_TAKEDOWNS = 2**18
+# As many: both follow how often videos are submitted again.
 MAX_LATEST = 2**18
 
 
@@ -58,7 +59,7 @@ class Remembered:
         return Remembered(self.takedowns.copy(), self.latest.copy())
 
     def to_array(self) -> NDArray[np.uint8]:
-        """For a file."""
+        """All of it as the bytes of JSON, for a snapshot's file."""
         takedowns = [[key, one.to_json()] for key, one in self.takedowns.items()]
         latest = [
             [key, one.offset, None if one.submission is None else one.submission.model_dump()]

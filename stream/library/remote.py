@@ -58,6 +58,7 @@ class RemoteSnapshots:
             self._put(name)
             names = self.names()
             for old in names[:-KEPT]:
+                # The manifest first: what is half removed then doesn't look like a snapshot.
                 self._files.rm(f"{self._root}/{old}/{MANIFEST}")
                 self._files.rm(f"{self._root}/{old}", recursive=True)
             if len(names) > KEPT:

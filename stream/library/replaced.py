@@ -37,6 +37,8 @@ class ReplacedVersions:
         while self._by_age and self._by_age[0][0] < offset:
             replaced_at, serial, video_hash = heapq.heappop(self._by_age)
             versions = self._by_video.get(video_hash, [])
+            # Entries stay in the heap when their version goes another way; taking them out of its
+            # middle would cost a pass over all.
             if (replaced_at, serial) in versions:
                 versions.remove((replaced_at, serial))
                 if not versions:

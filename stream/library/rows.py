@@ -14,6 +14,7 @@ from stream.library.codes import coarse, pack_nibbles, step_of, unpack_nibbles
 def _pairs(step: int) -> NDArray[np.complex64]:
     """What each packed byte stands for, (256,): two whole numbers as one."""
     every = np.arange(256, dtype=np.uint8)[:, None]
+    # A complex64 is two float32 side by side: one look-up of a byte gives both of its numbers.
     whole = unpack_nibbles(every, 2) * np.float32(step)
     return np.ascontiguousarray(whole).view(np.complex64)[:, 0]
 
@@ -37,7 +38,7 @@ class RowCodes:
 
     @property
     def kind(self) -> type[np.uint8] | type[np.int8]:
-        """Of a packed number."""
+        """The type of what a packed row consists of."""
         return np.uint8 if self.bits == 4 else np.int8
 
     def pack(self, codes: NDArray[np.int8]) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stream.index.protocol import Index
 from stream.library.entry import Entry, unpack_entry
 
-NEVER = 2**62
+NEVER = 2**62  # after every offset of the log, and still an int64 when something is added
 ENTRY = np.dtype(
     [
         ("hash", "<u8"),  # of the video id
@@ -57,7 +57,7 @@ class Run:
 
     @property
     def first_serial(self) -> int:
-        """Of its first entry."""
+        """Of its first entry: from here up to the next run's, all serials are in this one."""
         return int(self.entries["serial"][0])
 
     @cached_property

@@ -80,6 +80,7 @@ def add_lists(run: Run, lists: Index) -> None:
     """Give a written run its index, in its folder too where that is of use."""
     assert run.folder is not None
     run.lists, part = lists, run.folder / f"{LISTS}.part"
+    # The folder has its name already, so the file appears whole by a rename of its own.
     if lists.save(str(part)):
         flush(part)
         part.rename(run.folder / LISTS)

@@ -16,14 +16,18 @@ class LibrarySettings(BaseModel):
         shards: how many share the library; a change builds it anew from the log.
         code_bits: of each number of a stored descriptor; a change builds the library anew.
         device: where frames are searched: "cpu", or all rows on an NVIDIA GPU ("cuda").
-        exact_rows: a shard with fewer frames is searched exactly; with more, by lists of codes.
+        exact_rows: a shard with fewer frames is searched exactly; with more, by lists of codes. At
+            this size both cost the same, and exact search loses nothing (docs/library.md).
         segment_rows: frames from which on the growing end is sealed, when it is a thirty-second
             of all.
         keep_replaced: log entries for which a replaced version is kept, so that a repeat of an
-            upload is answered as the first time; removed videos are dropped at once.
+            upload is answered as the first time; removed videos are dropped at once. More costs
+            memory and disk. Set by hand, as is `keep_versions`.
         keep_versions: replaced versions of one video that are kept at the most, the newest.
         near_rows: frames nearest by their codes, for each query frame, that are looked at exactly
-            from ten million on; fewer before, with the root of the number.
+            from ten million on; fewer before, with the root of the number. More of this or of
+            `probes` finds more of what an exact search finds, and takes longer:
+            `benchmarks/library_size.py` measures both.
         probes: lists that a query frame looks into.
         search_frames: what looks for candidates: the dense query frames, or the key frames alone,
             which costs less. Candidates are always aligned on the query frames.
@@ -33,11 +37,19 @@ class LibrarySettings(BaseModel):
         snapshot_every_videos: whichever comes first.
         snapshot_every_seconds: whichever comes first.
         candidate_similarity: cosine above which two frames are a hit, in a log of 1,000 entries or
-            fewer.
-        candidate_similarity_growth: how much more it is for each tenfold of the log.
-        candidate_hits: searching frames with a hit that make a video a candidate.
-        candidates: most videos that are aligned for one upload, those with most votes.
-        least_score: segments that an aligner is less sure of are dropped.
+            fewer. Lower lets more heavily edited copies through, and more strangers that must be
+            aligned. Chosen by the tables of `benchmarks/tuning/calibrate.py`, in
+            docs/experiments.md.
+        candidate_similarity_growth: how much more it is for each tenfold of the log: chance hits
+            grow with it. Measured by `benchmarks/library/candidate_thresholds.py`.
+        candidate_hits: searching frames with a hit that make a video a candidate. 1 finds more of
+            the short copies and gives more candidates: of key frames, twice as many
+            (docs/architecture.md).
+        candidates: most videos that are aligned for one upload, those with most votes. A bound on
+            the time of footage that everybody has; set by hand.
+        least_score: segments that an aligner is less sure of are dropped: higher is surer and
+            finds less. Chosen by `benchmarks/tuning/least_scores.py` on two sets of made copies;
+            another aligner needs another one.
         aligner: a name in `models.aligners.ALIGNERS`.
         provider: what runs the aligner's network.
         engine_cache: a folder where TensorRT keeps what it builds.

@@ -130,6 +130,7 @@ class LibraryShard:
         first = self.state.first_offset(upload.video_id, upload.content_version)
         as_of = offset if first is None else min(offset, first)
         stages = dict(upload.stage_seconds)
+        # Search, then append: an upload never meets itself, and each pair of videos meets once.
         matches = self._matches(upload, as_of, stages)
         self.absorb(upload, offset)
         failpoint("library.after_append")
@@ -173,6 +174,7 @@ class LibraryShard:
         state, key = self.state, video_hash(upload.video_id)
         holding = self._holding(upload.video_id)
         takedown = state.remembered.takedowns.get(key)
+        # First of all: a takedown outweighs every version that was submitted before it.
         if takedown is not None and takedown.covers(upload.submission):
             self.truth = self._truth(upload.video_id, holding)
         elif holding is None:
@@ -234,6 +236,8 @@ class LibraryShard:
         key, state = video_hash(video_id), self.state
         self.truth = None
         if not restated:
+            # Of videos of all shards: whether an upload is a repeat must look the same to each of
+            # them.
             state.removed.put(key, offset)
         if key % self.settings.shards != self._shard:
             return
@@ -267,6 +271,7 @@ class LibraryShard:
         failpoint("library.after_search")
         return sorted(
             (match for match in found if match is not None),
+            # In one order: an answer that comes again says the same, to the last byte.
             key=lambda match: (-match.score, match.reference_id),
         )
 
@@ -288,11 +293,14 @@ class LibraryShard:
             for serial, one in held.items()
             if one.video_hash != own and one.existed_before(as_of)
         ]
+        # Only here: an index knows frames by number, and not what was replaced or is the upload's
+        # own.
         kept = np.isin(owners, findable)
         voted = vote(
             hits.queries[kept],
             hits.similarities[kept],
             owners[kept],
+            # A video of a single frame can't have two that hit.
             min_frames=min(settings.candidate_hits, len(asked)),
             most=settings.candidates,
         )

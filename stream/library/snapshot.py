@@ -92,9 +92,11 @@ class SnapshotStore:
         Raises:
             SnapshotError: the disk is full or not writable; earlier snapshots are untouched.
         """
+        # Padded with zeros: names then sort as offsets do.
         final = self._folder / f"{taken.next_offset:020d}"
         try:
             self._clear_unfinished()
+            # Runs first: no manifest ever names a run that isn't whole on the disk.
             for run in taken.runs:
                 if run.folder is None:
                     write_run(run, self.segments / new_name(run))
@@ -106,6 +108,7 @@ class SnapshotStore:
                 "until then a restart reads more of the log"
             ) from error
         self._passed_over.discard(final.name)
+        # Behind the rename: until then the older ones are all there is.
         self._drop_old(taken.next_offset)
         runs = {run.folder.name for run in taken.runs if run.folder is not None}
         self._drop_segments(set(runs))
@@ -142,6 +145,8 @@ class SnapshotStore:
         """
         local = {path.name for path in self._found()}
         stored = self._remote_names()
+        # The newest first, from either place: each offset that is won back is log that isn't read
+        # again.
         for name in sorted(local | stored, reverse=True):
             try:
                 found = self._restored(name, here=name in local, stored=name in stored)
@@ -225,7 +230,7 @@ class SnapshotStore:
             return set()
 
     def _found(self) -> list[Path]:
-        """Newest first."""
+        """The folders of snapshots, damaged ones too, the newest first."""
         if not self._folder.is_dir():
             return []
         found = (path for path in self._folder.iterdir() if path.name.isdigit())

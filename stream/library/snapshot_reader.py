@@ -41,7 +41,7 @@ class SnapshotReader(SnapshotStore):
         return None
 
     def _names(self, at_most: int | None) -> list[str]:
-        """Newest first."""
+        """Names of snapshots, from the folder and the object store, the newest first."""
         names = {path.name for path in self._found()} | self._remote_names()
         fitting = [name for name in names if at_most is None or int(name) <= at_most]
         return sorted(fitting, reverse=True)

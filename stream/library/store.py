@@ -27,7 +27,7 @@ from stream.library.settings import LibrarySettings
 # `near_rows` is chosen for this many frames; fewer are found as well with fewer, by the root of
 # their number, and 384 do from 0.6 million down: docs/library.md, "At size", has the recall.
 NEAR_ROWS_AT = 10_000_000
-MIN_NEAR_ROWS = 384
+MIN_NEAR_ROWS = 384  # a quarter of the setting's default, as measured there
 
 # The head is sealed when it is this part of the whole. A search looks at all of the head, and each
 # sealing writes every row anew: a larger part costs searches, a smaller one costs merges.
@@ -55,7 +55,7 @@ class Held:
 
     @property
     def entry(self) -> Entry:
-        """What is known of it."""
+        """What is known of it, unpacked anew each time that it is asked for."""
         return self.run.entry(self.place)
 
     def existed_before(self, offset: int) -> bool:
@@ -123,7 +123,7 @@ class FrameStore:
         return self.codebook.new_codes()
 
     def new_head(self) -> Head:
-        """An empty one."""
+        """An empty head, to go on with when the one before is sealed."""
         return Head(self.codes, self.new_head_lists())
 
     def append(self, entry: Entry, codes: NDArray[np.int8], video_hash: int, offset: int) -> int:
@@ -137,7 +137,10 @@ class FrameStore:
         """
         serial = self.next_serial
         self.head.append(video_hash, offset, serial, rows, payload)
+        # A video without frames takes a number too: serials also name videos.
         self.next_serial += max(1, len(rows))
+        # At each append and not at a merge: what is forgotten depends on the log alone, and merges
+        # fall differently on every replica.
         self._forget(self._replaced.pop_before(self.forgets_before))
         if len(self.head.run.rows) >= max(self.settings.segment_rows, len(self) // SEALED_SHARE):
             self.seal()
@@ -191,6 +194,8 @@ class FrameStore:
         self._replaced.drop(video_hash)
         for run in self.all_runs():
             for place in np.flatnonzero(run.entries["hash"] == video_hash).tolist():
+                # Replaced at its own place: `existed_before` is then false for a search at any
+                # offset.
                 self._mark(run, place, int(run.entries["offset"][place]))
 
     def _forget(self, serials: Iterable[int]) -> None:
@@ -213,6 +218,7 @@ class FrameStore:
 
     def _mark(self, run: Run, place: int, offset: int) -> None:
         run.entries["replaced_at"][place] = offset
+        # A merge under way copied the entries before this; it takes the marks in at its end.
         if self.marks is not None:
             self.marks.append((int(run.entries["serial"][place]), offset))
 

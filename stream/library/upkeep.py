@@ -106,7 +106,7 @@ class Upkeep:
             self._adopt()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, once what is under way is done; its result isn't taken in."""
         self._thread.shutdown()
 
     def _adopt(self) -> None:
@@ -137,9 +137,14 @@ class Upkeep:
         trained = store.codebook.trained_on if store.codebook is not None else 0
         due = store.settings.exact_rows if trained == 0 else GROWTH * trained
         listed = store.settings.device == "cpu" and store.codes.dimension % SUBVECTOR == 0
+        # One piece of work at a time, the most useful first: without lists, searches look at
+        # everything. `_sealed` runs here, on the shard's thread; the other only sees what changes
+        # no more.
         if rows >= due and listed:
             self._work = self._thread.submit(self._relist, store, _sealed(store), rows)
         elif group := merging(store.runs, store.forgets_before):
+            # Before the merge copies entries: what is replaced from now on is marked in its result
+            # too.
             store.marks = []
             self._work = self._thread.submit(self._merge, store, group, store.forgets_before)
         elif time.monotonic() >= self._checks_at:
@@ -191,6 +196,7 @@ class Upkeep:
         add_lists(merged, lists)
 
         def adopt() -> None:
+            # Looked for anew: other runs may have been sealed behind these meanwhile.
             first = next(n for n, run in enumerate(store.runs) if run is runs[0])
             kept = [merged] if len(merged) else []
             store.runs = (*store.runs[:first], *kept, *store.runs[first + len(runs) :])

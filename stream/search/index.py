@@ -91,6 +91,8 @@ class VectorIndex:
             self._make_lists(rows)
         while self.lists is not None and len(self._rows) - self.listed >= TAIL_ROWS:
             with self._lock:
+                # Moved and taken out of the tail under one lock: no search misses a row or sees it
+                # twice.
                 self._list(self.lists, self.listed, self.listed + TAIL_ROWS)
                 self._tail.reset()
 

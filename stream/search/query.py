@@ -32,6 +32,7 @@ def text_query(encoder: TextEncoder, text: str) -> TextQuery:
         text.encode()
         tokens, known = encoder.tokens(text), encoder.known_share(text)
         vector = encoder.embed([text])
+    # A `ValueError` too, so it is asked for first.
     except UnicodeEncodeError as error:
         raise QueryError("the query is no UTF-8: check the terminal's encoding") from error
     except ValueError as error:

@@ -53,6 +53,7 @@ class VectorRows:
         row, place = self._count, self._count % BLOCK_ROWS
         if place == 0:
             self._new_block()
+        # Of a vector of zeros the largest number is nothing to divide by.
         scale = np.float32(max(float(np.abs(vector).max()), 1e-12) / LARGEST)
         self._blocks[-1][place] = np.rint(vector / scale)
         self._scales[-1][place] = scale

@@ -23,9 +23,10 @@ log = logging.getLogger(__name__)
 COLUMNS = 2  # of videos; what follows is in pixels: a sheet of ten is read at full size on a laptop
 SHOWN = 3  # pictures of a video
 PICTURE = (156, 132)
+# Pictures, a gap beside them, two lines of text below.
 CELL = (SHOWN * PICTURE[0] + 24, PICTURE[1] + 44)
-MARGIN = 12
-TITLE_HEIGHT = 44
+MARGIN = 12  # around all
+TITLE_HEIGHT = 44  # one line of `TITLE_SIZE` with air above and below
 TITLE_SIZE, LABEL_SIZE = 22, 16
 PAPER, INK, EMPTY = (250, 250, 250), (25, 25, 25), (215, 215, 215)
 SUBSTITUTE = "?"

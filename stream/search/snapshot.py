@@ -37,7 +37,7 @@ LISTS, LOCK = "lists.faiss", ".lock"
 CODES, SCALES, CODEBOOK = "codes.npy", "scales.npy", "codebook.npy"
 TAKEDOWNS = "takedowns.npy"
 TABLE = ("records", "ids", "hashes", "numbers")
-DAY_SECONDS = 24 * 3600.0
+DAY_SECONDS = 24 * 3600.0  # Kafka's retention of takedowns is stated in days, files carry seconds
 
 Offsets = Mapping[int, int]
 
@@ -100,6 +100,7 @@ class ViewSnapshots:
         Raises:
             SnapshotError: the disk is full or not writable; earlier snapshots are untouched.
         """
+        # Offsets only grow, so that their sum puts snapshots in order.
         final = self._folder / f"{sum(offsets.values()):020d}"
         try:
             with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
@@ -109,6 +110,7 @@ class ViewSnapshots:
                     self._write(view, offsets, unfinished)
                 self._passed_over.discard(final.name)
                 self._drop_old(final.name)
+        # Another process writes one of the same topic, which serves this one as well.
         except BlockingIOError:
             return None
         except OSError as error:

@@ -14,8 +14,9 @@ from stream.index.hash_map import HashMap
 
 MIN_RECORDS = 1024  # that there is room for at first; the room doubles
 NO_VERSION = np.iinfo(np.int64).min
+# Below all that are counted: rows and logs are numbered from 0.
 NO_ROW = -1
-NO_LOG = -1
+NO_LOG = -1  # likewise
 FREE = -1  # in place of a model's number: this record is of no video
 RECORD = np.dtype(
     [

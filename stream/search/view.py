@@ -119,6 +119,8 @@ class SearchView:
         vector = self._vector(event)
         with self._lock:
             number = table.put(event.video_id)
+            # Old row and new one change under one lock: a search finds the video once, never twice
+            # or not at all.
             self._forget(number)
             record = table.records[number]
             record["model"] = self._model(event)
@@ -193,9 +195,11 @@ class SearchView:
             state = self.state
             count = len(state.rows)
             exhaustive = most >= count
+            # Without the lock, since it takes long; who owns what was found is looked up under it.
             rows = state.index.search(vector, most, exhaustive=exhaustive)
             similarities = state.rows.take(rows) @ vector
             with self._lock:
+                # Compacted meanwhile: the row numbers are others' by now.
                 if state is not self.state:
                     continue
                 numbers = self._owners[rows]
@@ -208,6 +212,7 @@ class SearchView:
         """The most similar first; of equals, by their ids."""
         records, table = self.state.table.records, self.state.table
         if len(numbers) > k:
+            # Those as near as the last of them too: ids then decide among equals, not the index.
             near = similarities >= np.partition(similarities, -k)[-k]
             numbers, similarities = numbers[near], similarities[near]
         hits = [
@@ -226,6 +231,7 @@ class SearchView:
         if event.model_version != self.model_version or event.dimension != self.dimension:
             return None
         vector = np.array(event.vector, np.float64)
+        # An event may hold any finite numbers; the ones below make a unit of them.
         largest = np.abs(vector).max()
         if largest > 0:
             vector /= largest  # so that no square overflows
@@ -300,6 +306,8 @@ class SearchView:
     def _compact(self) -> None:
         state = self.state
         alive = np.flatnonzero(self._owners[: len(state.rows)] != NO_ROW)
+        # Copied beside running searches, which keep the old state; only the exchange takes the
+        # lock.
         rows = state.rows.chosen(alive)
         index = state.index.renewed(rows)
         with self._lock:

@@ -20,7 +20,7 @@ from stream.demo.paint import (
     tint,
 )
 
-PANORAMA = 2 * WIDTH
+PANORAMA = 2 * WIDTH  # drawn once and looked at through a window that moves: a frame is then a copy
 
 
 class Landscape:

@@ -7,6 +7,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from stream.demo.paint import HEIGHT, SIZE, WIDTH, Shot, colour, hue_of, look, noise, tint
 
+# The functions are worked out at every other pixel and enlarged: smooth as they are, nobody sees
+# it, and a frame costs a quarter.
 COARSE = (WIDTH // 2, HEIGHT // 2)
 
 

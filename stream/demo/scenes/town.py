@@ -19,6 +19,7 @@ from stream.demo.paint import (
     tint,
 )
 
+# In pixels; the camera can drive for as long as a shot lasts before it sees a house again.
 STREET = 2 * WIDTH
 
 
