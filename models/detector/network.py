@@ -15,7 +15,8 @@ from models.detector.grid import CHANNELS
 
 STRIDE = 2  # cells between places of the head: each level up costs four times as many places
 ALIGN = 16  # the coarsest map's stride, which sides must be multiples of
-LONGEST_CELLS = 200.0  # exp(5.3), the bound in `forward`: more than a tile is long
+# Natural logarithms of distances in cells: from a fiftieth of a cell to 200, more than a tile.
+DISTANCE_LOGS = (-4.0, 5.3)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class PatternNetwork(nn.Module):
             merged = mix(own)
         assert merged is not None
         # Bounded: one wild logit early in training would make an infinite distance, and no loss.
-        distances = torch.exp(self.where(merged).clamp(-4.0, 5.3))
+        distances = torch.exp(self.where(merged).clamp(*DISTANCE_LOGS))
         return self.what(merged), distances
 
 
