@@ -120,6 +120,8 @@ class OncePerMinute(logging.Filter):
         kind = (record.name, record.levelno, _kind(record.msg))
         heard = self._heard.get(kind)
         self._heard[kind] = now
+        # Texts that are new each time must not fill the memory; to forget all costs a few repeated
+        # lines.
         if len(self._heard) > 1000:
             self._heard = {kind: now}
         if heard is None or now - heard > FORGET_SECONDS:

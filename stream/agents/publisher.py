@@ -184,6 +184,8 @@ class Publisher:
                     return Place(partition=sent.partition, offset=max(0, sent.offset))
                 except KafkaError as error:
                     await self._after(error, producer, name)
+                    # By task: several messages may wait, and the oldest tells how long Kafka has
+                    # been away.
                     self._waiting.setdefault(me, time.monotonic())
                     log.warning("%s is not reachable (%s); again in %.1f s", name, error, pause)
                 await asyncio.sleep(pause)

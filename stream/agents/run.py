@@ -213,6 +213,7 @@ async def _run(
             started()
             await asyncio.wait((stop, failure), return_when=asyncio.FIRST_COMPLETED)
             if not stop.done():
+                # Before anything else: whatever follows may hang.
                 leaving.begin(1, gone_after(settings.worker.drain_seconds))
                 log.error("the worker ends: %s", _as_line(failure.exception()))
                 failure.result()

@@ -29,6 +29,7 @@ def verify(
     from stream.broker.library_log import LibraryLog
 
     settings, numbers = (context.obj, None) if shard is None else with_shard(context.obj, shard)
+    # What is held is compared and nothing searched for: that takes no GPU.
     library = settings.library.model_copy(update={"device": "cpu"})
     holds = True
     with LibraryLog(settings.kafka) as log:

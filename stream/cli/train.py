@@ -44,6 +44,7 @@ def encoder(
     threads: Threads = 1,
 ) -> None:
     """Train the frame encoder by self-supervision."""
+    # In here, as in every command of this file: the others must start without it.
     import torch
 
     from models.encoder.recipe import read_recipe, read_scenes

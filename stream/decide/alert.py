@@ -55,6 +55,7 @@ def alert_id(
 
     Spans are rounded to whole seconds, so that a shift in the last digits is no new alert.
     """
+    # Sorted: the id must not depend on the order in which an aligner names them.
     spans = sorted(
         [
             round(segment.video_start_seconds / SPAN_QUANTUM_SECONDS),

@@ -277,6 +277,7 @@ def _keep_samples(
     for frame in frames:
         if frame.pts is None or frame.is_corrupt:
             continue
+        # Frames before the first that is shown are only decoded since others refer to them.
         if frame.pts >= origin:
             seconds = (frame.pts - origin) * float(frame.time_base or 0)
             place = int(np.searchsorted(shown, frame.pts))
@@ -375,6 +376,7 @@ def _timed_frames(
         longest = JUMP_SECONDS if jumps(container) else math.inf
         packets = itertools.chain(readable_packets(container, stream), (None,))
         previous: int | None = None
+        # The first frame comes a step later, at 0.
         seconds = -step
         for packet in packets:
             # To drain a decoder that has had no frame raises, and says nothing of the file.

@@ -69,6 +69,7 @@ class CutFinder:
                 for place, held in self._held
                 if held >= HOLE_SECONDS or steps[place] >= MIN_JUMP
             }
+            # The first frame begins a shot for certain, and is no cut.
             self._cuts = sorted(after_held.union(self._changes.cuts()) - {0})
         return self._cuts
 

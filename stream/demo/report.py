@@ -140,6 +140,7 @@ def closing_table(demo: DemoSet, tally: Tally) -> Table:
 
 def _crowd(demo: DemoSet, verdict: Verdict) -> frozenset[Pair]:
     """Findings that would bury those of a labelled set."""
+    # With labels for what isn't copied too, a set says all there is to be judged by.
     labelled_set = bool(demo.judged and demo.judged - demo.truth.keys())
     return verdict.unjudged if labelled_set else frozenset()
 

@@ -29,6 +29,7 @@ def _wrapped(address: Address) -> ipaddress.IPv4Address | None:
         return None
     if address in TRANSLATED:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    # Teredo names its server, then the client: who would be talked to is the second.
     return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
 
 

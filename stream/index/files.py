@@ -30,6 +30,7 @@ class aside:  # noqa: N801  # reads as a verb: with aside(folder) as unfinished
         for path in (*self._unfinished.rglob("*"), self._unfinished):
             flush(path)
         failpoint("snapshot.before_rename")
+        # A rename takes the place of an empty folder only.
         if self._final.is_dir():
             shutil.rmtree(self._final)
         self._final.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ class Growing:
         """Put rows behind the last."""
         size = self._size + len(more)
         if size > len(self._data):
+            # A new array and not a larger one in place: views that were handed out keep the old.
             capacity = max(MIN_CAPACITY, size, 2 * len(self._data))
             larger = np.empty((capacity, *self._data.shape[1:]), self._data.dtype)
             larger[: self._size] = self.view()

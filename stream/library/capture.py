@@ -101,6 +101,7 @@ def restore(taken: Capture, settings: LibrarySettings) -> ShardState:
         settings, codes, runs=taken.runs, head=head, codebook=codebook,
         next_serial=int(numbers["next_serial"]),
     )  # fmt: skip
+    # Not written down, as it follows from the entries: two sayings could differ.
     state.current = HashMap(*_current(state.store.all_runs()))
     return state
 

@@ -106,6 +106,8 @@ class RemoteSnapshots:
 
     def _put_run(self, segment: str, sha256: dict[str, str]) -> None:
         """A run, unless the store has it already."""
+        # By size alone: to read a run back would cost as much as putting it, and its name is never
+        # used for another.
         there = (
             self._has(f"{self._root}/{SEGMENTS}/{segment}/{name}", path.stat().st_size)
             for name in sha256

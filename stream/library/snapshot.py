@@ -95,6 +95,7 @@ class SnapshotStore:
         # Padded with zeros: names then sort as offsets do.
         final = self._folder / f"{taken.next_offset:020d}"
         try:
+            # Of a process that was killed: nobody else writes here.
             self._clear_unfinished()
             # Runs first: no manifest ever names a run that isn't whole on the disk.
             for run in taken.runs:

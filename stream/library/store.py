@@ -85,6 +85,7 @@ class FrameStore:
         """Begin empty, or where a snapshot was taken."""
         self.settings, self.codes = settings, codes
         self.runs, self.codebook, self.next_serial = runs, codebook, next_serial
+        # A snapshot's head comes without an index; it is filled here, as those of runs are below.
         self.head = self.new_head() if head is None else Head.of(head, codes, self.new_head_lists())
         self.marks: list[tuple[int, int]] | None = None
         self._replaced = ReplacedVersions(settings.keep_versions)

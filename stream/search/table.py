@@ -83,6 +83,7 @@ class VideoTable:
         record = self._records[number]
         record["row"], record["version"], record["log"] = NO_ROW, NO_VERSION, NO_LOG
         record["id_at"], record["id_length"] = len(self._ids), len(encoded)
+        # What is dropped leaves its bytes behind; snapshots leave them out.
         self._ids += encoded
         self._by_hash.put(video_hash(video_id), number)
         return number
