@@ -9,6 +9,7 @@ mix edited spans of them with footage that is in no reference; two in five copy 
 import argparse
 import csv
 import json
+import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -223,7 +224,11 @@ def write_set(
     for folder, videos in (("references", known), ("queries", asked)):
         (out / folder).mkdir(parents=True, exist_ok=True)
         paths = [out / folder / f"{video.name}.mp4" for video in videos]
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
+        # Not forked: a caller with many threads leaves its children locks that nobody holds.
+        spawned = multiprocessing.get_context(
+            "spawn"
+        )
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=spawned) as pool:
             for _ in track(pool.map(make, videos, paths), folder, total=len(videos)):
                 pass
     _write_labels(out, known, asked, random)
