@@ -225,9 +225,7 @@ def write_set(
         (out / folder).mkdir(parents=True, exist_ok=True)
         paths = [out / folder / f"{video.name}.mp4" for video in videos]
         # Not forked: a caller with many threads leaves its children locks that nobody holds.
-        spawned = multiprocessing.get_context(
-            "spawn"
-        )
+        spawned = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(os.cpu_count(), mp_context=spawned) as pool:
             for _ in track(pool.map(make, videos, paths), folder, total=len(videos)):
                 pass
