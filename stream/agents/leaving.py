@@ -18,6 +18,9 @@ import psutil
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 1.0  # for the last line, should nobody read it
+GONE_SECONDS = (
+    0.5  # for killed children to let go of what the next process wants; a few ms as a rule
+)
 
 
 class Leaving:
@@ -71,9 +74,11 @@ def leave(code: int, *, silently: bool = False) -> NoReturn:
     last = threading.Thread(target=_flush if silently else _last_line, daemon=True)
     last.start()
     last.join(FLUSH_SECONDS)
-    for child in psutil.Process().children(recursive=True):
+    children = psutil.Process().children(recursive=True)
+    for child in children:
         with contextlib.suppress(psutil.Error):
             child.kill()
+    psutil.wait_procs(children, timeout=GONE_SECONDS)
     # `sys.exit` would wait for the very threads that hang.
     os._exit(code)
 

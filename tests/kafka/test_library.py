@@ -27,7 +27,6 @@ from tests.stream.library_log import fingerprint, look
 from tests.stream.service import Platform, running_service, service_settings
 
 SOON_SECONDS = 5.0
-BUSY_SECONDS = 60.0  # when the machine has just something else to do
 EACH = 30  # copies before and behind a takedown
 
 
@@ -117,7 +116,7 @@ async def test_a_takedown_is_taken_in_at_once_and_no_alert_after_it_names_the_vi
             f"\ntakedown: in every shard {np.median(seconds):.3f} s after it was sent (median of "
             f"10, longest {max(seconds):.3f} s), committed by all after {waited:.3f} s"
         )
-    assert np.median(seconds) < SOON_SECONDS
+    assert max(seconds) < SOON_SECONDS
 
 
 def told_of(platform: Platform, reference_id: str) -> Counter[str]:
@@ -136,7 +135,7 @@ async def taken_in(settings: Settings, video_id: str) -> float:
         began = time.monotonic()
         sent = asyncio.create_task(asyncio.to_thread(take_down, settings.kafka, [video_id]))
         while not read_by_all(offset):
-            assert time.monotonic() < began + BUSY_SECONDS
+            assert time.monotonic() < began + SOON_SECONDS
             await asyncio.sleep(0.001)
         seconds = time.monotonic() - began
         await sent

@@ -20,7 +20,7 @@ from tests.stream.command import started
 
 ROLES = ("fingerprint", "library", "decide")
 DRAIN_SECONDS = 8.0
-NOISE_SECONDS = 8.0  # of a busy machine
+NOISE_SECONDS = 4.0  # of a busy machine
 BUSY = 400  # events, more than a worker handles before Kafka is gone
 
 

@@ -249,7 +249,7 @@ def test_bad_input_gets_its_code_and_a_decision_and_the_next_video_is_processed(
     platform: Platform, tmp_path: Path
 ) -> None:
     files = bad_files(tmp_path)
-    files["still"] = still_video(tmp_path, 3600.0)
+    files["still"] = still_video(tmp_path, 3 * 3600.0)
     good = files.pop("good")
     platform.submit_bytes(b"this is not JSON", b"nobody")
     platform.submit([{"video_id": "fieldless", "owner_id": "o"}])

@@ -213,10 +213,15 @@ def test_exported_files_say_what_torch_says_and_name_their_weights(
     assert pair.video.embed(made_clip(20, 64)).shape == (16,)
 
 
-def test_the_same_weights_have_the_same_name(tokenizer: CaptionTokenizer, tmp_path: Path) -> None:
+def test_the_same_weights_have_the_same_name_and_others_another(
+    tokenizer: CaptionTokenizer, tmp_path: Path
+) -> None:
     trunk = without_stages(load_trunk(TrunkConfig("imagenet", input_size=64)))
-    first, again = (exported(tokenizer, trunk, tmp_path / name, seed=0) for name in "ab")
-    assert again.model_version == first.model_version
+    first, again, other = (
+        exported(tokenizer, trunk, tmp_path / name, seed)
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert again.model_version == first.model_version != other.model_version
 
 
 def test_recall_is_that_of_a_slow_count() -> None:

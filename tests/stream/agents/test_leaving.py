@@ -43,9 +43,7 @@ def test_a_process_that_hangs_is_gone_with_its_children_and_the_first_code() -> 
     assert process.returncode == 7, err
     assert time.monotonic() - began < 55
     child = int(out)
-    while runs(child):  # it was killed, and may need its turn to go
-        assert time.monotonic() - began < 60, "the child lives on"
-        time.sleep(0.05)
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
     assert "will be delivered again" in err
 
 
@@ -122,11 +120,3 @@ async def test_a_task_that_was_cancelled_is_no_crash(caplog: pytest.LogCaptureFi
     with pytest.raises(WorkerError, match="breaking crashed: ValueError: broken"):
         await asyncio.wait_for(failure, 5)
     caplog.clear()  # an ERROR that was asked for
-
-
-def runs(process_id: int) -> bool:
-    """Whether a process is there, and no zombie that nobody waits for."""
-    try:
-        return psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
