@@ -52,7 +52,7 @@ def exams(
 def measured(
     encoder: FrameEncoder, tasks: dict[str, RetrievalTask], pages: RetrievalTask
 ) -> dict[str, Retrieval]:
-    """An encoder as it serves, with its score offsets, on all exams."""
+    """An encoder as it serves, with its score biases, on all exams."""
     known = encoder.describe(next(iter(tasks.values())).library)
     found = {
         name: rank(task, known, encoder.describe(task.queries)) for name, task in tasks.items()

@@ -9,12 +9,12 @@ mix edited spans of them with footage that is in no reference; two in five copy 
 import argparse
 import csv
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
@@ -225,7 +225,7 @@ def write_set(
         (out / folder).mkdir(parents=True, exist_ok=True)
         paths = [out / folder / f"{video.name}.mp4" for video in videos]
         # Not forked: a caller with many threads leaves its children locks that nobody holds.
-        spawned = multiprocessing.get_context("spawn")
+        spawned = get_context("spawn")
         with ProcessPoolExecutor(os.cpu_count(), mp_context=spawned) as pool:
             for _ in track(pool.map(make, videos, paths), folder, total=len(videos)):
                 pass

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -20,5 +21,6 @@ def spread(make: Callable[[Item], Made], items: Sequence[Item], workers: int) ->
     """
     if workers < 2:
         return [make(item) for item in items]
-    with ProcessPoolExecutor(workers) as pool:
+    # Not forked: torch has threads, and their locks would stay locked in a fork.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         return list(pool.map(make, items, chunksize=ITEMS_AT_ONCE))
