@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.delivery.made_answers import made_answer
 from stream.agents.decide import decide_step, known_state
 from stream.contract.events import VideoCompared
 from stream.contract.message import Source
@@ -96,20 +97,9 @@ class Worker:
 def answers(number: int, shards: int, now: float) -> Iterator[Source]:
     """What the shards say of an upload that copies nothing."""
     partition, now_ms = number % PARTITIONS, round(1000 * now)
+    request_id = f"{partition}-{number // PARTITIONS}-{now_ms}"
     for shard in range(shards):
-        answer = VideoCompared(
-            video_id=f"video-{number}",
-            content_version=1,
-            owner_id="an owner",
-            role="upload",
-            request_id=f"{partition}-{number // PARTITIONS}-{now_ms}",
-            model_version="encoder-1",
-            shard=shard,
-            shards=shards,
-            library_offset=number,
-            matches=[],
-            stage_seconds={"search": 0.01},
-        )
+        answer = made_answer(number, request_id, shard=shard, shards=shards)
         yield Source(
             VideoCompared.topic, partition, number * shards + shard, now_ms, answer.to_bytes()
         )

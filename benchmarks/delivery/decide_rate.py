@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.delivery.made_answers import made_answer
 from stream.agents.run import running_workers
 from stream.broker.client import ends_of, send
 from stream.broker.local import LocalKafka
@@ -67,19 +68,10 @@ def answers(number: int, shards: int) -> list[VideoCompared]:
         )
         for copy in range(0 if number % ONE_IN else COPIES)
     ]
+    request_id = f"0-{number}-1795819046603"
     return [
-        VideoCompared(
-            video_id=f"video-{number}",
-            content_version=1,
-            owner_id="fan",
-            role="upload",
-            request_id=f"0-{number}-1795819046603",
-            model_version="encoder-1",
-            shard=shard,
-            shards=shards,
-            library_offset=number,
-            matches=found if shard == 0 else [],
-            stage_seconds={"search": 0.01},
+        made_answer(
+            number, request_id, shard=shard, shards=shards, matches=found if shard == 0 else ()
         )
         for shard in range(shards)
     ]
