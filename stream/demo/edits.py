@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from stream.demo.scene import Scene
 
@@ -70,22 +70,10 @@ def grey(picture: Image.Image, seconds: float) -> Image.Image:
     return ImageOps.grayscale(picture).convert("RGB")
 
 
-def blur(picture: Image.Image, seconds: float) -> Image.Image:
-    """Out of focus by a hundredth of the height."""
-    return picture.filter(ImageFilter.GaussianBlur(picture.height / 100))
-
-
-def dim(picture: Image.Image, seconds: float) -> Image.Image:
-    """Darker and with less contrast."""
-    return ImageEnhance.Brightness(ImageEnhance.Contrast(picture).enhance(0.8)).enhance(0.65)
-
-
 EDITS: dict[str, Edit] = {
     "untouched": untouched,
-    "blur": blur,
     "border": border,
     "crop": crop,
-    "dim": dim,
     "flip": flip,
     "grey": grey,
     "logo": logo,

@@ -1,9 +1,7 @@
-"""Paint for the demo's scenes: colours, gradients, clouds of noise, and a camera over a canvas."""
+"""Paint for the demo's scenes: colours, gradients, clouds of noise."""
 
 import colorsys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import cos, radians, sin
 from typing import TypeVar
 
 import numpy as np
@@ -97,45 +95,3 @@ def _stretched(values: NDArray[Values]) -> NDArray[Values]:
     values -= low
     values /= high - low
     return values
-
-
-@dataclass(frozen=True)
-class Shot:
-    """Where a camera looks: the centre in canvas pixels, zoom (1: pixel for pixel), degrees."""
-
-    x: float
-    y: float
-    zoom: float = 1.0
-    degrees: float = 0.0
-
-
-def look(canvas: Image.Image, start: Shot, end: Shot, share: float) -> Image.Image:
-    """What the camera sees on its way, `SIZE` large.
-
-    Args:
-        canvas: the world; outside of it everything is black.
-        start: the camera at share 0.
-        end: the camera at share 1.
-        share: how much of the way is done.
-    """
-    x, y, zoom, degrees = (
-        (1 - share) * a + share * b
-        for a, b in (
-            (start.x, end.x),
-            (start.y, end.y),
-            (start.zoom, end.zoom),
-            (start.degrees, end.degrees),
-        )
-    )
-    across, down = cos(radians(degrees)) / zoom, sin(radians(degrees)) / zoom
-    matrix = (
-        across,
-        -down,
-        x - across * WIDTH / 2 + down * HEIGHT / 2,
-        down,
-        across,
-        y - down * WIDTH / 2 - across * HEIGHT / 2,
-    )
-    return canvas.transform(
-        SIZE, Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR
-    )

@@ -1,24 +1,11 @@
-"""Scenes outdoors: mountains in layers, a reef under water, a meadow of flowers."""
+"""Scenes outdoors: mountains in layers, a reef under water."""
 
-from math import cos, pi, sin
+from math import sin
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from stream.demo.paint import (
-    HEIGHT,
-    SIZE,
-    WIDTH,
-    Colour,
-    Shot,
-    colour,
-    gradient,
-    hue_of,
-    look,
-    noise,
-    profile,
-    tint,
-)
+from stream.demo.paint import HEIGHT, SIZE, WIDTH, colour, gradient, hue_of, noise, profile, tint
 
 PANORAMA = 2 * WIDTH  # drawn once and looked at through a window that moves: a frame is then a copy
 
@@ -135,38 +122,3 @@ class Reef:
         draw.line((x, y - half / 2 + 1, x, y + half / 2 - 1), (250, 250, 250), 2)
         eye = x + way * half * 0.6
         draw.ellipse((eye - 1.5, y - 3, eye + 1.5, y), (10, 10, 10))
-
-
-class Meadow:
-    """Hundreds of flowers; the camera rises and turns."""
-
-    def __init__(self, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        hue = hue_of(seed)
-        size = (720, 480)
-        ground = [colour(hue + 0.45, 0.7, 0.15), colour(hue + 0.5, 0.6, 0.55)]
-        self._canvas = Image.fromarray(tint(noise(rng, size, 16, 3), ground))
-        draw = ImageDraw.Draw(self._canvas)
-        for _ in range(330):
-            x, y = rng.uniform(0, size[0]), rng.uniform(0, size[1])
-            petal = colour(hue + rng.choice([0, 0.08, 0.2, 0.85]), rng.uniform(0.3, 0.9), 1.0)
-            self._flower(draw, x, y, rng.uniform(7, 24), petal, int(rng.integers(5, 10)))
-        self._way = rng.uniform(-1, 1, 3)
-
-    def _flower(
-        self, draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, petal: Colour, n: int
-    ) -> None:
-        for k in range(n):
-            px, py = x + radius * cos(2 * pi * k / n), y + radius * sin(2 * pi * k / n)
-            half = 2.2 * radius / n + 1
-            draw.ellipse((px - half, py - half, px + half, py + half), petal, (40, 30, 40))
-            draw.line((x, y, px, py), petal, 3)
-        core = radius * 0.4
-        draw.ellipse((x - core, y - core, x + core, y + core), (250, 210, 60), (90, 60, 20))
-
-    def draw(self, seconds: float) -> Image.Image:
-        """From close by to high above."""
-        along, aside, turn = self._way
-        start = Shot(360 - 110 * along, 240 - 50 * aside, 1.9)
-        end = Shot(360 + 110 * along, 240 + 50 * aside, 1.05, 25 * turn)
-        return look(self._canvas, start, end, min(1.0, seconds / 8))

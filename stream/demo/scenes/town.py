@@ -1,22 +1,20 @@
-"""Scenes that people built: a skyline with its traffic, a road ahead, a map with a route."""
+"""Scenes of a town: its skyline, a road, a big wheel, fireworks over the roofs."""
 
-from math import sin
+from math import cos, pi, sin
 
 import numpy as np
-from PIL import Image, ImageDraw
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
 
 from stream.demo.paint import (
     HEIGHT,
+    SIZE,
     WIDTH,
     Colour,
-    Shot,
     colour,
     gradient,
     hue_of,
-    look,
-    noise,
     profile,
-    tint,
 )
 
 # In pixels; the camera can drive for as long as a shot lasts before it sees a house again.
@@ -138,67 +136,90 @@ class Road:
             draw.ellipse((x - tall / 4, y - tall, x + tall / 4, y - tall / 3), leaf)
 
 
-class StreetMap:
-    """A town from above; the camera follows a route that is being drawn."""
+class BigWheel:
+    """A wheel with cabins and lamps turns in the evening."""
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        hue = hue_of(seed)
-        size = (800, 560)
-        ground = [colour(hue, 0.12, 0.96), colour(hue, 0.25, 0.82)]
-        self._canvas = Image.fromarray(tint(noise(rng, size, 6, 3), ground))
-        draw = ImageDraw.Draw(self._canvas)
-        columns, rows = np.cumsum(rng.integers(22, 62, 22)), np.cumsum(rng.integers(22, 54, 18))
-        for left, right in zip(columns, columns[1:], strict=False):
-            for top, bottom in zip(rows, rows[1:], strict=False):
-                self._block(draw, rng, hue, (int(left), int(top), int(right), int(bottom)))
-        river = [(x, 280 + 120 * sin(x / 130 + seed) + 0.2 * x) for x in range(-20, 840, 20)]
-        draw.line(river, colour(hue + 0.5, 0.55, 0.85), 34, joint="curve")
-        steps = rng.integers(1, 3, 24)
-        self._route = self._walk(columns[4:-5], rows[3:-6], steps)
-        self._hue = hue
-
-    def _block(
-        self,
-        draw: ImageDraw.ImageDraw,
-        rng: np.random.Generator,
-        hue: float,
-        box: tuple[int, int, int, int],
-    ) -> None:
-        left, top, right, bottom = box
-        kind = rng.random()
-        park, house = colour(hue + 0.3, 0.55, 0.75), colour(hue + kind * 0.2, 0.4, 0.7)
-        draw.rectangle((left + 4, top + 4, right - 4, bottom - 4), park if kind < 0.2 else house)
-        if kind < 0.2:
-            return
-        for _ in range(4):
-            x, y = rng.uniform(left + 5, right - 12), rng.uniform(top + 5, bottom - 12)
-            roof = colour(hue + rng.uniform(0, 0.3), 0.6, rng.uniform(0.35, 0.95))
-            draw.rectangle((x, y, x + 8, y + 8), roof, (60, 50, 50))
-
-    def _walk(
-        self, columns: np.ndarray, rows: np.ndarray, steps: np.ndarray
-    ) -> list[tuple[float, float]]:
-        """Corners of a staircase of streets, in canvas pixels."""
-        column = row = 0
-        corners = []
-        for number, step in enumerate(steps):
-            corners.append((float(columns[column]), float(rows[row])))
-            column += int(step) * (number % 2)
-            row += 1 - number % 2
-            if column >= len(columns) or row >= len(rows):
-                break
-        return corners
+        self._hue = hue_of(seed)
+        dusk = [colour(self._hue, 0.8, 0.2), colour(self._hue + 0.1, 0.7, 0.75), (255, 190, 120)]
+        self._back = gradient(SIZE, dusk)
+        draw = ImageDraw.Draw(self._back)
+        for x in range(0, WIDTH, 20):
+            tent = colour(self._hue + rng.uniform(0, 1), 0.7, 0.5)
+            top = 158 - 14 * rng.random()
+            draw.polygon([(x - 4, HEIGHT), (x + 10, top), (x + 24, HEIGHT)], tent)
+        self._cabins = int(rng.integers(10, 17))
+        self._centre = WIDTH * rng.uniform(0.35, 0.65), 92.0
 
     def draw(self, seconds: float) -> Image.Image:
-        """About one corner a second and a half."""
-        done = min(seconds * 1.4, len(self._route) - 1.001)
-        corner, part = int(done), done % 1
-        (x0, y0), (x1, y1) = self._route[corner], self._route[corner + 1]
-        here = (x0 + part * (x1 - x0), y0 + part * (y1 - y0))
-        canvas = self._canvas.copy()
-        draw = ImageDraw.Draw(canvas)
-        draw.line([*self._route[: corner + 1], here], colour(self._hue + 0.6, 0.9, 0.9), 6)
-        draw.ellipse((here[0] - 8, here[1] - 8, here[0] + 8, here[1] + 8), (255, 255, 255))
-        draw.ellipse((here[0] - 5, here[1] - 5, here[0] + 5, here[1] + 5), (230, 40, 60))
-        return look(canvas, Shot(*here, 1.25), Shot(*here, 1.0, 12), min(1.0, seconds / 8))
+        """A turn in twenty seconds; the lamps run around faster."""
+        picture = self._back.copy()
+        draw = ImageDraw.Draw(picture)
+        x, y = self._centre
+        for foot in (-45, 45):
+            draw.line((x, y, x + foot, HEIGHT), (235, 235, 240), 5)
+        draw.ellipse((x - 78, y - 78, x + 78, y + 78), None, (235, 235, 240), 3)
+        draw.ellipse((x - 50, y - 50, x + 50, y + 50), None, (200, 200, 210), 2)
+        for number in range(self._cabins):
+            angle = 2 * pi * (number / self._cabins + seconds / 20)
+            cx, cy = x + 78 * cos(angle), y + 78 * sin(angle)
+            draw.line((x, y, cx, cy), (215, 215, 225), 2)
+            cabin = colour(self._hue + 0.3 + number / self._cabins, 0.9, 1.0)
+            draw.rounded_rectangle((cx - 9, cy - 2, cx + 9, cy + 14), 4, cabin, (30, 30, 30))
+            lit = (number + int(6 * seconds)) % 3 == 0
+            lamp = (255, 250, 190) if lit else (150, 90, 60)
+            lx, ly = x + 64 * cos(angle + 0.2), y + 64 * sin(angle + 0.2)
+            draw.ellipse((lx - 4, ly - 4, lx + 4, ly + 4), lamp)
+        return picture
+
+
+class Fireworks:
+    """Bursts that open, fall and fade over the roofs of a town."""
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self._hue = hue_of(seed)
+        self._back = np.asarray(
+            gradient(SIZE, [colour(self._hue, 0.9, 0.12), colour(self._hue + 0.15, 0.7, 0.5)]),
+            np.float32,
+        ).copy()
+        roofs = HEIGHT - 18 - 26 * np.repeat(rng.random(32), 10)
+        self._back[np.arange(HEIGHT)[:, None] > roofs[None]] = 12
+        self._bursts = rng.uniform(0, 1, (22, 4))
+        spread = rng.normal(0, 1, (170, 3))
+        self._rays = spread / np.linalg.norm(spread, axis=1, keepdims=True)
+
+    def draw(self, seconds: float) -> Image.Image:
+        """A new burst about twice a second."""
+        light = np.zeros((HEIGHT, WIDTH, 3))
+        for number, (x, y, size, tone) in enumerate(self._bursts):
+            age = (seconds + 1.2 - 0.45 * number) % 9.9
+            if age > 2.2:
+                continue
+            reach = (35 + 50 * size) * (1 - 0.25**age)
+            ink = np.asarray(colour(self._hue + 0.3 + 0.5 * tone, 0.65, 1.0))
+            for trail in range(5):
+                far = reach * (1 - 0.07 * trail)
+                px = 30 + 260 * x + far * self._rays[:, 0]
+                py = 25 + 75 * y + far * self._rays[:, 1] + 9 * age**2
+                fade = (1 - age / 2.2) / (1 + trail)
+                light += _splat(px, py, np.tile(ink * fade, (len(px), 1)))
+        return Image.fromarray(np.clip(_glow(light, 2) + self._back, 0, 255).astype(np.uint8))
+
+
+def _splat(x: np.ndarray, y: np.ndarray, light: np.ndarray) -> NDArray[np.float64]:
+    """Sum points of light: (N,) pixel coordinates, (N, 3) light; (HEIGHT, WIDTH, 3) float64."""
+    seen = (x >= 0) & (x < WIDTH) & (y >= 0) & (y < HEIGHT)
+    place = y[seen].astype(np.intp) * WIDTH + x[seen].astype(np.intp)
+    total: NDArray[np.float64] = np.zeros((HEIGHT, WIDTH, 3))
+    for channel in range(3):
+        sums = np.bincount(place, light[seen, channel], WIDTH * HEIGHT)
+        total[..., channel] = sums.reshape(HEIGHT, WIDTH)
+    return total
+
+
+def _glow(light: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
+    """The light with a halo, (HEIGHT, WIDTH, 3), 0–255."""
+    sharp = Image.fromarray(np.clip(light, 0, 255).astype(np.uint8))
+    return np.asarray(sharp.filter(ImageFilter.BoxBlur(radius)), np.float64) * 3 + light

@@ -19,13 +19,13 @@ from stream.errors import SettingsError
 
 SMALL = Plan(
     references=(
-        Clip("r1", (Drawn("reef", 1, 3), Drawn("map", 2, 3))),
-        Clip("r2", (Drawn("tiles", 1, 2),)),
+        Clip("r1", (Drawn("reef", 1, 3), Drawn("skyline", 2, 3))),
+        Clip("r2", (Drawn("wheel", 1, 2),)),
     ),
     uploads=(
         Clip("u1", (Drawn("plasma", 1, 2), Copied("r1", 1, 5))),
         Clip("u2", (Copied("r1", 1, 6, "crop", speed=1.25), Drawn("chart", 1, 1)), quality=38),
-        Clip("u3", (Drawn("match", 1, 2),)),
+        Clip("u3", (Drawn("fireworks", 1, 2),)),
     ),
     broken="u3",
 )
@@ -60,7 +60,7 @@ def test_a_scene_is_rich_in_tones_throughout(scene: str) -> None:
 
 @pytest.mark.parametrize("edit", [name for name in EDITS if name != "untouched"])
 def test_an_edit_changes_the_picture_and_keeps_its_size(edit: str) -> None:
-    picture = SCENES["meadow"](1).draw(1.0)
+    picture = SCENES["landscape"](1).draw(1.0)
     edited = EDITS[edit](picture, 1.0)
     assert edited.size == picture.size
     assert np.abs(np.asarray(edited, np.float32) - np.asarray(picture, np.float32)).mean() > 1
@@ -68,7 +68,7 @@ def test_an_edit_changes_the_picture_and_keeps_its_size(edit: str) -> None:
 
 def test_picture_in_picture_keeps_the_scene_around_the_window() -> None:
     background = SCENES["plasma"](1)
-    edited = picture_in_picture(background)(SCENES["meadow"](1).draw(1.0), 1.0)
+    edited = picture_in_picture(background)(SCENES["landscape"](1).draw(1.0), 1.0)
     np.testing.assert_array_equal(
         np.asarray(edited)[:, :70], np.asarray(background.draw(1.0))[:, :70]
     )
@@ -148,7 +148,7 @@ def test_the_same_plan_gives_the_same_bytes(small: DemoSet, tmp_path: Path) -> N
 
 def test_progress_counts_every_video(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    plan = Plan(references=(Clip("r", (Drawn("gears", 1, 1),)),), uploads=())
+    plan = Plan(references=(Clip("r", (Drawn("road", 1, 1),)),), uploads=())
     make_demo_videos(tmp_path, lambda done, total: seen.append((done, total)), plan)
     assert seen == [(0, 1), (1, 1)]
 

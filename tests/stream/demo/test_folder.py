@@ -14,7 +14,7 @@ from stream.errors import SettingsError
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    clip = Clip("v", (Drawn("skyline", 1, 3), Drawn("julia", 1, 3)))
+    clip = Clip("v", (Drawn("skyline", 1, 3), Drawn("reef", 1, 3)))
     return make_clip(clip, tmp_path_factory.mktemp("video"), "references").read_bytes()
 
 
