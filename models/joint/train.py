@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from models.aligners.matrix import DescribedVideo
@@ -33,9 +33,10 @@ from models.keyframes.shot_numbers import shot_numbers
 from models.keyframes.soft import soft_select
 from models.keyframes.train import KeyFrameTrainer, random_spans
 from models.losses.kept_similarity import kept_similarity
-from models.training.checkpoint import rate_factor
 from models.training.descriptor_pool import build_pictures
-from models.training.run import run_steps
+from models.training.rates import LEAST_RATE, rate_factor, set_rates
+from models.training.run import TimeLimit, run_steps
+from models.training.trainer import descend, follow, shown
 from models.video.similarity import similarities
 
 CANDIDATES_PER_SECOND = 2.0
@@ -145,20 +146,22 @@ class JointTrainer:
 
     def run(self, pool: list[SeenFootage], minutes: float | None) -> None:
         """Train to the recipe's last step, or for so many minutes."""
-        console = Console()
+        console, limit = Console(), TimeLimit(minutes)
         batches = Subset(JointPairs(pool, self.recipe), range(self.step, self.recipe.steps))
         loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
 
         def show(figures: dict[str, float]) -> None:
             if self.step % 20 == 0:
-                console.print(f"step {self.step} " + str(figures))
+                console.print(f"step {self.step} {shown(figures)}")
 
-        run_steps(self, loader, self.update, show=show, minutes=minutes)
+        run_steps(self, loader, self.update, limit=limit, show=show)
 
-    def update(self, pairs: list[JointPair]) -> dict[str, float]:
+    def update(self, pairs: list[JointPair]) -> dict[str, Tensor]:
         """Take one step with both; gives the losses."""
         recipe = self.recipe
-        self._set_rates()
+        factor = max(rate_factor(self.step, recipe.steps, recipe.warm_up), LEAST_RATE)
+        set_rates(self.key_frames.optimiser, factor, recipe.key_frame_rate)
+        set_rates(self.detector.optimiser, factor, recipe.detector_rate)
         self.key_frames.network.train()
         self.detector.network.train()
         pictures, kept = [], torch.zeros(())
@@ -175,25 +178,10 @@ class JointTrainer:
         )
         found = detection_loss(self.detector.network, batch, recipe.detector)
         loss = found + recipe.kept_weight * kept
-        for part in (self.key_frames, self.detector):
-            part.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        for part in (self.key_frames, self.detector):
-            nn.utils.clip_grad_norm_(part.network.parameters(), 5.0)
-            part.optimiser.step()
+        descend(loss, self.key_frames, self.detector)
         self.step += 1
-        self.detector.average(recipe.detector.averaging)
-        return {"loss": float(found.detach()), "kept": float(kept.detach())}
-
-    def _set_rates(self) -> None:
-        recipe = self.recipe
-        factor = max(rate_factor(self.step, recipe.steps, recipe.warm_up), 0.01)
-        for optimiser, rate in (
-            (self.key_frames.optimiser, recipe.key_frame_rate),
-            (self.detector.optimiser, recipe.detector_rate),
-        ):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * factor
+        follow(self.detector.mean, self.detector.network, recipe.detector.averaging)
+        return {"loss": found.detach(), "kept": kept.detach()}
 
     def _seen(
         self, pair: JointPair, quality: Tensor, random: np.random.Generator
