@@ -4,7 +4,6 @@ Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpo
 optimiser and step.
 """
 
-import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,18 +24,19 @@ from models.encoder.validate import DISTRACTORS, make_task, retrieval
 from models.encoder.warm_start import freeze_norms, started
 from models.losses.differential_entropy import differential_entropy
 from models.losses.info_nce import info_nce
+from models.training.descriptor_pool import part_of
 from models.training.pictures import load_clips, load_photos
 from models.training.rates import rate_factor, set_rates
 from models.training.run import TimeLimit, run_steps
 from models.training.source import Source
 from models.training.trainer import Trainer, descend, shown
 
-HELD_OUT_ONE_IN = 10  # clips; the detector holds out the very same
+HELD_OUT_ONE_IN = 10  # clips; the detector holds out the very same. Set by hand
 
 
 def is_held_out(name: str) -> bool:
     """Whether a clip is kept for validation: one in ten, by the hash of its name."""
-    return hashlib.blake2b(name.encode()).digest()[0] % HELD_OUT_ONE_IN == 0
+    return part_of(name, HELD_OUT_ONE_IN) == 0
 
 
 def rate_groups(network: FrameNetwork, trunk_rate: float, head_rate: float) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ from models.training.run import TimeLimit, run_steps
 from models.training.trainer import descend, follow, shown
 from models.video.similarity import similarities
 
-CANDIDATES_PER_SECOND = 2.0
+CANDIDATES_PER_SECOND = 2.0  # of a reference, as the service decodes them
 
 
 @dataclass(frozen=True)

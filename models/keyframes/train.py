@@ -28,8 +28,8 @@ from models.training.recipe_file import fill
 from models.training.run import TimeLimit, run_steps
 from models.training.trainer import Trainer, descend
 
-HELD_OUT_ONE_IN = 4  # clips; coverage of a few says little. Set by hand
-# How far off a frame may be that another stands for, as far as the loss goes. Set by hand.
+HELD_OUT_ONE_IN = 4  # clips, more of them than elsewhere; set by hand
+# Frames of a shot that are further apart are left out of `kept_similarity`; set by hand.
 NEAR_SECONDS = 5.0
 SHOWN_STEPS = 50  # whose mean loss is shown: single batches differ more than it falls
 
