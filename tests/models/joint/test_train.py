@@ -11,8 +11,9 @@ from models.detector.network import DetectorConfig
 from models.detector.pasted_pairs import PairRecipe
 from models.detector.recipe import DetectorRecipe
 from models.detector.train import DetectorTrainer
+from models.joint.pairs import JointPairs
 from models.joint.recipe import JointRecipe
-from models.joint.train import JointPairs, JointTrainer
+from models.joint.train import JointTrainer
 from models.keyframes.footage import SeenFootage
 from models.keyframes.network import KeyFrameConfig
 from models.keyframes.recipe import KeyFrameRecipe
