@@ -10,9 +10,9 @@ import numpy as np
 from benchmarks.copies.frame_choices import Choice, choose, choose_hashes, even, even_selector
 from benchmarks.copies.set_frames import SetFrames, VideoFrames
 from benchmarks.library.run import Choose, Searched, search_set
-from models.aligners import ALIGNERS, make_aligner
 from models.aligners.base import Aligner
 from models.aligners.temporal_network import TemporalNetworkAligner, TemporalNetworkSettings
+from models.all_aligners import ALIGNERS, make_aligner
 from models.keyframes import make_selector
 from models.keyframes.base import KeyFrameSelector
 from models.keyframes.settings import KeyFrameSettings

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.copies.fingerprinted_set import fingerprint_set
-from models.aligners import make_aligner
+from models.all_aligners import make_aligner
 from stream.contract.fingerprint import Fingerprint
 from stream.decide.alert import alert_of
 from stream.library.settings import LibrarySettings

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.delivery.answer_differences import ALERTS, OF_THE_MOMENT
 from benchmarks.delivery.chaos_world import PROBE_PREFIX, Probe, World
-from models.aligners import make_aligner
+from models.all_aligners import make_aligner
 from stream.agents.library import library_step
 from stream.broker.library_log import LibraryLog
 from stream.broker.settings import KafkaSettings

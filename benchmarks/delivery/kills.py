@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.delivery.outside_client import LINGER_SECONDS, Answers, Platform, submit_set
 from benchmarks.delivery.workers import Workers, all_running
-from models.aligners import make_aligner
+from models.all_aligners import make_aligner
 from stream.broker.client import Reader
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings

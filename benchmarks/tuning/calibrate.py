@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.copies.fingerprinted_set import FingerprintedSet, fingerprint_set
-from models.aligners import make_aligner
+from models.all_aligners import make_aligner
 from models.metrics import CopyScore, score_pairs
 from stream.contract.fingerprint import Fingerprint
 from stream.evaluate.copy_set import pair_name

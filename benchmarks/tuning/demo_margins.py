@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from models.aligners import make_aligner
 from models.aligners.base import Aligner
+from models.all_aligners import make_aligner
 from stream.contract.events import Match, VideoUploaded
 from stream.contract.fingerprint import Fingerprint
 from stream.demo.clips import make_demo_videos

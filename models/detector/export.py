@@ -1,4 +1,7 @@
-"""Writes a trained pattern detector as ONNX and checks it against torch."""
+"""Writes a trained pattern detector as ONNX and checks it against torch.
+
+`samesource export spd` does it for a training folder.
+"""
 
 import hashlib
 from pathlib import Path
@@ -7,40 +10,24 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
+from models.detector.batches import padded
 from models.detector.boxes import Run
-from models.detector.grid import CHANNELS
-from models.detector.network import ALIGN, PatternNetwork
+from models.detector.calibrate import calibrate
+from models.detector.grid import CHANNELS, lay_out
+from models.detector.network import ALIGN, DetectorConfig, PatternNetwork, Scores, torch_run
+from models.detector.recipe import DetectorRecipe
+from models.detector.validate import held_out_figures, split_pool, validation_pairs
 from models.encoder.onnx_file import OPSET, store_half
+from models.encoder.serve import FrameEncoder
 from models.errors import ModelError
 from models.runtime import open_session
+from models.training.checkpoint import load_weights, read_checkpoint
+from models.training.descriptor_pool import load_pool
+from models.training.recipe_file import fill
 
+CALIBRATION_PAIRS = 600  # five weights are fitted to their spans; the model card's F1 is on them
 PARITY_BOUND = 2e-2  # of a score, set by hand: float16 weights stray, a wrong layer strays further
-
-
-class _Scores(nn.Module):
-    """The network with its logits as scores in [0, 1]."""
-
-    def __init__(self, network: PatternNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        what, distances = self.network(picture)
-        return what.sigmoid(), distances
-
-
-def torch_run(network: PatternNetwork) -> Run:
-    """The network as `models.detector.boxes` takes it, in torch."""
-    scores = _Scores(network).eval()
-
-    def run(pictures: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        with torch.inference_mode():
-            what, distances = scores(torch.from_numpy(pictures))
-        return what.numpy(), distances.numpy()
-
-    return run
 
 
 def export_detector(
@@ -66,7 +53,7 @@ def export_detector(
     Raises:
         ModelError: the difference is above the bound.
     """
-    scores = _Scores(network).eval()
+    scores = Scores(network).eval()
     sides = {2: ALIGN * torch.export.Dim("h", max=64), 3: ALIGN * torch.export.Dim("w", max=64)}
     program = torch.onnx.export(
         scores,
@@ -88,6 +75,40 @@ def export_detector(
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(path))
     return _difference(torch_run(network), path, sample)
+
+
+def export_run(run: Path, path: Path, *, encoder: FrameEncoder, pictures: Path) -> dict[str, float]:
+    """Calibrate a run's scores on held-out footage, and write it as ONNX.
+
+    Args:
+        run: a training folder.
+        path: the file to write.
+        encoder: makes the descriptors.
+        pictures: the footage of the run.
+
+    Returns:
+        Figures on the held-out pairs, and `difference`, the largest one to torch.
+
+    Raises:
+        MissingDataError: no checkpoint or no footage.
+        ModelFileError: it is of another kind of run, or damaged.
+        ModelError: ONNX differs from torch by more than the bound.
+    """
+    state = read_checkpoint(run, keys=("mean", "recipe"))
+    table, checkpoint = state["recipe"]["network"], run / "checkpoint.pt"
+    network = PatternNetwork(fill(DetectorConfig, table, checkpoint, "network."))
+    load_weights(network, state["mean"], run)
+    network.eval()
+    held = split_pool(load_pool(pictures, encoder))[1]
+    recipe = DetectorRecipe(validation_pairs=CALIBRATION_PAIRS)
+    pairs = validation_pairs(held, recipe)
+    figures = held_out_figures(network, pairs)
+    weights = calibrate(torch_run(network), pairs)
+    sample = padded([lay_out(pair.similarity) for pair in pairs[:8]])
+    difference = export_detector(
+        network, path, weights, sample, encoder_version=encoder.model_version
+    )
+    return {**figures, "difference": difference}
 
 
 def recalibrated(path: Path, calibration: NDArray[np.float64]) -> str:

@@ -7,10 +7,13 @@ sides are multiples of `ALIGN` cells.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.detector.boxes import Run
 from models.detector.grid import CHANNELS
 
 STRIDE = 2  # cells between places of the head: each level up costs four times as many places
@@ -107,3 +110,28 @@ def place_centres(height: int, width: int, device: torch.device | str = "cpu") -
     rows = (torch.arange(height, device=device) + 0.5) * STRIDE
     columns = (torch.arange(width, device=device) + 0.5) * STRIDE
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)
+
+
+class Scores(nn.Module):
+    """The network with its logits as scores in [0, 1]: what is exported."""
+
+    def __init__(self, network: PatternNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """As `PatternNetwork`."""
+        what, distances = self.network(picture)
+        return what.sigmoid(), distances
+
+
+def torch_run(network: PatternNetwork) -> Run:
+    """The network as `models.detector.boxes` takes it, in torch."""
+    scores = Scores(network).eval()
+
+    def run(pictures: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        with torch.inference_mode():
+            what, distances = scores(torch.from_numpy(pictures))
+        return what.numpy(), distances.numpy()
+
+    return run

@@ -20,7 +20,9 @@ from models.video.motion import as_stored
 
 Random = np.random.Generator
 # Set by hand. A copy that no label names teaches the network to look away, so these are cautious.
-SHORTEST_SECONDS = 2.0  # of a copied span: shorter ones are no segment for the service either
+# Room in a query for each span that is still to be copied into it. A span that is played fast may
+# be shorter than what serving lets through, `PatternDetectorSettings.shortest_seconds`.
+LEAST_ROOM_SECONDS = 2.0
 TWIN_SIMILARITY = 0.72  # from here on two frames may show one scene; higher lets copies in
 TWIN_SHARE = 0.2  # of a clip's frames: a few alike, as black or titles, make no twins
 OTHER_SHOT_SIMILARITY = 0.5  # another shot is a negative only if no frame of it is more alike
@@ -180,13 +182,13 @@ class PairMaker:
         pieces: list[Piece] = []
         boxes: list[list[float]] = []
         backward: list[bool] = []
-        left = recipe.longest_seconds - SHORTEST_SECONDS * copied
+        left = recipe.longest_seconds - LEAST_ROOM_SECONDS * copied
         for number in range(max(copied, 1) + 1):
             if random.random() < (0.75 if copied else 1.0):
                 other = self._between(random, reference, met, min(left, random.uniform(2, 25)))
                 pieces += other
                 left -= sum(piece.played_seconds for piece in other)
-            if number < copied and left > SHORTEST_SECONDS:
+            if number < copied and left > LEAST_ROOM_SECONDS:
                 start = sum(piece.played_seconds for piece in pieces)
                 span, at, turned = self._copy(random, reference, left)
                 pieces += span
@@ -234,7 +236,7 @@ class PairMaker:
             speed = float(2.0 ** random.uniform(-1, 1))
         # As many spans of 3 to 6 s as of 20 to 40: real lengths spread over orders of magnitude.
         seconds = float(np.exp(random.uniform(np.log(2.5), np.log(45.0))))
-        seconds = min(max(seconds, SHORTEST_SECONDS), max_seconds * speed, reference.seconds)
+        seconds = min(seconds, max_seconds * speed, reference.seconds)
         start = float(random.uniform(0, reference.seconds - seconds))
         turned = bool(random.random() < recipe.reversed_share)
         noise = random.uniform(0, recipe.most_noise) if random.random() < 0.6 else 0.1

@@ -34,7 +34,7 @@ class PatternDetectorSettings(BaseModel):
         engine_cache: a folder where TensorRT keeps what it builds.
         refine: whether edges are refined on the matrix.
         least_score: of the network; boxes below are not even refined.
-        shortest_seconds: of both sides of a box.
+        shortest_seconds: refined boxes with a shorter side are left out; set by hand.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

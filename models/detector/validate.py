@@ -1,28 +1,18 @@
-"""Held-out figures of the pattern detector, and its export: `samesource export spd`."""
-
-from pathlib import Path
+"""Held-out figures of the pattern detector, for its training and its export."""
 
 import numpy as np
 
 from models.aligners.base import Segment
-from models.detector.batches import padded
 from models.detector.boxes import find_segments
-from models.detector.calibrate import calibrate
-from models.detector.export import export_detector, torch_run
-from models.detector.grid import lay_out
-from models.detector.network import DetectorConfig, PatternNetwork
+from models.detector.network import PatternNetwork, torch_run
 from models.detector.pasted_pairs import PairMaker, PastedPair
 from models.detector.recipe import DetectorRecipe, with_length
 from models.detector.refine import Refiner
-from models.encoder.serve import FrameEncoder
 from models.metrics import score_pairs
-from models.training.checkpoint import load_weights, read_checkpoint
-from models.training.descriptor_pool import Footage, load_pool, part_of
-from models.training.recipe_file import fill
+from models.training.descriptor_pool import Footage, part_of
 
 HELD_OUT_FOLD, FOLDS = 0, 10  # the very clips that the encoder's training holds out
 HELD_OUT_SEED = 1_000_003  # no run is likely to train with it; every run is checked on its pairs
-CALIBRATION_PAIRS = 600  # five weights are fitted to their spans; the model card's F1 is on them
 
 
 def split_pool(pool: list[Footage]) -> tuple[list[Footage], list[Footage]]:
@@ -71,37 +61,3 @@ def box_of(segment: Segment) -> list[float]:
         segment.query_end_seconds,
         segment.reference_end_seconds,
     ]
-
-
-def export_run(run: Path, path: Path, *, encoder: FrameEncoder, pictures: Path) -> dict[str, float]:
-    """Calibrate a run's scores on held-out footage, and write it as ONNX.
-
-    Args:
-        run: a training folder.
-        path: the file to write.
-        encoder: makes the descriptors.
-        pictures: the footage of the run.
-
-    Returns:
-        Figures on the held-out pairs, and `difference`, the largest one to torch.
-
-    Raises:
-        MissingDataError: no checkpoint or no footage.
-        ModelFileError: it is of another kind of run, or damaged.
-        ModelError: ONNX differs from torch by more than the bound.
-    """
-    state = read_checkpoint(run, keys=("mean", "recipe"))
-    table, checkpoint = state["recipe"]["network"], run / "checkpoint.pt"
-    network = PatternNetwork(fill(DetectorConfig, table, checkpoint, "network."))
-    load_weights(network, state["mean"], run)
-    network.eval()
-    held = split_pool(load_pool(pictures, encoder))[1]
-    recipe = DetectorRecipe(validation_pairs=CALIBRATION_PAIRS)
-    pairs = validation_pairs(held, recipe)
-    figures = held_out_figures(network, pairs)
-    weights = calibrate(torch_run(network), pairs)
-    sample = padded([lay_out(pair.similarity) for pair in pairs[:8]])
-    difference = export_detector(
-        network, path, weights, sample, encoder_version=encoder.model_version
-    )
-    return {**figures, "difference": difference}

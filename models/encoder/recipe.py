@@ -1,8 +1,9 @@
-"""What a training run of the frame encoder depends on, besides the data."""
+"""What training runs of the frame encoder depend on, besides the data."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.encoder.hard_pairs import HardPairConfig
 from models.encoder.network import EncoderConfig
 from models.encoder.pairs import PairConfig
 from models.errors import MissingDataError
@@ -45,6 +46,43 @@ class EncoderRecipe:
             )
 
 
+@dataclass(frozen=True)
+class HardRecipe:
+    """Everything that a run of the harder school depends on, besides the data.
+
+    Attributes:
+        entropy_weight: lambda of the differential-entropy term.
+        sizes: input sizes in turn by chance, so that one network serves at each of them.
+        side: of the stored pictures and of the canvas that edits work on.
+        overlays: drawn overlays of each kind.
+        page_families: families of drawn pages of each kind.
+        pages: in a family.
+        held_families: families of each kind that the run is measured on.
+        mine_every: steps after which the nearest pictures of each are looked up again.
+        half: compute in bfloat16, where the device is a GPU.
+    """
+
+    seed: Seed = 1
+    steps: Count = 5000
+    trunk_rate: Positive = 3e-4
+    head_rate: Positive = 1e-3
+    weight_decay: Weight = 1e-4
+    warm_up: Count = 150
+    temperature: Positive = 0.05
+    entropy_weight: Weight = 0.5
+    validate_every: Count = 1000
+    sizes: tuple[Count, ...] = (160,)
+    side: Count = 192
+    overlays: Count = 400
+    page_families: Count = 70
+    pages: Count = 10
+    held_families: Count = 8
+    mine_every: Count = 200
+    half: bool = True
+    network: EncoderConfig = field(default_factory=lambda: EncoderConfig(input_size=160))
+    pairs: HardPairConfig = field(default_factory=HardPairConfig)
+
+
 def read_recipe(path: Path) -> EncoderRecipe:
     """Read a recipe.
 
@@ -52,6 +90,15 @@ def read_recipe(path: Path) -> EncoderRecipe:
         RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
     """
     return read_recipe_file(path, EncoderRecipe)
+
+
+def read_hard_recipe(path: Path) -> HardRecipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
+    """
+    return read_recipe_file(path, HardRecipe)
 
 
 def read_scenes(path: Path) -> list[set[str]]:

@@ -1,7 +1,7 @@
 """What a run of the harder school learns from, and what it is measured on."""
 
 from models.encoder.hard_pairs import HardPairs
-from models.encoder.train_hard import HardRecipe
+from models.encoder.recipe import HardRecipe
 from models.encoder.validate import RetrievalTask
 from models.encoder.validate_hard import hard_task, page_task
 from models.training.edits.overlay_bank import overlay_bank

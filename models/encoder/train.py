@@ -4,7 +4,6 @@ Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpo
 optimiser and step.
 """
 
-import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,33 +13,51 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from models.encoder.frozen import FrozenLower
-from models.encoder.network import FrameNetwork, load_imagenet_trunk
+from models.encoder.network import FrameNetwork
 from models.encoder.pairs import PairBatches
 from models.encoder.recipe import EncoderRecipe
-from models.encoder.validate import DISTRACTORS, RetrievalTask, make_task, retrieval
-from models.encoder.warm_start import freeze_norms, load_exported
+from models.encoder.validate import DISTRACTORS, make_task, retrieval
+from models.encoder.warm_start import freeze_norms, started
 from models.losses.differential_entropy import differential_entropy
 from models.losses.info_nce import info_nce
-from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
+from models.training.descriptor_pool import part_of
 from models.training.pictures import load_clips, load_photos
-from models.training.run import run_steps
+from models.training.rates import rate_factor, set_rates
+from models.training.run import TimeLimit, run_steps
 from models.training.source import Source
+from models.training.trainer import Trainer, descend, shown
 
-HELD_OUT_ONE_IN = 10
-KEPT = {"network", "optimiser", "step", "recipe", "curve"}
+HELD_OUT_ONE_IN = 10  # clips; the detector holds out the very same. Set by hand
 
 
 def is_held_out(name: str) -> bool:
     """Whether a clip is kept for validation: one in ten, by the hash of its name."""
-    return hashlib.blake2b(name.encode()).digest()[0] % HELD_OUT_ONE_IN == 0
+    return part_of(name, HELD_OUT_ONE_IN) == 0
 
 
-class EncoderTrainer:
+def rate_groups(network: FrameNetwork, trunk_rate: float, head_rate: float) -> list[dict[str, Any]]:
+    """The weights that learn, for an optimiser, with the highest rate of each group.
+
+    Args:
+        network: whose stages are the trunk; all else is the head.
+        trunk_rate: of the trunk.
+        head_rate: of the head.
+    """
+    inside = {id(p) for p in network.stages.parameters()}
+    trunk = [p for p in network.stages.parameters() if p.requires_grad]
+    head = [p for p in network.parameters() if p.requires_grad and id(p) not in inside]
+    return [{"params": trunk, "rate": trunk_rate}, {"params": head, "rate": head_rate}]
+
+
+class EncoderTrainer(Trainer):
     """One run: a network, its optimiser and the step that it has reached."""
+
+    recipe: EncoderRecipe
+    network: FrameNetwork
 
     def __init__(
         self,
@@ -49,20 +66,13 @@ class EncoderTrainer:
         device: str = "cpu",
         start: Path | None = None,
     ) -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe, self.folder, self.device = recipe, folder, device
-        folder.mkdir(parents=True, exist_ok=True)
-        self.network = FrameNetwork(recipe.network)
-        if start is not None:
-            load_exported(self.network, start)
-        elif recipe.imagenet:
-            load_imagenet_trunk(self.network)
+        super().__init__(recipe, folder, device)
+        self.network = started(recipe.network, start, imagenet=recipe.imagenet)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._freeze()
         self._lower: FrozenLower | None = None
-        self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=recipe.weight_decay)
-        self.step = 0
-        self.curve: list[dict[str, float]] = []
+        groups = rate_groups(self.network, recipe.trunk_rate, recipe.head_rate)
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
         self.scenes: list[set[str]] = []
 
     def _freeze(self) -> None:
@@ -70,18 +80,9 @@ class EncoderTrainer:
         for module in (self.network.stem, self.network.stem_norm, *stages):
             module.requires_grad_(False)
 
-    def _groups(self) -> list[dict[str, Any]]:
-        trunk = [p for p in self.network.stages.parameters() if p.requires_grad]
-        inside = {id(p) for p in self.network.stages.parameters()}
-        head = [p for p in self.network.parameters() if p.requires_grad and id(p) not in inside]
-        return [
-            {"params": trunk, "rate": self.recipe.trunk_rate},
-            {"params": head, "rate": self.recipe.head_rate},
-        ]
-
     def run(self, clips: list[Source], photos: list[Source], minutes: float | None) -> None:
         """Train to the recipe's last step, or for so many minutes."""
-        recipe, console = self.recipe, Console()
+        recipe, console, limit = self.recipe, Console(), TimeLimit(minutes)
         train = [clip for clip in clips if not is_held_out(clip.name)]
         held = [clip for clip in clips if is_held_out(clip.name)]
         size = recipe.network.input_size
@@ -100,33 +101,33 @@ class EncoderTrainer:
 
         def show(figures: dict[str, float]) -> None:
             if self.step % 10 == 0:
-                console.print(f"step {self.step} loss {figures['loss']:.3f}")
+                console.print(f"step {self.step} {shown(figures)}")
+
+        def measure() -> None:
+            assert task is not None
+            self.measured(asdict(retrieval(task, self.encode)), console)
 
         run_steps(
             self,
             track(loader, "training", total=len(rest), console=console),
-            lambda batch: {"loss": self.update(*batch)},
+            lambda batch: self.update(*batch),
+            limit=limit,
             show=show,
-            validate=None if task is None else lambda: self._validate(task, console),
+            validate=None if task is None else measure,
             validate_every=recipe.validate_every,
-            minutes=minutes,
         )
 
-    def update(self, first: Tensor, second: Tensor, groups: Tensor) -> float:
+    def update(self, first: Tensor, second: Tensor, groups: Tensor) -> dict[str, Tensor]:
         """Take one step on a batch of `PairBatches`; gives its loss."""
         recipe = self.recipe
         self._train_mode()
-        self._set_rates()
+        set_rates(self.optimiser, rate_factor(self.step, recipe.steps, recipe.warm_up))
         a, b = self._describe(torch.cat([first, second])).chunk(2)
         groups = groups.to(self.device)
         loss = info_nce(a, b, recipe.temperature, groups)
         loss = loss + recipe.entropy_weight * differential_entropy(a, b, groups)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimiser.step()
-        self.step += 1
-        return float(loss.detach())
+        descend(loss, self)
+        return {"loss": loss.detach()}
 
     def _describe(self, frames: Tensor) -> Tensor:
         """(N, S, S, 3) uint8 to (N, D) unit rows; gradients reach the stages that learn."""
@@ -152,12 +153,6 @@ class EncoderTrainer:
         if self.recipe.frozen_norms:
             freeze_norms(self.network)
 
-    def _set_rates(self) -> None:
-        recipe = self.recipe
-        factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["rate"] * factor
-
     def encode(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, S, S, 3) uint8 to (N, D) float32 unit rows, with the network as it is."""
         self.network.eval()
@@ -168,35 +163,10 @@ class EncoderTrainer:
             ]
         return np.concatenate(parts)
 
-    def _validate(self, task: RetrievalTask, console: Console) -> None:
-        figures = asdict(retrieval(task, self.encode))
-        self.curve.append({"step": self.step, **figures})
-        shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        console.print(f"step {self.step} validation {shown}")
-
-    def save(self) -> None:
-        """Write a checkpoint aside and rename it; the curve, as JSON and as a picture."""
-        state = {
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "recipe": asdict(self.recipe),
-            "curve": self.curve,
-        }
-        write_checkpoint(self.folder, state)
-
-    def resume(self) -> None:
-        """Go on from the folder's checkpoint.
-
-        Raises:
-            MissingDataError: there is none.
-            ModelFileError: it is of another network, or damaged.
-        """
-        state = read_checkpoint(self.folder, self.device, keys=KEPT)
-        load_weights(self.network, state["network"], self.folder)
+    def take_over(self, state: dict[str, Any]) -> None:
+        """Be as a checkpoint has it, the stages that don't learn included."""
+        super().take_over(state)
         self._lower = None
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.curve = state["step"], state["curve"]
 
 
 def train_encoder(

@@ -4,9 +4,8 @@ All pictures lie on the device, edits run there, and a bank of every picture's l
 which pictures are hard to tell apart and belong into one batch. Made for a GPU; a CPU is slow.
 """
 
-import math
-import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,75 +14,37 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from models.encoder.folded import fold_norms, unfolded_state
-from models.encoder.hard_pairs import HardPairConfig, HardPairs, Looks
-from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_trunk
-from models.encoder.validate import RetrievalTask, retrieval
-from models.encoder.warm_start import load_exported
+from models.encoder.hard_pairs import HardPairs, Looks
+from models.encoder.network import FrameNetwork
+from models.encoder.recipe import HardRecipe
+from models.encoder.school import HELD_FAMILIES, school
+from models.encoder.train import is_held_out, rate_groups
+from models.encoder.validate import DISTRACTORS, RetrievalTask, retrieval
+from models.encoder.warm_start import started
 from models.losses.masked_entropy import masked_entropy
 from models.losses.masked_nce import masked_nce
-from models.training.bounds import Count, Positive, Seed, Weight
-from models.training.checkpoint import read_checkpoint, write_checkpoint
+from models.training.checkpoint import load_weights
 from models.training.edits.batch_edits import as_frames
-from models.training.recipe_file import read_recipe_file
+from models.training.edits.drawn_pages import page_families
+from models.training.picture_pack import packed
+from models.training.pictures import load_clips, load_photos
+from models.training.rates import rate_factor, set_rates
+from models.training.run import TimeLimit, run_steps
+from models.training.trainer import Trainer, descend, shown
 
-KEPT = {"network", "optimiser", "bank", "step", "recipe", "curve"}
-SAVE_EVERY_SECONDS = 60.0
-LOG_EVERY = 20
-ROWS_AT_ONCE = 512
-
-
-@dataclass(frozen=True)
-class HardRecipe:
-    """Everything that a run depends on, besides the data.
-
-    Attributes:
-        entropy_weight: lambda of the differential-entropy term.
-        sizes: input sizes in turn by chance, so that one network serves at each of them.
-        side: of the stored pictures and of the canvas that edits work on.
-        overlays: drawn overlays of each kind.
-        page_families: families of drawn pages of each kind.
-        pages: in a family.
-        held_families: families of each kind that the run is measured on.
-        mine_every: steps after which the nearest pictures of each are looked up again.
-        half: compute in bfloat16, where the device is a GPU.
-    """
-
-    seed: Seed = 1
-    steps: Count = 5000
-    trunk_rate: Positive = 3e-4
-    head_rate: Positive = 1e-3
-    weight_decay: Weight = 1e-4
-    warm_up: Count = 150
-    temperature: Positive = 0.05
-    entropy_weight: Weight = 0.5
-    validate_every: Count = 1000
-    sizes: tuple[Count, ...] = (160,)
-    side: Count = 192
-    overlays: Count = 400
-    page_families: Count = 70
-    pages: Count = 10
-    held_families: Count = 8
-    mine_every: Count = 200
-    half: bool = True
-    network: EncoderConfig = field(default_factory=lambda: EncoderConfig(input_size=160))
-    pairs: HardPairConfig = field(default_factory=HardPairConfig)
+NOTE_EVERY = 20  # steps: each row of the curve waits for the GPU. Set by hand
+ROWS_AT_ONCE = 512  # pictures described at once: bounds the memory, the result is the same
 
 
-def read_hard_recipe(path: Path) -> HardRecipe:
-    """Read a recipe.
-
-    Raises:
-        RecipeError: it isn't there, can't be read, or has a key or value that it shouldn't.
-    """
-    return read_recipe_file(path, HardRecipe)
-
-
-class HardTrainer:
+class HardTrainer(Trainer):
     """One run: a network, its optimiser, the bank of descriptors, and the step it has reached."""
+
+    recipe: HardRecipe
+    network: FrameNetwork
 
     def __init__(
         self,
@@ -92,31 +53,16 @@ class HardTrainer:
         device: str = "cpu",
         start: Path | None = None,
     ) -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe, self.folder, self.device = recipe, folder, device
-        folder.mkdir(parents=True, exist_ok=True)
-        self.network = FrameNetwork(recipe.network)
-        if start is not None:
-            load_exported(self.network, start)
-        else:
-            load_imagenet_trunk(self.network)
+        super().__init__(recipe, folder, device)
+        self.network = started(recipe.network, start)
         fold_norms(self.network)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(
-            self._groups(), weight_decay=recipe.weight_decay, fused=device != "cpu"
+            rate_groups(self.network, recipe.trunk_rate, recipe.head_rate),
+            weight_decay=recipe.weight_decay,
+            fused=device != "cpu",
         )
         self.bank = torch.zeros(0, recipe.network.dimension, device=device)
-        self.step = 0
-        self.curve: list[dict[str, float]] = []
-        self._losses: list[Tensor] = []
-
-    def _groups(self) -> list[dict[str, Any]]:
-        inside = {id(p) for p in self.network.stages.parameters()}
-        head = [p for p in self.network.parameters() if id(p) not in inside]
-        return [
-            {"params": list(self.network.stages.parameters()), "rate": self.recipe.trunk_rate},
-            {"params": head, "rate": self.recipe.head_rate},
-        ]
 
     def run(
         self, pairs: HardPairs, tasks: dict[str, RetrievalTask], minutes: float | None = None
@@ -130,30 +76,38 @@ class HardTrainer:
             tasks: by name, what the network is measured on every so often.
             minutes: stop after so long.
         """
-        start = saved = time.monotonic()
-        console = Console()
+        console, limit = Console(), TimeLimit(minutes)
         if len(self.bank) != len(pairs.pack):
             self.fill_bank(pairs)
-        while self.step < self.recipe.steps:
-            now = time.monotonic()
-            passed = 0.0 if minutes is None else (now - start) / max(60 * minutes, 1e-9)
-            if passed >= 1:
-                break
-            if self.step % self.recipe.mine_every == 0 or pairs.nearest is None:
+
+        def show(figures: dict[str, float]) -> None:
+            console.print(f"step {self.step} {shown(figures)} after {limit.seconds():.1f} s")
+
+        def measure() -> None:
+            row: dict[str, float] = {}
+            for name, task in tasks.items():
+                figures = asdict(retrieval(task, self.encode))
+                row |= {f"{name} {key}": value for key, value in figures.items()}
+            self.measured(row, console)
+
+        run_steps(
+            self,
+            self._batches(pairs),
+            lambda looks: self.update(looks, pairs.alike, limit.share()),
+            limit=limit,
+            show=show,
+            note_every=NOTE_EVERY,
+            validate=measure if tasks else None,
+            validate_every=self.recipe.validate_every,
+        )
+
+    def _batches(self, pairs: HardPairs) -> Iterator[Looks]:
+        """What is left of the run; which pictures are near is looked up again on the way."""
+        recipe = self.recipe
+        for step in range(self.step, recipe.steps):
+            if step % recipe.mine_every == 0 or pairs.nearest is None:
                 pairs.mine(self.bank)
-            size = Random(self.step + self.recipe.seed).choice(self.recipe.sizes)
-            self.update(pairs.batch(self.step, size), pairs.alike, passed)
-            if self.step % LOG_EVERY == 0:
-                self._log(console, now - start)
-            if self.step % self.recipe.validate_every == 0:
-                self._validate(tasks, console)
-            if now - saved > SAVE_EVERY_SECONDS:
-                self.save()
-                saved = now
-        self._log(console, time.monotonic() - start)
-        if self.step % self.recipe.validate_every != 0:
-            self._validate(tasks, console)
-        self.save()
+            yield pairs.batch(step, Random(step + recipe.seed).choice(recipe.sizes))
 
     def fill_bank(self, pairs: HardPairs) -> None:
         """Describe every picture as it is."""
@@ -167,8 +121,8 @@ class HardTrainer:
             ]
         self.bank = torch.cat(parts).clone()
 
-    def update(self, looks: Looks, alike: Tensor, passed: float = 0.0) -> None:
-        """Take one step.
+    def update(self, looks: Looks, alike: Tensor, passed: float = 0.0) -> dict[str, Tensor]:
+        """Take one step; gives its loss.
 
         Args:
             looks: a batch.
@@ -177,34 +131,23 @@ class HardTrainer:
         """
         recipe = self.recipe
         self.network.train()
-        self._set_rates(passed)
+        set_rates(self.optimiser, rate_factor(self.step, recipe.steps, recipe.warm_up, passed))
         with self._precision():
             features = self.network.upper(self.network.lower(looks.frames, 0), 0)
         rows = functional.normalize(self.network.head(features.float()), dim=1)
         near = alike_looks(looks, alike)
         loss = masked_nce(rows, recipe.temperature, near)
         loss = loss + recipe.entropy_weight * masked_entropy(rows, near)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimiser.step()
+        descend(loss, self)
         plain = looks.plain[: len(rows) // 2]  # only first looks can be plain
         at = looks.picture[: len(plain)]
         kept = torch.where(plain[:, None], rows[: len(plain)].detach(), self.bank[at])
         self.bank[at] = kept
-        self.step += 1
-        self._losses.append(loss.detach())
+        return {"loss": loss.detach()}
 
     def _precision(self) -> torch.autocast:
         device = self.device.partition(":")[0]
         return torch.autocast(device, torch.bfloat16, self.recipe.half and device != "cpu")
-
-    def _set_rates(self, passed: float) -> None:
-        done = max(self.step / self.recipe.steps, passed)
-        factor = min(1.0, (self.step + 1) / self.recipe.warm_up)
-        factor *= 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["rate"] * factor
 
     def encode(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, S, S, 3) uint8 to (N, D) float32 unit rows, with the network as it is."""
@@ -216,50 +159,17 @@ class HardTrainer:
             ]
         return torch.cat(parts).cpu().numpy()
 
-    def _log(self, console: Console, seconds: float) -> None:
-        if not self._losses:
-            return
-        loss = float(torch.stack(self._losses).mean())
-        self._losses.clear()
-        self.curve.append({"step": self.step, "loss": loss})
-        console.print(f"step {self.step} loss {loss:.3f} after {seconds:.1f} s")
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds; `samesource export encoder` takes its network."""
+        return {**super().state(), "network": unfolded_state(self.network), "bank": self.bank}
 
-    def _validate(self, tasks: dict[str, RetrievalTask], console: Console) -> None:
-        row: dict[str, float] = {"step": self.step}
-        for name, task in tasks.items():
-            figures = asdict(retrieval(task, self.encode))
-            row |= {f"{name} {key}": value for key, value in figures.items()}
-            shown = " ".join(f"{key} {value:.4f}" for key, value in figures.items())
-            console.print(f"step {self.step} {name}: {shown}")
-        if tasks:
-            self.curve.append(row)
-
-    def save(self) -> None:
-        """Write a checkpoint aside and rename it; `samesource export encoder` takes its network."""
-        state = {
-            "network": unfolded_state(self.network),
-            "optimiser": self.optimiser.state_dict(),
-            "bank": self.bank,
-            "step": self.step,
-            "recipe": asdict(self.recipe),
-            "curve": self.curve,
-        }
-        write_checkpoint(self.folder, state)
-
-    def resume(self) -> None:
-        """Go on from the folder's checkpoint.
-
-        Raises:
-            MissingDataError: there is none.
-            ModelFileError: it is of another network, or damaged.
-        """
-        state = read_checkpoint(self.folder, self.device, keys=KEPT)
+    def take_over(self, state: dict[str, Any]) -> None:
+        """Be as a checkpoint has it, its norms folded."""
         plain = FrameNetwork(self.recipe.network).to(self.device)
-        plain.load_state_dict(state["network"])
+        load_weights(plain, state["network"], self.folder)
         fold_norms(plain)
-        self.network.load_state_dict(plain.state_dict())
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.bank, self.step, self.curve = state["bank"], state["step"], state["curve"]
+        super().take_over({**state, "network": plain.state_dict()})
+        self.bank = state["bank"]
 
 
 def alike_looks(looks: Looks, alike: Tensor) -> Tensor:
@@ -271,3 +181,56 @@ def alike_looks(looks: Looks, alike: Tensor) -> Tensor:
     near = alike[looks.picture] | alike[looks.picture.roll(count)] | alike[looks.other]  # (2N, P)
     one_way = near[:, looks.picture] | near[:, looks.other]
     return one_way | one_way.T
+
+
+def train_encoder_hard(
+    recipe: HardRecipe,
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    start: Path | None = None,
+    scenes: list[set[str]] | None = None,
+    workers: int = 1,
+) -> HardTrainer:
+    """Train on a data folder.
+
+    Args:
+        recipe: what to train and how.
+        data_dir: holds `clips/*.mp4` and, if any, `photos/*.tar`.
+        out_dir: checkpoints and the curve go here.
+        minutes: stop after so long; the recipe's last step if None.
+        resume: go on from the checkpoint in `out_dir`.
+        device: a torch device.
+        start: an exported encoder to go on from, instead of ImageNet's weights.
+        scenes: names of the clips of each scene that several clips show.
+        workers: processes that draw pages and overlays.
+
+    Returns:
+        The trainer in its last state, saved.
+
+    Raises:
+        MissingDataError: no clips, or nothing to resume from.
+        ModelFileError: the run to resume has another network.
+    """
+    trainer = HardTrainer(recipe, out_dir, device, start)
+    if resume:
+        trainer.resume()
+    clips, photos = load_clips(data_dir), load_photos(data_dir)
+    kept, held = (
+        packed(
+            [clip for clip in clips if is_held_out(clip.name) == out],
+            photos[:DISTRACTORS] if out else photos[DISTRACTORS:],
+            page_families(families, recipe.pages, recipe.side, workers),
+            side=recipe.side,
+            scenes=scenes,
+        )
+        for out, families in (
+            (False, range(recipe.page_families)),
+            (True, range(HELD_FAMILIES, HELD_FAMILIES + recipe.held_families)),
+        )
+    )
+    trainer.run(*school(recipe, kept, held, device, workers), minutes=minutes)
+    return trainer

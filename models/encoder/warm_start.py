@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.encoder.network import FrameNetwork
+from models.encoder.network import EncoderConfig, FrameNetwork, load_imagenet_trunk
 from models.errors import ModelFileError
 
 Array = NDArray[np.generic]
@@ -21,6 +21,25 @@ NORMS = {
     "local_mix.0": "local_mix.1",
     "global_mix.0": "global_mix.1",
 }
+
+
+def started(config: EncoderConfig, start: Path | None, *, imagenet: bool = True) -> FrameNetwork:
+    """A network to train.
+
+    Args:
+        config: of the network.
+        start: an exported encoder to go on from.
+        imagenet: without a start, whether its trunk has ImageNet's weights, not random ones.
+
+    Raises:
+        ModelFileError: no such file, or weights of another shape.
+    """
+    network = FrameNetwork(config)
+    if start is not None:
+        load_exported(network, start)
+    elif imagenet:
+        load_imagenet_trunk(network)
+    return network
 
 
 def load_exported(network: FrameNetwork, path: Path) -> None:

@@ -5,26 +5,23 @@ reference's selected frames alone, and its loss flows back through a straight-th
 into the scores of the frames.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
 
-from models.aligners.matrix import DescribedVideo
 from models.detector.batches import Batch
 from models.detector.grid import CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_axis
 from models.detector.loss import detection_loss
 from models.detector.network import ALIGN
-from models.detector.pasted_pairs import PairMaker
-from models.detector.recipe import with_length
 from models.detector.train import DetectorTrainer
 from models.detector.validate import split_pool
 from models.encoder.serve import EncodedFrames, FrameEncoder
+from models.joint.pairs import JointPair, JointPairs
 from models.joint.recipe import JointRecipe
 from models.keyframes.footage import SeenFootage, load_seen
 from models.keyframes.pooling import owners_of, pool_description
@@ -33,96 +30,11 @@ from models.keyframes.shot_numbers import shot_numbers
 from models.keyframes.soft import soft_select
 from models.keyframes.train import KeyFrameTrainer, random_spans
 from models.losses.kept_similarity import kept_similarity
-from models.training.checkpoint import rate_factor
 from models.training.descriptor_pool import build_pictures
-from models.training.run import run_steps
+from models.training.rates import LEAST_RATE, rate_factor, set_rates
+from models.training.run import TimeLimit, run_steps
+from models.training.trainer import descend, follow, shown
 from models.video.similarity import similarities
-
-CANDIDATES_PER_SECOND = 2.0
-
-
-@dataclass(frozen=True)
-class JointPair:
-    """A query, and all candidate frames of a reference.
-
-    Attributes:
-        query: as the service would search with it.
-        rows: (N, D) float32, unit descriptors of the reference's candidates.
-        edited: (N, D) float32, the same of an edited view.
-        biases: (N,) float32, their score biases.
-        small: (N, 32, 32, 3) uint8, their thumbnails.
-        seconds: (N,) float32.
-        cut_seconds: (C,) float32, of the reference.
-        motion: (M,) float32, of the reference.
-        duration_seconds: of the reference.
-        boxes: (M, 4) float32, seconds.
-        reversed: (M,) bool.
-    """
-
-    query: DescribedVideo
-    rows: NDArray[np.float32]
-    edited: NDArray[np.float32]
-    biases: NDArray[np.float32]
-    small: NDArray[np.uint8]
-    seconds: NDArray[np.float32]
-    cut_seconds: NDArray[np.float32]
-    motion: NDArray[np.float32]
-    duration_seconds: float
-    boxes: NDArray[np.float32]
-    reversed: NDArray[np.bool_]
-
-
-class JointPairs(Dataset[list[JointPair]]):
-    """Item `i` is batch `i`, a function of the seed and `i`."""
-
-    def __init__(self, pool: list[SeenFootage], recipe: JointRecipe) -> None:
-        self._pool, self._recipe = pool, recipe
-        self._footage = [one.footage for one in pool]
-        self._makers = {
-            length: PairMaker(
-                self._footage, with_length(recipe.detector.made, length), recipe.seed + int(length)
-            )
-            for length in set(recipe.lengths_seconds)
-        }
-
-    def __len__(self) -> int:
-        return self._recipe.steps
-
-    def __getitem__(self, index: int) -> list[JointPair]:
-        """Batch `index`."""
-        recipe = self._recipe
-        drawn = np.random.default_rng((recipe.seed, 3, index)).choice(recipe.lengths_seconds)
-        maker, first = self._makers[float(drawn)], index * recipe.pairs
-        return [self._pair(maker, first + number) for number in range(recipe.pairs)]
-
-    def _pair(self, maker: PairMaker, number: int) -> JointPair:
-        random = np.random.default_rng((self._recipe.seed, number))
-        plan = maker.plan(random)
-        start, step = random.uniform(0, 0.4), 1 / CANDIDATES_PER_SECOND
-        times = np.arange(start, plan.reference.seconds, step).astype(np.float32)
-        known = maker.sampled(random, plan.reference, times)
-        shown = plan.reference.locate(self._footage, times)
-        small, edited = [], []
-        for piece, frame in zip(shown.piece.tolist(), shown.frame.tolist(), strict=True):
-            one = self._pool[plan.reference.pieces[piece].clip]
-            small.append(one.small[0, frame])
-            variant = 1 + (piece + number) % max(len(one.small) - 1, 1)
-            edited.append(one.footage.descriptors[min(variant, len(one.small) - 1), frame])
-        return JointPair(
-            query=maker.queried(random, plan.query),
-            rows=known.descriptors,
-            edited=np.stack(edited),
-            biases=np.zeros(len(times), np.float32)
-            if known.score_biases is None
-            else known.score_biases,
-            small=np.stack(small),
-            seconds=times,
-            cut_seconds=known.cut_seconds,
-            motion=known.motion,
-            duration_seconds=plan.reference.seconds,
-            boxes=plan.boxes,
-            reversed=plan.reversed,
-        )
 
 
 class JointTrainer:
@@ -145,20 +57,22 @@ class JointTrainer:
 
     def run(self, pool: list[SeenFootage], minutes: float | None) -> None:
         """Train to the recipe's last step, or for so many minutes."""
-        console = Console()
+        console, limit = Console(), TimeLimit(minutes)
         batches = Subset(JointPairs(pool, self.recipe), range(self.step, self.recipe.steps))
         loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
 
         def show(figures: dict[str, float]) -> None:
             if self.step % 20 == 0:
-                console.print(f"step {self.step} " + str(figures))
+                console.print(f"step {self.step} {shown(figures)}")
 
-        run_steps(self, loader, self.update, show=show, minutes=minutes)
+        run_steps(self, loader, self.update, limit=limit, show=show)
 
-    def update(self, pairs: list[JointPair]) -> dict[str, float]:
+    def update(self, pairs: list[JointPair]) -> dict[str, Tensor]:
         """Take one step with both; gives the losses."""
         recipe = self.recipe
-        self._set_rates()
+        factor = max(rate_factor(self.step, recipe.steps, recipe.warm_up), LEAST_RATE)
+        set_rates(self.key_frames.optimiser, factor, recipe.key_frame_rate)
+        set_rates(self.detector.optimiser, factor, recipe.detector_rate)
         self.key_frames.network.train()
         self.detector.network.train()
         pictures, kept = [], torch.zeros(())
@@ -175,25 +89,10 @@ class JointTrainer:
         )
         found = detection_loss(self.detector.network, batch, recipe.detector)
         loss = found + recipe.kept_weight * kept
-        for part in (self.key_frames, self.detector):
-            part.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        for part in (self.key_frames, self.detector):
-            nn.utils.clip_grad_norm_(part.network.parameters(), 5.0)
-            part.optimiser.step()
+        descend(loss, self.key_frames, self.detector)
         self.step += 1
-        self.detector.average(recipe.detector.averaging)
-        return {"loss": float(found.detach()), "kept": float(kept.detach())}
-
-    def _set_rates(self) -> None:
-        recipe = self.recipe
-        factor = max(rate_factor(self.step, recipe.steps, recipe.warm_up), 0.01)
-        for optimiser, rate in (
-            (self.key_frames.optimiser, recipe.key_frame_rate),
-            (self.detector.optimiser, recipe.detector_rate),
-        ):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * factor
+        follow(self.detector.mean, self.detector.network, recipe.detector.averaging)
+        return {"loss": found.detach(), "kept": kept.detach()}
 
     def _seen(
         self, pair: JointPair, quality: Tensor, random: np.random.Generator

@@ -1,4 +1,7 @@
-"""Writes a trained key-frame network as ONNX and checks it against torch."""
+"""Writes a trained key-frame network as ONNX and checks it against torch.
+
+`samesource export keyframes` does it for a training folder.
+"""
 
 import hashlib
 from pathlib import Path
@@ -10,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.errors import ModelError
+from models.keyframes.footage import first_thumbnails
 from models.keyframes.network import KeyFrameNetwork
 from models.keyframes.serve import FrameScorer
+from models.keyframes.train import trained_network
 
 OPSET = 18  # as models/encoder/onnx_file.py
 PARITY_BOUND = 1e-4  # weights stay float32 here, so only the order of sums differs; set by hand
@@ -27,6 +32,26 @@ class _OneVideo(nn.Module):
     def forward(self, thumbnails: Tensor) -> tuple[Tensor, Tensor]:
         quality, looks = self.network(thumbnails[None])
         return quality[0], looks[0]
+
+
+def export_run(run: Path, path: Path, *, pictures: Path) -> float:
+    """Write the network of a run.
+
+    Args:
+        run: the training folder.
+        path: the file to write.
+        pictures: the footage of the run, to compare on.
+
+    Returns:
+        As `export_keyframes`.
+
+    Raises:
+        MissingDataError: no checkpoint or no footage.
+        ModelFileError: it is of another kind of run, or damaged.
+        RecipeError: its network has settings that are unknown here.
+        ModelError: ONNX differs from torch by more than the bound.
+    """
+    return export_keyframes(trained_network(run), path, first_thumbnails(pictures))
 
 
 def export_keyframes(network: KeyFrameNetwork, path: Path, sample: NDArray[np.uint8]) -> float:

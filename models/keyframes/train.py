@@ -4,13 +4,12 @@ Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpo
 optimiser and step. The encoder is frozen; its descriptors say what a good key frame is.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
@@ -22,14 +21,17 @@ from models.keyframes.soft import soft_select
 from models.keyframes.validate import coverage_check
 from models.losses.kept_similarity import kept_similarity
 from models.losses.segment_classification import segment_classification
-from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
+from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.descriptor_pool import build_pictures, part_of
+from models.training.rates import rate_factor, set_rates
 from models.training.recipe_file import fill
-from models.training.run import run_steps
+from models.training.run import TimeLimit, run_steps
+from models.training.trainer import Trainer, descend
 
-HELD_OUT_ONE_IN = 4
+HELD_OUT_ONE_IN = 4  # clips, more of them than elsewhere; set by hand
+# Frames of a shot that are further apart are left out of `kept_similarity`; set by hand.
 NEAR_SECONDS = 5.0
-KEPT = {"network", "optimiser", "step", "recipe", "curve"}
+SHOWN_STEPS = 50  # whose mean loss is shown: single batches differ more than it falls
 
 
 def is_held_out(name: str) -> bool:
@@ -58,23 +60,22 @@ def random_spans(shots: Tensor, longest: int, random: np.random.Generator) -> Te
     return torch.tensor(spans)
 
 
-class KeyFrameTrainer:
+class KeyFrameTrainer(Trainer):
     """One run: a network, its optimiser and the step that it has reached."""
 
+    recipe: KeyFrameRecipe
+    network: KeyFrameNetwork
+
     def __init__(self, recipe: KeyFrameRecipe, folder: Path) -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe, self.folder = recipe, folder
-        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(recipe, folder)
         self.network = KeyFrameNetwork(recipe.network)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
         )
-        self.step = 0
-        self.curve: list[dict[str, float]] = []
 
     def run(self, pool: list[SeenFootage], minutes: float | None) -> None:
         """Train to the recipe's last step, or for so many minutes."""
-        recipe, console = self.recipe, Console()
+        recipe, console, limit = self.recipe, Console(), TimeLimit(minutes)
         held = [one for one in pool if is_held_out(one.footage.name)]
         batches = ViewBatches(
             [one for one in pool if not is_held_out(one.footage.name)],
@@ -84,27 +85,31 @@ class KeyFrameTrainer:
             seed=recipe.seed,
         )
         loader = DataLoader(Subset(batches, range(self.step, recipe.steps)), batch_size=None)
+
+        def measure() -> None:
+            loss = np.mean([row["loss"] for row in self.curve if "loss" in row][-SHOWN_STEPS:])
+            console.print(f"step {self.step} loss {loss:.4g}")
+            self.measured(coverage_check(self.network, held), console)
+
         run_steps(
             self,
             loader,
-            lambda views: {"loss": self.update(views)},
-            show=lambda figures: None,  # `_validate` does
-            validate=lambda: self._validate(held, console),
+            self.update,
+            limit=limit,
+            show=lambda figures: None,  # `measure` does
+            validate=measure,
             validate_every=recipe.validate_every,
-            minutes=minutes,
         )
 
-    def update(self, views: ViewPairs) -> float:
+    def update(self, views: ViewPairs) -> dict[str, Tensor]:
         """Take one step on a batch of `ViewBatches`; gives its loss."""
+        recipe = self.recipe
         self.network.train()
-        self._set_rate()
+        factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
+        set_rates(self.optimiser, factor, recipe.rate)
         loss = self._loss(views)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimiser.step()
-        self.step += 1
-        return float(loss.detach())
+        descend(loss, self)
+        return {"loss": loss.detach()}
 
     def _loss(self, views: ViewPairs) -> Tensor:
         recipe = self.recipe
@@ -154,42 +159,6 @@ class KeyFrameTrainer:
         )
         return loss, entropy / len(plain)
 
-    def _set_rate(self) -> None:
-        recipe = self.recipe
-        factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = recipe.rate * factor
-
-    def _validate(self, held: list[SeenFootage], console: Console) -> None:
-        figures = coverage_check(self.network, held)
-        self.curve.append({"step": self.step, **figures})
-        shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        loss = np.mean([row["loss"] for row in self.curve if "loss" in row][-50:])
-        console.print(f"step {self.step} loss {loss:.4f} {shown}")
-
-    def save(self) -> None:
-        """Write a checkpoint aside and rename it; the curve, as JSON and as a picture."""
-        state = {
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "recipe": asdict(self.recipe),
-            "curve": self.curve,
-        }
-        write_checkpoint(self.folder, state)
-
-    def resume(self) -> None:
-        """Go on from the folder's checkpoint.
-
-        Raises:
-            MissingDataError: there is none.
-            ModelFileError: it is of another network, or damaged.
-        """
-        state = read_checkpoint(self.folder, keys=KEPT)
-        load_weights(self.network, state["network"], self.folder)
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.curve = state["step"], state["curve"]
-
 
 def trained_network(run: Path) -> KeyFrameNetwork:
     """The network of a run's checkpoint.
@@ -199,7 +168,7 @@ def trained_network(run: Path) -> KeyFrameNetwork:
         ModelFileError: it is of another kind of run, or damaged.
         RecipeError: its network has settings that are unknown here.
     """
-    state = read_checkpoint(run, keys=KEPT)
+    state = read_checkpoint(run, keys=("network", "recipe"))
     path = run / "checkpoint.pt"
     network = KeyFrameNetwork(fill(KeyFrameConfig, state["recipe"]["network"], path, "network."))
     load_weights(network, state["network"], run)

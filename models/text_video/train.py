@@ -5,7 +5,6 @@ and a checkpoint holds weights, their running mean, optimiser and step. The trun
 its regions are made once.
 """
 
-import time
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -23,33 +22,40 @@ from models.text_video.methods.step import Step
 from models.text_video.network import TextVideoConfig, TextVideoNetwork
 from models.text_video.recipe import TextRecipe
 from models.text_video.validate import Check, check_figures
-from models.training.checkpoint import load_weights, rate_factor, read_checkpoint, write_checkpoint
+from models.training.checkpoint import load_weights, read_checkpoint
+from models.training.rates import LEAST_RATE, rate_factor, set_rates
 from models.training.recipe_file import fill
-from models.training.run import run_steps
+from models.training.run import TimeLimit, run_steps
+from models.training.trainer import Trainer, descend, follow, shown, warming_up
 
 KEPT = {"network", "mean", "methods", "optimiser", "step", "channels", "recipe", "curve"}
-SHOW_EVERY = 50
-MIN_RATE = 0.01
-MAX_GRADIENT = 5.0
+SHOW_EVERY = 50  # steps between two lines of figures; set by hand
 
 
-class TextTrainer:
+class TextTrainer(Trainer):
     """One run: the towers, the running mean of their weights, the methods, optimiser and step."""
+
+    recipe: TextRecipe
+    network: TextVideoNetwork
 
     def __init__(
         self, recipe: TextRecipe, channels: int, folder: Path, device: str = "cpu"
     ) -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe, self.folder, self.device = recipe, folder, device
+        super().__init__(recipe, folder, device)
         self.channels = channels
-        folder.mkdir(parents=True, exist_ok=True)
         self.network = TextVideoNetwork(recipe.network, channels, recipe.temperature).to(device)
         self.mean = deepcopy(self.network).eval()
         self.methods = Methods(recipe.methods, recipe.network).to(device)
         self.optimiser = torch.optim.AdamW(self._groups(), lr=recipe.rate)
-        self.step = 0
-        self.curve: list[dict[str, float]] = []
         self.generator = torch.Generator()
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Whose weights are in a checkpoint, by their keys there."""
+        return {"network": self.network, "mean": self.mean, "methods": self.methods}
+
+    def learning(self) -> list[nn.Parameter]:
+        """The weights whose gradients `descend` bounds together."""
+        return [*self.network.parameters(), *self.methods.parameters()]
 
     def _groups(self) -> list[dict[str, object]]:
         """Matrices decay; embeddings, norms, biases and the temperature don't."""
@@ -70,12 +76,12 @@ class TextTrainer:
     def run(self, batches: PairBatches, check: Check | None, minutes: float | None) -> None:
         """Train to the recipe's last step, or for so many minutes."""
         recipe, console = self.recipe, Console()
-        start, first = time.monotonic(), self.step
+        limit, first = TimeLimit(minutes), self.step
 
         def show(parts: dict[str, float]) -> None:
             if self.step % SHOW_EVERY == 0:
-                each = (time.monotonic() - start) / (self.step - first)
-                console.print(f"step {self.step} {_shown(parts)} ({each:.2f} s a step)")
+                each = limit.seconds() / (self.step - first)
+                console.print(f"step {self.step} {shown(parts)} ({each:.2f} s a step)")
 
         def measure() -> None:
             if check is not None:
@@ -85,31 +91,26 @@ class TextTrainer:
             self,
             (batches[step] for step in range(first, recipe.steps)),
             self.update,
+            limit=limit,
             show=show,
             validate=None if check is None else measure,
             validate_every=recipe.validate_every,
-            minutes=minutes,
         )
 
-    def update(self, batch: Batch) -> dict[str, float]:
+    def update(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step; gives the loss and its parts."""
+        recipe = self.recipe
         self.network.train()
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
-        self.generator.manual_seed(self.recipe.seed * 1_000_003 + self.step)
-        self._set_rate()
+        torch.manual_seed(recipe.seed * 1_000_003 + self.step)
+        self.generator.manual_seed(recipe.seed * 1_000_003 + self.step)
+        factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
+        set_rates(self.optimiser, max(factor, LEAST_RATE), recipe.rate)
         parts = self.methods(self._look(batch.to(self.device)), self.network, self.generator)
         loss: Tensor = torch.stack(list(parts.values())).sum()
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(
-            [*self.network.parameters(), *self.methods.parameters()], MAX_GRADIENT
-        )
-        self.optimiser.step()
-        self.step += 1
-        self._average(min(self.recipe.averaging, (self.step + 1) / (self.step + 10)))
-        return {"loss": float(loss.detach())} | (
-            {name: float(part.detach()) for name, part in parts.items()} if len(parts) > 1 else {}
-        )
+        descend(loss, self)
+        follow(self.mean, self.network, warming_up(recipe.averaging, self.step))
+        single = {name: part.detach() for name, part in parts.items()} if len(parts) > 1 else {}
+        return {"loss": loss.detach(), **single}
 
     def _look(self, batch: Batch) -> Step:
         """What both towers say of a batch."""
@@ -127,17 +128,6 @@ class TextTrainer:
             encode_text=self.network.text,
         )
 
-    def _average(self, keep: float) -> None:
-        """Move the running mean of the weights towards them, keeping so much of it."""
-        with torch.no_grad():
-            for ours, theirs in zip(self.mean.parameters(), self.network.parameters(), strict=True):
-                ours.lerp_(theirs, 1 - keep)
-
-    def _set_rate(self) -> None:
-        factor = rate_factor(self.step, self.recipe.steps, self.recipe.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate * max(factor, MIN_RATE)
-
     def validate(self, check: Check, console: Console) -> dict[str, Retrieval]:
         """Rank held-out photos and captions by the mean weights; the figures join the curve."""
         figures = check_figures(self.mean, check, self.device)
@@ -146,23 +136,12 @@ class TextTrainer:
             flat[f"{language} r_sum"] = found.r_sum
             for name, way in (("t2v", found.text_to_video), ("v2t", found.video_to_text)):
                 flat |= {f"{language} {name} {key}": value for key, value in asdict(way).items()}
-        self.curve.append({"step": self.step, **flat})
-        console.print(f"step {self.step} validation {_shown(flat)}")
+        self.measured(flat, console)
         return figures
 
-    def save(self) -> None:
-        """Write a checkpoint aside and rename it; the curve, as JSON and as a picture."""
-        state = {
-            "network": self.network.state_dict(),
-            "mean": self.mean.state_dict(),
-            "methods": self.methods.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "channels": self.channels,
-            "recipe": asdict(self.recipe),
-            "curve": self.curve,
-        }
-        write_checkpoint(self.folder, state)
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds, the trunk's channels among it."""
+        return {**super().state(), "channels": self.channels}
 
     def start_from(self, folder: Path) -> None:
         """Begin with the mean weights of another run, of the same tokenizer and shape.
@@ -191,11 +170,7 @@ class TextTrainer:
                 f"{self.folder}/checkpoint.pt is of the methods {theirs}, the recipe has {ours}: "
                 "go on with the same ones"
             )
-        load_weights(self.network, state["network"], self.folder)
-        load_weights(self.mean, state["mean"], self.folder)
-        load_weights(self.methods, state["methods"], self.folder)
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.curve = state["step"], state["curve"]
+        self.take_over(state)
 
 
 def trained_network(folder: Path) -> TextVideoNetwork:
@@ -251,7 +226,3 @@ def _shape(config: TextVideoConfig) -> dict[str, object]:
     trunk = {f"network.trunk.{name}": value for name, value in table.pop("trunk").items()}
     shape = {f"network.{name}": table[name] for name in table if not name.endswith("dropout")}
     return shape | trunk
-
-
-def _shown(figures: dict[str, float]) -> str:
-    return " ".join(f"{name} {value:.4g}" for name, value in figures.items())

@@ -1,6 +1,5 @@
-"""What a training run leaves in its folder, and the learning rate that all runs share."""
+"""What a training run leaves in its folder."""
 
-import math
 from collections.abc import Collection
 from pathlib import Path
 from pickle import UnpicklingError
@@ -76,9 +75,3 @@ def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     aside.rename(folder / "checkpoint.pt")
     (folder / "curve.json").write_bytes(orjson.dumps(state["curve"]))
     draw_curve(state["curve"], folder / "curve.png")
-
-
-def rate_factor(step: int, steps: int, warm_up: int) -> float:
-    """What the learning rate is multiplied with: up in a line, then down half a cosine, to 0."""
-    done = step / max(steps, 1)
-    return min(1.0, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * done))

@@ -93,7 +93,7 @@ def spd(
     ] = None,
 ) -> None:
     """Export the pattern detector, its scores calibrated on held-out footage, and measure it."""
-    from models.detector.validate import export_run
+    from models.detector.export import export_run
     from models.encoder.serve import FrameEncoder, default_encoder_path
 
     figures = export_run(
@@ -113,11 +113,9 @@ def keyframes(
     ),
 ) -> None:
     """Export the key-frame network and compare the file with torch."""
-    from models.keyframes.export import export_keyframes
-    from models.keyframes.footage import first_thumbnails
-    from models.keyframes.train import trained_network
+    from models.keyframes.export import export_run
 
-    difference = export_keyframes(trained_network(run), out, first_thumbnails(pictures))
+    difference = export_run(run, out, pictures=pictures)
     stdout.print(f"wrote {out}; it differs from torch by at most {difference:.2g}")
 
 
@@ -129,9 +127,9 @@ def text(
     ),
 ) -> None:
     """Export both towers of the text-video encoder and compare the files with torch."""
-    from models.text_video.export_run import export_text
+    from models.text_video.export import export_run
 
-    found = export_text(run, out)
+    found = export_run(run, out)
     stdout.print(
         f"{out} is {found.model_version}, {found.megabytes:.1f} MB; least cosine to torch: "
         f"videos {found.video_cosine:.5f}, texts {found.text_cosine:.5f}"

@@ -81,9 +81,8 @@ def encoder_hard(
 
     import torch
 
-    from models.encoder.recipe import read_scenes
-    from models.encoder.run_hard import train_encoder_hard
-    from models.encoder.train_hard import read_hard_recipe
+    from models.encoder.recipe import read_hard_recipe, read_scenes
+    from models.encoder.train_hard import train_encoder_hard
 
     torch.set_num_threads(threads)
     trainer = train_encoder_hard(

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from models.aligners import ALIGNERS
+from models.all_aligners import ALIGNERS
 from models.runtime import Provider
 
 
@@ -50,7 +50,7 @@ class LibrarySettings(BaseModel):
         least_score: segments that an aligner is less sure of are dropped: higher is surer and
             finds less. Chosen by `benchmarks/tuning/least_scores.py` on two sets of made copies;
             another aligner needs another one.
-        aligner: a name in `models.aligners.ALIGNERS`.
+        aligner: a name in `models.all_aligners.ALIGNERS`.
         provider: what runs the aligner's network.
         engine_cache: a folder where TensorRT keeps what it builds.
     """

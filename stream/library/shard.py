@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.aligners import make_aligner
 from models.aligners.base import Aligner, Segment
+from models.all_aligners import make_aligner
 from stream.contract.events import (
     ContentVersion,
     Match,
@@ -338,7 +338,7 @@ def open_aligner(settings: LibrarySettings) -> Aligner:
     """The aligner that the settings name.
 
     Raises:
-        ModelError: no such aligner, or it can't run here; as `models.aligners.make_aligner`.
+        ModelError: no such aligner, or it can't run here; as `models.all_aligners.make_aligner`.
     """
     return make_aligner(
         settings.aligner, provider=settings.provider, engine_cache=settings.engine_cache

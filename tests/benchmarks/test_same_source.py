@@ -32,7 +32,7 @@ from benchmarks.copies.tables import cost_table, machine, main_table, target_tab
 from benchmarks.library.run import align_set
 from benchmarks.tuning.decode_costs import DecodeCosts
 from benchmarks.tuning.least_scores import read_least_scores, surest, weights_of
-from models.aligners import ALIGNERS
+from models.all_aligners import ALIGNERS
 from models.keyframes.settings import KeyFrameSettings
 from stream.contract.events import Role
 from stream.contract.packed import quantise

@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from models.aligners import make_aligner
+from models.all_aligners import make_aligner
 from models.errors import ModelError, ModelFileError, ProviderError
 from models.keyframes import make_selector
 from models.keyframes.settings import KeyFrameSettings

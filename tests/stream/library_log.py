@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.aligners import make_aligner
+from models.all_aligners import make_aligner
 from stream.contract.events import (
     ContentVersion,
     Role,

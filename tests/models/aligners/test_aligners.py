@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.aligners import ALIGNERS, make_aligner
 from models.aligners.base import Aligner, Segment
 from models.aligners.matrix import DescribedVideo, SimilarityMatrix
+from models.all_aligners import ALIGNERS, make_aligner
 from models.detector.serve import PatternDetector
 from models.errors import ModelError
 

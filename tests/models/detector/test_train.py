@@ -24,15 +24,9 @@ from models.detector.timelines import Piece, Timeline, sliced
 from models.detector.train import DetectorTrainer
 from models.detector.validate import held_out_figures
 from models.errors import ModelFileError
-from models.joint.recipe import JointRecipe
-from models.joint.train import JointPairs, JointTrainer
-from models.keyframes.footage import SeenFootage
-from models.keyframes.network import KeyFrameConfig
-from models.keyframes.recipe import KeyFrameRecipe
-from models.keyframes.train import KeyFrameTrainer
 from models.losses.interval_overlap import interval_overlap
 from models.losses.quality_focal import quality_focal
-from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
+from tests.models.made_footage import footage
 
 SMALL = DetectorConfig(widths=(6, 8, 8, 8, 8), merged=8)
 CLEAN = PairRecipe(
@@ -50,27 +44,6 @@ CLEAN = PairRecipe(
 RECIPE = DetectorRecipe(
     steps=8, pairs=4, warm_up=2, lengths_seconds=(30.0,), network=SMALL, made=CLEAN, averaging=0.5
 )
-
-
-def footage(number: int, seconds: float = 12.0, variants: int = 2) -> Footage:
-    """A clip of shots of four seconds, each variant a little off."""
-    random = np.random.default_rng(number)
-    count = int(seconds * FRAMES_PER_SECOND)
-    looks = random.standard_normal((count // 16 + 2, 24))
-    at = np.arange(count) / 16
-    part = (at % 1)[:, None]
-    plain = (1 - part) * looks[at.astype(int)] + part * looks[at.astype(int) + 1]
-    rows = np.stack(
-        [plain, *(plain + 0.1 * random.standard_normal(plain.shape) for _ in range(variants))]
-    )
-    rows /= np.linalg.norm(rows, axis=2, keepdims=True)
-    return Footage(
-        f"clip{number}",
-        rows.astype(np.float32),
-        np.zeros(rows.shape[:2], np.float32),
-        np.array([4.0, 8.0], np.float32),
-        np.cumsum(random.normal(0, 0.4, count)).astype(np.float32) % 3,
-    )
 
 
 POOL = [footage(number) for number in range(14)]
@@ -290,30 +263,3 @@ def test_a_file_that_is_calibrated_for_other_features_is_refused(
     onnx.save(model, str(tmp_path / "old.onnx"))
     with pytest.raises(ModelFileError, match=r"3 features, expected 5: export it again"):
         PatternDetector(PatternDetectorSettings(path=tmp_path / "old.onnx"))
-
-
-def test_the_detectors_loss_reaches_the_scores_of_the_frames(tmp_path: Path) -> None:
-    random = np.random.default_rng(4)
-    seen = [
-        SeenFootage(
-            one, random.integers(0, 256, (3, one.descriptors.shape[1], 32, 32, 3), np.uint8)
-        )
-        for one in POOL
-    ]
-    recipe = JointRecipe(
-        steps=2, pairs=2, lengths_seconds=(30.0,), kept_weight=0.0, detector=RECIPE
-    )
-    key_frames = KeyFrameTrainer(
-        KeyFrameRecipe(network=KeyFrameConfig(widths=(4, 4, 4))), tmp_path / "k"
-    )
-    trainer = JointTrainer(recipe, tmp_path, key_frames, DetectorTrainer(RECIPE, tmp_path / "d"))
-    before = {k: v.clone() for k, v in key_frames.network.state_dict().items()}
-    figures = trainer.update(JointPairs(seen, recipe)[0])
-    assert np.isfinite(list(figures.values())).all()
-    gradients = [p.grad for p in key_frames.network.quality.parameters()]
-    assert all(g is not None and float(g.abs().sum()) > 0 for g in gradients)
-    after = key_frames.network.state_dict()
-    assert any(not torch.equal(before[name], after[name]) for name in before)
-    trainer.save()
-    assert (tmp_path / "keyframes" / "checkpoint.pt").exists()
-    assert (tmp_path / "spd" / "checkpoint.pt").exists()

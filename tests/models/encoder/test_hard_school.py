@@ -15,14 +15,11 @@ from torch.nn import functional
 from models.encoder.folded import fold_norms, unfolded_state
 from models.encoder.hard_pairs import HardPairConfig, HardPairs, Looks
 from models.encoder.network import EncoderConfig, FrameNetwork
+from models.encoder.recipe import HardRecipe, read_hard_recipe
 from models.encoder.school import school
-from models.encoder.train_hard import (
-    HardRecipe,
-    HardTrainer,
-    alike_looks,
-    read_hard_recipe,
-)
+from models.encoder.train_hard import HardTrainer, alike_looks
 from models.encoder.validate_hard import hard_task
+from models.errors import ModelFileError
 from models.losses.info_nce import info_nce
 from models.losses.masked_entropy import masked_entropy
 from models.losses.masked_nce import masked_nce
@@ -76,7 +73,7 @@ def overlays() -> dict[str, Tensor]:
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run begins with random weights: ImageNet's are of another shape."""
-    monkeypatch.setattr("models.encoder.train_hard.load_imagenet_trunk", lambda network: None)
+    monkeypatch.setattr("models.encoder.warm_start.load_imagenet_trunk", lambda network: None)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -270,10 +267,20 @@ def test_a_run_learns_measures_and_goes_on_after_a_stop(
 
 def test_a_run_is_over_when_its_minutes_are(start: None, pack: PicturePack, tmp_path: Path) -> None:
     trainer = HardTrainer(RECIPE, tmp_path)
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     pairs, _ = school(RECIPE, pack, made_pack(clips=2, photos=4), "cpu")
     trainer.run(pairs, {}, minutes=0.0)
-    assert trainer.step == 0
+    assert (trainer.step, [row["step"] for row in trainer.curve]) == (1, [1])
     assert (tmp_path / "checkpoint.pt").exists()
+    after = trainer.network.state_dict()  # the step past the end has a rate of nothing
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_a_run_of_another_shape_is_not_gone_on_from(start: None, tmp_path: Path) -> None:
+    HardTrainer(RECIPE, tmp_path).save()
+    other = replace(RECIPE, network=replace(RECIPE.network, dimension=16))
+    with pytest.raises(ModelFileError, match="of another FrameNetwork"):
+        HardTrainer(other, tmp_path).resume()
 
 
 def test_the_recipe_file_is_read() -> None:

@@ -12,8 +12,7 @@ import torch
 from models.errors import ModelFileError
 from models.metrics.recall import retrieval, retrieval_of
 from models.text_video.captions import Photo
-from models.text_video.export import Exported, export_pair
-from models.text_video.export_run import made_clip
+from models.text_video.export import Exported, export_pair, made_clip
 from models.text_video.network import TextVideoConfig, TextVideoNetwork
 from models.text_video.pairs import learn_tokenizer
 from models.text_video.serve import PairFiles, open_pair

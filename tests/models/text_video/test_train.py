@@ -11,7 +11,7 @@ from models.errors import BrokenDataError, MissingDataError
 from models.metrics.recall import retrieval
 from models.text_video.batches import PairBatches
 from models.text_video.captions import read_captions
-from models.text_video.export_run import export_text
+from models.text_video.export import export_run
 from models.text_video.features import TRAINING_VIEWS, build_features
 from models.text_video.methods.combined import SETTINGS, Methods
 from models.text_video.methods.weak_pairs import WeakPairs, kept_pairs
@@ -92,7 +92,7 @@ def test_a_few_steps_teach_colours_in_both_languages(
     assert last["en t2v r5"] > 65  # of twelve photos: 42 by chance
     assert last["zh t2v r5"] > 65
     assert last["step"] == 30 > first["step"]
-    export_text(taught.folder, tmp_path / "pair")
+    export_run(taught.folder, tmp_path / "pair")
     pair = open_pair(tmp_path / "pair")
     pictures = [
         make_views(p, 64, ("full",)) for _, p in read_photos(data / "photos/flickr8k-val.tar")

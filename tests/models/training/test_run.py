@@ -1,9 +1,11 @@
 """The loop of all training runs: what is measured, kept and written down, and when it stops."""
 
 import pytest
+import torch
+from torch import Tensor
 
 from models.training import run
-from models.training.run import run_steps
+from models.training.run import TimeLimit, run_steps
 
 
 class Counter:
@@ -15,10 +17,10 @@ class Counter:
         self.measured: list[int] = []
         self.saved: list[int] = []
 
-    def update(self, batch: float) -> dict[str, float]:
+    def update(self, batch: float) -> dict[str, Tensor]:
         """One step."""
         self.step += 1
-        return {"loss": batch}
+        return {"loss": torch.tensor(batch)}
 
     def validate(self) -> None:
         """Note when."""
@@ -29,22 +31,43 @@ class Counter:
         self.saved.append(self.step)
 
 
-def ran(steps: int, *, every: int = 3, minutes: float | None = None) -> Counter:
+def ran(
+    steps: int, *, every: int = 3, note_every: int = 1, minutes: float | None = None
+) -> Counter:
     counter = Counter()
     run_steps(
         counter,
         [0.5 * number for number in range(steps)],
         counter.update,
+        limit=TimeLimit(minutes),
         show=lambda figures: None,
+        note_every=note_every,
         validate=counter.validate,
         validate_every=every,
-        minutes=minutes,
     )
     return counter
 
 
 def test_every_step_is_in_the_curve() -> None:
     assert ran(3).curve == [{"step": n + 1, "loss": 0.5 * n} for n in range(3)]
+
+
+def test_a_row_of_several_steps_is_their_mean_and_none_is_left_out() -> None:
+    assert ran(5, note_every=2).curve == [
+        {"step": 2, "loss": 0.25},
+        {"step": 4, "loss": 1.25},
+        {"step": 5, "loss": 2.0},
+    ]
+
+
+def test_a_limit_knows_which_share_of_it_is_over() -> None:
+    limit = TimeLimit(10.0)
+    assert limit.share() < 0.5
+    limit._start -= 5 * 60
+    assert 0.5 <= limit.share() < 1
+    limit._start -= 5 * 60
+    assert limit.share() == TimeLimit(0.0).share() == 1
+    assert TimeLimit(None).share() == 0
 
 
 @pytest.mark.parametrize(("steps", "measured"), [(6, [3, 6]), (7, [3, 6, 7]), (2, [2])])

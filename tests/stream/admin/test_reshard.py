@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.aligners import make_aligner
 from models.aligners.base import Aligner
+from models.all_aligners import make_aligner
 from stream.admin.reshard import reshard
 from stream.admin.verify import verify
 from stream.agents.library import library_step

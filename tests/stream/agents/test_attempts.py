@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 
-from models.aligners import make_aligner
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
+from models.all_aligners import make_aligner
 from stream.agents.attempts import attempted, is_the_machines, publish_or_reject
 from stream.agents.library import library_step
 from stream.contract.events import Event, VideoCompared, VideoFingerprinted, VideoRejected

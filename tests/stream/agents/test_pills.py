@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from models.aligners import make_aligner
+from models.all_aligners import make_aligner
 from stream.agents.decide import decide_step, known_state
 from stream.agents.fingerprint import fingerprint_step
 from stream.agents.library import library_step

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from models.aligners import make_aligner
+from models.all_aligners import make_aligner
 from stream.contract.events import MatchedSegment, VideoUploaded
 from stream.contract.fingerprint import Fingerprint
 from stream.demo.scenes import SCENES

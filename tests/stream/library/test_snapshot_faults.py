@@ -12,8 +12,8 @@ import fsspec
 import orjson
 import pytest
 
-from models.aligners import make_aligner
 from models.aligners.base import Aligner
+from models.all_aligners import make_aligner
 from stream.errors import SnapshotError
 from stream.library import upkeep as upkeep_module
 from stream.library.settings import LibrarySettings
