@@ -73,7 +73,8 @@ class Settings(BaseSettings):
         """Arguments, then the environment, then the file; defaults last."""
         return (
             init_settings,
-            env_settings,
+            # Renamed in each source alone: a variable wins over a file, whatever each calls a key.
+            InitSettingsSource(settings_cls, _renamed(env_settings())),
             InitSettingsSource(settings_cls, {} if cls.file is None else _read(cls.file)),
         )
 
@@ -97,7 +98,7 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
     # A misspelt section would be ignored, and its setting stay as it was.
     _refuse_unknown_variables()
     try:
-        settings: Settings = source(**overrides)
+        settings: Settings = source(**_renamed(overrides))
     except ValidationError as error:
         problems = "; ".join(_problem(problem) for problem in error.errors(include_url=False))
         raise SettingsError(f"{problems} (file: {named or 'none'})") from error
@@ -116,7 +117,8 @@ def _read(file: Path) -> dict[str, Any]:
         ValueError: it is no TOML in UTF-8.
     """
     sections: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    advanced = sections.pop(ADVANCED, {})
+    advanced = _renamed(sections.pop(ADVANCED, {}))
+    sections = _renamed(sections)
     for section, keys in _tables(advanced, file).items():
         plain = sections.setdefault(section, {})
         both = sorted(keys.keys() & plain.keys()) if isinstance(plain, dict) else []
@@ -128,6 +130,29 @@ def _read(file: Path) -> dict[str, Any]:
         if isinstance(plain, dict):
             sections[section] = plain | keys
     return sections
+
+
+def _renamed(sections: Any) -> Any:
+    """Sections whose keys have the names of today, where they had those of before.
+
+    Raises:
+        SettingsError: a key stands there under both.
+    """
+    if not isinstance(sections, dict):
+        return sections
+    found = dict(sections)
+    for section, keys in sections.items():
+        fields = Settings.model_fields
+        kind = fields[section].annotation if section in fields else None
+        former = getattr(kind, "former_keys", {}) if isinstance(keys, dict) else {}
+        for old, new in former.items():
+            if old in keys and new in keys:
+                raise SettingsError(
+                    f"{section}.{old} was renamed to {section}.{new}: keep one of the two"
+                )
+        if former:
+            found[section] = {former.get(key, key): value for key, value in keys.items()}
+    return found
 
 
 def _tables(advanced: Any, file: Path) -> dict[str, dict[str, Any]]:

@@ -29,8 +29,8 @@ from stream.library.snapshot import SnapshotStore
 from stream.library.upkeep import Upkeep, merging
 from tests.stream.library_log import content, fingerprint, look, shard
 
-TINY: dict[str, Any] = {"exact_rows": 64, "segment_rows": 40, "keep_replaced": 3}
-EXACT: dict[str, Any] = {"exact_rows": 10**6, "segment_rows": 40, "keep_replaced": 3}
+TINY: dict[str, Any] = {"exact_rows": 64, "run_rows": 40, "keep_replaced": 3}
+EXACT: dict[str, Any] = {"exact_rows": 10**6, "run_rows": 40, "keep_replaced": 3}
 
 
 class Everything:
@@ -50,7 +50,7 @@ class Service:
     def __init__(self, folder: Path, **changed: Any) -> None:
         changed = (
             {"snapshot_folder": folder, "candidate_hits": 1, "least_score": 0}
-            | {"candidate_similarity": 0.8}
+            | {"min_similarity": 0.8}
             | changed
         )
         self.settings = LibrarySettings(**changed)
@@ -184,7 +184,7 @@ def test_removed_videos_are_dropped_from_the_files(tmp_path: Path) -> None:
     service.restart()
     assert service.held().keys() == {f"v{number}" for number in range(4, 8)}
     assert service.read(fingerprint("q", np.concatenate((look(1), look(6))))) == {"v6"}
-    kept = {path.name for path in service.snapshots.segments.iterdir()}
+    kept = {path.name for path in service.snapshots.runs_folder.iterdir()}
     store = service.library.state.store
     assert store is not None
     assert {run.folder.name for run in store.runs if run.folder} <= kept
@@ -229,7 +229,7 @@ def test_a_video_that_is_replaced_during_a_merge_stays_replaced(tmp_path: Path) 
 def test_runs_are_merged_when_the_newer_are_a_thirty_second_of_the_older(
     sizes: list[int], merged: int
 ) -> None:
-    library = shard(segment_rows=10**6)
+    library = shard(run_rows=10**6)
     for number, size in enumerate(sizes):
         library.absorb(fingerprint(f"v{number}", look(number, size)), number)
         assert library.state.store is not None
@@ -300,7 +300,7 @@ def test_a_gpu_that_is_missing_is_named() -> None:
 
 
 def test_frames_are_found_before_and_after_they_are_put_into_lists(tmp_path: Path) -> None:
-    service = Service(tmp_path, exact_rows=64, segment_rows=10**6)
+    service = Service(tmp_path, exact_rows=64, run_rows=10**6)
     for number in range(3):
         service.read(fingerprint(f"old{number}", look(number)))
     service.upkeep.step(service.library.state, wait=True)
@@ -409,7 +409,7 @@ def test_shards_together_find_what_one_finds() -> None:
 
 
 def test_an_exact_index_is_used_while_the_library_is_small(tmp_path: Path) -> None:
-    service = Service(tmp_path, exact_rows=100, segment_rows=1000)
+    service = Service(tmp_path, exact_rows=100, run_rows=1000)
     service.read(fingerprint("a", look(1)))
     service.upkeep.step(service.library.state, wait=True)
     store = service.library.state.store
