@@ -26,7 +26,7 @@ from benchmarks.copies.tables import (
     main_table,
     target_table,
 )
-from benchmarks.library.run import Searched, align_set
+from benchmarks.library.set_search import Searched, align_set
 from benchmarks.tuning.decode_costs import DecodeCosts, decode_costs
 from benchmarks.tuning.least_scores import CHOSEN, read_least_scores, weights_of
 from models.errors import ModelError

@@ -39,7 +39,8 @@ from benchmarks.text.view import (
 )
 from models.errors import ModelError
 from models.text_video.serve import TextEncoder
-from stream.fingerprint.embed import EmbeddingSettings, open_text_encoder
+from stream.fingerprint.embed import no_pair, open_text_encoder
+from stream.fingerprint.settings import EmbeddingSettings
 from stream.search.query import text_query
 from stream.search.settings import SearchSettings
 from stream.search.view import Hit, SearchView
@@ -260,7 +261,7 @@ def main(
 ) -> None:
     """Measure search by text in views of several sizes."""
     settings = load_settings()
-    if settings.embedding.missing:
+    if no_pair(settings.embedding):
         raise typer.BadParameter("no text–video pair is shipped and embedding names none: set one")
     try:
         questions(WARM_UP + queries, data)

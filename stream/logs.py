@@ -14,8 +14,8 @@ from pythonjsonlogger.orjson import OrjsonFormatter
 from rich.console import Console
 from rich.logging import RichHandler
 
-from stream.settings import WorkerSettings
 from stream.traces import in_hand
+from stream.worker_settings import WorkerSettings
 
 # Loggers of Kafka's clients and Faust; Faust's services log under the module of their class.
 CHATTY = (

@@ -10,9 +10,9 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -21,83 +21,21 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as EnvironmentValueError
 
-from models.encoder.outside import OutsideSettings
 from models.keyframes.settings import KeyFrameSettings
-from models.runtime import Provider
 from stream.broker.settings import KafkaSettings
 from stream.decide.settings import DecideSettings, PolicySettings
 from stream.decode.settings import DecodeSettings
 from stream.errors import SettingsError
 from stream.fetch.settings import FetchSettings
-from stream.fingerprint.embed import EmbeddingSettings
+from stream.fingerprint.settings import EmbeddingSettings, EncoderSettings
 from stream.library.settings import LibrarySettings
 from stream.search.settings import SearchSettings
+from stream.worker_settings import WorkerSettings
 
 CONFIG_VARIABLE = "SAMESOURCE_CONFIG"
 PREFIX = "SAMESOURCE_"
 ADVANCED = "advanced"
 SECRET_WORDS = ("word", "secret", "token")
-
-
-class EncoderSettings(BaseModel):
-    """The frame encoder: a file and what runs it.
-
-    Attributes:
-        path: the shipped encoder when left out.
-        outside: what the file expects, if `samesource export encoder` didn't write it.
-        provider: what runs it.
-        threads: of one operator, on the CPU.
-        batch: frames in one run.
-        engine_cache: a folder where TensorRT keeps what it builds, so that a worker starts in
-            seconds; it builds at every start when left out.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    path: Path | None = None
-    outside: OutsideSettings | None = None
-    provider: Provider = "cpu"
-    threads: int = Field(default=1, ge=1)
-    batch: int = Field(default=32, ge=1)
-    engine_cache: Path | None = None
-
-
-class WorkerSettings(BaseModel):
-    """How workers run.
-
-    Attributes:
-        fingerprint_concurrency: uploads at work at a time: `decode.processes` of them decode, the
-            others encode or wait for Kafka.
-        fetch_concurrency: further uploads that are being downloaded, or wait for their turn; slow
-            servers hold these places, and each may hold `fetch.max_bytes` on disk.
-        decided_retention_seconds: how long a decided join recognises repeated answers; as long as
-            answers stay on `video.compared`.
-        session_timeout_seconds: after so long without a sign of life, Kafka gives a worker's
-            partitions to others. A fifth of it is the heartbeat; Kafka takes no less than 6.
-        metrics_port: of `/metrics`, `/health/live` and `/health/ready`; none when left out.
-        metrics_host: the address that they are on.
-        data_folder: scratch of the workers; nothing in it is missed.
-        drain_seconds: how long a stop may take: for what is in flight, and for leaving Kafka. Below
-            what a supervisor waits before it kills, 45 s in the compose file.
-        stalled_seconds: `/health/live` fails after so long with work and without progress. Longer
-            than one video may take: `fetch.timeout_seconds` and `decode.timeout_seconds`.
-            Progress is an upload that is done: longer than one may take.
-        log_format: `json` is an object a line, `auto` that where stderr is no terminal.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    fingerprint_concurrency: int = Field(default=4, ge=1)
-    fetch_concurrency: int = Field(default=32, ge=1)
-    decided_retention_seconds: float = Field(default=7 * 86400.0, gt=0)
-    session_timeout_seconds: float = Field(default=10.0, ge=6)
-    metrics_port: int | None = Field(default=None, ge=0, le=65535)
-    metrics_host: str = "127.0.0.1"
-    data_folder: Path = Path("var/workers")
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    log_format: Literal["auto", "json", "text"] = "auto"
-    drain_seconds: float = Field(default=30.0, ge=0)
-    stalled_seconds: float = Field(default=1200.0, gt=0)
 
 
 class Settings(BaseSettings):
@@ -135,7 +73,8 @@ class Settings(BaseSettings):
         """Arguments, then the environment, then the file; defaults last."""
         return (
             init_settings,
-            env_settings,
+            # Renamed in each source alone: a variable wins over a file, whatever each calls a key.
+            InitSettingsSource(settings_cls, _renamed(env_settings())),
             InitSettingsSource(settings_cls, {} if cls.file is None else _read(cls.file)),
         )
 
@@ -159,7 +98,7 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
     # A misspelt section would be ignored, and its setting stay as it was.
     _refuse_unknown_variables()
     try:
-        settings: Settings = source(**overrides)
+        settings: Settings = source(**_renamed(overrides))
     except ValidationError as error:
         problems = "; ".join(_problem(problem) for problem in error.errors(include_url=False))
         raise SettingsError(f"{problems} (file: {named or 'none'})") from error
@@ -178,7 +117,8 @@ def _read(file: Path) -> dict[str, Any]:
         ValueError: it is no TOML in UTF-8.
     """
     sections: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    advanced = sections.pop(ADVANCED, {})
+    advanced = _renamed(sections.pop(ADVANCED, {}))
+    sections = _renamed(sections)
     for section, keys in _tables(advanced, file).items():
         plain = sections.setdefault(section, {})
         both = sorted(keys.keys() & plain.keys()) if isinstance(plain, dict) else []
@@ -190,6 +130,29 @@ def _read(file: Path) -> dict[str, Any]:
         if isinstance(plain, dict):
             sections[section] = plain | keys
     return sections
+
+
+def _renamed(sections: Any) -> Any:
+    """Sections whose keys have the names of today, where they had those of before.
+
+    Raises:
+        SettingsError: a key stands there under both.
+    """
+    if not isinstance(sections, dict):
+        return sections
+    found = dict(sections)
+    for section, keys in sections.items():
+        fields = Settings.model_fields
+        kind = fields[section].annotation if section in fields else None
+        former = getattr(kind, "former_keys", {}) if isinstance(keys, dict) else {}
+        for old, new in former.items():
+            if old in keys and new in keys:
+                raise SettingsError(
+                    f"{section}.{old} was renamed to {section}.{new}: keep one of the two"
+                )
+        if former:
+            found[section] = {former.get(key, key): value for key, value in keys.items()}
+    return found
 
 
 def _tables(advanced: Any, file: Path) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Finds which clips of a folder show one scene, for `made_copies --one-scene`.
 
-    python -m benchmarks.copies.clip_scenes CLIPS FILE [--similarity 0.75] [--share 0.15]
+    python -m benchmarks.copies.clip_scenes CLIPS FILE [--min-similarity 0.75] [--share 0.15]
 
 Two clips of one scene on both sides of a pair are a copy that no label names, so a set that is
 made without this file is mislabelled. Look at the groups: this only proposes them.
@@ -21,15 +21,15 @@ from stream.index.exact import cosines
 from stream.settings import load_settings
 
 
-def shared_share(first: NDArray[np.int8], second: NDArray[np.int8], similarity: float) -> float:
+def shared_share(first: NDArray[np.int8], second: NDArray[np.int8], min_similarity: float) -> float:
     """The larger share of one clip's frames that have a match in the other.
 
     Args:
         first: (N, D) int8 codes.
         second: (M, D) int8 codes.
-        similarity: cosine from which two frames match.
+        min_similarity: cosine from which two frames match.
     """
-    matches = cosines(first, second) >= similarity  # (N, M)
+    matches = cosines(first, second) >= min_similarity  # (N, M)
     return float(max(matches.any(axis=1).mean(), matches.any(axis=0).mean()))
 
 
@@ -50,7 +50,10 @@ def groups_of(names: list[str], alike: NDArray[np.bool_]) -> list[list[str]]:
 def main(
     clips: Annotated[Path, typer.Argument(help="A folder of mp4 files.")],
     file: Annotated[Path, typer.Argument(help="A line names the clips of one scene.")],
-    similarity: Annotated[float, typer.Option(help="From which two frames match.")] = 0.75,
+    min_similarity: Annotated[
+        float,
+        typer.Option("--min-similarity", "--similarity", help="From which two frames match."),
+    ] = 0.75,
     share: Annotated[float, typer.Option(help="Of the frames of one of both clips.")] = 0.15,
 ) -> None:
     """Write the groups and print how alike the pairs in them are."""
@@ -66,7 +69,7 @@ def main(
             codes[path.stem] = made.key_frames.codes
     names = list(codes)
     shares = np.array(
-        [[shared_share(codes[a], codes[b], similarity) for b in names] for a in names]
+        [[shared_share(codes[a], codes[b], min_similarity) for b in names] for a in names]
     )
     np.fill_diagonal(shares, 0)
     for first, second in np.argwhere(np.triu(shares) >= share / 2).tolist():

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.copies.rows import DENSE, KEY_FRAMES, NO_MOTION, PDQ, SAME_COUNT, Row
 from benchmarks.copies.set_frames import SetFrames
-from benchmarks.library.run import Aligned, Searched
+from benchmarks.library.set_search import Aligned, Searched
 from benchmarks.tuning.decode_costs import DecodeCosts
 from models.metrics import (
     micro_average_precision,

@@ -37,7 +37,7 @@ SIZES = ((320, 240), (340, 256), (426, 240), (240, 320))
 SPEEDS = (1.0, 1.0, 1.0, 1.0, 0.5, 0.75, 1.25, 1.5, 2.0)
 # libx264's crf, from hardly damaged to blocks; references have the first three
 QUALITIES = (23, 25, 28, 32, 36, 38)
-COPIED_SPANS = (1, 1, 2, 2, 3, 4)  # of a query that copies, drawn evenly
+COPIED_SEGMENTS = (1, 1, 2, 2, 3, 4)  # of a query that copies, drawn evenly
 # Of a reference that are copied, drawn evenly.
 SPAN_SECONDS = (2.0, 20.0)
 REFERENCE_SHARE = 0.6  # of the clips; the rest is footage that is in no reference
@@ -124,12 +124,12 @@ def references(clips: list[Path], count: int, random: Random) -> list[Video]:
 
 
 def query(name: str, folder: Path, known: list[Video], rest: list[Path], random: Random) -> Video:
-    """Other footage, and with the chance of three in five one to four copied spans."""
+    """Other footage, and with the chance of three in five one to four copied segments."""
     video = Video(name, random.choice(SIZES), random.choice(QUALITIES))
-    copied = 0 if random.random() < CLEAR_SHARE else random.choice(COPIED_SPANS)
+    copied = 0 if random.random() < CLEAR_SHARE else random.choice(COPIED_SEGMENTS)
     video.parts.append(_other_footage(rest, random))
     for _ in range(copied):
-        video.parts.append(_copied_span(folder, random.choice(known), rest, random))
+        video.parts.append(_copied_segment(folder, random.choice(known), rest, random))
         if random.random() < 0.7:
             video.parts.append(_other_footage(rest, random))
     if not copied:
@@ -148,7 +148,7 @@ def _other_footage(clips: list[Path], random: Random) -> Part:
     return Part(clip, random.uniform(0.0, whole - seconds), seconds)
 
 
-def _copied_span(folder: Path, source: Video, rest: list[Path], random: Random) -> Part:
+def _copied_segment(folder: Path, source: Video, rest: list[Path], random: Random) -> Part:
     whole = sum(part.played for part in source.parts)
     seconds = min(whole, random.uniform(*SPAN_SECONDS))
     names = list(EDITS)

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.copies.frame_choices import Choice, choose, choose_hashes, even, even_selector
 from benchmarks.copies.set_frames import SetFrames, VideoFrames
-from benchmarks.library.run import Choose, Searched, search_set
+from benchmarks.library.set_search import Choose, Searched, search_set
 from models.aligners.base import Aligner
 from models.aligners.temporal_network import TemporalNetworkAligner, TemporalNetworkSettings
 from models.all_aligners import ALIGNERS, make_aligner
@@ -33,7 +33,7 @@ PDQ = "PDQ, uniform every 1 s"
 # What `samesource train joint` made of both networks.
 JOINT_WEIGHTS = Path(__file__).parents[2] / "models" / "weights" / "joint"
 # Hashes that differ in 96 of 256 bits: few copies are lost, and the aligner sees to the rest.
-PDQ_CANDIDATE_SIMILARITY = 0.25
+PDQ_MIN_SIMILARITY = 0.25
 # Chosen by `tune_aligners --descriptor pdq` on sets made of training clips.
 PDQ_TEMPORAL_NETWORK = TemporalNetworkSettings()
 
@@ -249,7 +249,7 @@ def detectors_of(weights: dict[str, Path]) -> dict[str, Callable[[], Aligner]]:
 def search_row(frames: SetFrames, sampling: Sampling, library: LibrarySettings) -> Searched:
     """A sampling through the library's search."""
     if sampling.hashes:
-        changed = {"code_bits": 8, "candidate_similarity": PDQ_CANDIDATE_SIMILARITY}
+        changed = {"code_bits": 8, "min_similarity": PDQ_MIN_SIMILARITY}
         library = library.model_copy(update=changed)
     return search_set(frames, sampling.choose, library)
 

@@ -30,7 +30,7 @@ from stream.settings import load_settings
 
 Log = Sequence[Fingerprint]
 Alerts = set[tuple[str, ...]]
-TINY = {"exact_rows": 128, "segment_rows": 100}  # many merges, and lists from the third video on
+TINY = {"exact_rows": 128, "run_rows": 100}  # many merges, and lists from the third video on
 SNAPSHOT_EVERY = 25
 
 

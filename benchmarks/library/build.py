@@ -69,7 +69,7 @@ class Exact:
 
 def settings_in(folder: Path) -> LibrarySettings:
     """The defaults, with snapshots in a folder."""
-    return LibrarySettings(snapshot_folder=folder, candidate_similarity=0.4)
+    return LibrarySettings(snapshot_folder=folder, min_similarity=0.4)
 
 
 def build(maker: RowMaker, rows: int, folder: Path) -> Built:
@@ -152,7 +152,7 @@ def _kind(store: FrameStore) -> str:
 
 def _sizes(rows: int) -> list[int]:
     """The large run and the head, half grown."""
-    head = max(LibrarySettings().segment_rows, rows // SEALED_SHARE) // 2
+    head = max(LibrarySettings().run_rows, rows // SEALED_SHARE) // 2
     return [size // FRAMES_PER_VIDEO * FRAMES_PER_VIDEO for size in (rows - head, head)]
 
 

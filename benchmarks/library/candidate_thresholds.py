@@ -1,4 +1,4 @@
-"""Shows what `candidate_similarity` lets through as a library grows, and what it costs in copies.
+"""Shows what `min_similarity` lets through as a library grows, and what it costs in copies.
 
     python -m benchmarks.library.candidate_thresholds SET DATA [--rows N] [--kept FOLDER]
         [--json FILE]
@@ -28,12 +28,12 @@ from benchmarks.library.real_videos import VIDEO_ROWS, VideoMaker
 from models.encoder.serve import FrameEncoder, default_encoder_path
 from stream.contract.packed import CODE_SCALE, quantise
 from stream.evaluate.copy_set import pair_name
-from stream.library.candidates import similarity_at
+from stream.library.candidates import min_similarity_at
 from stream.library.rows import RowCodes
 from stream.settings import load_settings
 
-# Upwards from where `library.candidate_similarity` begins, as it grows with the log.
-SIMILARITIES = tuple(round(0.4 + 0.025 * step, 3) for step in range(15))
+# Upwards from where `library.min_similarity` begins, as it grows with the log.
+MIN_SIMILARITIES = tuple(round(0.4 + 0.025 * step, 3) for step in range(15))
 BLOCK_VIDEOS = 400  # made at a time, which bounds the memory
 FEW_CANDIDATES = 10.0  # for an upload that copies nothing
 CHECKED_ROWS = 30_000
@@ -117,7 +117,7 @@ class Row:
     """
 
     rows: int
-    similarity: float
+    min_similarity: float
     hits: float
     candidates: float
     crowded: float
@@ -157,14 +157,14 @@ class BestHits:
     def of(cls, similarities: Floats, uploads: NDArray[np.int64]) -> "BestHits":
         """Of (Q, R) query frames and rows, `VIDEO_ROWS` to a video, and (Q,) uploads."""
         best = similarities.reshape(len(similarities), -1, VIDEO_ROWS).max(axis=2)
-        frames, videos = np.nonzero(best > SIMILARITIES[0])
+        frames, videos = np.nonzero(best > MIN_SIMILARITIES[0])
         pairs = uploads[frames] << 32 | videos
         order = np.argsort(pairs, kind="stable")
         return cls(pairs[order], best[frames, videos][order])
 
-    def candidates(self, similarity: float, least: int) -> tuple[NDArray[np.int64], Floats]:
+    def candidates(self, min_similarity: float, least: int) -> tuple[NDArray[np.int64], Floats]:
         """As `stream.library.candidates.vote` finds them: (M,) uploads and votes."""
-        above = self.values > similarity
+        above = self.values > min_similarity
         pairs, values = self.pairs[above], self.values[above]
         starts = np.flatnonzero(np.diff(pairs, prepend=-1))
         counts = np.diff(starts, append=len(pairs))
@@ -182,11 +182,11 @@ def measure(
     count, most = len(frames.names), settings.candidates
     tallies = {
         one: Tally(0.0, np.zeros(count, np.int64), np.zeros((count, most), np.float32))
-        for one in SIMILARITIES
+        for one in MIN_SIMILARITIES
     }
-    true = {one: _true_votes(fingerprinted, frames, codes, one) for one in SIMILARITIES}
+    true = {one: _true_votes(fingerprinted, frames, codes, one) for one in MIN_SIMILARITIES}
     every = Frames.of(fingerprinted, len(fingerprinted.queries))
-    all_true = {one: _true_votes(fingerprinted, every, codes, one) for one in SIMILARITIES}
+    all_true = {one: _true_votes(fingerprinted, every, codes, one) for one in MIN_SIMILARITIES}
     guiltless = frames.innocent[frames.uploads]
     random, made = np.random.default_rng(1), 0
     for size in sizes:
@@ -196,7 +196,7 @@ def measure(
             made += videos * VIDEO_ROWS
             near = frames.similarities(rows)
             hits = near[guiltless]
-            hits = hits[hits > SIMILARITIES[0]]
+            hits = hits[hits > MIN_SIMILARITIES[0]]
             best = BestHits.of(near, frames.uploads)
             for one, tally in tallies.items():
                 tally.hits += float((hits > one).sum()) / int(guiltless.sum())
@@ -207,7 +207,7 @@ def measure(
 
 
 def _true_votes(
-    fingerprinted: FingerprintedSet, frames: Frames, codes: RowCodes, similarity: float
+    fingerprinted: FingerprintedSet, frames: Frames, codes: RowCodes, min_similarity: float
 ) -> list[tuple[int, float]]:
     """Upload and votes of each labelled pair; no votes where it isn't a candidate."""
     least = load_settings().library.candidate_hits
@@ -217,14 +217,14 @@ def _true_votes(
         for number, name in enumerate(frames.names):
             if pair_name(name, reference.video_id) in fingerprinted.copies.labels:
                 own = near[frames.uploads == number]
-                hits = own[own > similarity]
+                hits = own[own > min_similarity]
                 found.append((number, float(hits.sum()) if len(hits) >= least else 0.0))
     return found
 
 
 def _row(
     rows: int,
-    similarity: float,
+    min_similarity: float,
     tally: Tally,
     recall: float,
     true: list[tuple[int, float]],
@@ -235,7 +235,7 @@ def _row(
     kept = [votes > 0 and votes > tally.best[upload].min() for upload, votes in true]
     return Row(
         rows,
-        similarity,
+        min_similarity,
         tally.hits,
         float(innocent.mean()),
         float((innocent > most).mean()),
@@ -249,21 +249,21 @@ def tails(frames: Frames, real: Floats, made: Floats) -> dict[str, tuple[float, 
     ours, theirs = frames.similarities(real), frames.similarities(made)
     return {
         f"{one:.3f}": (float((ours > one).mean()), float((theirs > one).mean()))
-        for one in SIMILARITIES
+        for one in MIN_SIMILARITIES
     }
 
 
 def show(figures: Figures, console: Console) -> None:
     """Two tables."""
     table = Table("cosine", "real rows", "made rows", title="share of strangers' rows above")
-    for similarity, (real, made) in figures.tails.items():
-        table.add_row(similarity, f"{real:.1e}", f"{made:.1e}")
+    for min_similarity, (real, made) in figures.tails.items():
+        table.add_row(min_similarity, f"{real:.1e}", f"{made:.1e}")
     console.print(table)
     table = Table("key frames", "cosine", "hits a frame", "candidates", "crowded", "recall", "kept")
     for row in figures.rows:
         table.add_row(
             f"{row.rows:,}",
-            f"{row.similarity:.3f}",
+            f"{row.min_similarity:.3f}",
             f"{row.hits:,.2f}",
             f"{row.candidates:,.1f}",
             f"{row.crowded:.0%}",
@@ -273,7 +273,7 @@ def show(figures: Figures, console: Console) -> None:
     console.print(table)
     library = load_settings().library
     for rows in dict.fromkeys(row.rows for row in figures.rows):
-        asked = similarity_at(library, rows // VIDEO_ROWS)
+        asked = min_similarity_at(library, rows // VIDEO_ROWS)
         least = figures.steps.get(str(rows))
         few = f"few candidates from {least:.3f} on" if least else "nowhere few candidates"
         console.print(f"{rows:,} key frames: {few}; the library asks for {asked:.3f}")
@@ -314,8 +314,8 @@ def main(
     for row in measure(fingerprinted, frames, maker, sizes):
         figures.rows.append(row)
         if row.candidates <= FEW_CANDIDATES:
-            figures.steps.setdefault(str(row.rows), row.similarity)
-        if row.similarity == SIMILARITIES[-1]:
+            figures.steps.setdefault(str(row.rows), row.min_similarity)
+        if row.min_similarity == MIN_SIMILARITIES[-1]:
             console.print(f"{row.rows:,} key frames done")
             if json is not None:
                 json.write_bytes(orjson.dumps(asdict(figures), option=orjson.OPT_INDENT_2))

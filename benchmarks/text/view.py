@@ -19,7 +19,7 @@ from models.text_video.photos import make_views, read_photos
 from models.text_video.serve import open_video
 from stream.contract.events import VideoEmbedded
 from stream.contract.hashes import video_hash
-from stream.fingerprint.embed import EmbeddingSettings
+from stream.fingerprint.settings import EmbeddingSettings
 from stream.search.index import TAIL_ROWS, VectorIndex
 from stream.search.rows import LARGEST, VectorRows
 from stream.search.settings import SearchSettings

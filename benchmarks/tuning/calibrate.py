@@ -2,7 +2,7 @@
 
     python -m benchmarks.tuning.calibrate SET [--json FILE] [--kept FOLDER] [--aligner NAME]
 
-For choosing `least_score`, `candidate_similarity` and `candidate_hits`, on a set that nobody is
+For choosing `least_score`, `min_similarity` and `candidate_hits`, on a set that nobody is
 judged by (`benchmarks/copies/made_copies.py`). Runs the library's own steps, without a broker.
 """
 
@@ -31,7 +31,7 @@ from stream.settings import load_settings
 
 # The grids that the tables show, each around the value in `LibrarySettings`.
 MIN_SCORES = tuple(tenth / 10 for tenth in range(10))
-CANDIDATE_SIMILARITIES = (0.3, 0.4, 0.5, 0.6, 0.7)  # around 0.4
+MIN_SIMILARITIES = (0.3, 0.4, 0.5, 0.6, 0.7)  # around 0.4
 CANDIDATE_HITS = (1, 2, 3, 4)  # around 2; more would lose the shortest copies
 # Of a box with a label, on both axes: less and the seconds that an alert names are wrong, more and
 # an unsure label decides. Set by hand.
@@ -63,7 +63,7 @@ class CandidateStage:
         per_query: candidates of one query, on average.
     """
 
-    similarity: float
+    min_similarity: float
     hits: int
     recall: float
     per_query: float
@@ -140,10 +140,10 @@ def candidate_stages(made: FingerprintedSet, library: LibrarySettings) -> list[C
         index.add(rows, len(index) + np.arange(len(rows)))
     names = [event.video_id for event in made.references]
     stages = []
-    for similarity in CANDIDATE_SIMILARITIES:
+    for min_similarity in MIN_SIMILARITIES:
         for hits in CANDIDATE_HITS:
             tried = library.model_copy(
-                update={"candidate_similarity": similarity, "candidate_hits": hits}
+                update={"min_similarity": min_similarity, "candidate_hits": hits}
             )
             chosen = {
                 pair_name(query.video_id, names[entry])
@@ -152,7 +152,9 @@ def candidate_stages(made: FingerprintedSet, library: LibrarySettings) -> list[C
             }
             wanted = made.copies.labels.keys()
             recall = len(chosen & wanted) / len(wanted) if wanted else 0.0
-            stages.append(CandidateStage(similarity, hits, recall, len(chosen) / len(made.queries)))
+            stages.append(
+                CandidateStage(min_similarity, hits, recall, len(chosen) / len(made.queries))
+            )
     return stages
 
 
@@ -163,8 +165,7 @@ def _candidates(
     library: LibrarySettings,
 ) -> list[int]:
     asked = query.key_frames if library.search_frames == "key" else query.query_frames
-    similarity = library.candidate_similarity
-    found = index.hits(asked.codes, asked.bias_codes, similarity, below=None)
+    found = index.hits(asked.codes, asked.bias_codes, library.min_similarity, below=None)
     entries = np.searchsorted(starts, found.serials, side="right") - 1
     least = min(library.candidate_hits, len(asked))
     voted = vote(
@@ -216,16 +217,16 @@ def tables(report: dict[str, Any]) -> list[Table]:
     for row in report["by_least_score"]:
         counts = (str(row["right_boxes"]), str(row["wrong_boxes"]))
         by_score.add_row(f"{row['least_score']:.1f}", *counts, *(f"{row[n]:.3f}" for n in names))
-    stage = Table("similarity", title="candidate stage: recall of pairs, candidates of a query")
+    stage = Table("min similarity", title="candidate stage: recall of pairs, candidates of a query")
     for hits in CANDIDATE_HITS:
         stage.add_column(f"{hits} hits", justify="right")
-    for similarity in CANDIDATE_SIMILARITIES:
+    for min_similarity in MIN_SIMILARITIES:
         cells = [
             f"{row['recall']:.3f}, {row['per_query']:.1f}"
             for row in report["candidate_stage"]
-            if row["similarity"] == similarity
+            if row["min_similarity"] == min_similarity
         ]
-        stage.add_row(f"{similarity:.1f}", *cells)
+        stage.add_row(f"{min_similarity:.1f}", *cells)
     return [by_score, stage]
 
 

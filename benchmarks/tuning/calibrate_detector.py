@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmarks.copies.rows import KeyFrames, search_row
 from benchmarks.copies.set_frames import SetFrames, read_set_frames
-from benchmarks.library.run import Searched
+from benchmarks.library.set_search import Searched
 from models.detector.calibrate import MIN_SCORE, fit_logistic, is_right
 from models.detector.export import recalibrated
 from models.detector.serve import PatternDetector, PatternDetectorSettings

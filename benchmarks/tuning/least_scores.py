@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.copies.rows import KeyFrames, rows_of, search_row
 from benchmarks.copies.set_frames import read_set_frames
-from benchmarks.library.run import align_set
+from benchmarks.library.set_search import align_set
 from models.metrics import score_pairs
 from stream.errors import SettingsError
 from stream.settings import load_settings

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.copies.rows import Sampling, pdq_sampling, search_row, uniform
 from benchmarks.copies.set_frames import SetFrames, read_set_frames
-from benchmarks.library.run import Aligned, Searched, align_set, right_boxes
+from benchmarks.library.set_search import Aligned, Searched, align_set, right_boxes
 from models.aligners.base import Aligner
 from models.aligners.dynamic_programming import (
     DynamicProgrammingAligner,
@@ -96,7 +96,7 @@ SPACES = {
             "pace_doubt": (0.0, 0.1, 0.2),
             "gap_seconds": (2.0, 4.0, 6.0, 9.0),
             "votes": (0.5, 1.0, 1.5, 2.0, 3.0),
-            "similarity": SIMILARITIES,
+            "min_similarity": SIMILARITIES,
         },
     ),
     "dynamic_programming": Space(
@@ -108,7 +108,7 @@ SPACES = {
             "floor": SIMILARITIES,
             "gap_seconds": (1.0, 2.0, 4.0, 6.0, 9.0),
             "straight_seconds": (2.0, 3.0, 5.0, 10.0),
-            "similarity": SIMILARITIES,
+            "min_similarity": SIMILARITIES,
             "shortest_seconds": (1.5, 2.0, 3.0, 5.0),
         },
     ),
@@ -120,7 +120,7 @@ SPACES = {
             "background": BACKGROUNDS,
             "least": SIMILARITIES,
             "discontinuity_seconds": (1.0, 2.0, 3.0, 4.0, 6.0, 9.0),
-            "similarity": SIMILARITIES,
+            "min_similarity": SIMILARITIES,
             "shortest_seconds": (1.5, 2.0, 3.0, 5.0),
         },
     ),

@@ -29,7 +29,7 @@ class DynamicProgrammingSettings(BaseModel):
         floor: similarity at which a cell neither speaks for a copy nor against.
         gap_seconds: a path ends after so long below the floor.
         straight_seconds: a path is cut where one side stands still for longer.
-        similarity: least mean along a box's path.
+        min_similarity: least mean along a box's path.
         shortest_seconds: shorter boxes, on either side, are chance.
         segments: at most so many boxes for a pair.
         sure: of `models.aligners.confidence`.
@@ -43,7 +43,7 @@ class DynamicProgrammingSettings(BaseModel):
     floor: float = Field(default=0.3, ge=-1, le=1)
     gap_seconds: float = Field(default=4.0, ge=0)
     straight_seconds: float = Field(default=10.0, ge=0)
-    similarity: float = Field(default=0.4, ge=-1, le=1)
+    min_similarity: float = Field(default=0.4, ge=-1, le=1)
     shortest_seconds: float = Field(default=2.0, ge=0)
     segments: int = Field(default=8, ge=1)
     sure: Sure = (-6.31, 4.22, 2.45)
@@ -86,7 +86,7 @@ class DynamicProgrammingAligner:
         start, end, reference_start, reference_end = even.seconds(piece)
         shorter = min(end - start, reference_end - reference_start)
         similarity = float(even.values[piece[:, 0], piece[:, 1]].mean())
-        if shorter <= self.settings.shortest_seconds or similarity < self.settings.similarity:
+        if shorter <= self.settings.shortest_seconds or similarity < self.settings.min_similarity:
             return None
         return Segment(
             query_start_seconds=start,

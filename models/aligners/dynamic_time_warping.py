@@ -30,7 +30,7 @@ class DynamicTimeWarpingSettings(BaseModel):
         least: cells of the warp below this similarity are no copy.
         discontinuity_seconds: the warp is cut where one side stands still, or the two differ, for
             longer.
-        similarity: least mean along a box's path.
+        min_similarity: least mean along a box's path.
         shortest_seconds: shorter boxes, on either side, are chance.
         warps: how often the query is warped anew without the boxes found before, so that spans
             in another order than the reference's are found.
@@ -44,7 +44,7 @@ class DynamicTimeWarpingSettings(BaseModel):
     background: float = Field(default=0.75, ge=0, le=1)
     least: float = Field(default=0.25, ge=-1, le=1)
     discontinuity_seconds: float = Field(default=9.0, ge=0)
-    similarity: float = Field(default=0.25, ge=-1, le=1)
+    min_similarity: float = Field(default=0.25, ge=-1, le=1)
     shortest_seconds: float = Field(default=1.5, ge=0)
     warps: int = Field(default=4, ge=1)
     sure: Sure = (-6.19, 2.84, 4.18)
@@ -87,7 +87,7 @@ class DynamicTimeWarpingAligner:
         start, end, reference_start, reference_end = even.seconds(piece)
         shorter = min(end - start, reference_end - reference_start)
         similarity = float(even.values[piece[:, 0], piece[:, 1]].mean())
-        if shorter <= self.settings.shortest_seconds or similarity < self.settings.similarity:
+        if shorter <= self.settings.shortest_seconds or similarity < self.settings.min_similarity:
             return None
         return Segment(
             query_start_seconds=start,

@@ -36,7 +36,7 @@ class HoughVotingSettings(BaseModel):
         gap_seconds: a box ends at a longer gap without a match, in the query; more where its
             samples are sparse.
         votes: similarity-seconds of the least peak.
-        similarity: least mean of the matches of a box.
+        min_similarity: least mean of the matches of a box.
         shortest_seconds: shorter boxes, on either side, are chance.
         segments: at most so many boxes for a pair.
         sure: of `models.aligners.confidence`.
@@ -52,7 +52,7 @@ class HoughVotingSettings(BaseModel):
     pace_doubt: float = Field(default=0.0, ge=0, lt=1)
     gap_seconds: float = Field(default=4.0, ge=0)
     votes: float = Field(default=0.5, gt=0)
-    similarity: float = Field(default=0.35, ge=-1, le=1)
+    min_similarity: float = Field(default=0.35, ge=-1, le=1)
     shortest_seconds: float = Field(default=2.0, ge=0)
     segments: int = Field(default=8, ge=1)
     sure: Sure = (-10.79, 3.61, 8.52)
@@ -181,7 +181,7 @@ class HoughVotingAligner:
         )
         shorter = min(end - start, pace * (end - start))
         mean = float(run.similarity.mean())
-        if shorter <= self.settings.shortest_seconds or mean < self.settings.similarity:
+        if shorter <= self.settings.shortest_seconds or mean < self.settings.min_similarity:
             return None
         return Segment(
             query_start_seconds=start,

@@ -7,7 +7,7 @@ from models.encoder.outside import open_encoder
 from models.runtime import Provider
 from models.runtime.engines import Arrays, Built, build
 from stream.errors import SettingsError
-from stream.settings import EncoderSettings
+from stream.fingerprint.settings import EncoderSettings
 
 
 def build_encoder(settings: EncoderSettings) -> Built:

@@ -17,7 +17,7 @@ import orjson
 from prometheus_client import make_wsgi_app
 
 from stream.errors import SettingsError
-from stream.settings import WorkerSettings
+from stream.worker_settings import WorkerSettings
 
 STUCK_SECONDS = 300.0  # nothing that a loop does by itself takes as long, unlike one video
 BEAT_SECONDS = 1.0  # between signs that the event loop turns; far below any `stalled_seconds`

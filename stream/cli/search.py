@@ -43,12 +43,12 @@ def search(
     """Find videos by what they show: `samesource search "two dogs running on grass"`."""
     from stream.admin.machine import require_folder
     from stream.errors import QueryError
-    from stream.fingerprint.embed import open_text_encoder
+    from stream.fingerprint.embed import no_pair, open_text_encoder
     from stream.search.query import text_query
 
     settings: Settings = context.obj
     require_folder("search.snapshot_folder", settings.search.snapshot_folder)
-    if settings.embedding.missing:
+    if no_pair(settings.embedding):
         raise QueryError("no text–video pair is shipped and embedding names none: set one")
     encoder = open_text_encoder(settings.embedding)
     asked = text_query(encoder, query)

@@ -22,11 +22,12 @@ Identifier = Annotated[str, Field(min_length=1, max_length=512)]
 MAX_SECONDS = 1e9  # thirty years: what is longer is a mistake, and may not fit what reckons
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
-# Bounds keep what others write from filling a worker's memory, or the labels of a metric.
+# Bounds keep what others write from filling a worker's memory, or the labels of a metric. Each is
+# set by hand, far beyond what the workers write.
 MAX_STAGES = 100
-MAX_STAGE_LETTERS = 100
-MAX_SHARDS = 4096
-MAX_DIMENSIONS = 65_536
+MAX_STAGE_LETTERS = 100  # of a name such as `decode`
+MAX_SHARDS = 4096  # as many as `library.shards` allows
+MAX_DIMENSIONS = 65_536  # of a descriptor or a vector: whoever reads it allocates rows of so many
 SHORT_LETTERS = 500  # of a dead letter's message where not even the original may travel
 
 

@@ -3,7 +3,6 @@
 Serves the fingerprint step; what the children do is in `stream.decode.child`.
 """
 
-import asyncio
 import os
 import signal
 import tempfile
@@ -93,30 +92,6 @@ class Decoder:
                     needed, killed = _shortage(error, killed, counted)
                 with aside():
                     turn.wait(needed)
-
-    async def decode_async(self, path: Path) -> DecodedVideo:
-        """Decode one video without blocking the event loop; cancelling it ends its child.
-
-        Raises:
-            RejectedError: as `decode`.
-        """
-        with _rejections(self._settings), self._room.enter() as turn:
-            killed = 0
-            while True:
-                counted = oom_kills()
-                try:
-                    with self._spools() as spools:
-                        try:
-                            scheduled = self._schedule(path, spools, turn.reserve)
-                            decoded = await asyncio.wrap_future(scheduled)
-                        except BrokenProcessPool:
-                            scheduled = self._schedule(path, spools, turn.reserve)
-                            decoded = await asyncio.wrap_future(scheduled)
-                        decoded.map_frames(spools[0], self._size, spools[1])
-                        return decoded
-                except (OSError, NoRoomError, ProcessExpired) as error:
-                    needed, killed = _shortage(error, killed, counted)
-                await asyncio.to_thread(turn.wait, needed)
 
     def close(self) -> None:
         """End the children; what they work on is cancelled."""

@@ -1,6 +1,7 @@
 """Which packets must be decoded for frames that are evenly spaced in time: pure, no codec.
 
-Reads what `stream.decode.packets` found in the container; `stream.decode.child` feeds the plan.
+Reads what `stream.decode.packets` found in the container; `stream.decode.strategies` feeds the
+plan.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Animated WebP, which the codec library doesn't decode: Pillow does.
 
-Serves `stream.decode.child`. The container is read here, so that sizes and times are known, and
-refused, before a picture is decoded.
+Serves `stream.decode.strategies`. The container is read here, so that sizes and times are known,
+and refused, before a picture is decoded.
 """
 
 from collections.abc import Iterator

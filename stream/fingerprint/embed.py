@@ -7,16 +7,12 @@ import base64
 import io
 import logging
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models.runtime import Provider
-from models.text_video.outside import OutsidePairSettings
 from models.text_video.serve import (
     TextEncoder,
     VideoEncoder,
@@ -26,8 +22,9 @@ from models.text_video.serve import (
 )
 from models.video.frames import difference
 from stream.contract.events import VideoEmbedded, VideoUploaded
+from stream.fingerprint.settings import EmbeddingSettings
 
-if TYPE_CHECKING:  # the settings import this file, and need no codec
+if TYPE_CHECKING:  # a search by text opens its tower here, and needs no codec
     from stream.decode.decoded_video import DecodedVideo
 
 log = logging.getLogger(__name__)
@@ -38,41 +35,10 @@ MAX_ASPECT_RATIO = 4.0  # in either direction: a thinner picture would show noth
 DECIMALS = 7  # of a number of a vector; float32 holds no more
 
 
-class EmbeddingSettings(BaseModel):
-    """The text–video pair and what it looks at.
-
-    Attributes:
-        path: folder of an exported pair (`video.onnx`, `text.onnx`, `tokenizer.json`); the
-            shipped one when left out.
-        outside: a CLIP-like pair from outside instead.
-        provider: what runs it.
-        threads: of one operator, on the CPU.
-        frames: most key frames of a video that are looked at, evenly spread.
-        thumbnails: small pictures of a video that travel with its vector.
-        engine_cache: a folder where TensorRT keeps what it builds.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    path: Path | None = None
-    outside: OutsidePairSettings | None = None
-    provider: Provider = "cpu"
-    threads: int = Field(default=1, ge=1)
-    frames: int = Field(default=32, ge=1, le=512)
-    thumbnails: int = Field(default=3, ge=0, le=16)
-    engine_cache: Path | None = None
-
-    @model_validator(mode="after")
-    def _one_pair(self) -> "EmbeddingSettings":
-        if self.path is not None and self.outside is not None:
-            raise ValueError("both path and outside name a pair; leave one out")
-        return self
-
-    @property
-    def missing(self) -> bool:
-        """Whether no pair is named and none is shipped."""
-        shipped = default_pair_files()
-        return self.path is None and self.outside is None and not shipped.video.is_file()
+def no_pair(settings: EmbeddingSettings) -> bool:
+    """Whether no pair is named and none is shipped."""
+    named = settings.path is not None or settings.outside is not None
+    return not named and not default_pair_files().video.is_file()
 
 
 def open_text_encoder(settings: EmbeddingSettings) -> TextEncoder:
@@ -96,7 +62,7 @@ def open_embedder(settings: EmbeddingSettings) -> "Embedder | None":
     Raises:
         ModelError: as `models.text_video.serve.open_video`.
     """
-    if settings.missing:
+    if no_pair(settings):
         log.warning(
             "no text–video pair is shipped in %s and embedding names none: nothing is written to "
             "video.embedded",

@@ -43,7 +43,9 @@ class FrameIndex(Index):
             self._index.add(longer)
             self._serials.append(serials)
 
-    def hits(self, queries: Codes, biases: Codes, similarity: float, *, below: int | None) -> Hits:
+    def hits(
+        self, queries: Codes, biases: Codes, min_similarity: float, *, below: int | None
+    ) -> Hits:
         """All frames that are more similar than asked; as in `Index`."""
         serials = self._serials.view()
         # Serials ascend with rows: what was there before is a range, which Faiss skips cheaply.
@@ -52,7 +54,7 @@ class FrameIndex(Index):
             return Hits.joined([])
         limits, products, rows = self._index.range_search(
             np.column_stack((queries, biases)).astype(np.float32),
-            similarity * CODE_SCALE**2,
+            min_similarity * CODE_SCALE**2,
             params=faiss.SearchParameters(sel=faiss.IDSelectorRange(0, existed)),  # type: ignore[call-arg]
         )
         counts = np.diff(limits.astype(np.int64))

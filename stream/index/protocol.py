@@ -86,13 +86,15 @@ class Index(Protocol):
         """
         ...
 
-    def hits(self, queries: Codes, biases: Codes, similarity: float, *, below: int | None) -> Hits:
+    def hits(
+        self, queries: Codes, biases: Codes, min_similarity: float, *, below: int | None
+    ) -> Hits:
         """All frames that are more similar than asked.
 
         Args:
             queries: (Q, D) whole numbers, unit descriptors times 127.
             biases: (Q,) whole numbers, their score biases times 127.
-            similarity: cosine less the query's bias.
+            min_similarity: cosine less the query's bias.
             below: frames with this serial or a higher one are left out.
         """
         return Hits.joined([])

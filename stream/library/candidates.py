@@ -11,7 +11,7 @@ from stream.library.settings import LibrarySettings
 SMALL_LOG = 1000  # entries up to which chance hits are few: ten to forty thousand key frames
 
 
-def similarity_at(settings: LibrarySettings, offset: int) -> float:
+def min_similarity_at(settings: LibrarySettings, offset: int) -> float:
     """The cosine above which a frame is a hit for an upload at a place of the log.
 
     Chance hits grow as the library does, and crowd out copies. How much of the log there was is
@@ -19,7 +19,7 @@ def similarity_at(settings: LibrarySettings, offset: int) -> float:
     `benchmarks/library/candidate_thresholds.py` measures what it does.
     """
     tenfolds = math.log10(max(1.0, offset / SMALL_LOG))
-    raised = settings.candidate_similarity + settings.candidate_similarity_growth * tenfolds
+    raised = settings.min_similarity + settings.min_similarity_growth * tenfolds
     return min(round(raised, 3), 1.0)
 
 

@@ -26,7 +26,7 @@ def search_runs(
     codes: RowCodes,
     queries: NDArray[np.int8],
     biases: NDArray[np.int8],
-    similarity: float,
+    min_similarity: float,
     *,
     before: int,
     near_rows: int,
@@ -39,23 +39,23 @@ def search_runs(
         codes: how their rows are packed.
         queries: (Q, D) int8, unit descriptors times 127.
         biases: (Q,) int8, their score biases times 127.
-        similarity: cosine less the query's bias.
+        min_similarity: cosine less the query's bias.
         before: place in the log.
         near_rows: estimated frames that are measured for each query.
         probes: how far an index looks that can look into a part of itself.
     """
     below = _serial_before(runs, before)
     parts = [
-        run.lists.hits(queries, biases, similarity, below=below)
+        run.lists.hits(queries, biases, min_similarity, below=below)
         for run in runs
         if run.lists is not None
     ]
-    parts += [_waiting(run, codes, queries, biases, similarity, below) for run in runs]
+    parts += [_waiting(run, codes, queries, biases, min_similarity, below) for run in runs]
     for start in range(0, len(queries), QUERY_BLOCK):
         block = slice(start, start + QUERY_BLOCK)
         near = _near(runs, queries[block].astype(np.float32), near_rows, probes, below)
         if near.serials.shape[1]:
-            found = _measured(runs, codes, near, queries[block], biases[block], similarity)
+            found = _measured(runs, codes, near, queries[block], biases[block], min_similarity)
             parts.append(Hits(found.queries + start, found.serials, found.similarities))
     return Hits.joined(parts)
 
@@ -101,7 +101,7 @@ def _waiting(
     codes: RowCodes,
     queries: NDArray[np.int8],
     biases: NDArray[np.int8],
-    similarity: float,
+    min_similarity: float,
     below: int | None,
 ) -> Hits:
     """Exactly, among the rows at the end of the head that its index doesn't have yet."""
@@ -111,7 +111,7 @@ def _waiting(
     serials = run.serials_of(np.arange(first, len(run.rows)))
     values = cosines(queries, codes.whole(run.rows[first:]))
     values -= biases[:, None].astype(np.float32) / np.float32(CODE_SCALE)
-    near = values > similarity
+    near = values > min_similarity
     asked, found = np.nonzero(near if below is None else near & (serials < below))
     return Hits(asked.astype(np.int64), serials[found], values[asked, found])
 
@@ -138,14 +138,14 @@ def _measured(
     near: Nearest,
     queries: NDArray[np.int8],
     biases: NDArray[np.int8],
-    similarity: float,
+    min_similarity: float,
 ) -> Hits:
     """How near the near frames really are.
 
     The formula of a hit once more (`stream.index.exact.FrameIndex`), on the packed rows: whole
     numbers of all near frames of a block would take eight times the memory of 4-bit rows.
     """
-    least = similarity - ESTIMATE_MARGIN + biases.astype(np.float32) / CODE_SCALE  # (Q,)
+    least = min_similarity - ESTIMATE_MARGIN + biases.astype(np.float32) / CODE_SCALE  # (Q,)
     asked, places = np.nonzero(
         (near.serials >= 0) & (near.estimates > least[:, None] * CODE_SCALE**2)
     )
@@ -163,5 +163,5 @@ def _measured(
         codes.multiply(rows[start:end], query, out=products[start:end])
     values = products / np.float32(CODE_SCALE**2)
     values -= biases[asked].astype(np.float32) / np.float32(CODE_SCALE)
-    kept = values > similarity
+    kept = values > min_similarity
     return Hits(asked[kept].astype(np.int64), serials[kept], values[kept])

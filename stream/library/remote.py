@@ -17,7 +17,7 @@ from stream.index.files import aside, check_digests
 from stream.index.manifests import MANIFEST
 
 KEPT = 2  # snapshots: the newest may turn out damaged
-SEGMENTS = "segments"
+RUNS = "segments"  # as on disk and in manifests, whose format stays
 
 
 class RemoteSnapshots:
@@ -52,8 +52,8 @@ class RemoteSnapshots:
         """
         with _as_os_errors():
             manifest = orjson.loads((self._folder / name / MANIFEST).read_bytes())
-            for segment in manifest["segments"]:
-                self._put_run(str(segment["name"]), segment["sha256"])
+            for run in manifest["segments"]:
+                self._put_run(str(run["name"]), run["sha256"])
             check_digests(self._folder / name, manifest["sha256"])
             self._put(name)
             names = self.names()
@@ -62,7 +62,7 @@ class RemoteSnapshots:
                 self._files.rm(f"{self._root}/{old}/{MANIFEST}")
                 self._files.rm(f"{self._root}/{old}", recursive=True)
             if len(names) > KEPT:
-                self._drop_segments(names[-KEPT:])
+                self._drop_runs(names[-KEPT:])
 
     def pull(self, name: str) -> None:
         """Fetch a snapshot, and what is missing or damaged here of its runs.
@@ -72,50 +72,50 @@ class RemoteSnapshots:
         """
         try:
             with _as_os_errors():
-                for segment in self._segments_of(name):
-                    self.pull_run(str(segment["name"]), segment["sha256"])
+                for run in self._runs_of(name):
+                    self.pull_run(str(run["name"]), run["sha256"])
                 self._get(name)
         except (OSError, ValueError, KeyError) as error:
             raise SnapshotError(f"{self._root}/{name} can't be fetched: {error}") from error
 
-    def pull_run(self, segment: str, sha256: dict[str, str]) -> None:
+    def pull_run(self, name: str, sha256: dict[str, str]) -> None:
         """Fetch a run, unless it is here and whole.
 
         Raises:
             OSError: the store doesn't answer or has no such run, or the disk here is full.
         """
         try:
-            check_digests(self._folder / SEGMENTS / segment, sha256)
+            check_digests(self._folder / RUNS / name, sha256)
         except SnapshotError:
             with _as_os_errors():
-                self._get(f"{SEGMENTS}/{segment}")
+                self._get(f"{RUNS}/{name}")
 
-    def _drop_segments(self, names: list[str]) -> None:
+    def _drop_runs(self, names: list[str]) -> None:
         """Drop the runs that none of these snapshots is made of."""
-        if not self._files.exists(f"{self._root}/{SEGMENTS}"):
+        if not self._files.exists(f"{self._root}/{RUNS}"):
             return
-        kept = {segment["name"] for each in names for segment in self._segments_of(each)}
-        for path in self._files.ls(f"{self._root}/{SEGMENTS}", detail=False):
+        kept = {run["name"] for each in names for run in self._runs_of(each)}
+        for path in self._files.ls(f"{self._root}/{RUNS}", detail=False):
             if Path(path).name not in kept:
                 self._files.rm(path, recursive=True)
 
-    def _segments_of(self, name: str) -> list[dict[str, Any]]:
+    def _runs_of(self, name: str) -> list[dict[str, Any]]:
         manifest = orjson.loads(self._files.cat_file(f"{self._root}/{name}/{MANIFEST}"))
-        segments: list[dict[str, Any]] = manifest["segments"]
-        return segments
+        runs: list[dict[str, Any]] = manifest["segments"]
+        return runs
 
-    def _put_run(self, segment: str, sha256: dict[str, str]) -> None:
+    def _put_run(self, name: str, sha256: dict[str, str]) -> None:
         """A run, unless the store has it already."""
         # By size alone: to read a run back would cost as much as putting it, and its name is never
         # used for another.
         there = (
-            self._has(f"{self._root}/{SEGMENTS}/{segment}/{name}", path.stat().st_size)
-            for name in sha256
-            if (path := self._folder / SEGMENTS / segment / name).exists()
+            self._has(f"{self._root}/{RUNS}/{name}/{file}", path.stat().st_size)
+            for file in sha256
+            if (path := self._folder / RUNS / name / file).exists()
         )
         if sum(there) < len(sha256):
-            check_digests(self._folder / SEGMENTS / segment, sha256)
-            self._put(f"{SEGMENTS}/{segment}")
+            check_digests(self._folder / RUNS / name, sha256)
+            self._put(f"{RUNS}/{name}")
 
     def _put(self, part: str) -> None:
         """A folder, its manifest last."""

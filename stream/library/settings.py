@@ -1,7 +1,7 @@
 """Settings of the library shards: how many, where snapshots live, what counts as a candidate."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -18,7 +18,7 @@ class LibrarySettings(BaseModel):
         device: where frames are searched: "cpu", or all rows on an NVIDIA GPU ("cuda").
         exact_rows: a shard with fewer frames is searched exactly; with more, by lists of codes. At
             this size both cost the same, and exact search loses nothing (docs/library.md).
-        segment_rows: frames from which on the growing end is sealed, when it is a thirty-second
+        run_rows: frames from which on the growing end is sealed, when it is a thirty-second
             of all.
         keep_replaced: log entries for which a replaced version is kept, so that a repeat of an
             upload is answered as the first time; removed videos are dropped at once. More costs
@@ -36,11 +36,11 @@ class LibrarySettings(BaseModel):
             the URL of any fsspec file system, `s3://bucket/library` for one.
         snapshot_every_videos: whichever comes first.
         snapshot_every_seconds: whichever comes first.
-        candidate_similarity: cosine above which two frames are a hit, in a log of 1,000 entries or
+        min_similarity: cosine above which two frames are a hit, in a log of 1,000 entries or
             fewer. Lower lets more heavily edited copies through, and more strangers that must be
             aligned. Chosen by the tables of `benchmarks/tuning/calibrate.py`, in
             docs/experiments.md.
-        candidate_similarity_growth: how much more it is for each tenfold of the log: chance hits
+        min_similarity_growth: how much more it is for each tenfold of the log: chance hits
             grow with it. Measured by `benchmarks/library/candidate_thresholds.py`.
         candidate_hits: searching frames with a hit that make a video a candidate. 1 finds more of
             the short copies and gives more candidates: of key frames, twice as many
@@ -53,15 +53,21 @@ class LibrarySettings(BaseModel):
         aligner: a name in `models.all_aligners.ALIGNERS`.
         provider: what runs the aligner's network.
         engine_cache: a folder where TensorRT keeps what it builds.
+        former_keys: what keys were called before; settings of then are still read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    former_keys: ClassVar[dict[str, str]] = {
+        "candidate_similarity": "min_similarity",
+        "candidate_similarity_growth": "min_similarity_growth",
+        "segment_rows": "run_rows",
+    }
 
     shards: int = Field(default=1, ge=1, le=4096)
     code_bits: Literal[4, 8] = 4
     device: Literal["cpu", "cuda"] = "cpu"
     exact_rows: int = Field(default=50_000, ge=64)
-    segment_rows: int = Field(default=32_768, ge=1)
+    run_rows: int = Field(default=32_768, ge=1)
     keep_replaced: int = Field(default=100_000, ge=0)
     keep_versions: int = Field(default=16, ge=0)
     near_rows: int = Field(default=1536, ge=1)
@@ -71,8 +77,8 @@ class LibrarySettings(BaseModel):
     snapshot_store: str | None = None
     snapshot_every_videos: int = Field(default=1000, ge=1)
     snapshot_every_seconds: float = Field(default=300.0, gt=0)
-    candidate_similarity: float = Field(default=0.4, ge=-1, le=1)
-    candidate_similarity_growth: float = Field(default=0.05, ge=0, le=0.5)
+    min_similarity: float = Field(default=0.4, ge=-1, le=1)
+    min_similarity_growth: float = Field(default=0.05, ge=0, le=0.5)
     candidate_hits: int = Field(default=2, ge=1)
     candidates: int = Field(default=100, ge=1)
     least_score: float = Field(default=0.65, ge=0, le=1)

@@ -23,7 +23,7 @@ from stream.contract.order import Takedown, before
 from stream.errors import UnsupportedError
 from stream.failpoints import failpoint
 from stream.index.hash_map import HashMap
-from stream.library.candidates import similarity_at, vote
+from stream.library.candidates import min_similarity_at, vote
 from stream.library.entry import Entry
 from stream.library.matrix import similarity_of
 from stream.library.remembered import Latest, Remembered
@@ -283,7 +283,7 @@ class LibraryShard:
         key = settings.search_frames == "key"
         asked = upload.key_frames if key else upload.query_frames
         hits = store.search(
-            asked.codes, asked.bias_codes, similarity_at(settings, as_of), before=as_of
+            asked.codes, asked.bias_codes, min_similarity_at(settings, as_of), before=as_of
         )
         owners = store.owners_of(hits.serials)
         held = {serial: store.held(serial) for serial in np.unique(owners).tolist()}

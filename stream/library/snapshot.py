@@ -23,7 +23,7 @@ from stream.index.files import aside, check_digests, digests_of
 from stream.index.manifests import MANIFEST, read_manifest, write_manifest
 from stream.library.capture import Capture, capture, restore
 from stream.library.remembered import Remembered
-from stream.library.remote import KEPT, SEGMENTS, RemoteSnapshots
+from stream.library.remote import KEPT, RUNS, RemoteSnapshots
 from stream.library.run import Run
 from stream.library.run_files import new_name, read_run, write_run
 from stream.library.settings import LibrarySettings
@@ -76,9 +76,9 @@ class SnapshotStore:
         }
 
     @property
-    def segments(self) -> Path:
+    def runs_folder(self) -> Path:
         """Where runs lie."""
-        return self._folder / SEGMENTS
+        return self._folder / RUNS
 
     def save(self, state: ShardState, next_offset: int) -> Path:
         """Write a snapshot at once, and copy it; as `write` and `copy`."""
@@ -100,7 +100,7 @@ class SnapshotStore:
             # Runs first: no manifest ever names a run that isn't whole on the disk.
             for run in taken.runs:
                 if run.folder is None:
-                    write_run(run, self.segments / new_name(run))
+                    write_run(run, self.runs_folder / new_name(run))
             with aside(final) as unfinished:
                 self._write(taken, unfinished)
         except OSError as error:
@@ -112,7 +112,7 @@ class SnapshotStore:
         # Behind the rename: until then the older ones are all there is.
         self._drop_old(taken.next_offset)
         runs = {run.folder.name for run in taken.runs if run.folder is not None}
-        self._drop_segments(set(runs))
+        self._drop_runs(set(runs))
         self._uncopied = final.name if self._remote is not None else None
         return final
 
@@ -238,7 +238,7 @@ class SnapshotStore:
         return sorted(found, reverse=True)
 
     def _clear_unfinished(self) -> None:
-        for folder in (self._folder, self.segments):
+        for folder in (self._folder, self.runs_folder):
             for unfinished in folder.glob(".*.part"):
                 shutil.rmtree(unfinished)
 
@@ -254,11 +254,11 @@ class SnapshotStore:
             if path.name < usable[:KEPT][-1].name:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _drop_segments(self, kept: set[str]) -> None:
+    def _drop_runs(self, kept: set[str]) -> None:
         """Forget runs that neither the newest state nor a kept snapshot is made of."""
         for path in self._found():
-            kept |= _segments_of(path)
-        for folder in self.segments.iterdir() if self.segments.is_dir() else ():
+            kept |= _runs_of(path)
+        for folder in self.runs_folder.iterdir() if self.runs_folder.is_dir() else ():
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -287,8 +287,8 @@ class SnapshotStore:
                 arrays = {name: file[name] for name in file.files}
             remembered = Remembered.of_array(arrays.pop(REMEMBERED))
             runs = [
-                read_run(self.segments / segment["name"], segment["sha256"])
-                for segment in manifest["segments"]
+                read_run(self.runs_folder / run["name"], run["sha256"])
+                for run in manifest["segments"]
             ]
             offset = int(manifest["next_offset"])
             taken = Capture(offset, tuple(runs), arrays, manifest, remembered)
@@ -305,10 +305,10 @@ class SnapshotStore:
         return manifest
 
 
-def _segments_of(snapshot: Path) -> set[str]:
+def _runs_of(snapshot: Path) -> set[str]:
     """Names of the runs that a snapshot is made of; none where it can't be read."""
     try:
         manifest = orjson.loads((snapshot / MANIFEST).read_bytes())
-        return {str(segment["name"]) for segment in manifest["segments"]}
+        return {str(run["name"]) for run in manifest["segments"]}
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
         return set()

@@ -143,7 +143,7 @@ class FrameStore:
         # At each append and not at a merge: what is forgotten depends on the log alone, and merges
         # fall differently on every replica.
         self._forget(self._replaced.pop_before(self.forgets_before))
-        if len(self.head.run.rows) >= max(self.settings.segment_rows, len(self) // SEALED_SHARE):
+        if len(self.head.run.rows) >= max(self.settings.run_rows, len(self) // SEALED_SHARE):
             self.seal()
         return serial
 
@@ -240,7 +240,7 @@ class FrameStore:
         self,
         queries: NDArray[np.int8],
         biases: NDArray[np.int8],
-        similarity: float,
+        min_similarity: float,
         *,
         before: int,
     ) -> Hits:
@@ -249,11 +249,11 @@ class FrameStore:
         Args:
             queries: (Q, D) int8, unit descriptors times 127.
             biases: (Q,) int8, their score biases times 127.
-            similarity: cosine less the query's bias.
+            min_similarity: cosine less the query's bias.
             before: place in the log.
         """
         return search_runs(
-            self.all_runs(), self.codes, queries, biases, similarity,
+            self.all_runs(), self.codes, queries, biases, min_similarity,
             before=before, near_rows=self.near_rows, probes=self.settings.probes,
         )  # fmt: skip
 

@@ -190,7 +190,7 @@ class Upkeep:
         drop = sum(run.dead_share(forgets_before) * len(run.rows) for run in runs)
         if drop <= DEAD_SHARE * sum(len(run.rows) for run in runs):
             dead = [np.zeros(len(run), bool) for run in runs]
-        folder = self._snapshots.segments / new_name(runs[0])
+        folder = self._snapshots.runs_folder / new_name(runs[0])
         merged = write_joined(runs, [~one for one in dead], folder)
         lists = _joined_lists(store, runs, merged)
         add_lists(merged, lists)

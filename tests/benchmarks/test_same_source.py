@@ -29,7 +29,7 @@ from benchmarks.copies.rows import (
 )
 from benchmarks.copies.set_frames import SetFrames, VideoFrames
 from benchmarks.copies.tables import cost_table, machine, main_table, target_table
-from benchmarks.library.run import align_set
+from benchmarks.library.set_search import align_set
 from benchmarks.tuning.decode_costs import DecodeCosts
 from benchmarks.tuning.least_scores import read_least_scores, surest, weights_of
 from models.all_aligners import ALIGNERS

@@ -19,7 +19,7 @@ from benchmarks.text.view import (
 )
 from benchmarks.text_search import K, latency, measure, recall, table_of
 from stream.contract.events import VideoEmbedded
-from stream.fingerprint.embed import EmbeddingSettings
+from stream.fingerprint.settings import EmbeddingSettings
 from stream.search.rows import VectorRows
 from stream.search.settings import SearchSettings
 from stream.search.table import Place

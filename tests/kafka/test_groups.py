@@ -8,7 +8,8 @@ from typing import Any
 from stream.agents.faust_app import METADATA_SECONDS, Drain, make_app, raw_topic
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
-from stream.settings import Settings, WorkerSettings
+from stream.settings import Settings
+from stream.worker_settings import WorkerSettings
 
 PATIENCE_SECONDS = 60.0
 

@@ -26,7 +26,7 @@ TICK_MS = 1000
 
 
 def library(folder: Path, shards: int = 2, **changed: Any) -> LibrarySettings:
-    small: dict[str, Any] = {"segment_rows": 20, "exact_rows": 64}
+    small: dict[str, Any] = {"run_rows": 20, "exact_rows": 64}
     return LibrarySettings(snapshot_folder=folder, shards=shards, **{**small, **changed})
 
 

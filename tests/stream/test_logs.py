@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from stream.logs import OncePerMinute, WithIds, json_formatter, logs_json
-from stream.settings import WorkerSettings
 from stream.traces import about, carried, in_hand, note, trace_headers
+from stream.worker_settings import WorkerSettings
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01".encode()

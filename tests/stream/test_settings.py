@@ -110,6 +110,59 @@ def test_an_advanced_key_is_the_same_key_of_the_plain_table(
     assert load_settings(file).library.probes == 7, "the environment wins, by the plain name"
 
 
+FORMER = [
+    ("candidate_similarity", "min_similarity", 0.7),
+    ("candidate_similarity_growth", "min_similarity_growth", 0.2),
+    ("segment_rows", "run_rows", 77),
+]
+
+
+@pytest.mark.parametrize("table", ["library", "advanced.library"])
+@pytest.mark.parametrize(("old", "new", "value"), FORMER)
+def test_a_file_may_call_a_key_as_it_was_called_before(
+    tmp_path: Path, old: str, new: str, value: float, table: str
+) -> None:
+    library = load_settings(file_with(tmp_path, f"[{table}]\n{old} = {value}\n")).library
+    assert getattr(library, new) == value
+
+
+@pytest.mark.parametrize(("old", "new", "value"), FORMER)
+def test_a_variable_of_a_former_name_wins_over_a_file_with_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, value: float
+) -> None:
+    monkeypatch.setenv(f"SAMESOURCE_LIBRARY__{old.upper()}", str(value))
+    library = load_settings(file_with(tmp_path, f"[library]\n{new} = 1\n")).library
+    assert getattr(library, new) == value
+
+
+@pytest.mark.parametrize(("old", "new", "value"), FORMER)
+def test_a_variable_of_the_new_name_wins_over_a_file_with_the_former_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, value: float
+) -> None:
+    monkeypatch.setenv(f"SAMESOURCE_LIBRARY__{new.upper()}", str(value))
+    library = load_settings(file_with(tmp_path, f"[advanced.library]\n{old} = 1\n")).library
+    assert getattr(library, new) == value
+
+
+def test_an_argument_and_json_may_use_former_names_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMESOURCE_LIBRARY", '{"segment_rows": 5, "candidate_similarity": 0.5}')
+    library = load_settings(library={"segment_rows": 6}).library
+    assert (library.run_rows, library.min_similarity) == (6, 0.5)
+
+
+def test_both_names_of_a_key_in_one_table_are_an_error(tmp_path: Path) -> None:
+    file = file_with(tmp_path, "[library]\nsegment_rows = 5\nrun_rows = 6\n")
+    words = "library.segment_rows was renamed to library.run_rows: keep one of the two"
+    with pytest.raises(SettingsError, match=words):
+        load_settings(file)
+
+
+def test_both_names_in_both_parts_are_an_error(tmp_path: Path) -> None:
+    file = file_with(tmp_path, "[library]\nsegment_rows = 5\n[advanced.library]\nrun_rows = 6\n")
+    with pytest.raises(SettingsError, match=r"library\.run_rows and advanced\.library\.run_rows"):
+        load_settings(file)
+
+
 @pytest.mark.parametrize("table", ["", "advanced."])
 def test_any_key_may_stand_in_either_part(tmp_path: Path, table: str) -> None:
     by_section: dict[str, str] = {}

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from benchmarks.copies.fingerprinted_set import FingerprintedSet
 from benchmarks.tuning.calibrate import (
     CANDIDATE_HITS,
-    CANDIDATE_SIMILARITIES,
     MIN_SCORES,
+    MIN_SIMILARITIES,
     find_boxes,
     is_right,
     report_of,
@@ -114,12 +114,12 @@ def test_a_higher_least_score_keeps_fewer_boxes(made: FingerprintedSet) -> None:
 
 def test_stricter_candidates_are_fewer(made: FingerprintedSet) -> None:
     report = report_of(made, LibrarySettings())
-    stages = {(row["similarity"], row["hits"]): row for row in report["candidate_stage"]}
-    assert len(stages) == len(CANDIDATE_SIMILARITIES) * len(CANDIDATE_HITS)
-    for (similarity, hits), row in stages.items():
+    stages = {(row["min_similarity"], row["hits"]): row for row in report["candidate_stage"]}
+    assert len(stages) == len(MIN_SIMILARITIES) * len(CANDIDATE_HITS)
+    for (min_similarity, hits), row in stages.items():
         assert row["recall"] == 1
         for other in stages.values():
-            if other["similarity"] >= similarity and other["hits"] >= hits:
+            if other["min_similarity"] >= min_similarity and other["hits"] >= hits:
                 assert other["per_query"] <= row["per_query"]
     assert stages[0.7, 4]["per_query"] == 0.5
     assert len(tables(report)) == 2

@@ -13,7 +13,7 @@ from models.runtime.engines import Arrays, build, largest_difference
 from stream.admin.engines import build_encoder
 from stream.cli.app import app
 from stream.errors import SettingsError
-from stream.settings import EncoderSettings
+from stream.fingerprint.settings import EncoderSettings
 
 
 def test_a_folder_must_be_named() -> None:

@@ -25,7 +25,7 @@ from stream.library.snapshot_reader import SnapshotReader
 from tests.stream.library_log import content, fingerprint, look, submitted
 from tests.stream.list_log import LOG_ID, ListLog
 
-TINY: dict[str, Any] = {"exact_rows": 64, "segment_rows": 40}
+TINY: dict[str, Any] = {"exact_rows": 64, "run_rows": 40}
 
 
 def pasted(number: int) -> Fingerprint:

@@ -86,7 +86,7 @@ def test_what_compaction_took_away_is_no_difference(
     tmp_path: Path, plan: list[tuple[int, int]], offset: int, compacted: int, keep: int
 ) -> None:
     shutil.rmtree(tmp_path / "snapshots", ignore_errors=True)
-    held = library(tmp_path / "snapshots", segment_rows=40, exact_rows=64, keep_replaced=keep)
+    held = library(tmp_path / "snapshots", run_rows=40, exact_rows=64, keep_replaced=keep)
     log = ListLog(
         fingerprint(f"v{number}", look(10 * number + version), content_version=version)
         if version

@@ -12,7 +12,7 @@ import pytest
 
 from stream.agents.health import Health, HealthPage, Progress, serving
 from stream.errors import SettingsError
-from stream.settings import WorkerSettings
+from stream.worker_settings import WorkerSettings
 
 SETTINGS = WorkerSettings(metrics_port=0)
 

@@ -1,6 +1,5 @@
 """The decoder's child processes: what they may use, how they die, and what that costs."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -81,33 +80,30 @@ def test_a_video_that_takes_too_long_ends_and_the_next_one_is_decoded(slow: Path
         assert len(_numbers(decoder, short)) == 10
 
 
-async def test_a_wall_clock_that_jumps_ends_no_video(
+def test_a_wall_clock_that_jumps_ends_no_video(
     slow: Path, spools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, clock = _children(os.getpid()), time.time
     film = make_long_video(slow.with_name("film.mp4"), slow.with_name("short.mp4"), seconds=300)
-    with Decoder(
-        DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1), SIZE
-    ) as decoder:
-        work = asyncio.create_task(decoder.decode_async(film))
-        await asyncio.to_thread(_spooling_child, os.getpid(), spools, before)
+    settings = DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1)
+    with ThreadPoolExecutor(1) as threads, Decoder(settings, SIZE) as decoder:
+        work = threads.submit(decoder.decode, film)
+        _spooling_child(os.getpid(), spools, before)
         monkeypatch.setattr(time, "time", lambda: clock() + 86400)
-        with await work as video:
+        with work.result() as video:
             assert len(video.frames) == 300
 
 
-async def test_a_child_that_is_killed_costs_one_video(slow: Path, spools: Path) -> None:
+def test_a_child_that_is_killed_costs_one_video(slow: Path, spools: Path) -> None:
     before = _children(os.getpid())
-    with Decoder(
-        DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1), SIZE
-    ) as decoder:
-        work = asyncio.create_task(decoder.decode_async(slow))
-        child = await asyncio.to_thread(_spooling_child, os.getpid(), spools, before)
+    settings = DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1)
+    with ThreadPoolExecutor(1) as threads, Decoder(settings, SIZE) as decoder:
+        work = threads.submit(decoder.decode, slow)
+        child = _spooling_child(os.getpid(), spools, before)
         os.kill(child, signal.SIGKILL)
         with pytest.raises(InternalError, match="ended with status -9"):
-            await work
-        with await decoder.decode_async(slow.with_name("short.mp4")) as video:
-            assert len(video.frames) == 10
+            work.result()
+        assert len(_numbers(decoder, slow.with_name("short.mp4"))) == 10
 
 
 def test_a_child_that_is_killed_while_it_waits_costs_nothing(slow: Path) -> None:
@@ -131,22 +127,6 @@ def test_children_outlive_the_thread_that_started_them(slow: Path) -> None:
         assert {child for child in children if _runs(child)} == children
 
 
-async def test_cancelling_ends_the_child_and_frees_its_place(slow: Path, spools: Path) -> None:
-    before = _children(os.getpid())
-    with Decoder(
-        DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1), SIZE
-    ) as decoder:
-        work = asyncio.create_task(decoder.decode_async(slow))
-        child = await asyncio.to_thread(_spooling_child, os.getpid(), spools, before)
-        work.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await work
-        with await decoder.decode_async(slow.with_name("short.mp4")) as video:
-            assert len(video.frames) == 10
-        assert not _runs(child)
-    assert list(spools.rglob("*.rgb")) == []
-
-
 def test_closing_ends_the_wait_for_a_video_that_is_at_work(slow: Path, spools: Path) -> None:
     before = _children(os.getpid())
     with ThreadPoolExecutor(1) as threads:
@@ -154,9 +134,11 @@ def test_closing_ends_the_wait_for_a_video_that_is_at_work(slow: Path, spools: P
             DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1), SIZE
         ) as decoder:
             work = threads.submit(decoder.decode, slow)
-            _spooling_child(os.getpid(), spools, before)
+            child = _spooling_child(os.getpid(), spools, before)
         with pytest.raises(InternalError, match="decoding was cancelled"):
             work.result(timeout=20)
+    assert not _runs(child)
+    assert list(spools.rglob("*.rgb")) == []
 
 
 def test_a_child_leaves_the_script_that_started_it_alone(slow: Path) -> None:

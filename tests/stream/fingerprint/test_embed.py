@@ -24,7 +24,6 @@ from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
 from stream.fingerprint import embed
 from stream.fingerprint.embed import (
-    EmbeddingSettings,
     most_alike,
     open_embedder,
     open_text_encoder,
@@ -32,6 +31,7 @@ from stream.fingerprint.embed import (
     thumbnail,
 )
 from stream.fingerprint.fingerprinter import Fingerprinted, Fingerprinter
+from stream.fingerprint.settings import EmbeddingSettings
 from stream.settings import Settings, load_settings
 from tests.stream.text_video_pair import DIMENSION, VERSION, make_outside, make_pair
 from tests.stream.videos import make_video, set_display_matrix

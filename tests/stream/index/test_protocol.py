@@ -129,7 +129,7 @@ def test_another_index_is_a_line_in_the_store_and_changes_no_answer(
     plain = shard()
     expected = [content(plain.apply(video, offset)) for offset, video in enumerate(log)]
     monkeypatch.setattr(FrameStore, "new_lists", lambda self, codebook=None: NumpyIndex())
-    other = shard(snapshot_folder=tmp_path, segment_rows=100)
+    other = shard(snapshot_folder=tmp_path, run_rows=100)
     snapshots = SnapshotStore(other.settings, shard=0, log_id="log")
     upkeep = Upkeep(snapshots)
     for offset, video in enumerate(log):
@@ -142,5 +142,5 @@ def test_another_index_is_a_line_in_the_store_and_changes_no_answer(
     restored = snapshots.load_latest()
     assert restored is not None
     probe = fingerprint("probe", look(5))
-    again = shard(restored.state, snapshot_folder=tmp_path, segment_rows=100)
+    again = shard(restored.state, snapshot_folder=tmp_path, run_rows=100)
     assert content(again.apply(probe, len(log))) == content(plain.apply(probe, len(log)))

@@ -278,7 +278,7 @@ class Seen:
 
 def test_the_aligner_sees_query_frames_against_key_frames_with_biases_and_cuts() -> None:
     aligner = Seen()
-    library = LibraryShard(LibrarySettings(code_bits=8, candidate_similarity=-1), 0, aligner)
+    library = LibraryShard(LibrarySettings(code_bits=8, min_similarity=-1), 0, aligner)
     a = denser(fingerprint("a", A, cut_seconds=pack_times(np.array([4], np.float32))), 2, 10)
     b = denser(fingerprint("b", B_WITH_A, cut_seconds=pack_times(np.array([10, 25], "f4"))), 3, 20)
     _, answer = read(library, a, b)
@@ -294,7 +294,7 @@ def test_the_aligner_sees_query_frames_against_key_frames_with_biases_and_cuts()
 
 def test_the_aligner_sees_the_querys_motion_and_levels_of_the_librarys() -> None:
     aligner = Seen()
-    library = LibraryShard(LibrarySettings(candidate_similarity=-1), 0, aligner)
+    library = LibraryShard(LibrarySettings(min_similarity=-1), 0, aligner)
     ours, theirs = np.arange(0, 120, dtype=np.uint8), np.arange(255, 155, -1).astype(np.uint8)
     read(
         library,
@@ -312,7 +312,7 @@ def test_the_aligner_sees_the_querys_motion_and_levels_of_the_librarys() -> None
 
 def test_frames_that_resemble_everything_find_fewer_candidates() -> None:
     known, common = fingerprint("a", A), fingerprint("b", A + 1.2 * look(9))
-    first, second = shard(candidate_similarity=0.6), shard(candidate_similarity=0.6)
+    first, second = shard(min_similarity=0.6), shard(min_similarity=0.6)
     assert found(read(first, known, denser(common, 1))[-1]) == ["a"]
     assert found(read(second, known, denser(common, 1, bias=60))[-1]) == []
 

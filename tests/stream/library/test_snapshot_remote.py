@@ -18,7 +18,7 @@ from stream.library.snapshot import SnapshotStore
 from stream.library.upkeep import Upkeep
 from tests.stream.library_log import content, fingerprint, look, shard
 
-TINY: dict[str, Any] = {"exact_rows": 64, "segment_rows": 40, "keep_replaced": 3}
+TINY: dict[str, Any] = {"exact_rows": 64, "run_rows": 40, "keep_replaced": 3}
 COUNT = 12
 LOG = [fingerprint(f"v{number}", look(number % 9)) for number in range(COUNT)]
 PROBE = fingerprint("probe", look(4))

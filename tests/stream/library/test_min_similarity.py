@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
 from stream.contract.fingerprint import Fingerprint
-from stream.library.candidates import SMALL_LOG, similarity_at
+from stream.library.candidates import SMALL_LOG, min_similarity_at
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard, ShardState
 from stream.library.snapshot import SnapshotStore
@@ -32,16 +32,18 @@ class Everything:
 
 def test_up_to_a_thousand_entries_it_is_the_settings_and_then_grows_with_each_tenfold() -> None:
     settings = LibrarySettings()
-    found = [similarity_at(settings, offset) for offset in (0, 1, SMALL_LOG, 10**4, 10**5, 10**8)]
+    found = [
+        min_similarity_at(settings, offset) for offset in (0, 1, SMALL_LOG, 10**4, 10**5, 10**8)
+    ]
     assert found == [0.4, 0.4, 0.4, 0.45, 0.5, 0.65]
-    flat = LibrarySettings(candidate_similarity_growth=0)
-    assert similarity_at(flat, 10**9) == 0.4
-    assert similarity_at(LibrarySettings(candidate_similarity=0.9), 10**12) == 1.0
+    flat = LibrarySettings(min_similarity_growth=0)
+    assert min_similarity_at(flat, 10**9) == 0.4
+    assert min_similarity_at(LibrarySettings(min_similarity=0.9), 10**12) == 1.0
 
 
 @given(offsets=st.lists(st.integers(0, 2**62), min_size=2, max_size=10))
 def test_it_never_falls_as_the_log_grows(offsets: list[int]) -> None:
-    found = [similarity_at(LibrarySettings(), offset) for offset in sorted(offsets)]
+    found = [min_similarity_at(LibrarySettings(), offset) for offset in sorted(offsets)]
     assert all(one <= other for one, other in pairwise(found))
 
 
@@ -67,9 +69,7 @@ def log(start: int) -> list[tuple[int, Fingerprint]]:
 
 
 def shard(number: int = 0, shards: int = 1, state: ShardState | None = None) -> LibraryShard:
-    settings = LibrarySettings(
-        shards=shards, code_bits=8, candidate_similarity=0.6, candidate_hits=20
-    )
+    settings = LibrarySettings(shards=shards, code_bits=8, min_similarity=0.6, candidate_hits=20)
     return LibraryShard(settings, number, Everything(), state)
 
 

@@ -1,0 +1,63 @@
+"""Settings of the networks that see a video's frames: the encoder's, and the text–video pair's."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models.encoder.outside import OutsideSettings
+from models.runtime import Provider
+from models.text_video.outside import OutsidePairSettings
+
+
+class EncoderSettings(BaseModel):
+    """The frame encoder: a file and what runs it.
+
+    Attributes:
+        path: the shipped encoder when left out.
+        outside: what the file expects, if `samesource export encoder` didn't write it.
+        provider: what runs it.
+        threads: of one operator, on the CPU.
+        batch: frames in one run.
+        engine_cache: a folder where TensorRT keeps what it builds, so that a worker starts in
+            seconds; it builds at every start when left out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Path | None = None
+    outside: OutsideSettings | None = None
+    provider: Provider = "cpu"
+    threads: int = Field(default=1, ge=1)
+    batch: int = Field(default=32, ge=1)
+    engine_cache: Path | None = None
+
+
+class EmbeddingSettings(BaseModel):
+    """The text–video pair and what it looks at.
+
+    Attributes:
+        path: folder of an exported pair (`video.onnx`, `text.onnx`, `tokenizer.json`); the
+            shipped one when left out.
+        outside: a CLIP-like pair from outside instead.
+        provider: what runs it.
+        threads: of one operator, on the CPU.
+        frames: most key frames of a video that are looked at, evenly spread.
+        thumbnails: small pictures of a video that travel with its vector.
+        engine_cache: a folder where TensorRT keeps what it builds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Path | None = None
+    outside: OutsidePairSettings | None = None
+    provider: Provider = "cpu"
+    threads: int = Field(default=1, ge=1)
+    frames: int = Field(default=32, ge=1, le=512)
+    thumbnails: int = Field(default=3, ge=0, le=16)
+    engine_cache: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_pair(self) -> "EmbeddingSettings":
+        if self.path is not None and self.outside is not None:
+            raise ValueError("both path and outside name a pair; leave one out")
+        return self
