@@ -21,7 +21,7 @@ from stream.contract.events import Match, Role, VideoUploaded
 from stream.contract.fingerprint import Fingerprint
 from stream.errors import RejectedError, SettingsError
 from stream.evaluate.copy_set import CopySet, pair_name, read_copy_set
-from stream.evaluate.report import CopiesReport, Sampling
+from stream.evaluate.report import CopiesReport, Sampling, UploadOutcome
 from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.library.shard import LibraryShard, open_aligner
 from stream.library.snapshot import SnapshotStore
@@ -38,26 +38,28 @@ class _Costs:
     """CPU seconds by stage, and how much video they bought."""
 
     cpu_seconds: dict[str, float] = field(default_factory=dict)
-    upload_cpu_seconds: dict[str, float] = field(default_factory=dict)
     video_seconds: float = 0.0
+    videos: int = 0
     key_frames: int = 0
     query_frames: int = 0
-    uploads: int = 0
 
-    def spend(
-        self,
-        cpu_seconds: float,
-        wall_seconds: dict[str, float],
-        *stages: str,
-        upload: bool = False,
-    ) -> None:
+    def spend(self, cpu_seconds: float, wall_seconds: dict[str, float], *stages: str) -> None:
         """Share out this process's CPU by the stages' wall-clock: they run on one thread."""
         total = sum(wall_seconds.get(stage, 0.0) for stage in stages)
         for stage in stages:
             spent = cpu_seconds * wall_seconds.get(stage, 0.0) / total if total else 0.0
             self.cpu_seconds[stage] = self.cpu_seconds.get(stage, 0.0) + spent
-            if upload:
-                self.upload_cpu_seconds[stage] = self.upload_cpu_seconds.get(stage, 0.0) + spent
+
+    def __add__(self, other: "_Costs") -> "_Costs":
+        stages = {**self.cpu_seconds, **other.cpu_seconds}
+        spent = {s: self.cpu_seconds.get(s, 0.0) + other.cpu_seconds.get(s, 0.0) for s in stages}
+        return _Costs(
+            spent,
+            self.video_seconds + other.video_seconds,
+            self.videos + other.videos,
+            self.key_frames + other.key_frames,
+            self.query_frames + other.query_frames,
+        )
 
     def per_video_hour(self, amount: float) -> float:
         """An amount for one hour of video."""
@@ -68,10 +70,10 @@ class _Costs:
         rates = {stage: self.per_video_hour(spent) for stage, spent in self.cpu_seconds.items()}
         return {**rates, "total": sum(rates.values())}
 
-    def per_upload(self) -> dict[str, float]:
-        """CPU seconds of one upload in the library, by stage, and in all."""
-        uploads = max(1, self.uploads)
-        rates = {stage: spent / uploads for stage, spent in self.upload_cpu_seconds.items()}
+    def per_video(self, *stages: str) -> dict[str, float]:
+        """CPU seconds of one video by stage, and in all."""
+        videos = max(1, self.videos)
+        rates = {stage: self.cpu_seconds.get(stage, 0.0) / videos for stage in stages}
         return {**rates, "total": sum(rates.values())}
 
 
@@ -128,7 +130,8 @@ class _Run:
         ]
         self._offset = 0
         self._aligner_version = settings.library.aligner
-        self._costs = _Costs()
+        self._reference_costs = _Costs()
+        self._upload_costs: dict[UploadOutcome, _Costs] = {"clear": _Costs(), "matched": _Costs()}
         self._boxes: dict[str, list[list[float]]] = {}
         self._unanswered: dict[str, str] = {}
 
@@ -144,26 +147,35 @@ class _Run:
             self._unanswered[video_id] = f"{error.code}: {error}"
             return
         spent = time.process_time() - before
-        costs = self._costs
+        fingerprint = made.fingerprint
+        costs = _Costs(
+            video_seconds=fingerprint.duration_seconds,
+            videos=1,
+            key_frames=len(fingerprint.key_frames),
+            query_frames=len(fingerprint.query_frames),
+        )
         costs.spend(made.decode_cpu_seconds, {"decode": 1.0}, "decode")
-        costs.spend(spent, made.fingerprint.stage_seconds, *FINGERPRINT_STAGES)
-        costs.video_seconds += made.fingerprint.duration_seconds
-        costs.key_frames += len(made.fingerprint.key_frames)
-        costs.query_frames += len(made.fingerprint.query_frames)
-        costs.uploads += role == "upload"
-        self._append(made.fingerprint)
+        costs.spend(spent, fingerprint.stage_seconds, *FINGERPRINT_STAGES)
+        matched = self._append(fingerprint, costs)
+        if role == "reference":
+            self._reference_costs += costs
+        else:
+            self._upload_costs["matched" if matched else "clear"] += costs
 
-    def _append(self, fingerprint: Fingerprint) -> None:
+    def _append(self, fingerprint: Fingerprint, costs: _Costs) -> bool:
+        """Whether some shard found a copy of a reference in it."""
+        matched = False
         for shard in self._shards:
             before = time.process_time()
             answer = shard.apply(fingerprint, self._offset)
             spent = time.process_time() - before
-            upload = fingerprint.role == "upload"
-            self._costs.spend(spent, answer.stage_seconds, *LIBRARY_STAGES, upload=upload)
+            costs.spend(spent, answer.stage_seconds, *LIBRARY_STAGES)
             self._aligner_version = answer.aligner_version or self._library.aligner
             for match in answer.matches:
                 self._boxes[pair_name(fingerprint.video_id, match.reference_id)] = _boxes_of(match)
+                matched |= match.reference_role == "reference"
         self._offset += 1
+        return matched
 
     def report(
         self, copies: CopySet, sampling: Sampling, settings: Settings, made_by: Fingerprinter
@@ -171,14 +183,18 @@ class _Run:
         """Score the pairs that count."""
         pairs = [pair_name(*pair) for pair in copies.pairs]
         known = [pair_name(q, r) for q in copies.queries for r in copies.references]
-        costs = self._costs
+        uploads = self._upload_costs["clear"] + self._upload_costs["matched"]
+        costs = self._reference_costs + uploads
         return CopiesReport(
             score=score_pairs(self._boxes, copies.labels, pairs),
             library_bytes_per_video_hour=costs.per_video_hour(self._library_bytes()),
             key_frames_per_video_hour=costs.per_video_hour(costs.key_frames),
             query_frames_per_video_hour=costs.per_video_hour(costs.query_frames),
             cpu_seconds_per_video_hour=costs.table(),
-            cpu_seconds_per_upload=costs.per_upload(),
+            cpu_seconds_per_video_hour_by_outcome={
+                outcome: spent.table() for outcome, spent in self._upload_costs.items()
+            },
+            cpu_seconds_per_upload=uploads.per_video(*LIBRARY_STAGES),
             boxes={pair: self._boxes[pair] for pair in known if pair in self._boxes},
             unanswered=self._unanswered,
             video_hours=costs.video_seconds / 3600,

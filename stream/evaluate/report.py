@@ -8,6 +8,8 @@ from rich.table import Table
 from models.metrics import CopyScore
 
 Sampling = Literal["keyframes", "uniform"]
+UploadOutcome = Literal["clear", "matched"]
+"""Whether a query copies a reference, by the service's own answer."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class CopiesReport:
         library_bytes_per_video_hour: of the shards' snapshots on disk.
         key_frames_per_video_hour: stored frames.
         cpu_seconds_per_video_hour: by stage, and their `total`.
+        cpu_seconds_per_video_hour_by_outcome: the same of uploads alone, for those in which nothing
+            was found and for those in which something was; without such uploads, `total` is 0.
         cpu_seconds_per_upload: of the library's stages, queries alone, and their `total`.
         query_frames_per_video_hour: frames that search, stored ones included.
         boxes: predicted boxes by `query-reference`, [query_start, reference_start, query_end,
@@ -32,6 +36,7 @@ class CopiesReport:
     key_frames_per_video_hour: float
     query_frames_per_video_hour: float
     cpu_seconds_per_video_hour: dict[str, float]
+    cpu_seconds_per_video_hour_by_outcome: dict[UploadOutcome, dict[str, float]]
     cpu_seconds_per_upload: dict[str, float]
     boxes: dict[str, list[list[float]]]
     unanswered: dict[str, str]
@@ -59,6 +64,9 @@ class CopiesReport:
         table.add_row("query frames per video-hour", f"{self.query_frames_per_video_hour:,.0f}")
         for stage, seconds in self.cpu_seconds_per_video_hour.items():
             table.add_row(f"CPU seconds per video-hour, {stage}", f"{seconds:.2f}")
+        for outcome, stages in self.cpu_seconds_per_video_hour_by_outcome.items():
+            name = f"CPU seconds per video-hour of a {outcome} upload"
+            table.add_row(name, f"{stages['total']:.2f}")
         for stage, seconds in self.cpu_seconds_per_upload.items():
             table.add_row(f"CPU milliseconds per upload, {stage}", f"{1000 * seconds:.2f}")
         table.add_row("unanswered videos", str(len(self.unanswered)))

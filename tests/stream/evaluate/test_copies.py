@@ -134,6 +134,11 @@ def test_the_json_holds_the_figures_that_were_promised(made: Path) -> None:
     }  # fmt: skip
     assert stages["encode"] > 0 and stages["decode"] > 0
     assert stages["total"] == pytest.approx(sum(stages.values()) / 2)
+    for outcome in ("clear", "matched"):
+        of_uploads = fields["cpu_seconds_per_video_hour_by_outcome"][outcome]
+        assert of_uploads.keys() == stages.keys()
+        assert of_uploads["decode"] > 0
+        assert of_uploads["total"] == pytest.approx(sum(of_uploads.values()) / 2)
     assert fields["query_frames_per_video_hour"] >= fields["key_frames_per_video_hour"] > 0
     assert fields["cpu_seconds_per_upload"].keys() == {"search", "align", "total"}
     assert fields["aligner_version"] == "temporal_network"
