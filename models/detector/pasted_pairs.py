@@ -25,6 +25,7 @@ Random = np.random.Generator
 LEAST_ROOM_SECONDS = 2.0
 TWIN_SIMILARITY = 0.72  # from here on two frames may show one scene; higher lets copies in
 TWIN_SHARE = 0.2  # of a clip's frames: a few alike, as black or titles, make no twins
+FAMILY_PART = 0.7  # of the pieces in a pair of one family are of that family
 OTHER_SHOT_SIMILARITY = 0.5  # another shot is a negative only if no frame of it is more alike
 
 
@@ -78,6 +79,8 @@ class PairRecipe:
         most_noise: length of the noise that is added to a copied span's unit descriptors.
         most_mixed: weight of a foreign descriptor in a span that something lies over.
         motionless_share: pairs of which one side's motion is not known.
+        family_share: pairs whose sides show drawn pages of one family, as two lectures of one
+            template do; needs footage with families.
     """
 
     longest_seconds: float = 126.0
@@ -94,6 +97,7 @@ class PairRecipe:
     most_noise: float = 0.8
     most_mixed: float = 0.45
     motionless_share: float = 0.1
+    family_share: float = 0.0
 
 
 class PairMaker:
@@ -109,6 +113,7 @@ class PairMaker:
             raise ValueError(f"{len(pool) = }, expected at least four clips")
         self._pool, self._recipe, self._seed = pool, recipe, seed
         self._twins = twins_of(pool)
+        self._siblings = siblings_of(pool)
 
     def pair(self, index: int) -> PastedPair:
         """Make pair `index`."""
@@ -129,9 +134,12 @@ class PairMaker:
         """Draw what plays in both videos of a pair."""
         seconds = random.uniform(20, self._recipe.longest_seconds)
         left = self._twins[int(random.integers(len(self._pool)))]  # a scene for the query alone
-        reference = self._timeline(random, seconds, left)
+        own, sibling = self._family(random)
+        if sibling is not None:
+            left = left | {sibling}
+        reference = self._timeline(random, seconds, left, own)
         met = {number for piece in reference.pieces for number in self._twins[piece.clip]}
-        query, boxes, backward = self._query(random, reference, met)
+        query, boxes, backward = self._query(random, reference, met, sibling)
         return PairPlan(
             query,
             reference,
@@ -143,20 +151,33 @@ class PairMaker:
         """The query's frames, at one of the recipe's distances."""
         return self.sampled(random, query, self._query_seconds(random, query.seconds))
 
-    def _timeline(self, random: Random, seconds: float, without: set[int]) -> Timeline:
-        """Clips in a row until `seconds` are full."""
+    def _family(self, random: Random) -> tuple[int | None, int | None]:
+        """In some pairs, two clips of one family: for the reference, and for the query."""
+        if not self._siblings or random.random() >= self._recipe.family_share:
+            return None, None
+        one, other = random.permutation(self._siblings[int(random.integers(len(self._siblings)))])
+        return int(one), int(other)
+
+    def _timeline(
+        self, random: Random, seconds: float, without: set[int], own: int | None
+    ) -> Timeline:
+        """Clips in a row until `seconds` are full, many of them of `own` if there is one."""
         pieces: list[Piece] = []
         total = 0.0
         while total < seconds:
-            piece = self._stretch(random, without, min(seconds - total, random.uniform(3, 30)))
+            length = min(seconds - total, random.uniform(3, 30))
+            shown = own if own is not None and random.random() < FAMILY_PART else None
+            piece = self._stretch(random, without, length, shown)
             if random.random() < 0.04 and pieces:
                 piece = pieces[int(random.integers(len(pieces)))]  # an opening, shown again
             pieces.append(piece)
             total += piece.played_seconds
         return Timeline(pieces)
 
-    def _stretch(self, random: Random, without: set[int], seconds: float) -> Piece:
-        """A stretch of some clip.
+    def _stretch(
+        self, random: Random, without: set[int], seconds: float, clip: int | None = None
+    ) -> Piece:
+        """A stretch of a clip, or of some clip.
 
         Raises:
             ValueError: every clip shows a scene that may not be shown.
@@ -167,13 +188,14 @@ class PairMaker:
                 f"all {len(self._pool)} clips show the scenes of one video: footage of more scenes "
                 "is needed"
             )
-        clip = left[int(random.integers(len(left)))]
+        if clip is None:
+            clip = left[int(random.integers(len(left)))]
         whole = self._pool[clip].seconds
         seconds = float(np.clip(seconds, min(1.5, whole), whole))
         return Piece(clip, 0, float(random.uniform(0, whole - seconds)), seconds)
 
     def _query(
-        self, random: Random, reference: Timeline, met: set[int]
+        self, random: Random, reference: Timeline, met: set[int], sibling: int | None
     ) -> tuple[Timeline, list[list[float]], list[bool]]:
         recipe = self._recipe
         copied = 0
@@ -185,7 +207,8 @@ class PairMaker:
         left = recipe.longest_seconds - LEAST_ROOM_SECONDS * copied
         for number in range(max(copied, 1) + 1):
             if random.random() < (0.75 if copied else 1.0):
-                other = self._between(random, reference, met, min(left, random.uniform(2, 25)))
+                length = min(left, random.uniform(2, 25))
+                other = self._between(random, reference, met, length, sibling)
                 pieces += other
                 left -= sum(piece.played_seconds for piece in other)
             if number < copied and left > LEAST_ROOM_SECONDS:
@@ -201,10 +224,18 @@ class PairMaker:
         return Timeline(pieces), boxes, backward
 
     def _between(
-        self, random: Random, reference: Timeline, met: set[int], seconds: float
+        self,
+        random: Random,
+        reference: Timeline,
+        met: set[int],
+        seconds: float,
+        sibling: int | None,
     ) -> list[Piece]:
         """Footage that copies nothing, edited or not; at times another shot of the same clip."""
-        piece = self._other_shot(random, reference, seconds) if random.random() < 0.2 else None
+        if sibling is not None and random.random() < FAMILY_PART:
+            piece: Piece | None = self._stretch(random, met, max(seconds, 2.0), sibling)
+        else:
+            piece = self._other_shot(random, reference, seconds) if random.random() < 0.2 else None
         if piece is None:
             piece = self._stretch(random, met, max(seconds, 2.0))
         variants = len(self._pool[piece.clip].descriptors)
@@ -341,14 +372,28 @@ class PairMaker:
 
 
 def twins_of(pool: list[Footage]) -> list[set[int]]:
-    """For each clip, itself and the clips that show the same scene."""
+    """For each clip, itself and the clips that show the same scene.
+
+    Pages of one family look alike and are no twins: to tell them apart is what they are for.
+    """
     # Every clip is compared with every other: half of the frames tell as much in a quarter.
     looks = [footage.descriptors[0][::2] for footage in pool]
     found = [{number} for number in range(len(pool))]
     for one in range(len(pool)):
         for other in range(one + 1, len(pool)):
+            if pool[one].family is not None or pool[other].family is not None:
+                continue
             best = (looks[one] @ looks[other].T).max(axis=1)
             if (best > TWIN_SIMILARITY).mean() > TWIN_SHARE:
                 found[one].add(other)
                 found[other].add(one)
     return found
+
+
+def siblings_of(pool: list[Footage]) -> list[list[int]]:
+    """The clips of each family that has several."""
+    families: dict[str, list[int]] = {}
+    for number, footage in enumerate(pool):
+        if footage.family is not None:
+            families.setdefault(footage.family, []).append(number)
+    return [clips for clips in families.values() if len(clips) > 1]

@@ -134,6 +134,7 @@ def train_detector(
     if resume:
         trainer.resume()
     pictures = pictures or out / "pictures"
-    build_pictures(data, pictures, size=encoder.input_size)
+    pages = recipe.made.family_share > 0
+    build_pictures(data, pictures, size=encoder.input_size, pages=pages)
     trainer.run(load_pool(pictures, encoder), minutes)
     return trainer

@@ -17,8 +17,8 @@ HELD_OUT_SEED = 1_000_003  # no run is likely to train with it; every run is che
 
 def split_pool(pool: list[Footage]) -> tuple[list[Footage], list[Footage]]:
     """Footage to learn from, and footage that is held out, one clip in ten."""
-    held = [footage for footage in pool if part_of(footage.name, FOLDS) == HELD_OUT_FOLD]
-    return [footage for footage in pool if part_of(footage.name, FOLDS) != HELD_OUT_FOLD], held
+    held = [footage for footage in pool if part_of(footage.group, FOLDS) == HELD_OUT_FOLD]
+    return [footage for footage in pool if part_of(footage.group, FOLDS) != HELD_OUT_FOLD], held
 
 
 def validation_pairs(held: list[Footage], recipe: DetectorRecipe) -> list[PastedPair]:

@@ -20,6 +20,7 @@ from rich.progress import track
 from models.encoder.serve import FrameEncoder
 from models.errors import MissingDataError
 from models.training.edits.pictures import edited
+from models.training.page_shows import SHOWS, page_shows
 from models.training.pictures import SHORT_SIDE, load_photos
 from models.training.source import Source
 from models.video.frames import prepare
@@ -34,6 +35,8 @@ SLIDE_VARIANTS = 3  # fewer than of clips, as there are more shows
 PHOTOS_PER_SLIDE = 3  # two cuts a show
 SLIDE_SECONDS = 3.0  # of each photo, over which it is panned or zoomed
 MAX_EDITS = 3  # one less than an encoder's look: of a whole clip, more leaves little to align
+PAGE_VARIANTS = 2  # of shows of drawn pages, which are many and hardly move
+MAX_PAGE_EDITS = 1  # with more, one page's copy is no nearer to it than its family's other pages
 BATCH = 64  # frames that are described at once; the encoder cuts it further
 
 Rgb = NDArray[np.uint8]
@@ -68,6 +71,7 @@ class Footage:
         score_biases: (V, N) float32.
         cut_seconds: (C,) float32, cuts inside the clip.
         motion: (M,) float32, the plain clip's curve of `models.video.motion`; empty if unknown.
+        family: of drawn pages; footage of one family looks alike and shows no page twice.
     """
 
     name: str
@@ -75,6 +79,12 @@ class Footage:
     score_biases: NDArray[np.float32]
     cut_seconds: NDArray[np.float32]
     motion: NDArray[np.float32] = field(default_factory=_no_motion)
+    family: str | None = None
+
+    @property
+    def group(self) -> str:
+        """What is held out as one: the family, or the clip alone."""
+        return self.family or self.name
 
     @property
     def seconds(self) -> float:
@@ -82,7 +92,7 @@ class Footage:
         return float(self.descriptors.shape[1] / FRAMES_PER_SECOND)
 
 
-def build_pictures(data: Path, out: Path, *, size: int, seed: int = 7) -> None:
+def build_pictures(data: Path, out: Path, *, size: int, seed: int = 7, pages: bool = False) -> None:
     """Decode clips, make slide shows of photos, edit both, and keep the prepared squares.
 
     Every variant of a clip is edited in one way throughout, as people do it. Finished clips are
@@ -94,6 +104,7 @@ def build_pictures(data: Path, out: Path, *, size: int, seed: int = 7) -> None:
             clip.
         size: S, the encoder's input.
         seed: of the edits.
+        pages: make shows of drawn pages too.
 
     Raises:
         MissingDataError: no clips there.
@@ -106,12 +117,17 @@ def build_pictures(data: Path, out: Path, *, size: int, seed: int = 7) -> None:
     others = [photo.pictures[0] for photo in photos]
     for path in track(paths, "clips"):
         if not (out / f"{path.stem}.json").exists():
-            _keep(out, path.stem, read_clip(path), VARIANTS, others, size, seed)
+            _keep(out, path.stem, read_clip(path), others, size, _Edits(seed, VARIANTS))
     for number in track(range(SLIDES if photos else 0), "slide shows"):
         name = f"slides-{number:03d}"
         if not (out / f"{name}.json").exists():
             seen = _slide_show(photos, Random(f"{seed}-{name}"))
-            _keep(out, name, seen, SLIDE_VARIANTS, others, size, seed)
+            _keep(out, name, seen, others, size, _Edits(seed, SLIDE_VARIANTS))
+    shows = page_shows(FRAMES_PER_SECOND) if pages else ()
+    for name, family, frames in track(shows, "drawn pages", total=SHOWS if pages else 0):
+        if not (out / f"{name}.json").exists():
+            edits = _Edits(seed, PAGE_VARIANTS, MAX_PAGE_EDITS)
+            _keep(out, name, _still(frames), others, size, edits, family=family)
 
 
 def read_clip(path: Path) -> Seen:
@@ -135,6 +151,17 @@ def _seen(frames: list[Rgb], changes: Changes) -> Seen:
     duration = len(frames) / FRAMES_PER_SECOND
     codes = motion_codes(changes.steps, seconds, cuts, duration)
     return Seen(frames, seconds[cuts].tolist(), codes)
+
+
+def _still(frames: list[Rgb]) -> Seen:
+    """A show of pictures, each of which stays for a while."""
+    changes = Changes()
+    shown: list[Rgb] = []
+    for number, frame in enumerate(frames):
+        changes.add(_luma(frame), number / FRAMES_PER_SECOND)
+        same = number > 0 and frame is frames[number - 1]
+        shown.append(shown[-1] if same else _shrunk(frame))
+    return _seen(shown, changes)
 
 
 def _luma(rgb: Rgb) -> NDArray[np.uint8]:
@@ -175,39 +202,56 @@ def _window(picture: Image.Image, random: Random) -> tuple[float, float, float, 
     return (left, top, left + width, top + height)
 
 
+@dataclass(frozen=True)
+class _Edits:
+    """How a clip's variants are edited.
+
+    Attributes:
+        variants: edited views.
+        most: edits of a view.
+    """
+
+    seed: int
+    variants: int
+    most: int = MAX_EDITS
+
+
 def _keep(
     out: Path,
     name: str,
     seen: Seen,
-    variants: int,
     others: list[Rgb],
     size: int,
-    seed: int,
+    edits: _Edits,
+    family: str | None = None,
 ) -> None:
-    shape = (1 + variants, len(seen.frames), size, size, 3)
+    shape = (1 + edits.variants, len(seen.frames), size, size, 3)
     aside = out / f"{name}.part"
     pictures = np.lib.format.open_memmap(aside, mode="w+", dtype=np.uint8, shape=shape)
-    for variant in range(1 + variants):
-        for at, square in enumerate(_variant(seen.frames, variant, name, others, size, seed)):
+    for variant in range(1 + edits.variants):
+        for at, square in enumerate(_variant(seen.frames, variant, name, others, size, edits)):
             pictures[variant, at] = square
     pictures.flush()
     aside.rename(out / f"{name}.npy")
     # The notes last: a clip counts as built once they are there.
-    notes = {"cut_seconds": seen.cut_seconds, "motion": seen.motion.tolist()}
+    notes = {"cut_seconds": seen.cut_seconds, "motion": seen.motion.tolist(), "family": family}
     (out / f"{name}.json").write_bytes(orjson.dumps(notes))
 
 
 def _variant(
-    frames: list[Rgb], variant: int, name: str, others: list[Rgb], size: int, seed: int
+    frames: list[Rgb], variant: int, name: str, others: list[Rgb], size: int, edits: _Edits
 ) -> Iterator[Rgb]:
-    if variant == 0:
-        yield from (prepare(frame, size) for frame in frames)
-        return
-    key = f"{seed}-{name}-{variant}"
+    key = f"{edits.seed}-{name}-{variant}"
     other = Image.fromarray(Random(key).choice(others or frames))
-    for frame in frames:  # the same chance for each: one edit lies over the whole clip
-        picture = edited(Image.fromarray(frame), Random(key), other, MAX_EDITS)
-        yield prepare(np.asarray(picture), size)
+    square: Rgb | None = None
+    for number, frame in enumerate(frames):
+        if square is None or frame is not frames[number - 1]:  # a page that stays is edited once
+            shown = frame
+            if variant:  # the same chance for each frame: one edit lies over the whole clip
+                picture = edited(Image.fromarray(frame), Random(key), other, edits.most)
+                shown = np.asarray(picture)
+            square = prepare(shown, size)
+        yield square
 
 
 def load_pool(pictures: Path, encoder: FrameEncoder) -> list[Footage]:
@@ -252,6 +296,7 @@ def _described(path: Path, kept: Path, encoder: FrameEncoder) -> Footage:
             score_biases=arrays["score_offsets"].astype(np.float32),
             cut_seconds=np.array(notes["cut_seconds"], np.float32),
             motion=curve_of(np.array(notes["motion"], np.uint8)),
+            family=notes.get("family"),  # footage of before has none
         )
 
 

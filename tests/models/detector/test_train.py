@@ -26,6 +26,7 @@ from models.detector.validate import held_out_figures
 from models.errors import ModelFileError
 from models.losses.interval_overlap import interval_overlap
 from models.losses.quality_focal import quality_focal
+from models.training.descriptor_pool import Footage
 from tests.models.made_footage import footage
 
 SMALL = DetectorConfig(widths=(6, 8, 8, 8, 8), merged=8)
@@ -144,6 +145,30 @@ def test_clips_of_one_scene_never_meet() -> None:
         known = {piece.clip for piece in plan.reference.pieces}
         asked = {piece.clip for piece in plan.query.pieces}
         assert not ({0, 6} & known and {0, 6} & asked - known)
+
+
+def family_of(number: int) -> tuple[Footage, Footage]:
+    """Two shows of one template: nearly the same pictures, and no copy."""
+    one = footage(number)
+    return (
+        replace(one, name=f"pages-{number}-a", family=f"pages-{number}"),
+        replace(one, name=f"pages-{number}-b", family=f"pages-{number}"),
+    )
+
+
+def test_pages_of_one_family_meet_and_are_no_copy() -> None:
+    shows = [show for number in range(50, 53) for show in family_of(number)]
+    recipe = replace(CLEAN, clear_share=1.0, family_share=1.0)
+    maker = PairMaker([*POOL[:6], *shows], recipe, 2)
+    met = 0
+    for index in range(30):
+        plan = maker.plan(np.random.default_rng((2, index)))
+        reference = {piece.clip for piece in plan.reference.pieces}
+        query = {piece.clip for piece in plan.query.pieces}
+        assert not len(plan.boxes) and not reference & query
+        families = {number // 2 for number in reference if number >= 6}
+        met += bool(families & {number // 2 for number in query if number >= 6})
+    assert met > 15
 
 
 def test_a_slice_of_a_timeline_plays_the_same() -> None:
