@@ -66,6 +66,7 @@ def run(seed: int, paths: Sequence[str], console: Console) -> dict[str, Any]:
         "seconds": round(seconds),
         "CPU seconds": round(cpu_seconds),
         "names": outcomes.get("failed", []),
+        "output": done.stdout if done.returncode else "",
     }
 
 

@@ -93,14 +93,14 @@ def test_every_pill_is_processed_or_a_small_letter_and_costs_little(
 ) -> None:
     rejected = 0
     for name, pill in pills(topic):
-        started = time.process_time()
+        started = time.thread_time()  # other tests may have left threads at work
         outputs = taken(steps[topic], delivered(topic, pill))
         for output in outputs:
             data = output.to_bytes()
             assert len(data) < LETTER_BYTES, name
             assert type(output).from_bytes(data) is not None, name
             rejected += isinstance(output, VideoRejected)
-        assert time.process_time() - started < CPU_SECONDS, name
+        assert time.thread_time() - started < CPU_SECONDS, name
     assert rejected > 20
     outputs = taken(steps[topic], delivered(topic, Pill(json.dumps(good_fields(topic)).encode())))
     codes = {output.error for output in outputs if isinstance(output, VideoRejected)}
@@ -160,10 +160,10 @@ def test_the_least_letter_always_fits() -> None:
 
 def test_a_policy_with_many_problems_names_the_first() -> None:
     value = json.dumps({"owner_id": "o", "licensed_owner_ids": [1] * 400_000}).encode()
-    started = time.process_time()
+    started = time.thread_time()  # other tests may have left threads at work
     with pytest.raises(BadEventError, match=r"^PolicyUpdated: licensed_owner_ids\.0: "):
         PolicyUpdated.from_bytes(value)
-    assert time.process_time() - started < CPU_SECONDS
+    assert time.thread_time() - started < CPU_SECONDS
 
 
 def test_an_error_is_told_in_few_letters_that_can_be_written() -> None:
