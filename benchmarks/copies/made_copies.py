@@ -1,15 +1,21 @@
 """Makes a labelled copy set from any folder of clips, in the layout that `evaluate copies` reads.
 
     python -m benchmarks.copies.made_copies CLIPS OUT [--queries 80] [--seed 1] [--one-scene FILE]
+    python -m benchmarks.copies.made_copies SET OUT --harder [--queries 80]
 
 For choosing thresholds on footage that nobody is judged by. References are clips in a row; queries
 mix edited spans of them with footage that is in no reference; two in five copy nothing.
+
+With `--harder`, a harder exam of a copy set that is there: its references as they are, and new
+queries with the edits of the harder school, up to three at once. What they show besides comes from
+the set's queries that copy nothing.
 """
 
 import argparse
 import csv
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -29,6 +35,7 @@ from stream.demo.footage import (
     seconds_of,
     write_video,
 )
+from stream.evaluate.copy_set import read_copy_set
 
 # How the footage is made, all of it set by hand. Width and height: the last, on its side, for
 # queries only. The shapes are small, as decoding makes frames small before anything looks at them.
@@ -37,6 +44,8 @@ SIZES = ((320, 240), (340, 256), (426, 240), (240, 320))
 SPEEDS = (1.0, 1.0, 1.0, 1.0, 0.5, 0.75, 1.25, 1.5, 2.0)
 # libx264's crf, from hardly damaged to blocks; references have the first three
 QUALITIES = (23, 25, 28, 32, 36, 38)
+# Edits of a copied span, drawn evenly; the harder ones are also the heavier ones.
+EDITS_AT_ONCE = (1, 1, 2, 2, 3)
 COPIED_SEGMENTS = (1, 1, 2, 2, 3, 4)  # of a query that copies, drawn evenly
 # Of a reference that are copied, drawn evenly.
 SPAN_SECONDS = (2.0, 20.0)
@@ -52,7 +61,8 @@ class Part:
         path: the file; None for the end of a chain.
         start: seconds in it.
         seconds: of it, before a change of speed.
-        edits: names in `models.training.edits.pictures.EDITS`.
+        edits: names in `models.training.edits.pictures.EDITS`, or of harder ones.
+        harder: whether they are names in `models.training.edits.batch_edits.EDITS`.
         other: footage for the edits that mix two pictures.
         reference: the reference that it copies.
     """
@@ -62,6 +72,7 @@ class Part:
     seconds: float
     speed: float = 1.0
     edits: tuple[str, ...] = ()
+    harder: bool = False
     seed: int = 0
     other: Path | None = None
     reference: str | None = None
@@ -123,13 +134,21 @@ def references(clips: list[Path], count: int, random: Random) -> list[Video]:
     return [video for video in videos if video.parts]
 
 
-def query(name: str, folder: Path, known: list[Video], rest: list[Path], random: Random) -> Video:
+def query(
+    name: str,
+    folder: Path,
+    known: list[Video],
+    rest: list[Path],
+    random: Random,
+    *,
+    harder: bool = False,
+) -> Video:
     """Other footage, and with the chance of three in five one to four copied segments."""
     video = Video(name, random.choice(SIZES), random.choice(QUALITIES))
     copied = 0 if random.random() < CLEAR_SHARE else random.choice(COPIED_SEGMENTS)
     video.parts.append(_other_footage(rest, random))
     for _ in range(copied):
-        video.parts.append(_copied_segment(folder, random.choice(known), rest, random))
+        video.parts.append(_copied_segment(folder, random.choice(known), rest, random, harder))
         if random.random() < 0.7:
             video.parts.append(_other_footage(rest, random))
     if not copied:
@@ -148,21 +167,30 @@ def _other_footage(clips: list[Path], random: Random) -> Part:
     return Part(clip, random.uniform(0.0, whole - seconds), seconds)
 
 
-def _copied_segment(folder: Path, source: Video, rest: list[Path], random: Random) -> Part:
+def _copied_segment(
+    folder: Path, source: Video, rest: list[Path], random: Random, harder: bool
+) -> Part:
     whole = sum(part.played for part in source.parts)
     seconds = min(whole, random.uniform(*SPAN_SECONDS))
-    names = list(EDITS)
-    weights = [EDITS[name][1] for name in names]
+    table = _harder_weights() if harder else {name: own for name, (_, own) in EDITS.items()}
+    chosen = random.choices([*table], [*table.values()], k=random.choice(EDITS_AT_ONCE))
     return Part(
         folder / "references" / f"{source.name}.mp4",
         round(random.uniform(0.0, whole - seconds), 2),
         seconds,
         random.choice(SPEEDS),
-        tuple(dict.fromkeys(random.choices(names, weights, k=random.choice((1, 1, 2, 2, 3))))),
+        tuple(dict.fromkeys(chosen)),
+        harder,
         random.getrandbits(32),
         random.choice(rest),
         source.name,
     )
+
+
+def _harder_weights() -> dict[str, float]:
+    from benchmarks.copies.hard_edits import WEIGHTS  # needs torch, which easier sets don't
+
+    return WEIGHTS
 
 
 def make(video: Video, path: Path) -> None:
@@ -183,15 +211,23 @@ def _pictures(part: Part, size: tuple[int, int]) -> Iterator[Image.Image]:
     count, last = round(part.played * FRAMES_PER_SECOND), None
     for picture in islice(shown, count):
         other = next(others) if others else picture
-        for name in part.edits:
-            picture = EDITS[name][0](picture, Random(part.seed), other)
-            picture.thumbnail((480, 480))
-        last = picture.resize(size)
+        last = _edited(picture, part, other).resize(size)
         count -= 1
         yield last
     if last is None:
         raise FootageError(f"{part.path} has no picture at {part.start} s")
     yield from [last] * count
+
+
+def _edited(picture: Image.Image, part: Part, other: Image.Image) -> Image.Image:
+    if part.harder:
+        from benchmarks.copies.hard_edits import hard_edited
+
+        return hard_edited(picture, part.edits, part.seed, other)
+    for name in part.edits:
+        picture = EDITS[name][0](picture, Random(part.seed), other)
+        picture.thumbnail((480, 480))
+    return picture
 
 
 def _for_ever(path: Path) -> Iterator[Image.Image]:
@@ -222,14 +258,48 @@ def write_set(
         query(f"q{number:03d}", out, known, files[cut:], random) for number in range(counts[1])
     ]
     for folder, videos in (("references", known), ("queries", asked)):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-        paths = [out / folder / f"{video.name}.mp4" for video in videos]
-        # Not forked: a caller with many threads leaves its children locks that nobody holds.
-        spawned = get_context("spawn")
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=spawned) as pool:
-            for _ in track(pool.map(make, videos, paths), folder, total=len(videos)):
-                pass
+        _make_all(videos, out / folder)
     _write_labels(out, known, asked, random)
+
+
+def write_harder_set(source: Path, out: Path, count: int, seed: int) -> None:
+    """Make a harder exam of a copy set: its references, and new queries.
+
+    A run that was stopped goes on where it was.
+
+    Args:
+        source: a folder as `read_copy_set` reads it.
+        out: the folder to make.
+        count: queries.
+        seed: the same one gives the same set.
+
+    Raises:
+        SettingsError: the copy set is incomplete.
+    """
+    random, copies = Random(seed), read_copy_set(source)
+    copying = {pair.split("-")[0] for pair in copies.labels}
+    rest = [path for name, path in copies.queries.items() if name not in copying]
+    known = [
+        Video(name, SIZES[0], QUALITIES[0], [Part(path, 0.0, seconds_of(path))])
+        for name, path in copies.references.items()
+    ]
+    (out / "references").mkdir(parents=True, exist_ok=True)
+    for path in copies.references.values():
+        shutil.copy(path, out / "references" / path.name)
+    asked = [
+        query(f"h{number:03d}", out, known, rest, random, harder=True) for number in range(count)
+    ]
+    _make_all(asked, out / "queries")
+    _write_labels(out, known, asked, random)
+
+
+def _make_all(videos: list[Video], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{video.name}.mp4" for video in videos]
+    # Not forked: a caller with many threads leaves its children locks that nobody holds.
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        for _ in track(pool.map(make, videos, paths), folder.name, total=len(videos)):
+            pass
 
 
 def _write_labels(out: Path, known: list[Video], asked: list[Video], random: Random) -> None:
@@ -264,7 +334,11 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=80)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--one-scene", type=Path, help="a line names the clips of one scene")
+    parser.add_argument("--harder", action="store_true", help="CLIPS is a copy set")
     arguments = parser.parse_args()
+    if arguments.harder:
+        write_harder_set(arguments.clips, arguments.out, arguments.queries, arguments.seed)
+        return
     counts = (arguments.references, arguments.queries)
     lines = arguments.one_scene.read_text().splitlines() if arguments.one_scene else []
     scenes = [set(line.split()) for line in lines]

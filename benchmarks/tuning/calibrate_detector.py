@@ -23,6 +23,7 @@ from benchmarks.library.set_search import Searched
 from models.detector.calibrate import MIN_SCORE, fit_logistic, is_right
 from models.detector.export import recalibrated
 from models.detector.serve import PatternDetector, PatternDetectorSettings
+from models.detector.spans import SpanFinder
 from models.errors import ModelError
 from stream.errors import SettingsError
 from stream.settings import load_settings
@@ -32,7 +33,7 @@ NO_BOX = np.empty((0, 4), np.float32)  # of a pair that copies nothing
 
 
 def spans_of(
-    detector: PatternDetector, frames: SetFrames, searched: Searched
+    finder: SpanFinder, frames: SetFrames, searched: Searched
 ) -> tuple[list[Floats], list[bool]]:
     """Features of all spans of the pairs with a reference, and whether each is right."""
     rows: list[Floats] = []
@@ -41,7 +42,7 @@ def spans_of(
         if not candidate.known:
             continue
         labelled = np.asarray(frames.copies.labels.get(candidate.pair, NO_BOX), np.float32)
-        for span, own in detector.spans(candidate.similarity):
+        for span, own in finder.spans(candidate.similarity):
             rows.append(own)
             right.append(is_right(span, labelled))
     return rows, right
@@ -51,17 +52,19 @@ def main(
     sets: Annotated[list[Path], typer.Argument(help="Labelled sets of training footage.")],
     file: Annotated[Path, typer.Option(help="The detector to calibrate; written anew.")],
     kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
+    paths: Annotated[bool, typer.Option(help="Look at the temporal network's paths too.")] = True,
 ) -> None:
     """Fit the logistic regression of the scores, and write it into the file."""
     console, settings = Console(), load_settings()
     try:
-        detector = PatternDetector(PatternDetectorSettings(path=file, least_score=MIN_SCORE))
+        from_file = PatternDetectorSettings(path=file, least_score=MIN_SCORE)
+        finder = PatternDetector(from_file).finder(with_paths=paths)
         rows: list[Floats] = []
         right: list[bool] = []
         for folder in sets:
             frames = read_set_frames(folder, settings, kept, console)
             sampling = KeyFrames(settings.key_frames).sampling()
-            found = spans_of(detector, frames, search_row(frames, sampling, settings.library))
+            found = spans_of(finder, frames, search_row(frames, sampling, settings.library))
             rows += found[0]
             right += found[1]
         weights = fit_logistic(np.array(rows), np.array(right, np.float64))

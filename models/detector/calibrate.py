@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.aligners.base import Segment
-from models.detector.boxes import Run, find_segments
+from models.aligners.temporal_network import TemporalNetworkAligner
+from models.detector.boxes import Run
 from models.detector.pasted_pairs import PastedPair
-from models.detector.refine import Refiner
-from models.detector.serve import features, one_place_each
+from models.detector.serve import one_place_each
+from models.detector.spans import SpanFinder
 
 MIN_SCORE = 0.12  # below what the service refines, so that wrong spans are learned from; by hand
 RIGHT_OVERLAP = 0.3  # intersection over union, as benchmarks/tuning/calibrate.py counts boxes
@@ -38,7 +39,7 @@ def is_right(segment: Segment, boxes: NDArray[np.float32]) -> bool:
 
 
 def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
-    """Weights of `models.detector.serve.features`, (F,) float64.
+    """Weights of `models.detector.spans.features` with paths, (F,) float64.
 
     Args:
         run: the network, as `models.detector.boxes` takes it.
@@ -49,12 +50,14 @@ def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
     """
     rows: list[Floats] = []
     right: list[bool] = []
+    finder = SpanFinder(run, MIN_SCORE, paths=TemporalNetworkAligner())
     for pair in pairs:
-        refiner = Refiner(pair.similarity)
-        found = [refiner.refine(span) for span in find_segments(pair.similarity, run, MIN_SCORE)]
-        for span in one_place_each(found):
-            rows.append(features(span, refiner))
-            right.append(is_right(span, pair.boxes))
+        found = finder.spans(pair.similarity)
+        kept = one_place_each([span for span, _ in found])
+        for span, own in found:
+            if span in kept:
+                rows.append(own)
+                right.append(is_right(span, pair.boxes))
     if len(set(right)) < 2:
         raise ValueError(f"{len(right)} spans, all right or all wrong: expected some of both")
     return fit_logistic(np.array(rows), np.array(right, np.float64))

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
-from models.detector.boxes import ALIGN, TILE, find_segments, with_score
-from models.detector.refine import Refiner
+from models.aligners.temporal_network import TemporalNetworkAligner
+from models.detector.boxes import ALIGN, TILE, with_score
+from models.detector.spans import FEATURES, FEATURES_WITH_PATHS, SpanFinder
 from models.encoder.serve import WEIGHTS
 from models.errors import ModelFileError
 from models.runtime import Provider, Span, open_session
@@ -22,8 +23,6 @@ Array = NDArray[np.float64]
 Pictures = NDArray[np.float32]
 
 EXPLAINED_SHARE = 0.5  # of a span's time: lower drops neighbours, higher shows echoes; by hand
-FEATURES = 5  # what `features` gives; a file that is calibrated for others is refused
-LONG_SECONDS = 30.0  # beyond it length makes a span no surer; set by hand, then calibrated with
 
 
 class PatternDetectorSettings(BaseModel):
@@ -59,7 +58,8 @@ class PatternDetector:
     The file's contract: input `picture` (N, 8, H, W) float32 as `models.detector.grid` lays it,
     outputs `what` (N, 2, H/2, W/2), scores and directions in [0, 1], and `distances` (N, 4, H/2,
     W/2) in cells; metadata `model_version` and `calibration`, weights of the logistic regression
-    that makes a probability of `features`.
+    that makes a probability of `models.detector.spans.features`. A file that is calibrated for
+    paths has the temporal network's looked at as well.
     """
 
     def __init__(self, settings: PatternDetectorSettings | None = None) -> None:
@@ -87,29 +87,33 @@ class PatternDetector:
             )
         self.version = str(metadata["model_version"])
         self._calibration = np.array(metadata["calibration"].split(), np.float64)
-        if len(self._calibration) != FEATURES:
+        if len(self._calibration) not in (FEATURES, FEATURES_WITH_PATHS):
             raise ModelFileError(
                 f"{self.settings.path or default_detector_path()} is calibrated for "
-                f"{len(self._calibration)} features, expected {FEATURES}: export it again"
+                f"{len(self._calibration)} features, expected {FEATURES} or "
+                f"{FEATURES_WITH_PATHS}: export it again"
             )
+        with_paths = len(self._calibration) == FEATURES_WITH_PATHS
+        self._finder = self.finder(with_paths=with_paths)
+
+    def finder(self, *, with_paths: bool) -> SpanFinder:
+        """What proposes spans: the network, and with paths the temporal network too."""
+        return SpanFinder(
+            self._run,
+            self.settings.least_score,
+            refine=self.settings.refine,
+            paths=TemporalNetworkAligner() if with_paths else None,
+        )
 
     def align(self, similarity: SimilarityMatrix) -> list[Segment]:
         """The copied spans, best first; empty when nothing is copied."""
-        scored = [with_score(span, self._probability(own)) for span, own in self.spans(similarity)]
+        found = self._finder.spans(similarity)
+        scored = [with_score(span, self._probability(own)) for span, own in found]
         return [
             span
             for span in one_place_each(scored)
             if _shortest(span) >= self.settings.shortest_seconds
         ]
-
-    def spans(self, similarity: SimilarityMatrix) -> list[tuple[Segment, Array]]:
-        """Every span that the network boxes, refined, with its `features`."""
-        found = find_segments(similarity, self._run, self.settings.least_score)
-        if not found:
-            return []
-        refiner = Refiner(similarity)
-        spans = [refiner.refine(span) if self.settings.refine else span for span in found]
-        return [(span, features(span, refiner)) for span in spans]
 
     def _run(self, pictures: Pictures) -> tuple[Pictures, Pictures]:
         what, distances = self._session.run(None, {"picture": pictures})
@@ -118,25 +122,6 @@ class PatternDetector:
     def _probability(self, own: Array) -> float:
         """How sure a span is, in (0, 1): a logistic regression on its `features`."""
         return float(1 / (1 + np.exp(-float(self._calibration @ own))))
-
-
-def features(span: Segment, refiner: Refiner) -> Array:
-    """What a span's probability is computed from, (`FEATURES`,) float64.
-
-    1, the logit of the network's score, mean similarity along the span, how alike both videos move
-    along it, and its length.
-    """
-    score = min(max(span.score, 1e-4), 1 - 1e-4)  # a float of 0 or 1 has no finite logit
-    seconds = span.query_end_seconds - span.query_start_seconds
-    return np.array(
-        [
-            1.0,
-            np.log(score / (1 - score)),
-            refiner.path_similarity(span),
-            refiner.motion_agreement(span),
-            min(seconds / LONG_SECONDS, 1.0),
-        ]
-    )
 
 
 def _shortest(span: Segment) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from benchmarks.copies.hard_edits import hard_edited
 from benchmarks.copies.made_copies import (
     Part,
     Video,
@@ -15,6 +16,7 @@ from benchmarks.copies.made_copies import (
     one_of_each_scene,
     query,
     references,
+    write_harder_set,
     write_set,
 )
 from stream.demo.footage import FRAMES_PER_SECOND, read_frames, seconds_of, write_video
@@ -126,3 +128,26 @@ def test_of_each_scene_one_clip_is_used() -> None:
     kept = one_of_each_scene(clips, [{"b", "d", "f"}, {"c", "nowhere"}])
     assert [clip.stem for clip in kept] == ["a", "b", "c", "e"]
     assert one_of_each_scene(clips, []) == clips
+
+
+def test_a_harder_exam_has_the_references_and_other_queries(clips: Path, tmp_path: Path) -> None:
+    write_set(clips, tmp_path / "set", (2, 4), 3, [])
+    write_harder_set(tmp_path / "set", tmp_path / "harder", 3, 4)
+    easy, harder = read_copy_set(tmp_path / "set"), read_copy_set(tmp_path / "harder")
+    assert harder.references.keys() == easy.references.keys()
+    for name, path in harder.references.items():
+        assert path.read_bytes() == easy.references[name].read_bytes()
+    assert len(harder.queries) == 3 and harder.labels
+    for pair, boxes in harder.labels.items():
+        query, reference = pair.split("-")
+        assert (boxes[:, 2] <= seconds_of(harder.queries[query]) + 0.1).all()
+        assert (boxes[:, 3] <= seconds_of(harder.references[reference]) + 0.1).all()
+
+
+def test_a_harder_edit_is_the_same_on_each_picture_of_its_span() -> None:
+    picture, other = Image.new("RGB", SIZE, "teal"), Image.new("RGB", SIZE, "olive")
+    names = ("four_screens", "sticker")
+    one, again = (hard_edited(picture, names, 7, other) for _ in range(2))
+    assert one.size == picture.size and one.tobytes() == again.tobytes()
+    assert np.asarray(one, float).std() > 5
+    assert hard_edited(picture, names, 8, other).tobytes() != one.tobytes()
