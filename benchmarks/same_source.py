@@ -1,7 +1,7 @@
 """One run, one table: what is found, and what it costs, for every choice of frames and aligner.
 
     python -m benchmarks.same_source SET [--json FILE] [--plots FOLDER] [--rows TEXT]
-        [--no-curves] [--spd-weights NAME=PATH]...
+        [--no-curves] [--detector NAME=PATH]...
 
 Decodes each video once and describes each frame once; every row then goes through the library's
 own steps. Least scores are those that `benchmarks/tuning/least_scores.py` chose on other sets.
@@ -112,14 +112,14 @@ def main(
     plots: Annotated[Path | None, typer.Option(help="Write the curves into this folder.")] = None,
     rows: Annotated[str, typer.Option(help="Only rows with this in their name.")] = "",
     curves: Annotated[bool, typer.Option(help="Also other densities, for the curves.")] = True,
-    spd_weights: Annotated[list[str] | None, typer.Option(help="NAME=PATH of a detector.")] = None,
+    detector: Annotated[list[str] | None, typer.Option(help="NAME=PATH of a detector.")] = None,
     least_scores: Annotated[Path, typer.Option(help="Of `tuning.least_scores`.")] = CHOSEN,
     kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
 ) -> None:
     """Measure every choice of frames and aligner on a labelled set."""
     console, settings, before = Console(), load_settings(), time.perf_counter()
     try:
-        weights, chosen = weights_of(spd_weights or []), read_least_scores(least_scores)
+        weights, chosen = weights_of(detector or []), read_least_scores(least_scores)
         frames = read_set_frames(dataset, settings, kept, console)
         figures, decoding = run(frames, settings, rows, curves, weights, chosen, console)
     except (ModelError, SettingsError) as error:

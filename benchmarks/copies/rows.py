@@ -224,7 +224,7 @@ def _joint_rows(settings: KeyFrameSettings) -> list[Row]:
     if DETECTOR not in ALIGNERS or settings.selector != "learned":
         return []
     keyed = KeyFrames(settings.model_copy(update={"path": JOINT_WEIGHTS / "keyframes.onnx"}), JOINT)
-    detectors = detectors_of({"joint": JOINT_WEIGHTS / "spd.onnx"})
+    detectors = detectors_of({"joint": JOINT_WEIGHTS / "detector.onnx"})
     return [_row(keyed.sampling(), name, make) for name, make in detectors.items()]
 
 

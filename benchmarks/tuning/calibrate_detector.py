@@ -1,6 +1,6 @@
 """Makes probabilities of the pattern detector's scores, on sets that nobody is judged by.
 
-    python -m benchmarks.tuning.calibrate_detector SET... --file models/weights/spd.onnx
+    python -m benchmarks.tuning.calibrate_detector SET... --file models/weights/detector.onnx
 
 The export calibrates on pairs that are pasted together from descriptors; here whole videos were
 edited, encoded and searched with the key frames of the settings, as uploads are. Make the sets

@@ -3,8 +3,9 @@
     python -m benchmarks.tuning.encoder_cost FILE... [--int8 POOL]
 
 Files take turns, so that a busy moment of the machine meets all of them; the best turn counts.
-With `--int8`, a folder of training pictures (`samesource train spd --pictures`), the first file is
-quantised in two ways, measured beside the others, and its descriptors are held against its own.
+With `--int8`, a folder of training pictures (`samesource train detector --pictures`), the first
+file is quantised in two ways, measured beside the others, and its descriptors are held against its
+own.
 """
 
 import tempfile

@@ -58,7 +58,7 @@ def weights_of(named: list[str]) -> dict[str, Path]:
     for one in named:
         name, given, path = one.partition("=")
         if not given or not Path(path).is_file():
-            raise SettingsError(f"--spd-weights {one!r}: expected NAME=PATH of an ONNX file")
+            raise SettingsError(f"--detector {one!r}: expected NAME=PATH of an ONNX file")
         found[name] = Path(path)
     return found
 
@@ -71,7 +71,7 @@ def surest(f1: NDArray[np.float64]) -> int:
 def main(
     sets: Annotated[list[Path], typer.Argument(help="Labelled sets of training footage.")],
     out: Annotated[Path, typer.Option(help="The file to write.")] = CHOSEN,
-    spd_weights: Annotated[list[str] | None, typer.Option(help="NAME=PATH of a detector.")] = None,
+    detector: Annotated[list[str] | None, typer.Option(help="NAME=PATH of a detector.")] = None,
     kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
 ) -> None:
     """Choose the least score of each row by the mean VCSL F1 over the candidates and labels."""
@@ -80,7 +80,7 @@ def main(
     scores: dict[str, list[list[float]]] = {}
     for folder in sets:
         frames = read_set_frames(folder, settings, kept, console)
-        rows = rows_of(frames, key_frames, weights_of(spd_weights or []))
+        rows = rows_of(frames, key_frames, weights_of(detector or []))
         samplings = {row.sampling.name: row.sampling for row in rows}
         made = {
             name: search_row(frames, sampling, settings.library)

@@ -1,6 +1,6 @@
 """Writes a trained pattern detector as ONNX and checks it against torch.
 
-`samesource export spd` does it for a training folder.
+`samesource export detector` does it for a training folder.
 """
 
 import hashlib

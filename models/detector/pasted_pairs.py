@@ -1,4 +1,4 @@
-"""Pairs of made videos, one pasted with spans of the other, as descriptors: what SPD learns from.
+"""Pairs of made videos as descriptors, one with spans of the other: what the detector learns from.
 
 Segment statistics follow real infringement (He et al., VCSL, CVPR 2022, section 3): about a quarter
 of the copying pairs hold several spans, lengths are spread over orders of magnitude.

@@ -49,7 +49,7 @@ class PatternDetectorSettings(BaseModel):
 
 def default_detector_path() -> Path:
     """The detector that is shipped."""
-    return WEIGHTS / "spd.onnx"
+    return WEIGHTS / "detector.onnx"
 
 
 class PatternDetector:

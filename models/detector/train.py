@@ -1,4 +1,4 @@
-"""Trains the pattern detector on pasted pairs: `samesource train spd`.
+"""Trains the pattern detector on pasted pairs: `samesource train detector`.
 
 Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpoint holds weights,
 their running mean, optimiser and step.

@@ -1,4 +1,4 @@
-"""Windows of long matrices: what a tile shows of the spans that run through it; serves SPD."""
+"""Windows of long matrices: what a tile shows of the spans that run through it."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -49,7 +49,7 @@ class JointTrainer:
     ) -> None:
         """Take over the networks of two trainers; they save into `folder`."""
         self.recipe, self.key_frames, self.detector = recipe, key_frames, detector
-        key_frames.folder, detector.folder = folder / "keyframes", folder / "spd"
+        key_frames.folder, detector.folder = folder / "keyframes", folder / "detector"
         for part in (key_frames.folder, detector.folder):
             part.mkdir(parents=True, exist_ok=True)
         self.step = 0
@@ -210,7 +210,7 @@ def train_joint(
     """
     frames = KeyFrameTrainer(KeyFrameRecipe(), out / "keyframes" if resume else key_frames)
     frames.resume()
-    boxes = DetectorTrainer(recipe.detector, out / "spd" if resume else detector)
+    boxes = DetectorTrainer(recipe.detector, out / "detector" if resume else detector)
     boxes.resume()
     trainer = JointTrainer(recipe, out, frames, boxes)
     if resume:

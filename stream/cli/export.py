@@ -83,11 +83,14 @@ def encoder(
     )
 
 
-@export_app.command("spd")
-def spd(
+@export_app.command("detector")
+@export_app.command("spd", hidden=True)  # its name of before
+def detector(
     pictures: Annotated[Path, typer.Option(help="Decoded footage of the training.")],
-    run: Annotated[Path, typer.Option(help="The training folder.")] = Path("runs/spd"),
-    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("runs/spd/spd.onnx"),
+    run: Annotated[Path, typer.Option(help="The training folder.")] = Path("runs/detector"),
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path(
+        "runs/detector/detector.onnx"
+    ),
     encoder: Annotated[
         Path | None, typer.Option(help="Makes the descriptors; the shipped one without.")
     ] = None,

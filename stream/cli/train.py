@@ -99,11 +99,12 @@ def encoder_hard(
     stdout.print(f"{out}/checkpoint.pt is at step {trainer.step}")
 
 
-@train_app.command("spd")
-def spd(
+@train_app.command("detector")
+@train_app.command("spd", hidden=True)  # its name of before
+def detector(
     data: Data,
-    out: Out = Path("runs/spd"),
-    recipe: Recipe = Path("configs/training/spd.toml"),
+    out: Out = Path("runs/detector"),
+    recipe: Recipe = Path("configs/training/detector.toml"),
     encoder: Encoder = None,
     pictures: Pictures = None,
     start: Start = None,
@@ -174,7 +175,7 @@ def joint(
         "runs/keyframes"
     ),
     detector: Annotated[Path, typer.Option(help="The folder of a detector's run.")] = Path(
-        "runs/spd"
+        "runs/detector"
     ),
     out: Annotated[Path, typer.Option(help="Both networks' checkpoints go here.")] = Path(
         "runs/joint"
@@ -205,4 +206,4 @@ def joint(
         minutes=minutes,
         resume=resume,
     )
-    stdout.print(f"{out}/keyframes and {out}/spd are at step {trainer.step}")
+    stdout.print(f"{out}/keyframes and {out}/detector are at step {trainer.step}")

@@ -280,7 +280,7 @@ def test_a_missing_file_of_least_scores_names_the_cure(tmp_path: Path) -> None:
 
 
 def test_detector_weights_are_named(tmp_path: Path) -> None:
-    file = tmp_path / "spd.onnx"
+    file = tmp_path / "detector.onnx"
     file.touch()
     assert weights_of([f"joint={file}"]) == {"joint": file}
     with pytest.raises(SettingsError, match="NAME=PATH"):

@@ -79,7 +79,7 @@ def test_what_has_no_path_says_so() -> None:
 def test_a_file_that_is_calibrated_for_paths_alerts_on_them(
     copy: SimilarityMatrix, tmp_path: Path
 ) -> None:
-    file = tmp_path / "spd.onnx"
+    file = tmp_path / "detector.onnx"
     file.write_bytes(default_detector_path().read_bytes())
     before = PatternDetector(PatternDetectorSettings(path=file)).version
     # The path alone decides, so that a blind network would find it as surely.

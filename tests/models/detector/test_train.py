@@ -249,7 +249,7 @@ def test_a_short_training_beats_random_weights_by_far(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
-    path = tmp_path_factory.mktemp("spd") / "spd.onnx"
+    path = tmp_path_factory.mktemp("detector") / "detector.onnx"
     sample = np.random.default_rng(1).uniform(-1, 1, (2, CHANNELS, 32, 48)).astype(np.float32)
     weights = np.array([0.0, 1.0, 0.0, 0.0, 0.0])
     difference = export_detector(

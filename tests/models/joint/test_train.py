@@ -45,7 +45,7 @@ def pool() -> list[SeenFootage]:
 
 def trainer_in(folder: Path, recipe: JointRecipe = RECIPE, *, resume: bool = False) -> JointTrainer:
     frames = KeyFrameTrainer(FRAMES, folder / "keyframes")
-    boxes = DetectorTrainer(BOXES, folder / "spd")
+    boxes = DetectorTrainer(BOXES, folder / "detector")
     if resume:
         frames.resume()
         boxes.resume()
@@ -90,6 +90,6 @@ def test_a_run_that_is_stopped_and_resumed_reaches_the_same_numbers(
     assert np.array_equal(weights(rest), weights(whole))
     assert rest.curve == whole.curve
     assert [sorted(row) for row in whole.curve] == [["kept", "loss", "step"]] * 3
-    for name in ("keyframes", "spd"):
+    for name in ("keyframes", "detector"):
         state = read_checkpoint(tmp_path / "parts" / name)
         assert (state["step"], state["curve"]) == (3, whole.curve)

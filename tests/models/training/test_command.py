@@ -1,4 +1,4 @@
-"""`samesource train spd` as the detector's card says it: videos in, better than chance out.
+"""`samesource train detector` as the detector's card says it: videos in, better than chance out.
 
 With `TRAINING_FOOTAGE=DIR`, a folder with clips/*.mp4, it learns from a tenth of them for
 ten minutes; without, from clips that it draws, for as many steps as a busy machine takes too.
@@ -26,7 +26,7 @@ MINUTES = 10.0
 SHARE = 10
 HELD = 8 if FOOTAGE else 4
 DRAWN = 10
-RECIPE = Path("configs/training/spd.toml")
+RECIPE = Path("configs/training/detector.toml")
 SHORT_RECIPE = """
 steps = 60
 pairs = 8
@@ -77,7 +77,7 @@ def test_a_short_training_on_some_clips_beats_random_weights(
     if not FOOTAGE:
         recipe_file, length = tmp_path / "recipe.toml", []
         recipe_file.write_text(SHORT_RECIPE)
-    command = [SAMESOURCE, "train", "spd", "--data", learned, "--out", tmp_path / "spd"]
+    command = [SAMESOURCE, "train", "detector", "--data", learned, "--out", tmp_path / "detector"]
     done = subprocess.run(
         [*map(str, command), "--recipe", str(recipe_file), *length],
         capture_output=True,
@@ -85,14 +85,14 @@ def test_a_short_training_on_some_clips_beats_random_weights(
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert (tmp_path / "spd" / "curve.png").exists()
+    assert (tmp_path / "detector" / "curve.png").exists()
 
     encoder, recipe = FrameEncoder(default_encoder_path()), read_detector_recipe(recipe_file)
     build_pictures(held, tmp_path / "held", size=encoder.input_size)
     pool = load_pool(tmp_path / "held", encoder)
     check = validation_pairs(pool, replace(recipe, validation_pairs=64 if FOOTAGE else 24))
     untrained = DetectorTrainer(recipe, tmp_path / "untrained")
-    trained = DetectorTrainer(recipe, tmp_path / "spd")
+    trained = DetectorTrainer(recipe, tmp_path / "detector")
     trained.resume()
     before, after = (held_out_figures(one.mean, check)["f1"] for one in (untrained, trained))
     print(

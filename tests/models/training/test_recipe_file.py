@@ -85,7 +85,7 @@ def test_the_tuples_of_a_checkpoint_are_read() -> None:
 
 
 def test_every_shipped_recipe_of_the_detectors_is_read(tmp_path: Path) -> None:
-    assert read_detector_recipe(Path("configs/training/spd.toml")).network.merged == 32
+    assert read_detector_recipe(Path("configs/training/detector.toml")).network.merged == 32
     assert read_joint_recipe(Path("configs/training/joint.toml")).longest_spans[0] == 4
     path = tmp_path / "recipe.toml"
     path.write_text("[detector]\npairs = 3")

@@ -32,10 +32,10 @@ def test_the_command_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_runtime_goes_without_a_network(tmp_path: Path) -> None:
-    arguments = ["export", "--runtime", "tensorrt", "spd", "--pictures", str(tmp_path)]
+    arguments = ["export", "--runtime", "tensorrt", "detector", "--pictures", str(tmp_path)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code != 0
-    assert "goes without spd" in str(result.exception) + result.output
+    assert "goes without detector" in str(result.exception) + result.output
 
 
 def test_half_precision_that_differs_too_much_is_an_error() -> None:
