@@ -6,7 +6,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from models.video.motion import motion_codes
-from models.video.shots import BLOCKS, MIN_JUMP, SAMPLES, Changes
+from models.video.shots import MIN_JUMP, SIDE, Changes
 
 PLANAR_LUMA = frozenset(
     {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
@@ -41,7 +41,8 @@ class CutFinder:
         """
         if held_seconds >= HELD_SECONDS:
             self._held.append((len(self._changes), held_seconds))
-        self._changes.add(self._luma(frame), seconds)
+        luma = self._luma(frame)
+        self._changes.add(luma, seconds, width=min(frame.width, luma.shape[1]))
         self._cuts = None
 
     def cut_seconds(self) -> list[float]:
@@ -74,16 +75,15 @@ class CutFinder:
         return self._cuts
 
     def _luma(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """(H, W) uint8; a view of the codec's own memory where the format allows it."""
-        if frame.format.name in PLANAR_LUMA and min(frame.width, frame.height) >= BLOCKS * SAMPLES:
+        """(H, W) uint8 with padded rows; the codec's own memory where the format allows it."""
+        if frame.format.name in PLANAR_LUMA and min(frame.width, frame.height) >= SIDE:
             plane = frame.planes[0]
             whole = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
-            rows: NDArray[np.uint8] = whole.reshape(plane.height, plane.line_size)[:, : plane.width]
+            rows: NDArray[np.uint8] = whole.reshape(plane.height, plane.line_size)
             return rows
         if self._scaler is None:
             self._scaler = VideoReformatter()
-        side = BLOCKS * SAMPLES
         small = self._scaler.reformat(
-            frame, width=side, height=side, format="gray", interpolation=Interpolation.POINT
+            frame, width=SIDE, height=SIDE, format="gray", interpolation=Interpolation.POINT
         )
         return np.asarray(small.to_ndarray(), np.uint8)
