@@ -210,9 +210,12 @@ class _Cluster:
     reported: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._admin = admin(
-            self.kafka, {"error_cb": lambda error: self.reported.append(error.str())}
-        )
+        self._admin = admin(self.kafka, {"error_cb": self._report})
+
+    def _report(self, error: KafkaError) -> None:
+        # "All brokers are down" follows every failed connection, and says nothing of why.
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # librdkafka's own name
+            self.reported.append(error.str())
 
     def partitions(self) -> dict[str, int]:
         """The number of partitions by topic."""
@@ -222,7 +225,8 @@ class _Cluster:
         try:
             return self._admin.list_topics(timeout=ANSWER_SECONDS)
         except KafkaException as error:
-            self._admin.poll(0)  # lets the connection's own error, which says more, be reported
+            while self._admin.poll(0):  # lets the connection's own errors, which say more, arrive
+                pass
             why = self.reported[-1] if self.reported else str(error)
             raise UnreachableError(
                 f"no Kafka answers at {self.kafka.bootstrap_servers} within "
