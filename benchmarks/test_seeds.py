@@ -26,6 +26,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]  # the tests' working directory
 RUNS = 10  # of the suite, where no seeds are named
 TAIL_LINES = 60  # of a failed run's output: pytest's summary and the end of the last traceback
+SLOWEST = 40  # tests that are named with their time: about half of a run's
 COLUMNS = ("seed", "green", "passed", "failed", "skipped", "seconds", "CPU seconds")
 
 
@@ -59,6 +60,7 @@ def run(seed: int, paths: Sequence[str], console: Console) -> dict[str, Any]:
         if done.returncode:
             console.print("\n".join(done.stdout.splitlines()[-TAIL_LINES:]), markup=False)
         outcomes = read_report(report) if report.is_file() else {}
+        slowest = slowest_of(report) if report.is_file() else []
     return {
         "seed": seed,
         "green": done.returncode == 0,
@@ -67,6 +69,7 @@ def run(seed: int, paths: Sequence[str], console: Console) -> dict[str, Any]:
         "CPU seconds": round(cpu_seconds),
         "names": outcomes.get("failed", []),
         "output": done.stdout if done.returncode else "",
+        "slowest": slowest,
     }
 
 
@@ -79,6 +82,15 @@ def read_report(path: Path) -> dict[str, list[str]]:
         outcome = "skipped" if outcome == "passed" and "skipped" in kinds else outcome
         found[outcome].append(f"{case.get('classname')}::{case.get('name')}")
     return found
+
+
+def slowest_of(path: Path) -> list[tuple[float, str]]:
+    """(seconds, name) of the tests of a JUnit report that took longest, fixtures included."""
+    cases = [
+        (float(case.get("time", 0)), f"{case.get('classname')}::{case.get('name')}")
+        for case in ElementTree.parse(path).iter("testcase")
+    ]
+    return sorted(cases, reverse=True)[:SLOWEST]
 
 
 def _cpu_seconds() -> float:

@@ -33,6 +33,8 @@ def test_a_run_says_what_passed_and_names_what_failed(tmp_path: Path) -> None:
     assert (odd["green"], odd["passed"], odd["failed"], odd["skipped"]) == (False, 1, 1, 1)
     (name,) = odd["names"]
     assert name.endswith("test_even::test_a_seed_that_is_even")
+    assert "test_a_seed_that_is_even" in odd["output"]
+    assert len(odd["slowest"]) == 3 and all(seconds >= 0 for seconds, _ in odd["slowest"])
 
 
 def test_without_paths_it_is_the_readmes_command() -> None:
