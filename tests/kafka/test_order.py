@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from stream.agents.health import HealthPage
 from stream.agents.run import running_workers
 from stream.agents.search_view import SearchFollower
 from stream.broker.client import Reader
@@ -138,6 +139,14 @@ def holds(settings: Settings) -> dict[str, Any]:
             if one.replaced_at == NEVER:
                 found[one.entry.video_id] = one.entry.content_version
     return found
+
+
+async def caught_up(page: HealthPage) -> None:
+    """Wait until the workers have read what there is."""
+    until = time.monotonic() + WAIT_SECONDS
+    while problems := page.problems("ready"):
+        assert time.monotonic() < until, problems
+        await asyncio.sleep(0.1)
 
 
 async def compact(settings: Settings, gone: Callable[[Sequence[Message]], bool]) -> None:
@@ -270,7 +279,9 @@ async def test_an_older_version_that_a_killed_worker_sends_again_never_holds(
     assert await asyncio.to_thread(holds, settings) == {"film": 2}
     shutil.rmtree(settings.library.snapshot_folder)
     await compact(settings, lambda found: [one.version for one in found[:1]] == [2])
-    async with running_workers(settings, ("library",)):
+    page = HealthPage(settings.worker)
+    async with running_workers(settings, ("library",), page=page):
         found = await asyncio.to_thread(command, "library", "verify")
         assert found.code == 0, found.out
+        await caught_up(page)  # `verify` reads the log by itself
     assert await asyncio.to_thread(holds, settings) == {"film": 2}
