@@ -52,7 +52,9 @@ def main(
     sets: Annotated[list[Path], typer.Argument(help="Labelled sets of training footage.")],
     file: Annotated[Path, typer.Option(help="The detector to calibrate; written anew.")],
     kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
-    paths: Annotated[bool, typer.Option(help="Look at the temporal network's paths too.")] = True,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Look at the temporal network's paths too.")
+    ] = False,
 ) -> None:
     """Fit the logistic regression of the scores, and write it into the file."""
     console, settings = Console(), load_settings()

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.aligners.base import Segment
-from models.aligners.temporal_network import TemporalNetworkAligner
 from models.detector.boxes import Run
 from models.detector.pasted_pairs import PastedPair
 from models.detector.serve import one_place_each
@@ -39,7 +38,7 @@ def is_right(segment: Segment, boxes: NDArray[np.float32]) -> bool:
 
 
 def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
-    """Weights of `models.detector.spans.features` with paths, (F,) float64.
+    """Weights of `models.detector.spans.features`, (F,) float64.
 
     Args:
         run: the network, as `models.detector.boxes` takes it.
@@ -50,7 +49,7 @@ def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
     """
     rows: list[Floats] = []
     right: list[bool] = []
-    finder = SpanFinder(run, MIN_SCORE, paths=TemporalNetworkAligner())
+    finder = SpanFinder(run, MIN_SCORE)
     for pair in pairs:
         found = finder.spans(pair.similarity)
         kept = one_place_each([span for span, _ in found])

@@ -26,7 +26,7 @@ from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.descriptor_pool import load_pool
 from models.training.recipe_file import fill
 
-CALIBRATION_PAIRS = 600  # six weights are fitted to their spans; the model card's F1 is on them
+CALIBRATION_PAIRS = 600  # five weights are fitted to their spans; the model card's F1 is on them
 PARITY_BOUND = 2e-2  # of a score, set by hand: float16 weights stray, a wrong layer strays further
 
 
