@@ -67,13 +67,26 @@ def test_a_path_and_a_box_of_one_span_are_one_proposal(copy: SimilarityMatrix) -
     assert max(own[-1] for _, own in joined) > 0
 
 
-def test_what_has_no_path_says_so() -> None:
+class Nothing:
+    """An aligner that finds no path."""
+
+    def align(self, similarity: SimilarityMatrix) -> list[Segment]:
+        """None."""
+        return []
+
+
+def test_what_has_no_path_says_so(copy: SimilarityMatrix) -> None:
+    session = PatternDetector(PatternDetectorSettings())
+    found = SpanFinder(session._run, 0.3, paths=Nothing()).spans(copy)
+    assert found and all(own[-1] == PATHLESS for _, own in found)
+
+
+def test_spans_are_one_where_both_axes_agree() -> None:
     here = Segment(0, 10, 20, 30, 0.9)
     assert same(here, Segment(1, 11, 21, 31, 0.2))
     assert not same(here, Segment(0, 10, 20, 30, 0.9, reversed=True))
     assert not same(here, Segment(0, 10, 40, 50, 0.9))
     assert not same(here, Segment(8, 18, 28, 38, 0.9))
-    assert PATHLESS < -3
 
 
 def test_a_file_that_is_calibrated_for_paths_alerts_on_them(
