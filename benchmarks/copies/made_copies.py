@@ -16,9 +16,10 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -188,7 +189,7 @@ def _copied_segment(
 
 
 def _harder_weights() -> dict[str, float]:
-    from benchmarks.copies.hard_edits import WEIGHTS  # needs torch, which easier sets don't
+    from models.training.edits.one_picture import WEIGHTS  # needs torch, which easier sets don't
 
     return WEIGHTS
 
@@ -221,13 +222,21 @@ def _pictures(part: Part, size: tuple[int, int]) -> Iterator[Image.Image]:
 
 def _edited(picture: Image.Image, part: Part, other: Image.Image) -> Image.Image:
     if part.harder:
-        from benchmarks.copies.hard_edits import hard_edited
-
-        return hard_edited(picture, part.edits, part.seed, other)
+        return _hard_edited()(picture, part.edits, part.seed, other)
     for name in part.edits:
         picture = EDITS[name][0](picture, Random(part.seed), other)
         picture.thumbnail((480, 480))
     return picture
+
+
+@cache
+def _hard_edited() -> Callable[[Image.Image, tuple[str, ...], int, Image.Image], Image.Image]:
+    import torch
+
+    from models.training.edits.one_picture import hard_edited
+
+    torch.set_num_threads(1)  # a process a core makes the videos
+    return hard_edited
 
 
 def _for_ever(path: Path) -> Iterator[Image.Image]:

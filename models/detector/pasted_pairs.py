@@ -15,7 +15,8 @@ from models.encoder.serve import EncodedFrames
 from models.keyframes.pooling import owners_of, pool_description
 from models.keyframes.shot_numbers import shot_numbers
 from models.keyframes.spans import span_costs
-from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
+from models.training.descriptor_pool import Footage
+from models.training.pool_pictures import FRAMES_PER_SECOND
 from models.video.motion import as_stored
 
 Random = np.random.Generator

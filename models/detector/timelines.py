@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
+from models.training.descriptor_pool import Footage
+from models.training.pool_pictures import FRAMES_PER_SECOND
 from models.video import motion
 
 Floats = NDArray[np.float64]

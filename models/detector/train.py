@@ -19,7 +19,8 @@ from models.detector.recipe import DetectorRecipe
 from models.detector.validate import held_out_figures, split_pool, validation_pairs
 from models.encoder.serve import FrameEncoder
 from models.training.checkpoint import load_weights, read_checkpoint
-from models.training.descriptor_pool import Footage, build_pictures, load_pool
+from models.training.descriptor_pool import Footage, load_pool
+from models.training.pool_pictures import build_pictures
 from models.training.rates import LEAST_RATE, rate_factor, set_rates
 from models.training.run import TimeLimit, run_steps
 from models.training.trainer import Trainer, descend, follow, shown, warming_up
@@ -107,6 +108,7 @@ def train_detector(
     minutes: float | None = None,
     resume: bool = False,
     device: str = "cpu",
+    workers: int = 1,
 ) -> DetectorTrainer:
     """Train on a data folder.
 
@@ -120,6 +122,7 @@ def train_detector(
         minutes: stop after so long; the recipe's last step if None.
         resume: go on from the checkpoint in `out`.
         device: a torch device.
+        workers: processes that make pictures.
 
     Returns:
         The trainer in its last state, saved.
@@ -135,6 +138,6 @@ def train_detector(
         trainer.resume()
     pictures = pictures or out / "pictures"
     pages = recipe.made.family_share > 0
-    build_pictures(data, pictures, size=encoder.input_size, pages=pages)
+    build_pictures(data, pictures, size=encoder.input_size, pages=pages, workers=workers)
     trainer.run(load_pool(pictures, encoder), minutes)
     return trainer

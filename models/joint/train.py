@@ -30,7 +30,7 @@ from models.keyframes.shot_numbers import shot_numbers
 from models.keyframes.soft import soft_select
 from models.keyframes.train import KeyFrameTrainer, random_spans
 from models.losses.kept_similarity import kept_similarity
-from models.training.descriptor_pool import build_pictures
+from models.training.pool_pictures import build_pictures
 from models.training.rates import LEAST_RATE, rate_factor, set_rates
 from models.training.run import TimeLimit, run_steps
 from models.training.trainer import descend, follow, shown

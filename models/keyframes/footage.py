@@ -15,7 +15,8 @@ from torch.utils.data import Dataset
 from models.encoder.serve import FrameEncoder
 from models.errors import MissingDataError
 from models.keyframes.thumbnails import thumbnails
-from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage, load_pool
+from models.training.descriptor_pool import Footage, load_pool
+from models.training.pool_pictures import FRAMES_PER_SECOND
 
 Random = np.random.Generator
 CHUNK = 64  # frames that are read from disk at once; the result is the same
@@ -41,7 +42,7 @@ def load_seen(pictures: Path, encoder: FrameEncoder) -> list[SeenFootage]:
     """Describe and shrink every clip of a built pool; both are kept beside the pictures.
 
     Args:
-        pictures: what `models.training.descriptor_pool.build_pictures` made.
+        pictures: what `models.training.pool_pictures.build_pictures` made.
         encoder: what describes them.
 
     Raises:

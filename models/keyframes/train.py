@@ -22,7 +22,8 @@ from models.keyframes.validate import coverage_check
 from models.losses.kept_similarity import kept_similarity
 from models.losses.segment_classification import segment_classification
 from models.training.checkpoint import load_weights, read_checkpoint
-from models.training.descriptor_pool import build_pictures, part_of
+from models.training.descriptor_pool import part_of
+from models.training.pool_pictures import build_pictures
 from models.training.rates import rate_factor, set_rates
 from models.training.recipe_file import fill
 from models.training.run import TimeLimit, run_steps

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from models.keyframes.footage import SeenFootage
 from models.keyframes.network import KeyFrameNetwork
 from models.keyframes.spans import span_costs
-from models.training.descriptor_pool import FRAMES_PER_SECOND
+from models.training.pool_pictures import FRAMES_PER_SECOND
 
 SHARE = 0.2  # one frame in five, 720 an hour: near the default budget, where the choice counts
 LONGEST_SECONDS = 10.0  # the default of `max_gap_seconds`

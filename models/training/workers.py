@@ -1,4 +1,4 @@
-"""Work on all cores before training begins: drawing pages and overlays."""
+"""Work on all cores before training begins: editing clips, drawing pages and overlays."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,10 +17,17 @@ def spread(make: Callable[[Item], Made], items: Sequence[Item], workers: int) ->
     Args:
         make: a function that other processes can import.
         items: what it takes.
-        workers: processes; this one alone if fewer than two.
+        workers: processes; this one alone if fewer than two, or few items.
     """
+    workers = min(workers, -(-len(items) // ITEMS_AT_ONCE))
     if workers < 2:
         return [make(item) for item in items]
     # Not forked: torch has threads, and their locks would stay locked in a fork.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
         return list(pool.map(make, items, chunksize=ITEMS_AT_ONCE))
+
+
+def _one_thread() -> None:
+    import torch  # in these processes alone: with a thread a core each they would wait on another
+
+    torch.set_num_threads(1)

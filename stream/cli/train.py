@@ -1,5 +1,6 @@
 """`samesource train`: learns the networks from videos, each by a recipe."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -77,8 +78,6 @@ def encoder_hard(
     threads: Threads = 1,
 ) -> None:
     """Train the frame encoder on harder edits, against all pictures at once. Made for a GPU."""
-    import os
-
     import torch
 
     from models.encoder.recipe import read_hard_recipe, read_scenes
@@ -131,6 +130,7 @@ def detector(
         minutes=minutes,
         resume=resume,
         device=device,
+        workers=os.cpu_count() or 1,
     )
     stdout.print(f"{out}/checkpoint.pt is at step {trainer.step}")
 

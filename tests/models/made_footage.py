@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from models.training.descriptor_pool import FRAMES_PER_SECOND, Footage
+from models.training.descriptor_pool import Footage
+from models.training.pool_pictures import FRAMES_PER_SECOND
 
 
 def footage(number: int, seconds: float = 12.0, variants: int = 2) -> Footage:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from benchmarks.copies.hard_edits import hard_edited
 from benchmarks.copies.made_copies import (
     Part,
     Video,
@@ -19,6 +18,7 @@ from benchmarks.copies.made_copies import (
     write_harder_set,
     write_set,
 )
+from models.training.edits.one_picture import hard_edited
 from stream.demo.footage import FRAMES_PER_SECOND, read_frames, seconds_of, write_video
 from stream.evaluate.copy_set import read_copy_set
 

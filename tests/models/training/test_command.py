@@ -16,7 +16,8 @@ from models.detector.recipe import read_detector_recipe
 from models.detector.train import DetectorTrainer
 from models.detector.validate import held_out_figures, validation_pairs
 from models.encoder.serve import FrameEncoder, default_encoder_path
-from models.training.descriptor_pool import build_pictures, load_pool
+from models.training.descriptor_pool import load_pool
+from models.training.pool_pictures import build_pictures
 from stream.demo.clips import make_clip
 from stream.demo.plan import Clip, Drawn
 from stream.demo.scenes import SCENES

@@ -8,9 +8,10 @@ import pytest
 
 from models.detector.validate import split_pool
 from models.encoder.serve import FrameEncoder, default_encoder_path
-from models.training import descriptor_pool
-from models.training.descriptor_pool import build_pictures, load_pool
+from models.training import pool_pictures
+from models.training.descriptor_pool import load_pool
 from models.training.page_shows import FAMILIES, PAGES, SHOWS, page_shows
+from models.training.pool_pictures import build_pictures
 from stream.demo.clips import make_clip
 from stream.demo.plan import Clip, Drawn
 
@@ -30,8 +31,8 @@ def test_a_family_has_two_shows_without_a_page_in_common() -> None:
 def test_the_pool_holds_pages_whose_families_are_held_out_as_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = [show for show in page_shows(descriptor_pool.FRAMES_PER_SECOND) if "chess-00" in show[0]]
-    monkeypatch.setattr(descriptor_pool, "page_shows", lambda rate: few)
+    few = [show for show in page_shows(pool_pictures.FRAMES_PER_SECOND) if "chess-00" in show[0]]
+    monkeypatch.setattr(pool_pictures, "page_shows", lambda rate: few)
     make_clip(Clip("one", (Drawn("reef", 1, 2.0),)), tmp_path, "clips")
     build_pictures(tmp_path, tmp_path / "pictures", size=128, pages=True)
     encoder = FrameEncoder(default_encoder_path())
@@ -40,7 +41,7 @@ def test_the_pool_holds_pages_whose_families_are_held_out_as_one(
     pages = [pool[name] for name, _, _ in few]
     assert {page.group for page in pages} == {"pages-chess-00"}
     for page, (_, _, frames) in zip(pages, few, strict=True):
-        plain, seconds = page.descriptors[0], len(frames) / descriptor_pool.FRAMES_PER_SECOND
+        plain, seconds = page.descriptors[0], len(frames) / pool_pictures.FRAMES_PER_SECOND
         assert page.seconds == seconds and len(np.unique(plain, axis=0)) == PAGES
         edited = page.descriptors[1]
         assert not np.array_equal(plain, edited)

@@ -5,6 +5,7 @@ is edited in one way throughout, so here the same chance is drawn again for each
 """
 
 from functools import cache
+from random import Random
 
 import numpy as np
 import torch
@@ -16,9 +17,16 @@ from models.training.edits.beside import Beside
 from models.training.edits.chance import Chance
 from models.training.edits.overlay_bank import overlay_bank
 
-SIDE = 288  # pixels: the largest side of a made video is 426, and edits see squares
+SIDE = 288  # pixels: more than an encoder sees; edits take squares
 OVERLAYS = 24  # of each kind, drawn once a process; a span shows one of them
 WEIGHTS = {name: weight for name, (_, weight) in EDITS.items()}
+
+
+def hard_names(random: Random, most: int) -> tuple[str, ...]:
+    """One to `most` different edits, by their weights, in order."""
+    count = random.randint(1, most)
+    chosen = random.choices(list(WEIGHTS), list(WEIGHTS.values()), k=count)
+    return tuple(dict.fromkeys(chosen))
 
 
 def hard_edited(
@@ -35,7 +43,6 @@ def hard_edited(
     Returns:
         RGB, as large as the picture.
     """
-    torch.set_num_threads(1)  # a process a core makes the videos
     beside = Beside(_tensor(other), _overlays(), Chance("cpu", seed))
     shown = _tensor(picture)
     for number, name in enumerate(names):
