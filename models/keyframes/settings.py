@@ -26,6 +26,8 @@ class KeyFrameSettings(BaseModel):
         pooled: whether the mean descriptor of the frames that a key frame stands for is stored,
             instead of its own.
         query_every_seconds: distance of the frames that search the library and are not stored.
+        query_parts: most parts of a frame that search besides the whole, where it is put together
+            of several pictures; each is encoded. 0 looks at whole frames alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,3 +41,4 @@ class KeyFrameSettings(BaseModel):
     max_gap_seconds: float = Field(default=10.0, gt=0)
     pooled: bool = True
     query_every_seconds: float = Field(default=1.0, gt=0)
+    query_parts: int = Field(default=4, ge=0, le=8)

@@ -51,8 +51,11 @@ QUERY_FIELDS = _Fields("query_frame_seconds", "query_descriptors", "query_score_
 class CodedFrames:
     """Some frames of one video, as codes.
 
+    Of frames that search there may be several looks at one moment: the whole picture, and parts of
+    it.
+
     Attributes:
-        seconds: (N,) float32, ascending.
+        seconds: (N,) float32, ascending; equal for looks at one moment.
         codes: (N, D) int8, unit descriptors times 127, rounded.
         bias_codes: (N,) int8, score biases times 127, rounded; zeros without score normalisation.
     """
@@ -71,6 +74,21 @@ class CodedFrames:
     def whole(self) -> NDArray[np.float32]:
         """`codes` as (N, D) float32 whole numbers, made once for all candidates."""
         return self.codes.astype(np.float32)
+
+    def beside(self, others: "CodedFrames") -> "CodedFrames":
+        """These and others, in order of time; at one moment these come first."""
+        seconds = np.concatenate([self.seconds, others.seconds])
+        order = np.argsort(seconds, kind="stable")
+        return CodedFrames(
+            seconds[order],
+            np.concatenate([self.codes, others.codes])[order],
+            np.concatenate([self.bias_codes, others.bias_codes])[order],
+        )
+
+    @cached_property
+    def moments(self) -> NDArray[np.intp]:
+        """(N,) a number for each look, from 0: the same for looks at one moment."""
+        return np.cumsum(np.diff(self.seconds, prepend=self.seconds[:1]) > 0)
 
 
 @dataclass(frozen=True, eq=False)

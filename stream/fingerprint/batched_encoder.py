@@ -1,10 +1,19 @@
 """The encoder as the fingerprint step uses it: frames that lie on disk, a batch at a time."""
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from models.encoder.serve import EncodedFrames, Encoder
 from stream.fingerprint.shared_batches import SharedBatches
+
+
+class Frames(Protocol):
+    """An array of frames, or what makes them when they are asked for."""
+
+    def __getitem__(self, which: NDArray[np.intp], /) -> NDArray[np.uint8]:
+        """(M, S, S, 3) uint8."""
 
 
 class BatchedEncoder:
@@ -21,7 +30,7 @@ class BatchedEncoder:
         self._batch = batch
         self._encoder = SharedBatches(encoder, batch) if shared else encoder
 
-    def describe(self, frames: NDArray[np.uint8], chosen: NDArray[np.intp]) -> EncodedFrames:
+    def describe(self, frames: Frames, chosen: NDArray[np.intp]) -> EncodedFrames:
         """Describe some of the frames.
 
         Args:

@@ -23,6 +23,7 @@ from models.keyframes.base import CandidateFrames
 from models.keyframes.even import EvenSelector
 from models.keyframes.settings import KeyFrameSettings
 from models.keyframes.stored import stored_frames
+from models.video.views import views_of
 from stream.contract.events import VideoEmbedded, VideoUploaded
 from stream.contract.fingerprint import CodedFrames, Fingerprint
 from stream.contract.packed import quantise
@@ -141,9 +142,10 @@ class Fingerprinter:
                 described = self._batched.describe(video.frames, encoded)
             with timed(stages, "select"):
                 key, stored = self._stored(candidates, encoded, described)
+            searching = self._looks(video, encoded, described, stages)
             embedding = self._embedded(upload, video, key, stages)
         key_frames = _coded(video.seconds[key], stored)
-        denser = len(encoded) > len(key)
+        denser = len(searching) > len(key)
         fingerprint = Fingerprint(
             video_id=upload.video_id,
             content_version=upload.content_version,
@@ -154,7 +156,7 @@ class Fingerprinter:
             key_frames_version=self.key_frames_version,
             duration_seconds=video.duration_seconds,
             key_frames=key_frames,
-            query_frames=_coded(video.seconds[encoded], described) if denser else key_frames,
+            query_frames=searching if denser else key_frames,
             cut_seconds=video.cut_seconds,
             motion_codes=video.motion,
             stage_seconds=dict(stages),
@@ -218,6 +220,23 @@ class Fingerprinter:
             described,
             pooled=self._settings.key_frames.pooled,
         )
+
+    def _looks(
+        self,
+        video: DecodedVideo,
+        encoded: NDArray[np.intp],
+        described: EncodedFrames,
+        stages: dict[str, float],
+    ) -> CodedFrames:
+        """The frames that search, and parts of those that are put together of several pictures."""
+        whole = _coded(video.seconds[encoded], described)
+        with timed(stages, "select"):
+            views = views_of(video.frames, encoded, self._settings.key_frames.query_parts)
+        if len(views) == 0:
+            return whole
+        with timed(stages, "encode"):
+            parts = self._batched.describe(views, np.arange(len(views)))
+        return whole.beside(_coded(video.seconds[encoded[views.places]], parts))
 
     def _embedded(
         self,

@@ -14,6 +14,8 @@ from stream.library.entry import Entry
 def similarity_of(upload: Fingerprint, entry: Entry, rows: NDArray[np.float32]) -> SimilarityMatrix:
     """The exact matrix of an upload's query frames and a library video's key frames.
 
+    Of several looks at one moment the best counts, for each key frame its own.
+
     Args:
         upload: what was uploaded.
         entry: of the library video.
@@ -21,9 +23,12 @@ def similarity_of(upload: Fingerprint, entry: Entry, rows: NDArray[np.float32]) 
     """
     query = upload.query_frames
     values = similarities(query.whole, rows, query.bias_codes, entry.bias_codes, scale=CODE_SCALE)
+    seconds, first = np.unique(query.seconds, return_index=True)
+    if len(seconds) < len(query):
+        values = np.maximum.reduceat(values, first, axis=0)
     return SimilarityMatrix(
         values=np.clip(values, -1, 1),
-        query_seconds=query.seconds,
+        query_seconds=seconds,
         reference_seconds=entry.seconds,
         query_duration_seconds=upload.duration_seconds,
         reference_duration_seconds=entry.duration_seconds,

@@ -297,11 +297,11 @@ class LibraryShard:
         # own.
         kept = np.isin(owners, findable)
         voted = vote(
-            hits.queries[kept],
+            asked.moments[hits.queries[kept]],
             hits.similarities[kept],
             owners[kept],
             # A video of a single frame can't have two that hit.
-            min_frames=min(settings.candidate_hits, len(asked)),
+            min_frames=min(settings.candidate_hits, int(asked.moments.max(initial=0)) + 1),
             most=settings.candidates,
         )
         return [held[candidate.entry] for candidate in voted]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.encoder.serve import FrameEncoder, default_encoder_path
 from models.video.frames import prepare
 from stream.contract.events import VideoFingerprinted, VideoUploaded
+from stream.contract.fingerprint import Fingerprint
 from stream.contract.packed import quantise
 from stream.errors import CorruptError, NotFoundError, NoVideoError
 from stream.fingerprint.fingerprinter import Fingerprinted, Fingerprinter
@@ -170,6 +171,37 @@ def test_more_key_frames_than_a_batch_are_all_described(settings: Settings, vide
     with Fingerprinter(small) as fingerprinter:
         again = fingerprinter.fingerprint(upload(video), "request").fingerprint
     assert len(again.key_frames.codes) == SECONDS
+
+
+def test_parts_of_a_put_together_picture_search_and_are_not_stored(
+    settings: Settings, fingerprinter: Fingerprinter, tmp_path: Path
+) -> None:
+    def beside(index: int, width: int, height: int) -> NDArray[np.uint8]:
+        left, right = (soft(index + shift, width, height) for shift in (0, 1000))
+        return np.concatenate([left[:, : width // 2], right[:, width // 2 :]], axis=1)
+
+    path = make_video(
+        tmp_path / "beside.mp4", count=SECONDS * RATE, frames_per_second=RATE, draw=beside
+    )
+    parts = fingerprinter.fingerprint(upload(path), "request").fingerprint
+    key_frames = settings.key_frames.model_copy(update={"query_parts": 0})
+    with Fingerprinter(settings.model_copy(update={"key_frames": key_frames})) as whole_alone:
+        whole = whole_alone.fingerprint(upload(path), "request").fingerprint
+    assert SECONDS <= len(whole.query_frames) < len(parts.query_frames)
+    np.testing.assert_array_equal(np.unique(parts.query_frames.seconds), whole.query_frames.seconds)
+    np.testing.assert_array_equal(parts.key_frames.codes, whole.key_frames.codes)
+    first = np.flatnonzero(np.diff(parts.query_frames.moments, prepend=-1))
+    np.testing.assert_array_equal(parts.query_frames.codes[first], whole.query_frames.codes)
+    assert Fingerprint.from_bytes(parts.to_event().to_bytes()).to_event() == parts.to_event()
+
+
+def soft(index: int, width: int, height: int) -> NDArray[np.uint8]:
+    """Waves that drift."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    kind = np.random.default_rng(index // 1000).uniform(0.02, 0.05, 6)
+    phase = index % 1000 / 3
+    waves = [np.sin(kind[i] * x + phase) + np.sin(kind[i + 3] * y - phase) for i in range(3)]
+    return (127 + 60 * np.stack(waves, axis=-1)).clip(0, 255).astype(np.uint8)
 
 
 def test_codes_are_rounded_and_never_overflow() -> None:

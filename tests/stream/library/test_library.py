@@ -292,6 +292,43 @@ def test_the_aligner_sees_query_frames_against_key_frames_with_biases_and_cuts()
     assert answer.aligner_version == "seen-1"
 
 
+def with_parts(video: Fingerprint, *parts: Fingerprint) -> Fingerprint:
+    """An upload whose pictures show those of other videos beside its own."""
+    looks = video.key_frames
+    for part in parts:
+        looks = looks.beside(part.key_frames)
+    return replace(video, query_frames=looks)
+
+
+def test_of_several_looks_at_one_moment_the_aligner_sees_the_best() -> None:
+    aligner = Seen()
+    library = LibraryShard(LibrarySettings(code_bits=8, min_similarity=-1), 0, aligner)
+    a, whole, part = fingerprint("a", A), fingerprint("b", B), fingerprint("b", B_WITH_A[:30])
+    read(library, a, with_parts(whole, part))
+    (matrix,) = aligner.matrices
+    each = [cosines(one.key_frames.codes, a.key_frames.codes) for one in (whole, part)]
+    np.testing.assert_allclose(matrix.values, np.clip(np.maximum(*each), -1, 1), atol=1e-6)
+    np.testing.assert_array_equal(matrix.query_seconds, whole.key_frames.seconds)
+
+
+def test_a_copy_in_a_part_of_the_picture_is_found() -> None:
+    whole, part, other = fingerprint("b", look(7)), fingerprint("b", A), fingerprint("b", look(99))
+    _, alone = read(shard(), fingerprint("a", A), whole)
+    _, answer = read(shard(), fingerprint("a", A), with_parts(whole, other, part))
+    assert found(alone) == [] and found(answer) == ["a"]
+
+
+def test_looks_at_one_moment_are_one_vote() -> None:
+    """Two looks at one second are no second frame that hits."""
+    once = np.concatenate((A[:1], look(5, 29)))
+    twice = with_parts(fingerprint("b", once), fingerprint("b", once))
+    assert twice.query_frames.moments.tolist() == np.repeat(np.arange(30), 2).tolist()
+    aligner = Seen()
+    library = LibraryShard(LibrarySettings(min_similarity=0.9), 0, aligner)
+    read(library, fingerprint("a", A), twice)
+    assert aligner.matrices == []
+
+
 def test_the_aligner_sees_the_querys_motion_and_levels_of_the_librarys() -> None:
     aligner = Seen()
     library = LibraryShard(LibrarySettings(min_similarity=-1), 0, aligner)
