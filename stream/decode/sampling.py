@@ -57,8 +57,8 @@ class SamplingPlan:
 
     Attributes:
         feed: (P,) bool, packets for the decoder; the rest is not decoded.
-        wanted: (P,) bool, packets whose frame is a sample; the other fed ones are only decoded
-            where later frames refer to them.
+        wanted: (P,) bool, packets whose frame is a sample or shows motion; the other fed ones are
+            only decoded where later frames refer to them.
         fresh: (P,) bool, the decoder is emptied before this packet: nothing before it is needed.
         sample_pts: (K,) int64, ascending: the frame of each sample.
         sample_seconds: (K,) float64, ascending: when that frame is on the screen, as near to
@@ -87,16 +87,21 @@ def times_between(start: float, end: float, frames_per_second: float) -> NDArray
 
 
 def plan_sampling(
-    table: PacketTable, *, frames_per_second: float, tolerance_seconds: float
+    table: PacketTable,
+    *,
+    frames_per_second: float,
+    tolerance_seconds: float,
+    motion_frames_per_second: float = 0.0,
 ) -> SamplingPlan:
     """The cheapest decoding that shows the frame of every even time.
 
-    A group of pictures is fed up to its last sample only; a group without one is not decoded.
+    A group of pictures is fed up to its last wanted frame only; a group without one is not decoded.
 
     Args:
         table: with at least one shown packet; `complete`.
         frames_per_second: of the samples.
         tolerance_seconds: how far from its time a key frame may stand for a sample.
+        motion_frames_per_second: frames that are wanted besides and are no samples.
     """
     times = even_times(table.duration_seconds, frames_per_second)
     # A quarter at most, or two samples could choose the same key frame and the sampling be uneven.
@@ -106,6 +111,10 @@ def plan_sampling(
     chosen, seconds = chosen[kept], seconds[kept]
     wanted = np.zeros(len(table), bool)
     wanted[chosen] = True
+    if motion_frames_per_second > frames_per_second:
+        times = even_times(table.duration_seconds, motion_frames_per_second)
+        near = min(tolerance_seconds, 0.25 / motion_frames_per_second)
+        wanted[_choose(table, times, near)[0]] = True
     feed, fresh = _feed(table, wanted)
     return SamplingPlan(feed, wanted, fresh, table.pts[chosen], seconds)
 

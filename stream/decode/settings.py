@@ -13,6 +13,8 @@ class DecodeSettings(BaseModel):
     among them.
 
     Attributes:
+        motion_frames_per_second: frames that are decoded at least, for cuts and motion: fewer are
+            cheaper, and the motion tells less (docs/experiments.md, "Samples a second").
         tolerance_seconds: a codec key frame this near to a sampling time stands for it; at most
             a quarter of the sampling distance is used.
         repeat_gap_seconds: a sample that repeats the one before it is left out, until this much
@@ -34,7 +36,8 @@ class DecodeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    frames_per_second: float = Field(default=2.0, gt=0, le=30)
+    frames_per_second: float = Field(default=1.0, gt=0, le=30)
+    motion_frames_per_second: float = Field(default=2.0, ge=0, le=30)
     tolerance_seconds: float = Field(default=0.1, ge=0)
     repeat_gap_seconds: float = Field(default=5.0, ge=0)
     skip_loop_filter: Literal["default", "noref", "all"] = "noref"

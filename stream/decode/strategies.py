@@ -98,6 +98,7 @@ def _planned(
         table,
         frames_per_second=settings.frames_per_second,
         tolerance_seconds=settings.tolerance_seconds,
+        motion_frames_per_second=settings.motion_frames_per_second,
     )
     counts = Counts(
         "key_frames" if bool(table.key[plan.feed].all()) else "groups",

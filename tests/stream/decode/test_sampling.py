@@ -41,3 +41,34 @@ def test_every_even_time_has_a_frame_within_the_tolerance(
     for index in np.flatnonzero(plan.feed):  # what it refers to is fed too
         head = np.flatnonzero(key[: index + 1])[-1]
         assert plan.feed[head : index + 1].all()
+
+
+@given(
+    gaps=st.lists(st.integers(1, 3000), min_size=1, max_size=60),
+    keys=st.lists(st.booleans(), min_size=60, max_size=60),
+)
+def test_frames_for_the_motion_are_decoded_and_are_no_samples(
+    gaps: list[int], keys: list[bool]
+) -> None:
+    pts = np.cumsum([0, *gaps[:-1]]).astype(np.int64)
+    key = np.array(keys[: len(pts)])
+    key[0] = True
+    table = PacketTable(
+        pts, pts / 1000, key, np.ones(len(pts), bool), (pts[-1] + gaps[-1]) / 1000, complete=True
+    )
+    plans = {
+        rates: plan_sampling(
+            table,
+            frames_per_second=rates[0],
+            motion_frames_per_second=rates[1],
+            tolerance_seconds=0.1,
+        )
+        for rates in ((1.0, 0.0), (1.0, 2.0), (2.0, 0.0))
+    }
+    few, both, all_samples = plans.values()
+    np.testing.assert_array_equal(both.sample_pts, few.sample_pts)
+    np.testing.assert_array_equal(both.sample_seconds, few.sample_seconds)
+    assert set(np.flatnonzero(both.wanted)) >= set(np.flatnonzero(all_samples.wanted))
+    # An even time of both rates may have one frame in each: the tolerance is the same.
+    np.testing.assert_array_equal(both.wanted, all_samples.wanted | few.wanted)
+    assert (both.feed >= all_samples.feed).all()
