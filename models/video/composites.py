@@ -6,18 +6,19 @@ of the Video Similarity Challenge were looked at in several ways; Pizzi et al., 
 no seams costs nothing but the search for them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 # Set by hand on made composites of training clips.
-SIDE = 80  # cells on a side, in which seams are sought
-WINDOW = 8  # frames: at one a second, shorter than the shortest copies that are looked for
-STEP = 4  # frames from one window to the next
+CELLS = 80  # on a side, about: a cell is a whole number of pixels
+BLOCK = 4  # frames; two blocks are looked at together, less than the shortest copy of interest
 RIDGE = 1.25  # an edge is one where it is steeper than its surroundings by this factor
 FAINT = 4.0  # levels of 255 between two cells; less is no edge
-MIN_SEAM = 0.6  # share of a seam's length, and of the window's frames, in which there is an edge
+STILL = 0.5  # levels of 255 from frame to frame; less is no motion
+MIN_SEAM = 0.7  # share of a seam's length, and of the frames, in which there is an edge
 MIN_LENGTH = 0.2  # of a side: a shorter line is none
 LINES = 6  # of each direction that are tried, the plainest
 MIN_AREA, MAX_AREA = 0.06, 0.9  # of the frame, of a part worth looking at
@@ -50,54 +51,96 @@ def parts_of(frames: Rgb, chosen: NDArray[np.intp]) -> list[Part]:
         frames: (N, S, S, 3) uint8, in order of time; may be mapped from disk.
         chosen: (K,) indices of those that are looked at, about one a second.
     """
+    if len(chosen) < BLOCK:
+        return []
+    firsts = range(0, len(chosen), BLOCK)
+    blocks = [_Edges.of(frames[chosen[first : first + BLOCK]]) for first in firsts]
     found: list[Part] = []
-    for first in range(0, max(len(chosen) - WINDOW // 2, 1), STEP):
-        shown = frames[chosen[first : first + WINDOW]]
-        if len(shown) < WINDOW // 2:
-            break
-        grey = _small(shown)
+    for number, first in enumerate(firsts):
+        # With the block behind it; the last one with the one before.
+        start = max(min(number, len(blocks) - 2), 0)
+        window = sum(blocks[start + 1 : start + 2], blocks[start])
         # Of a picture that stands still every edge stays: that says nothing.
-        if np.abs(np.diff(grey, axis=0)).mean() < 1.0:
+        if window.moved < STILL * window.count:
             continue
-        end = len(chosen) if first + STEP + WINDOW // 2 >= len(chosen) else first + STEP
-        found += [
-            Part(first, end, box) for box in _boxes(_seams(grey), _seams(grey.swapaxes(1, 2)))
-        ]
+        end = min(first + BLOCK, len(chosen))
+        boxes = _boxes(
+            *(edges / np.float32(window.count) for edges in (window.upright, window.level))
+        )
+        found += [Part(first, end, box) for box in boxes]
     return found
 
 
-def _small(frames: Rgb) -> Floats:
-    """(N, SIDE, SIDE) float32, grey."""
-    step = frames.shape[1] // SIDE
-    cut = frames[:, : step * SIDE, : step * SIDE]
-    grey = cut[..., 1].astype(np.float32)  # green is most of luma, and enough for edges
-    shape = (len(frames), SIDE, step, SIDE, step)
-    small: Floats = grey.reshape(shape).mean(axis=(2, 4))
-    return small
+@dataclass(frozen=True)
+class _Edges:
+    """Where some frames have edges.
+
+    Attributes:
+        upright: (C + 1, C) float32: for each line between columns, and each row, in how many
+            frames an edge is there. The frame's own two sides are edges.
+        level: the same of lines between rows.
+        moved: levels of 255 by which a cell changes from frame to frame, on average; their sum.
+        count: frames.
+    """
+
+    upright: Floats
+    level: Floats
+    moved: float
+    count: int
+
+    @classmethod
+    def of(cls, frames: Rgb) -> Self:
+        """Of (N, S, S, 3) uint8."""
+        cells = _cells(frames)
+        changes = np.abs(np.diff(cells, axis=1)).mean(axis=(0, 2, 3))
+        return cls(_steady(cells), _steady(cells.swapaxes(2, 3)), float(changes.sum()), len(frames))
+
+    def __add__(self, other: Self) -> Self:
+        return replace(
+            self,
+            upright=self.upright + other.upright,
+            level=self.level + other.level,
+            moved=self.moved + other.moved,
+            count=self.count + other.count,
+        )
 
 
-def _seams(grey: Floats) -> Floats:
-    """How steady the edge is along every upright line between columns.
+def _cells(frames: Rgb) -> Floats:
+    """(3, N, C, C) float32: every cell's mean colour."""
+    step = max(round(frames.shape[1] / CELLS), 1)
+    side = frames.shape[1] // step
+    cut = frames[:, : step * side, : step * side]
+    total = np.zeros((len(frames), side, side, 3), np.uint16)
+    for row, column in np.ndindex(step, step):
+        total += cut[:, row::step, column::step]
+    planes = np.ascontiguousarray(total.transpose(3, 0, 1, 2), np.float32)
+    return planes / np.float32(step * step)
+
+
+def _steady(cells: Floats) -> Floats:
+    """In how many frames there is an edge along every upright line between columns.
+
+    Args:
+        cells: (3, N, C, C), of which columns are parted.
 
     Returns:
-        (SIDE + 1, SIDE) float32: for each line and row, the share of the frames with an edge
-        there. The frame's own two sides are seams.
+        (C + 1, C) float32, as `_Edges.upright`.
     """
-    steep = np.abs(np.diff(grey, axis=2))  # (N, SIDE, SIDE - 1)
+    steep = np.abs(np.diff(cells, axis=3)).max(axis=0)  # (N, C, C - 1)
     wide = np.pad(steep, ((0, 0), (0, 0), (3, 3)), mode="edge")
     size = steep.shape[2]
     beside = np.maximum.reduce([wide[:, :, at : at + size] for at in (0, 1, 5, 6)])
     ridge = (steep > RIDGE * beside) & (steep > FAINT)
     # A seam lies between two cells as often as on a border of one.
     ridge[:, :, 1:] |= ridge[:, :, :-1]
-    seams = np.ones((SIDE + 1, SIDE), np.float32)
-    seams[1:-1] = ridge.mean(axis=0).T
-    return seams
+    edges = np.full((size + 2, size + 1), len(steep), np.float32)
+    edges[1:-1] = ridge.sum(axis=0).T
+    return edges
 
 
 def _boxes(upright: Floats, level: Floats) -> list[tuple[float, float, float, float]]:
     """Boxes whose inner sides are seams, the plainest first."""
-    across, down = _lines(upright), _lines(level)
+    side, across, down = upright.shape[1], _lines(upright), _lines(level)
     sums = [np.pad(np.cumsum(one, axis=1), ((0, 0), (1, 0))) for one in (upright, level)]
     scored: list[tuple[float, tuple[int, int, int, int]]] = []
     for left in across:
@@ -113,16 +156,17 @@ def _boxes(upright: Floats, level: Floats) -> list[tuple[float, float, float, fl
             kept.append(box)
         if len(kept) == PARTS:
             break
-    return [(a / SIDE, b / SIDE, c / SIDE, d / SIDE) for a, b, c, d in kept]
+    return [(a / side, b / side, c / side, d / side) for a, b, c, d in kept]
 
 
 def _lines(seams: Floats) -> list[int]:
     """The frame's sides and the lines with the longest edges, as places."""
-    length = int(MIN_LENGTH * SIDE)
+    side = seams.shape[1]
+    length = int(MIN_LENGTH * side)
     sums = np.pad(np.cumsum(seams, axis=1), ((0, 0), (1, 0)))
     best = ((sums[:, length:] - sums[:, :-length]) / length).max(axis=1)
     best[[0, -1]] = 0
-    lines = [0, SIDE]
+    lines = [0, side]
     for place in np.argsort(-best, kind="stable").tolist():
         if best[place] < MIN_SEAM or len(lines) == LINES + 2:
             break
@@ -132,16 +176,23 @@ def _lines(seams: Floats) -> list[int]:
 
 
 def _score(box: tuple[int, int, int, int], upright: Floats, level: Floats) -> float:
-    """How plain the seams of a box are, by its weakest side; 0 where it is no part."""
+    """How plain the seams of a box are, by its weakest side; 0 where it is no part.
+
+    Args:
+        box: left, top, right, bottom in cells.
+        upright: (C + 1, C + 1), running sums along every upright line.
+        level: the same of level lines.
+    """
     left, top, right, bottom = box
     width, height = right - left, bottom - top
-    least = MIN_LENGTH * SIDE
-    area = width * height / SIDE**2
+    side = upright.shape[0] - 1
+    least = MIN_LENGTH * side
+    area = width * height / side**2
     if width < least or height < least or not MIN_AREA <= area <= MAX_AREA:
         return 0.0
     sides = [
-        float(upright[x, bottom] - upright[x, top]) / height for x in (left, right) if 0 < x < SIDE
-    ] + [float(level[y, right] - level[y, left]) / width for y in (top, bottom) if 0 < y < SIDE]
+        float(upright[x, bottom] - upright[x, top]) / height for x in (left, right) if 0 < x < side
+    ] + [float(level[y, right] - level[y, left]) / width for y in (top, bottom) if 0 < y < side]
     weakest = min(sides)
     return weakest if weakest >= MIN_SEAM else 0.0
 

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from models.video import views
-from models.video.composites import MAX_AREA, MIN_AREA, WINDOW, parts_of
+from models.video.composites import BLOCK, MAX_AREA, MIN_AREA, parts_of
+from models.video.frames import squared
 from models.video.views import views_of
 
 Rgb = NDArray[np.uint8]
@@ -61,6 +62,16 @@ def test_the_parts_of_a_composite_are_found(name: str) -> None:
         assert MIN_AREA <= area <= MAX_AREA
 
 
+@pytest.mark.parametrize("side", [96, 128, 224, 288])
+def test_encoders_of_other_sizes_see_the_same_parts(side: int) -> None:
+    ground, other, left, top, box = COMPOSITES["side by side"]
+    frames = np.stack(
+        [squared(f, (0, 0, SIDE, SIDE), side) for f in pasted(ground, other, left, top)]
+    )
+    found = parts_of(frames, np.arange(FRAMES))
+    assert any(np.abs(np.subtract(part.box, box)).max() <= 0.04 for part in found)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_what_is_one_picture_has_no_parts(seed: int) -> None:
     assert parts_of(moving(seed), np.arange(FRAMES)) == []
@@ -76,11 +87,11 @@ def test_a_seam_is_found_while_it_is_there_and_not_long_after() -> None:
     frames = np.concatenate([before, pasted(moving(3), moving(2, SIDE, 80), 80, 0), before])
     places = [set(range(p.first, p.end)) for p in parts_of(frames, np.arange(len(frames)))]
     found = set().union(*places)
-    assert found >= set(range(FRAMES, 2 * FRAMES - WINDOW // 2))
-    assert found <= set(range(FRAMES - WINDOW, 2 * FRAMES + WINDOW))
+    assert found >= set(range(FRAMES, 2 * FRAMES - BLOCK))
+    assert found <= set(range(FRAMES - 2 * BLOCK, 2 * FRAMES + 2 * BLOCK))
 
 
-@pytest.mark.parametrize("count", range(WINDOW))
+@pytest.mark.parametrize("count", range(2 * BLOCK))
 def test_few_frames_are_no_error(count: int) -> None:
     frames = pasted(moving(1), moving(2, SIDE, 80), 80, 0)
     for part in parts_of(frames, np.arange(count)):
