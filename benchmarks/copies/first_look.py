@@ -75,8 +75,10 @@ def first_look(path: Path, size: int, gap_seconds: float) -> Look:
                 times.append(seconds)
     shown = [number for number, frame in enumerate(found) if not is_blank(frame)]
     spent = time.process_time() - before
-    frames = np.stack([found[number] for number in shown]) if shown else np.empty(
-        (0, size, size, 3), np.uint8
+    frames = (
+        np.stack([found[number] for number in shown])
+        if shown
+        else np.empty((0, size, size, 3), np.uint8)
     )
     return Look(frames, np.array(times)[shown], spent)
 
@@ -132,7 +134,8 @@ def report(
     gap: float,
 ) -> None:
     """One table and one line of costs."""
-    labelled = {tuple(pair.split("-")) for pair, boxes in frames.copies.labels.items() if len(boxes)}
+    labels = frames.copies.labels
+    labelled = {tuple(pair.split("-")) for pair, boxes in labels.items() if len(boxes)}
     copying = {query for query, _ in labelled}
     first, full = dict[tuple[str, str], float](), dict[tuple[str, str], float]()
     decode = encode = bare = hours = count = dense = 0.0
@@ -149,12 +152,12 @@ def report(
         among = [i for i in video.unrepeated if not video.blank[i]]
         for name, stored in references.items():
             key = (video.video_id, name)
-            first[key] = -1.0 if seen is None else best_similarity(
-                seen.descriptors, seen.score_biases, stored
+            first[key] = (
+                -1.0
+                if seen is None
+                else best_similarity(seen.descriptors, seen.score_biases, stored)
             )
-            full[key] = best_similarity(
-                video.descriptors[among], video.score_biases[among], stored
-            )
+            full[key] = best_similarity(video.descriptors[among], video.score_biases[among], stored)
     table = Table("threshold", "pairs, first look", "pairs, full", "clear that stir", "full")
     for threshold in THRESHOLDS:
         row = [f"{threshold:g}"]

@@ -6,7 +6,9 @@ of the Video Similarity Challenge were looked at in several ways; Pizzi et al., 
 no seams costs nothing but the search for them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Self
 
 import numpy as np
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 
 # Set by hand on made composites of training clips.
 CELLS = 80  # on a side, about: a cell is a whole number of pixels
-BLOCK = 4  # frames; two blocks are looked at together, less than the shortest copy of interest
+BLOCK = 2  # frames; two blocks are looked at together, no more than a short copy lasts
+BATCH = 32  # frames in memory at a time, a multiple of a block
 RIDGE = 1.25  # an edge is one where it is steeper than its surroundings by this factor
 FAINT = 4.0  # levels of 255 between two cells; less is no edge
 STILL = 0.5  # levels of 255 from frame to frame; less is no motion
@@ -27,6 +30,8 @@ PARTS = 4  # of a window at the most
 
 Rgb = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Box = tuple[float, float, float, float]  # left, top, right, bottom as shares of the frame's sides
+Scored = tuple[float, Box]  # a box, and how plain its seams are
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,12 @@ class Part:
     Attributes:
         first: place of the first frame among those that were looked at.
         end: place behind the last one.
-        box: left, top, right, bottom as shares of the frame's sides.
+        box: what part.
     """
 
     first: int
     end: int
-    box: tuple[float, float, float, float]
+    box: Box
 
 
 def parts_of(frames: Rgb, chosen: NDArray[np.intp]) -> list[Part]:
@@ -51,24 +56,27 @@ def parts_of(frames: Rgb, chosen: NDArray[np.intp]) -> list[Part]:
         frames: (N, S, S, 3) uint8, in order of time; may be mapped from disk.
         chosen: (K,) indices of those that are looked at, about one a second.
     """
-    if len(chosen) < BLOCK:
-        return []
-    firsts = range(0, len(chosen), BLOCK)
-    blocks = [_Edges.of(frames[chosen[first : first + BLOCK]]) for first in firsts]
     found: list[Part] = []
-    for number, first in enumerate(firsts):
-        # With the block behind it; the last one with the one before.
-        start = max(min(number, len(blocks) - 2), 0)
-        window = sum(blocks[start + 1 : start + 2], blocks[start])
-        # Of a picture that stands still every edge stays: that says nothing.
-        if window.moved < STILL * window.count:
-            continue
-        end = min(first + BLOCK, len(chosen))
-        boxes = _boxes(
-            *(edges / np.float32(window.count) for edges in (window.upright, window.level))
-        )
-        found += [Part(first, end, box) for box in boxes]
-    return found
+    before: _Edges | None = None
+    boxes: list[Scored] = []
+    first = 0
+    for block in _blocks(frames, chosen):
+        if before is not None:
+            # A block is seen with the one before it and with the one behind it.
+            last, boxes = boxes, _boxes(before + block)
+            found += _parts(first, first + BLOCK, last + boxes)
+            first += BLOCK
+        before = block
+    return found + _parts(first, len(chosen), boxes)
+
+
+def _parts(first: int, end: int, boxes: list[Scored]) -> list[Part]:
+    """The plainest boxes that differ."""
+    kept: list[Box] = []
+    for _, box in sorted(boxes, reverse=True):
+        if all(_overlap(box, other) < MAX_OVERLAP for other in kept):
+            kept.append(box)
+    return [Part(first, end, box) for box in kept[:PARTS]]
 
 
 @dataclass(frozen=True)
@@ -88,13 +96,6 @@ class _Edges:
     moved: float
     count: int
 
-    @classmethod
-    def of(cls, frames: Rgb) -> Self:
-        """Of (N, S, S, 3) uint8."""
-        cells = _cells(frames)
-        changes = np.abs(np.diff(cells, axis=1)).mean(axis=(0, 2, 3))
-        return cls(_steady(cells), _steady(cells.swapaxes(2, 3)), float(changes.sum()), len(frames))
-
     def __add__(self, other: Self) -> Self:
         return replace(
             self,
@@ -103,6 +104,19 @@ class _Edges:
             moved=self.moved + other.moved,
             count=self.count + other.count,
         )
+
+
+def _blocks(frames: Rgb, chosen: NDArray[np.intp]) -> Iterator[_Edges]:
+    """The edges of every block of frames; the last one may be shorter."""
+    for start in range(0, len(chosen), BATCH):
+        cells = _cells(frames[chosen[start : start + BATCH]])
+        moved = np.abs(np.diff(cells, axis=1, prepend=cells[:, :1])).mean(axis=(0, 2, 3))
+        firsts = np.arange(0, cells.shape[1], BLOCK)
+        counts = np.diff(firsts, append=cells.shape[1])
+        each = (_edges(cells, firsts, counts), _edges(cells.swapaxes(2, 3), firsts, counts))
+        moves = np.add.reduceat(moved, firsts)
+        for upright, level, move, count in zip(*each, moves, counts, strict=True):
+            yield _Edges(upright, level, float(move), int(count))
 
 
 def _cells(frames: Rgb) -> Floats:
@@ -117,14 +131,16 @@ def _cells(frames: Rgb) -> Floats:
     return planes / np.float32(step * step)
 
 
-def _steady(cells: Floats) -> Floats:
-    """In how many frames there is an edge along every upright line between columns.
+def _edges(cells: Floats, firsts: NDArray[np.intp], counts: NDArray[np.intp]) -> Floats:
+    """In how many frames of each block there is an edge along every upright line.
 
     Args:
         cells: (3, N, C, C), of which columns are parted.
+        firsts: (B,) the first frame of each block.
+        counts: (B,) how many it has.
 
     Returns:
-        (C + 1, C) float32, as `_Edges.upright`.
+        (B, C + 1, C) float32, as `_Edges.upright`.
     """
     steep = np.abs(np.diff(cells, axis=3)).max(axis=0)  # (N, C, C - 1)
     wide = np.pad(steep, ((0, 0), (0, 0), (3, 3)), mode="edge")
@@ -133,30 +149,27 @@ def _steady(cells: Floats) -> Floats:
     ridge = (steep > RIDGE * beside) & (steep > FAINT)
     # A seam lies between two cells as often as on a border of one.
     ridge[:, :, 1:] |= ridge[:, :, :-1]
-    edges = np.full((size + 2, size + 1), len(steep), np.float32)
-    edges[1:-1] = ridge.sum(axis=0).T
+    edges = np.empty((len(firsts), size + 2, size + 1), np.float32)
+    edges[:] = counts[:, None, None]
+    edges[:, 1:-1] = np.add.reduceat(ridge.view(np.uint8), firsts, axis=0).swapaxes(1, 2)
     return edges
 
 
-def _boxes(upright: Floats, level: Floats) -> list[tuple[float, float, float, float]]:
-    """Boxes whose inner sides are seams, the plainest first."""
+def _boxes(edges: _Edges) -> list[Scored]:
+    """Boxes whose inner sides are seams."""
+    # Of a picture that stands still every edge stays: that says nothing.
+    if edges.moved < STILL * edges.count:
+        return []
+    upright, level = (each / np.float32(edges.count) for each in (edges.upright, edges.level))
     side, across, down = upright.shape[1], _lines(upright), _lines(level)
     sums = [np.pad(np.cumsum(one, axis=1), ((0, 0), (1, 0))) for one in (upright, level)]
-    scored: list[tuple[float, tuple[int, int, int, int]]] = []
-    for left in across:
-        for right in across:
-            for top in down:
-                for bottom in down:
-                    box = (left, top, right, bottom)
-                    if (score := _score(box, *sums)) > 0:
-                        scored.append((score, box))
-    kept: list[tuple[int, int, int, int]] = []
-    for _, box in sorted(scored, reverse=True):
-        if all(_overlap(box, other) < MAX_OVERLAP for other in kept):
-            kept.append(box)
-        if len(kept) == PARTS:
-            break
-    return [(a / side, b / side, c / side, d / side) for a, b, c, d in kept]
+    found: list[Scored] = []
+    for left, right in combinations(sorted(across), 2):
+        for top, bottom in combinations(sorted(down), 2):
+            if (score := _score((left, top, right, bottom), *sums)) > 0:
+                shares = (left / side, top / side, right / side, bottom / side)
+                found.append((score, shares))
+    return found
 
 
 def _lines(seams: Floats) -> list[int]:
@@ -197,10 +210,10 @@ def _score(box: tuple[int, int, int, int], upright: Floats, level: Floats) -> fl
     return weakest if weakest >= MIN_SEAM else 0.0
 
 
-def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
+def _overlap(one: Box, other: Box) -> float:
     """Intersection over union."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(width, 0) * max(height, 0)
+    shared = max(width, 0.0) * max(height, 0.0)
     both = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
     return shared / (both - shared)
