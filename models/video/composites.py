@@ -20,7 +20,8 @@ BLOCK = 2  # frames; two blocks are looked at together, no more than a short cop
 BATCH = 32  # frames in memory at a time, a multiple of a block
 RIDGE = 1.25  # an edge is one where it is steeper than its surroundings by this factor
 FAINT = 4.0  # levels of 255 between two cells; less is no edge
-STILL = 0.5  # levels of 255 from frame to frame; less is no motion
+MOVING = 3.0  # levels of 255 from frame to frame; less is no motion
+MIN_MOVING = 0.3  # of a seam's length, beside which something moves
 MIN_SEAM = 0.7  # share of a seam's length, and of the frames, in which there is an edge
 MIN_LENGTH = 0.2  # of a side: a shorter line is none
 LINES = 6  # of each direction that are tried, the plainest
@@ -87,13 +88,13 @@ class _Edges:
         upright: (C + 1, C) float32: for each line between columns, and each row, in how many
             frames an edge is there. The frame's own two sides are edges.
         level: the same of lines between rows.
-        moved: levels of 255 by which a cell changes from frame to frame, on average; their sum.
+        moved: (C, C) float32: levels of 255 by which each cell changes from frame to frame; summed.
         count: frames.
     """
 
     upright: Floats
     level: Floats
-    moved: float
+    moved: Floats
     count: int
 
     def __add__(self, other: Self) -> Self:
@@ -110,13 +111,13 @@ def _blocks(frames: Rgb, chosen: NDArray[np.intp]) -> Iterator[_Edges]:
     """The edges of every block of frames; the last one may be shorter."""
     for start in range(0, len(chosen), BATCH):
         cells = _cells(frames[chosen[start : start + BATCH]])
-        moved = np.abs(np.diff(cells, axis=1, prepend=cells[:, :1])).mean(axis=(0, 2, 3))
+        moved = np.abs(np.diff(cells, axis=1, prepend=cells[:, :1])).max(axis=0)  # (N, C, C)
         firsts = np.arange(0, cells.shape[1], BLOCK)
         counts = np.diff(firsts, append=cells.shape[1])
         each = (_edges(cells, firsts, counts), _edges(cells.swapaxes(2, 3), firsts, counts))
-        moves = np.add.reduceat(moved, firsts)
+        moves = np.add.reduceat(moved, firsts, axis=0)
         for upright, level, move, count in zip(*each, moves, counts, strict=True):
-            yield _Edges(upright, level, float(move), int(count))
+            yield _Edges(upright, level, move, int(count))
 
 
 def _cells(frames: Rgb) -> Floats:
@@ -157,12 +158,13 @@ def _edges(cells: Floats, firsts: NDArray[np.intp], counts: NDArray[np.intp]) ->
 
 def _boxes(edges: _Edges) -> list[Scored]:
     """Boxes whose inner sides are seams."""
-    # Of a picture that stands still every edge stays: that says nothing.
-    if edges.moved < STILL * edges.count:
-        return []
     upright, level = (each / np.float32(edges.count) for each in (edges.upright, edges.level))
     side, across, down = upright.shape[1], _lines(upright), _lines(level)
-    sums = [np.pad(np.cumsum(one, axis=1), ((0, 0), (1, 0))) for one in (upright, level)]
+    if len(across) + len(down) == 4:  # the frame's own sides
+        return []
+    # Of what stands still every edge stays, and says nothing.
+    moving = edges.moved > MOVING * edges.count
+    sums = [_sums(one) for one in (upright, level, _beside(moving.T), _beside(moving))]
     found: list[Scored] = []
     for left, right in combinations(sorted(across), 2):
         for top, bottom in combinations(sorted(down), 2):
@@ -188,13 +190,34 @@ def _lines(seams: Floats) -> list[int]:
     return lines
 
 
-def _score(box: tuple[int, int, int, int], upright: Floats, level: Floats) -> float:
+def _beside(moving: NDArray[np.bool_]) -> Floats:
+    """(C + 1, C) float32: for each line between the rows, where there is motion on a side of it."""
+    near = np.pad(moving, ((2, 2), (0, 0)))
+    size = len(moving) + 1
+    either: Floats = np.logical_or.reduce([near[at : at + size] for at in range(4)])
+    return either.astype(np.float32)
+
+
+def _sums(lines: Floats) -> Floats:
+    """(C + 1, C + 1) float32: running sums along every line."""
+    return np.pad(np.cumsum(lines, axis=1), ((0, 0), (1, 0)))
+
+
+def _score(
+    box: tuple[int, int, int, int],
+    upright: Floats,
+    level: Floats,
+    moving_upright: Floats,
+    moving_level: Floats,
+) -> float:
     """How plain the seams of a box are, by its weakest side; 0 where it is no part.
 
     Args:
         box: left, top, right, bottom in cells.
-        upright: (C + 1, C + 1), running sums along every upright line.
+        upright: running sums of the edges along upright lines.
         level: the same of level lines.
+        moving_upright: running sums of the motion beside upright lines.
+        moving_level: the same of level lines.
     """
     left, top, right, bottom = box
     width, height = right - left, bottom - top
@@ -203,10 +226,17 @@ def _score(box: tuple[int, int, int, int], upright: Floats, level: Floats) -> fl
     area = width * height / side**2
     if width < least or height < least or not MIN_AREA <= area <= MAX_AREA:
         return 0.0
-    sides = [
-        float(upright[x, bottom] - upright[x, top]) / height for x in (left, right) if 0 < x < side
-    ] + [float(level[y, right] - level[y, left]) / width for y in (top, bottom) if 0 < y < side]
-    weakest = min(sides)
+    weakest = 1.0
+    for sums, motion, places, start, end in (
+        (upright, moving_upright, (left, right), top, bottom),
+        (level, moving_level, (top, bottom), left, right),
+    ):
+        for place in places:
+            if 0 < place < side:
+                length = end - start
+                if motion[place, end] - motion[place, start] < MIN_MOVING * length:
+                    return 0.0
+                weakest = min(weakest, float(sums[place, end] - sums[place, start]) / length)
     return weakest if weakest >= MIN_SEAM else 0.0
 
 

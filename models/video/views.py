@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.video.composites import parts_of
-from models.video.frames import squared
+from models.video.frames import prepare
 
 # Of one upload: beside the whole frames of twelve hours their descriptors fit into a message.
 MAX_VIEWS = 50_000
@@ -41,7 +41,7 @@ class Views:
         frame = self.frames[self.chosen[self.places[view]]]
         side = frame.shape[0]
         left, top, right, bottom = (self.boxes[view] * side).round().astype(int).tolist()
-        return squared(frame, (left, top, right, bottom), side)
+        return prepare(frame[top:bottom, left:right], side)  # a window may have a border of its own
 
 
 def views_of(frames: Rgb, chosen: NDArray[np.intp], most: int) -> Views:
