@@ -99,9 +99,9 @@ def best_similarity(
     """Of the frames of a look with the stored ones."""
     if not len(descriptors) or not len(stored.codes):
         return -1.0
-    rows = stored.codes.astype(np.float32) / SCALE
+    rows = stored.codes.astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    values = similarities(descriptors, rows, biases, stored.biases.astype(np.float32) / SCALE)
+    values = similarities(descriptors, rows, biases, stored.biases / np.float32(SCALE))
     return float(values.max())
 
 
@@ -109,7 +109,6 @@ def main(
     dataset: Annotated[Path, typer.Argument(help="references/, queries/, labels.json")],
     gap: Annotated[float, typer.Option(help="Seconds; longer groups are looked into.")] = np.inf,
     kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
-    stored_too: Annotated[bool, typer.Option(help="Store first looks, not key frames.")] = False,
 ) -> None:
     """Print recall of pairs, false stirs and cost."""
     console, settings = Console(), load_settings()
@@ -135,7 +134,7 @@ def report(
 ) -> None:
     """One table and one line of costs."""
     labels = frames.copies.labels
-    labelled = {tuple(pair.split("-")) for pair, boxes in labels.items() if len(boxes)}
+    labelled = {(pair.split("-")[0], pair.split("-")[1]) for pair in labels if len(labels[pair])}
     copying = {query for query, _ in labelled}
     first, full = dict[tuple[str, str], float](), dict[tuple[str, str], float]()
     decode = encode = bare = hours = count = dense = 0.0

@@ -1,11 +1,12 @@
 """How often videos of drawn pages are taken for copies of others with the same template.
 
     python -m benchmarks.copies.page_alerts [--encoder FILE] [--aligner NAME]
-        [--families 4] [--pages 6]
+        [--families 4] [--pages 6] [--training-set FOLDER]
 
 Every family of pages (of `models.training.edits.drawn_pages`, but none that training saw) gives a
 reference and a query whose words differ; the service's own steps compare all with all. Nothing is
-a copy, so every alert is false.
+a copy, so every alert is false. With `--training-set` it writes such a set of families that
+training did see, for `benchmarks/tuning/calibrate_detector.py`, and stops.
 """
 
 import tempfile
@@ -28,14 +29,14 @@ from stream.settings import load_settings
 PAGE_SECONDS = 5  # of each page, long enough for several samples and key frames; set by hand
 
 
-def write_set(folder: Path, families: int, pages: int) -> None:
+def write_set(folder: Path, families: int, pages: int, first_family: int = HELD_FAMILIES) -> None:
     """A copy set without copies: a reference and a query of every family."""
     names = [f"{kind}{family}" for kind in KINDS for family in range(families)]
     for first, side in ((0, "references"), (pages, "queries")):
-        (folder / side).mkdir()
+        (folder / side).mkdir(parents=True)
         for kind, family in product(KINDS, range(families)):
             drawn = [
-                Image.fromarray(drawn_page(kind, HELD_FAMILIES + family, first + page))
+                Image.fromarray(drawn_page(kind, first_family + family, first + page))
                 for page in range(pages)
             ]
             shown = (page for page in drawn for _ in range(PAGE_SECONDS * FRAMES_PER_SECOND))
@@ -50,10 +51,14 @@ def main(
     aligner: Annotated[str | None, typer.Option(help="That of the settings without.")] = None,
     families: Annotated[int, typer.Option(help="Of each kind of page.")] = 4,
     pages: Annotated[int, typer.Option(help="Of a video.")] = 6,
+    training_set: Annotated[Path | None, typer.Option(help="A folder to make.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the counts here.")] = None,
 ) -> None:
     """Print how many pairs of one family, of one kind and of two kinds raise an alert."""
     console, settings = Console(), load_settings()
+    if training_set is not None:
+        write_set(training_set, families, pages, first_family=0)
+        return
     if encoder is not None:
         named = settings.encoder.model_copy(update={"path": encoder})
         settings = settings.model_copy(update={"encoder": named})

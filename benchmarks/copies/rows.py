@@ -30,8 +30,8 @@ KEY_FRAMES = "key frames"
 JOINT = "key frames, trained jointly"
 SAME_COUNT = "uniform at the key frames' count"
 PDQ = "PDQ, uniform every 1 s"
-# What `samesource train joint` made of both networks.
-JOINT_WEIGHTS = Path(__file__).parents[2] / "models" / "weights" / "joint"
+# Exports of what `samesource train joint` made of both networks; no row where they aren't.
+JOINT_WEIGHTS = Path("runs/joint")
 # Hashes that differ in 96 of 256 bits: few copies are lost, and the aligner sees to the rest.
 PDQ_MIN_SIMILARITY = 0.25
 # Chosen by `tune_aligners --descriptor pdq` on sets made of training clips.
@@ -221,10 +221,11 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
 
 def _joint_rows(settings: KeyFrameSettings) -> list[Row]:
     """Key frames and detector that were trained together, where the key frames are learned."""
-    if DETECTOR not in ALIGNERS or settings.selector != "learned":
+    chooses, boxes = (JOINT_WEIGHTS / f"{name}.onnx" for name in ("keyframes", "detector"))
+    if DETECTOR not in ALIGNERS or settings.selector != "learned" or not chooses.exists():
         return []
-    keyed = KeyFrames(settings.model_copy(update={"path": JOINT_WEIGHTS / "keyframes.onnx"}), JOINT)
-    detectors = detectors_of({"joint": JOINT_WEIGHTS / "detector.onnx"})
+    keyed = KeyFrames(settings.model_copy(update={"path": chooses}), JOINT)
+    detectors = detectors_of({"joint": boxes})
     return [_row(keyed.sampling(), name, make) for name, make in detectors.items()]
 
 

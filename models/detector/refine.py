@@ -25,6 +25,9 @@ SHORTEST_SECONDS = 1.0  # of the query: what would become shorter is left as the
 MAX_WALKS = 8  # an end moves 32 s at the most; ends that never stay would walk for ever
 MIN_LEVEL = 0.05  # spans that stand out less have no end that frames could tell
 LEAD_SECONDS = 0.5  # a first frame up to here leaves no room for sound without pictures
+COMMON_PERCENTILE = 90  # of a pair's similarities: a copy rarely fills a tenth of the matrix
+MOST_PROMINENT = 0.2  # more makes a span no surer: copies that few edits changed would decide alone
+MOST_CONTRAST = 0.25  # as before
 REACH_SECONDS = LOOK_SECONDS * (MAX_WALKS + 1)  # what all walks together may look at
 
 
@@ -55,6 +58,7 @@ class Refiner:
         self._query_cuts = similarity.query_cuts_seconds.astype(np.float64)
         self._begin = _begin(self._query, self._query_cuts)
         self._usual = np.median(similarity.values, axis=1)  # (Nq,)
+        self._common = float(np.percentile(similarity.values, COMMON_PERCENTILE))
         self._middles = (self._query[1:] + self._query[:-1]) / 2
         self._weights = _weights(self._query)
 
@@ -73,6 +77,25 @@ class Refiner:
         """Mean similarity along a span's line; 0 where no frame of the query lies in it."""
         values = self._along(line_of(segment), self._lines.inside(segment))
         return float(values.mean()) if len(values) else 0.0
+
+    def prominence(self, segment: Segment) -> float:
+        """By how much a span's line is more alike than nearly all else of the pair.
+
+        Slides of one template are all alike, of a copy only what was copied.
+        """
+        return min(self.path_similarity(segment) - self._common, MOST_PROMINENT)
+
+    def contrast(self, segment: Segment) -> float:
+        """By how much a span's line is more alike than the box around it: a line, or a block.
+
+        A scene that stands still is a block too, but a very similar one.
+        """
+        reference = self._matrix.reference_seconds
+        start, end = segment.reference_start_seconds, segment.reference_end_seconds
+        columns = np.flatnonzero((reference >= start) & (reference <= end))
+        box = self._matrix.values[np.ix_(self._lines.inside(segment), columns)]
+        around = float(box.mean()) if box.size else 0.0
+        return min(self.path_similarity(segment) - around, MOST_CONTRAST)
 
     def motion_agreement(self, segment: Segment) -> float:
         """How alike both videos move along a span's line, in [-1, 1]; 0 where unknown."""

@@ -10,13 +10,16 @@ from models.aligners.base import Segment
 from models.aligners.matrix import DescribedVideo, SimilarityMatrix
 from models.aligners.temporal_network import TemporalNetworkAligner
 from models.detector.export import recalibrated
+from models.detector.refine import MOST_CONTRAST, MOST_PROMINENT, Refiner
 from models.detector.serve import PatternDetector, PatternDetectorSettings, default_detector_path
 from models.detector.spans import (
+    FEATURE_NAMES,
     FEATURES,
     FEATURES_WITH_PATHS,
     PATHLESS,
     UNBOXED_SCORE,
     SpanFinder,
+    features,
     same,
 )
 
@@ -81,6 +84,39 @@ def test_what_has_no_path_says_so(copy: SimilarityMatrix) -> None:
     assert found and all(own[-1] == PATHLESS for _, own in found)
 
 
+def grid(values: Array) -> SimilarityMatrix:
+    """A matrix of frames a second apart."""
+    query, reference = (np.arange(size, dtype=np.float32) + 0.5 for size in values.shape)
+    return SimilarityMatrix(values, query, reference, len(query), len(reference))
+
+
+def test_a_line_stands_out_of_its_pair_and_of_its_box_and_a_block_does_not() -> None:
+    span = Segment(10, 20, 30, 40, 0.9)
+    line, block, still = (np.full((40, 60), 0.1, np.float32) for _ in range(3))
+    line[10:20, 30:40] = 0.1 + 0.6 * np.eye(10)
+    block[:] = 0.5  # slides of one template: all are alike
+    still[10:20, 30:40] = 0.9
+    found = {
+        name: features(span, Refiner(grid(values)))
+        for name, values in (("line", line), ("block", block), ("still", still))
+    }
+    named = {name: dict(zip(FEATURE_NAMES, own, strict=True)) for name, own in found.items()}
+    assert named["line"]["prominence"] == MOST_PROMINENT
+    assert named["line"]["contrast"] == MOST_CONTRAST
+    assert named["block"]["prominence"] == named["block"]["contrast"] == pytest.approx(0, abs=1e-6)
+    assert named["still"]["prominence"] == MOST_PROMINENT
+    assert named["still"]["contrast"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_span_between_the_frames_of_the_reference_has_no_box() -> None:
+    values = np.full((10, 4), 0.3, np.float32)
+    sparse = SimilarityMatrix(
+        values, np.arange(10, dtype=np.float32), np.array([0, 10, 20, 30], np.float32), 10, 40
+    )
+    own = features(Segment(2, 5, 12, 15, 0.9), Refiner(sparse))
+    assert own[FEATURE_NAMES.index("contrast")] == MOST_CONTRAST
+
+
 def test_spans_are_one_where_both_axes_agree() -> None:
     here = Segment(0, 10, 20, 30, 0.9)
     assert same(here, Segment(1, 11, 21, 31, 0.2))
@@ -96,7 +132,7 @@ def test_a_file_that_is_calibrated_for_paths_alerts_on_them(
     file.write_bytes(default_detector_path().read_bytes())
     before = PatternDetector(PatternDetectorSettings(path=file)).version
     # The path alone decides, so that a blind network would find it as surely.
-    version = recalibrated(file, np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]))
+    version = recalibrated(file, np.eye(FEATURES_WITH_PATHS)[-1])
     detector = PatternDetector(PatternDetectorSettings(path=file))
     assert detector.version == version != before
     (first, *_) = detector.align(copy)

@@ -17,7 +17,7 @@ from models.errors import ModelFileError
 def test_the_shipped_encoder_describes_alike_in_torch() -> None:
     network = FrameNetwork(EncoderConfig()).eval()
     load_exported(network, default_encoder_path())
-    frames = np.random.default_rng(1).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
+    frames = np.random.default_rng(1).integers(0, 256, (3, 160, 160, 3), dtype=np.uint8)
     with torch.inference_mode():
         ours = network(torch.from_numpy(frames)).numpy()
     assert np.abs(ours - FrameEncoder(default_encoder_path()).encode(frames)).max() < 2e-3
