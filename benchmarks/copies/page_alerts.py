@@ -6,7 +6,7 @@
 Every family of pages (of `models.training.edits.drawn_pages`, but none that training saw) gives a
 reference and a query whose words differ; the service's own steps compare all with all. Nothing is
 a copy, so every alert is false. With `--training-set` it writes such a set of families that
-training did see, for `benchmarks/tuning/calibrate_detector.py`, and stops.
+training did see, to tune on, and stops.
 """
 
 import tempfile

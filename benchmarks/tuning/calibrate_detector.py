@@ -4,10 +4,9 @@
 
 The export calibrates on pairs that are pasted together from descriptors; here whole videos were
 edited, encoded and searched with the key frames of the settings, as uploads are. Make the sets
-of training clips with `copies/made_copies.py`, and one without copies of drawn pages with
-`copies/page_alerts.py`: a deck of slides is alike without being a copy. Spans that are too unsure
-to be refined in the service count too: the network has seen these clips and is surer of them than
-of others. Writes the weights into the file, which gets another version.
+of training clips with `copies/made_copies.py`. Spans that are too unsure to be refined in the
+service count too: the network has seen these clips and is surer of them than of others. Writes the
+weights into the file, which gets another version.
 """
 
 from pathlib import Path

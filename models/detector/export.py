@@ -17,7 +17,6 @@ from models.detector.calibrate import calibrate
 from models.detector.grid import CHANNELS, lay_out
 from models.detector.network import ALIGN, DetectorConfig, PatternNetwork, Scores, torch_run
 from models.detector.recipe import DetectorRecipe
-from models.detector.spans import FEATURE_NAMES, PATH_NAME
 from models.detector.validate import held_out_figures, split_pool, validation_pairs
 from models.encoder.onnx_file import OPSET, store_half
 from models.encoder.serve import FrameEncoder
@@ -27,7 +26,7 @@ from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.descriptor_pool import load_pool
 from models.training.recipe_file import fill
 
-CALIBRATION_PAIRS = 600  # seven weights are fitted to their spans; the model card's F1 is on them
+CALIBRATION_PAIRS = 600  # five weights are fitted to their spans; the model card's F1 is on them
 PARITY_BOUND = 2e-2  # of a score, set by hand: float16 weights stray, a wrong layer strays further
 
 
@@ -142,7 +141,6 @@ def _note(model: onnx.ModelProto, calibration: NDArray[np.float64], encoder_vers
         {
             "model_version": version,
             "calibration": written,
-            "features": " ".join((*FEATURE_NAMES, PATH_NAME)[: len(calibration)]),
             "encoder_version": encoder_version,
         },
     )

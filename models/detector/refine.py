@@ -25,9 +25,11 @@ SHORTEST_SECONDS = 1.0  # of the query: what would become shorter is left as the
 MAX_WALKS = 8  # an end moves 32 s at the most; ends that never stay would walk for ever
 MIN_LEVEL = 0.05  # spans that stand out less have no end that frames could tell
 LEAD_SECONDS = 0.5  # a first frame up to here leaves no room for sound without pictures
-COMMON_PERCENTILE = 90  # of a pair's similarities: a copy rarely fills a tenth of the matrix
-MOST_PROMINENT = 0.2  # more makes a span no surer: copies that few edits changed would decide alone
-MOST_CONTRAST = 0.25  # as before
+# Of a block without a line; set by hand, and measured in docs/results.md.
+VERY_ALIKE = 0.7  # mean similarity along a span: other words on one template are less alike
+STANDING_OUT = 0.2  # of the line, above what the query's frames usually resemble in the reference
+LINE_CONTRAST = 0.06  # of the line, above the mean of its box
+FEWEST_COLUMNS = 3  # frames of the reference in the box
 REACH_SECONDS = LOOK_SECONDS * (MAX_WALKS + 1)  # what all walks together may look at
 
 
@@ -58,7 +60,6 @@ class Refiner:
         self._query_cuts = similarity.query_cuts_seconds.astype(np.float64)
         self._begin = _begin(self._query, self._query_cuts)
         self._usual = np.median(similarity.values, axis=1)  # (Nq,)
-        self._common = float(np.percentile(similarity.values, COMMON_PERCENTILE))
         self._middles = (self._query[1:] + self._query[:-1]) / 2
         self._weights = _weights(self._query)
 
@@ -78,24 +79,27 @@ class Refiner:
         values = self._along(line_of(segment), self._lines.inside(segment))
         return float(values.mean()) if len(values) else 0.0
 
-    def prominence(self, segment: Segment) -> float:
-        """By how much a span's line is more alike than nearly all else of the pair.
+    def is_merely_alike(self, segment: Segment) -> bool:
+        """Whether a span is a block of pictures that are alike, and no copy.
 
-        Slides of one template are all alike, of a copy only what was copied.
-        """
-        return min(self.path_similarity(segment) - self._common, MOST_PROMINENT)
-
-    def contrast(self, segment: Segment) -> float:
-        """By how much a span's line is more alike than the box around it: a line, or a block.
-
-        A scene that stands still is a block too, but a very similar one.
+        Slides of one template are all as alike as each other; what was copied is most alike along a
+        line, or, where it stands still, very alike.
         """
         reference = self._matrix.reference_seconds
         start, end = segment.reference_start_seconds, segment.reference_end_seconds
         columns = np.flatnonzero((reference >= start) & (reference <= end))
-        box = self._matrix.values[np.ix_(self._lines.inside(segment), columns)]
-        around = float(box.mean()) if box.size else 0.0
-        return min(self.path_similarity(segment) - around, MOST_CONTRAST)
+        rows = self._lines.inside(segment)
+        if not len(rows):
+            return False
+        along = self.path_similarity(segment)
+        if along >= VERY_ALIKE:
+            return False
+        if along - self._usual[rows].mean() < STANDING_OUT:
+            return True
+        if len(columns) < FEWEST_COLUMNS:
+            return False  # too few frames to tell a line from a block
+        around = float(self._matrix.values[np.ix_(rows, columns)].mean())
+        return along - around < LINE_CONTRAST
 
     def motion_agreement(self, segment: Segment) -> float:
         """How alike both videos move along a span's line, in [-1, 1]; 0 where unknown."""

@@ -14,7 +14,7 @@ from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
 from models.aligners.temporal_network import TemporalNetworkAligner
 from models.detector.boxes import ALIGN, TILE, with_score
-from models.detector.spans import FEATURE_NAMES, PATH_NAME, SpanFinder
+from models.detector.spans import FEATURES, FEATURES_WITH_PATHS, SpanFinder
 from models.encoder.serve import WEIGHTS
 from models.errors import ModelFileError
 from models.runtime import Provider, Span, open_session
@@ -57,8 +57,8 @@ class PatternDetector:
 
     The file's contract: input `picture` (N, 8, H, W) float32 as `models.detector.grid` lays it,
     outputs `what` (N, 2, H/2, W/2), scores and directions in [0, 1], and `distances` (N, 4, H/2,
-    W/2) in cells; metadata `model_version`, `features` by name, and `calibration`, their weights
-    in the logistic regression that makes a probability of them. A file that is calibrated for
+    W/2) in cells; metadata `model_version` and `calibration`, weights of the logistic regression
+    that makes a probability of `models.detector.spans.features`. A file that is calibrated for
     paths has the temporal network's looked at as well.
     """
 
@@ -79,7 +79,7 @@ class PatternDetector:
             engine_cache=self.settings.engine_cache,
         )
         metadata = self._session.get_modelmeta().custom_metadata_map
-        missing = {"model_version", "calibration", "features"} - metadata.keys()
+        missing = {"model_version", "calibration"} - metadata.keys()
         if missing:
             raise ModelFileError(
                 f"{self.settings.path or default_detector_path()} lacks the metadata "
@@ -87,14 +87,13 @@ class PatternDetector:
             )
         self.version = str(metadata["model_version"])
         self._calibration = np.array(metadata["calibration"].split(), np.float64)
-        named = metadata["features"].split()
-        with_paths = named == [*FEATURE_NAMES, PATH_NAME]
-        if len(named) != len(self._calibration) or not (with_paths or named == [*FEATURE_NAMES]):
+        if len(self._calibration) not in (FEATURES, FEATURES_WITH_PATHS):
             raise ModelFileError(
-                f"{self.settings.path or default_detector_path()} has "
-                f"{len(self._calibration)} weights for {', '.join(named)}; expected "
-                f"{', '.join(FEATURE_NAMES)}, with or without {PATH_NAME}: export it again"
+                f"{self.settings.path or default_detector_path()} is calibrated for "
+                f"{len(self._calibration)} features, expected {FEATURES} or "
+                f"{FEATURES_WITH_PATHS}: export it again"
             )
+        with_paths = len(self._calibration) == FEATURES_WITH_PATHS
         self._finder = self.finder(with_paths=with_paths)
 
     def finder(self, *, with_paths: bool) -> SpanFinder:

@@ -15,11 +15,8 @@ from models.detector.refine import Refiner
 
 Array = NDArray[np.float64]
 
-# What a file is calibrated for, in order; the first weight is that of 1.
-FEATURE_NAMES = ("one", "score", "similarity", "motion", "length", "prominence", "contrast")
-PATH_NAME = "path"
-FEATURES = len(FEATURE_NAMES)  # of a span without paths
-FEATURES_WITH_PATHS = FEATURES + 1
+FEATURES = 5  # of a span without paths
+FEATURES_WITH_PATHS = 6
 LONG_SECONDS = 30.0  # beyond it length makes a span no surer; set by hand, then calibrated with
 SAME_SHARE = 0.3  # intersection over union, on both axes, at which path and box mean one span
 UNBOXED_SCORE = 0.05  # of a path without a box: below any that the network's boxes are read from
@@ -53,6 +50,9 @@ class SpanFinder:
         if self._refine:
             boxes = [refiner.refine(span) for span in boxes]
             paths = [refiner.refine(span) for span in paths]
+        boxes, paths = (
+            [span for span in some if not refiner.is_merely_alike(span)] for some in (boxes, paths)
+        )
         unboxed = [path for path in paths if not any(same(path, box) for box in boxes)]
         spans = [*boxes, *(with_score(path, UNBOXED_SCORE) for path in unboxed)]
         if self._paths is None:
@@ -63,9 +63,8 @@ class SpanFinder:
 def features(span: Segment, refiner: Refiner, paths: list[Segment] | None = None) -> Array:
     """What a span's probability is computed from, float64.
 
-    `FEATURE_NAMES`: 1, the logit of the network's score, mean similarity along the span, how alike
-    both videos move along it, its length, and by how much it is more alike than the pair as a whole
-    and than the box around it; with paths, the logit of the surest one that means the same span.
+    1, the logit of the network's score, mean similarity along the span, how alike both videos move
+    along it, and its length; with paths, the logit of the surest one that means the same span.
     """
     seconds = span.query_end_seconds - span.query_start_seconds
     own = [
@@ -74,8 +73,6 @@ def features(span: Segment, refiner: Refiner, paths: list[Segment] | None = None
         refiner.path_similarity(span),
         refiner.motion_agreement(span),
         min(seconds / LONG_SECONDS, 1.0),
-        refiner.prominence(span),
-        refiner.contrast(span),
     ]
     if paths is not None:
         own.append(
