@@ -38,7 +38,11 @@ def test_the_default_row_stores_and_searches_what_the_service_does(
 ) -> None:
     settings = load_settings()
     settings = settings.model_copy(
-        update={"fetch": settings.fetch.model_copy(update={"roots": (tmp_path,)})}
+        update={
+            "fetch": settings.fetch.model_copy(update={"roots": (tmp_path,)}),
+            # Rows look at whole frames.
+            "key_frames": settings.key_frames.model_copy(update={"query_parts": 0}),
+        }
     )
     frames = read_set_frames(folder, settings, tmp_path / "kept", Console(quiet=True))
     sampling = KeyFrames(settings.key_frames).sampling()

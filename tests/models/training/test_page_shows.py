@@ -34,8 +34,8 @@ def test_the_pool_holds_pages_whose_families_are_held_out_as_one(
     few = [show for show in page_shows(pool_pictures.FRAMES_PER_SECOND) if "chess-00" in show[0]]
     monkeypatch.setattr(pool_pictures, "page_shows", lambda rate: few)
     make_clip(Clip("one", (Drawn("reef", 1, 2.0),)), tmp_path, "clips")
-    build_pictures(tmp_path, tmp_path / "pictures", size=128, pages=True)
     encoder = FrameEncoder(default_encoder_path())
+    build_pictures(tmp_path, tmp_path / "pictures", size=encoder.input_size, pages=True)
     pool = {footage.name: footage for footage in load_pool(tmp_path / "pictures", encoder)}
     assert pool["one"].family is None and pool["one"].group == "one"
     pages = [pool[name] for name, _, _ in few]

@@ -29,7 +29,7 @@ from tests.stream.videos import (
 )
 
 SIZE = 96
-SETTINGS = DecodeSettings(processes=1, frames_per_second=1)
+SETTINGS = DecodeSettings(processes=1, frames_per_second=1, motion_frames_per_second=0)
 av.logging.set_level(None)
 
 

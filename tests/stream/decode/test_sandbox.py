@@ -115,5 +115,6 @@ def test_spools_can_still_be_written(tmp_path: Path) -> None:
 
 def test_a_decoder_decodes_in_it(tmp_path: Path) -> None:
     path = make_video(tmp_path / "video.mp4", count=50)
-    with Decoder(DecodeSettings(processes=1), 96) as decoder, decoder.decode(path) as video:
+    settings = DecodeSettings(processes=1, frames_per_second=2)
+    with Decoder(settings, 96) as decoder, decoder.decode(path) as video:
         assert len(video.frames) == 4
