@@ -24,15 +24,16 @@ from rich.table import Table
 from benchmarks.copies.frame_choices import Choice
 from benchmarks.copies.rows import KeyFrames
 from benchmarks.copies.set_frames import SetFrames, VideoFrames, read_set_frames
+from benchmarks.ingest import bare_cost
 from models.encoder.serve import FrameEncoder, default_encoder_path
 from models.video.frames import Rgb, is_blank
 from models.video.similarity import similarities
+from stream.contract.packed import CODE_SCALE
 from stream.decode.pictures import Pictures
 from stream.errors import SettingsError
 from stream.settings import load_settings
 
 THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
-SCALE = 127  # of the library's codes
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,6 @@ def first_look(path: Path, size: int, gap_seconds: float) -> Look:
     return Look(frames, np.array(times)[shown], spent)
 
 
-def bare_decoding(path: Path) -> float:
-    """CPU seconds for every frame."""
-    before = time.process_time()
-    with av.open(str(path)) as container:
-        container.streams.video[0].thread_type = "NONE"
-        for _ in container.decode(video=0):
-            pass
-    return time.process_time() - before
-
-
 def best_similarity(
     descriptors: NDArray[np.float32], biases: NDArray[np.float32], stored: Choice
 ) -> float:
@@ -101,7 +92,7 @@ def best_similarity(
         return -1.0
     rows = stored.codes.astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    values = similarities(descriptors, rows, biases, stored.biases / np.float32(SCALE))
+    values = similarities(descriptors, rows, biases, stored.biases / np.float32(CODE_SCALE))
     return float(values.max())
 
 
@@ -144,7 +135,7 @@ def report(
         seen = encoder.describe(look.frames) if len(look.frames) else None
         encode += time.process_time() - before
         decode += look.decode_cpu_seconds
-        bare += bare_decoding(video.path)
+        bare += bare_cost(video.path, key_frames_only=False)
         hours += video.duration_seconds / 3600
         count += len(look.frames)
         dense += video.duration_seconds
