@@ -1,0 +1,137 @@
+"""What the console says on Kafka, and what it looks up there: the messages that commands write.
+
+A write counts when it is on the broker. It comes back through the topics like everybody's, so the
+log stays the only truth.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from stream.admin.replay import Replay, read_since, replays
+from stream.admin.takedown import take_down
+from stream.broker.message_at import MessageAt
+from stream.broker.sender import Sender
+from stream.broker.settings import KafkaSettings
+from stream.contract.event import Event
+from stream.contract.events import (
+    PolicyUpdated,
+    VideoEmbedded,
+    VideoFingerprinted,
+    VideoRejected,
+    VideoUploaded,
+)
+from stream.contract.fingerprint import Fingerprint
+from stream.contract.message import Source, attempts_headers
+from stream.errors import BadEventError
+
+T = TypeVar("T")
+THREADS = 8  # of its own: while Kafka is away, each holds one for half a minute
+
+
+class ConsoleKafka:
+    """Writes and single reads. Every method may raise `BrokerError`, within half a minute."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        """Connect when something is written or looked up."""
+        self._kafka = kafka
+        self._sender, self._messages = Sender(kafka), MessageAt(kafka)
+        self._threads = ThreadPoolExecutor(THREADS, "console-kafka")
+
+    async def say(self, events: Sequence[Event]) -> list[Source]:
+        """Write events of one topic: verdicts, an upload, a policy.
+
+        Returns:
+            Where they lie.
+        """
+        return await self._send(events[0].topic, [(each.key(), each.to_bytes()) for each in events])
+
+    async def request_id(self, place: Source) -> str:
+        """The id of an upload that was just written, by which every later event of it goes.
+
+        Read back, since it holds the message's time, which the broker may have set: what it
+        acknowledges isn't always what it keeps.
+        """
+        found = await self._on_thread(
+            self._messages.read, place.topic, place.partition, place.offset
+        )
+        return (found or place).request_id
+
+    async def remove_policy(self, owner_id: str) -> list[Source]:
+        """Take a rights holder's policy back."""
+        return await self._send(PolicyUpdated.topic, [(owner_id.encode(), None)])
+
+    async def _send(
+        self, topic: str, messages: Sequence[tuple[bytes | None, bytes | None]]
+    ) -> list[Source]:
+        with_headers = [(key, value, ()) for key, value in messages]
+        return await self._on_thread(self._sender.send, topic, with_headers)
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """The offset behind the last message of each partition of a topic."""
+        return await self._on_thread(self._messages.ends, topic)
+
+    async def letter(self, partition: int, offset: int) -> VideoRejected | None:
+        """A dead letter with its original; None where it is gone."""
+        source = await self._on_thread(self._messages.read, VideoRejected.topic, partition, offset)
+        try:
+            return None if source is None else VideoRejected.from_bytes(source.value)
+        except BadEventError:
+            return None
+
+    async def replay(self, letter: VideoRejected) -> Replay:
+        """Submit the original of a letter again, unless it was since; what became of it."""
+        return await self._on_thread(self._replay, letter)
+
+    def _replay(self, letter: VideoRejected) -> Replay:
+        (found,) = replays([letter], read_since(self._kafka, [letter]))
+        if found.upload is not None:
+            headers = attempts_headers(letter.attempts + 1)
+            message = (found.upload.key(), found.upload.to_bytes(), headers)
+            self._sender.send(VideoUploaded.topic, [message])
+        return found
+
+    async def take_down(self, video_ids: Sequence[str]) -> None:
+        """Take videos down, as `stream.admin.takedown.take_down`."""
+        await self._on_thread(take_down, self._kafka, video_ids)
+
+    async def fingerprint(self, video_id: str, partition: int, offset: int) -> Fingerprint | None:
+        """A fingerprint on the library log; None where it is gone or another video's."""
+        source = await self._on_thread(
+            self._messages.read, VideoFingerprinted.topic, partition, offset
+        )
+        if source is None or source.value is None:
+            return None
+        try:
+            # A film's fingerprint takes a while to decode, in which the loop would answer nobody.
+            found = await self._on_thread(Fingerprint.from_bytes, source.value)
+        except BadEventError:
+            return None
+        # On a topic that was made anew, another video lies at this place.
+        return found if found.video_id == video_id else None
+
+    async def thumbnails(self, video_id: str, partition: int, offset: int) -> list[bytes]:
+        """The small JPEGs that travel with a video's vector, in order of time; empty where gone."""
+        source = await self._on_thread(self._messages.read, VideoEmbedded.topic, partition, offset)
+        if source is None or source.value is None:
+            return []
+        try:
+            found = VideoEmbedded.from_bytes(source.value)
+            pictures = [base64.b64decode(each, validate=True) for each in found.thumbnails]
+        except (BadEventError, binascii.Error):
+            return []
+        return pictures if found.video_id == video_id else []
+
+    async def _on_thread(self, call: Callable[..., T], *arguments: Any) -> T:
+        ask = partial(call, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+
+    def close(self) -> None:
+        """Disconnect."""
+        # It waits for calls that run: they use the reader that is closed next.
+        self._threads.shutdown(cancel_futures=True)
+        self._messages.close()

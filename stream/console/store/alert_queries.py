@@ -1,0 +1,276 @@
+"""What is asked of alerts and verdicts; see `queries.py`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from stream.console.store import cursors
+from stream.console.store.columns import EPOCH, key_of, microseconds, of_microseconds
+from stream.console.store.database import Database
+from stream.console.store.listing import (
+    ORDER_COLUMNS,
+    Where,
+    branches,
+    conditions,
+    look_on,
+    name_of,
+    where_is,
+    written_where,
+)
+from stream.console.store.project_alerts import pair_key
+from stream.console.store.showing import (
+    alert_view,
+    review_view,
+)
+from stream.console.store.tables import (
+    Alert,
+    Review,
+    Tally,
+)
+from stream.console.store.video_queries import videos_in
+from stream.console.store.views import (
+    ALL_OPEN,
+    STATES,
+    AlertFilter,
+    AlertView,
+    HolderView,
+    Order,
+    Page,
+    QueueGroup,
+    ReviewView,
+    State,
+)
+
+LONGEST_HISTORY = 200  # verdicts of an alert or a pair that are shown; set by hand
+LONGEST_PAIR = 100  # alerts of a pair whose verdicts are shown; set by hand
+
+
+class AlertQueries:
+    """Asks for alerts, one by one and by their uploads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def queue(
+        self,
+        filter: AlertFilter = ALL_OPEN,
+        order: Order = "newest",
+        cursor: str | None = None,
+        limit: int = 50,
+        alerts_each: int = 5,
+    ) -> Page[QueueGroup]:
+        """Uploads with alerts that the filter lets through, by their first alert in this order.
+
+        Alerts that are raised after the first page was asked for are not in the later ones.
+        """
+        of = name_of("queue", filter, order)
+        async with self._database.reading() as session:
+            if cursor is None:
+                as_of, after = await _newest(session, filter), None
+            else:
+                as_of_us, *values = cursors.read(cursor, of, int, *_where_kinds(order))
+                as_of, after = of_microseconds(as_of_us), _where(values, order)
+            found = await look_on(session, filter, order, after, limit, as_of, firsts=True)
+            groups = await _groups(session, found.rows, filter, order, alerts_each, as_of)
+        if found.on is None:
+            return Page(groups)
+        place = written_where(found.on, order)
+        return Page(groups, cursors.written(of, microseconds(as_of), *place))
+
+    async def alerts(
+        self,
+        filter: AlertFilter = ALL_OPEN,
+        order: Order = "newest",
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[AlertView]:
+        """Alerts one by one."""
+        of = name_of("alerts", filter, order)
+        after = None
+        if cursor is not None:
+            after = _where(cursors.read(cursor, of, *_where_kinds(order)), order)
+        async with self._database.reading() as session:
+            found = await look_on(session, filter, order, after, limit)
+        on = None if found.on is None else cursors.written(of, *written_where(found.on, order))
+        return Page(tuple(map(alert_view, found.rows)), on)
+
+    async def alert(
+        self, alert_id: str, visible_owner_ids: Sequence[str] | None = None
+    ) -> AlertView | None:
+        """One alert; None where there is none, or it isn't to be seen."""
+        async with self._database.reading() as session:
+            row = await session.get(Alert, alert_id)
+        if row is None:
+            return None
+        # Told as one that isn't there: nobody is to find out which ids others have.
+        seen = visible_owner_ids is None or row.reference_owner_id in visible_owner_ids
+        return alert_view(row) if seen else None
+
+    async def neighbours(
+        self, alert_id: str, filter: AlertFilter = ALL_OPEN, order: Order = "newest"
+    ) -> tuple[str | None, str | None]:
+        """The ids of the alerts before and after one in a list."""
+        async with self._database.reading() as session:
+            row = await session.get(Alert, alert_id)
+            if row is None:
+                return None, None
+            place = where_is(row, order)
+            before = await look_on(session, filter, order, place, 1, backwards=True)
+            behind = await look_on(session, filter, order, place, 1)
+        first, second = (
+            found.rows[0].alert_id if found.rows else None for found in (before, behind)
+        )
+        return first, second
+
+    async def alert_numbers(self, owner_ids: Sequence[str] | None = None) -> dict[State, int]:
+        """How many alerts are in each state: of all rights holders, or of these together."""
+        query = select(Tally.name, func.sum(Tally.number)).where(
+            Tally.kind == "alerts", Tally.about.in_([""] if owner_ids is None else owner_ids)
+        )
+        async with self._database.reading() as session:
+            found = {name: int(n) for name, n in await session.execute(query.group_by(Tally.name))}
+        return {state: found.get(state, 0) for state in STATES}
+
+    async def holders(self, cursor: str | None = None, limit: int = 50) -> Page[HolderView]:
+        """Rights holders that alerts are about, by id."""
+        after = "" if cursor is None else cursors.read(cursor, "holders", str)[0]
+        query = (
+            select(Tally)
+            .where(Tally.kind == "alerts", Tally.about > after)
+            .order_by(Tally.about, Tally.name)
+            # One holder more than wanted: the last may be cut, and isn't shown.
+            .limit((limit + 1) * len(STATES))
+        )
+        numbers: dict[str, dict[str, int]] = {}
+        async with self._database.reading() as session:
+            for tally in await session.scalars(query):
+                numbers.setdefault(tally.about, {})[tally.name] = tally.number
+        items = tuple(HolderView(owner, found) for owner, found in [*numbers.items()][:limit])
+        if len(numbers) <= limit:
+            return Page(items)
+        return Page(items, cursors.written("holders", items[-1].owner_id))
+
+    async def reviews_of_alert(self, alert_id: str) -> tuple[ReviewView, ...]:
+        """Every verdict on an alert, the newest first; at most 200."""
+        return await self._reviews([alert_id])
+
+    async def reviews_of_pair(self, video_id: str, reference_id: str) -> tuple[ReviewView, ...]:
+        """Every verdict on any alert of two videos, the newest first; at most 200."""
+        query = select(Alert.alert_id).where(Alert.pair_key == pair_key(video_id, reference_id))
+        async with self._database.reading() as session:
+            alert_ids = [*await session.scalars(query.limit(LONGEST_PAIR))]
+        return await self._reviews(alert_ids)
+
+    async def matches_of(
+        self,
+        video_id: str,
+        side: Literal["video", "reference"],
+        visible_owner_ids: Sequence[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[AlertView]:
+        """Alerts of a video in every state, the newest first.
+
+        Args:
+            video_id: of the video.
+            side: `video`: what it copies; `reference`: what copies it.
+            visible_owner_ids: as in `AlertFilter`.
+            cursor: of the page before.
+            limit: on a page.
+        """
+        visible = None if visible_owner_ids is None else tuple(visible_owner_ids)
+        filter = AlertFilter(states=STATES, visible_owner_ids=visible)
+        if side == "video":
+            filter = replace(filter, video_id=video_id)
+        else:
+            filter = replace(filter, reference_id=video_id)
+        return await self.alerts(filter, "newest", cursor, limit)
+
+    async def _reviews(self, alert_ids: Sequence[str]) -> tuple[ReviewView, ...]:
+        query = (
+            select(Review)
+            .where(
+                Review.alert_key.in_([key_of(alert_id) for alert_id in alert_ids]),
+                Review.alert_id.in_(alert_ids),
+            )
+            .order_by(Review.reviewed_at.desc(), Review.partition.desc(), Review.offset.desc())
+            .limit(LONGEST_HISTORY)
+        )
+        async with self._database.reading() as session:
+            return tuple(map(review_view, await session.scalars(query)))
+
+
+async def _newest(session: AsyncSession, filter: AlertFilter) -> datetime:
+    """When the newest alert of a filter's branches was raised; 1970 where there is none."""
+    newest = EPOCH
+    for branch in branches(filter):
+        query = select(func.max(Alert.raised_at)).where(Alert.state == branch.state)
+        if branch.owner_id is not None:
+            query = query.where(Alert.reference_owner_key == key_of(branch.owner_id))
+        newest = max(newest, await session.scalar(query) or EPOCH)
+    return newest
+
+
+async def _groups(
+    session: AsyncSession,
+    firsts: Sequence[Alert],
+    filter: AlertFilter,
+    order: Order,
+    alerts_each: int,
+    as_of: datetime,
+) -> tuple[QueueGroup, ...]:
+    """The uploads of these alerts, in their order, with what else the filter lets through."""
+    videos = await videos_in(session, [first.video_id for first in firsts])
+    column = getattr(Alert, ORDER_COLUMNS[order])
+    chosen = (
+        Alert.video_key.in_([first.video_key for first in firsts]),
+        Alert.raised_at <= as_of,
+        *conditions(filter),
+    )
+    number = func.row_number().over(
+        partition_by=Alert.video_id, order_by=(column.desc(), Alert.alert_key.desc())
+    )
+    numbered = select(Alert.alert_id, number.label("number")).where(*chosen).subquery()
+    query = (
+        select(Alert)
+        .join(numbered, numbered.c.alert_id == Alert.alert_id)
+        .where(numbered.c.number <= alerts_each)
+        .order_by(numbered.c.number)
+    )
+    alerts: dict[str, list[AlertView]] = {}
+    for row in await session.scalars(query):
+        alerts.setdefault(row.video_id, []).append(alert_view(row))
+    totals = select(
+        Alert.video_id,
+        func.count(),
+        func.max(Alert.raised_at),
+        func.max(Alert.copied_seconds),
+        func.max(Alert.score),
+    ).where(*chosen)
+    found = {row[0]: row for row in await session.execute(totals.group_by(Alert.video_id))}
+    # None is missing here: all of it is asked of one state of the database.
+    return tuple(
+        QueueGroup(
+            video_id=first.video_id,
+            video=videos.get(first.video_id),
+            alerts=tuple(alerts[first.video_id]),
+            number=found[first.video_id][1],
+            newest_at=found[first.video_id][2],
+            longest_seconds=found[first.video_id][3],
+            best_score=found[first.video_id][4],
+        )
+        for first in firsts
+    )
+
+
+def _where_kinds(order: Order) -> tuple[type, type]:
+    return (int if order == "newest" else float), int
+
+
+def _where(place: Sequence[Any], order: Order) -> Where:
+    value, key = place
+    return (of_microseconds(value) if order == "newest" else value), key

@@ -1,0 +1,293 @@
+"""Reads alerts in an order, through a filter, by an index: what queue, lists and claims share.
+
+A list is cut into branches, one for each state and rights holder, because an index holds each of
+them in order. Of a branch at most `SCANNED` rows are looked at; the filter's other conditions are
+asked of these. So the time of a page has a bound, whatever is asked.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, exists, literal, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from stream.console.store.columns import key_of, microseconds
+from stream.console.store.tables import Alert
+from stream.console.store.views import AlertFilter, Order, State
+
+SCANNED = 2000  # rows of a branch that one look looks at
+SCANNED_FIRST = 4  # times the rows that are wanted, at the first look: mostly that's enough
+LOOKS = 2  # after the first, until a page is full or given back as it is
+MOST_OWNERS = 50  # of a person; each is a query of its own
+
+ORDER_COLUMNS: dict[Order, str] = {
+    "newest": "raised_at",
+    "longest": "copied_seconds",
+    "surest": "score",
+}
+Where = tuple[Any, int]
+"""A place in an order: the value and the alert's key, both descending."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One state and, where the filter names one, one rights holder."""
+
+    state: State
+    owner_id: str | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look at all branches found.
+
+    Attributes:
+        rows: in order.
+        on: where the next look goes on; None where nothing is left.
+    """
+
+    rows: tuple[Alert, ...]
+    on: Where | None
+
+
+def branches(filter: AlertFilter) -> list[Branch]:
+    """The branches of a filter; none where it lets nothing through."""
+    owners: Sequence[str | None] = [filter.owner_id]
+    visible = filter.visible_owner_ids
+    if visible is not None:
+        owners = [owner for owner in dict.fromkeys(visible) if filter.owner_id in (None, owner)]
+    return [Branch(state, owner) for state in dict.fromkeys(filter.states) for owner in owners]
+
+
+def where_is(row: Alert, order: Order) -> Where:
+    """The place of an alert in an order."""
+    return getattr(row, ORDER_COLUMNS[order]), row.alert_key
+
+
+async def look(
+    session: AsyncSession,
+    filter: AlertFilter,
+    order: Order,
+    *,
+    after: Where | None,
+    limit: int,
+    as_of: datetime | None = None,
+    firsts: bool = False,
+    backwards: bool = False,
+    lock: bool = False,
+    scanned: int,
+) -> Found:
+    """Some alerts of a list.
+
+    Args:
+        session: to ask.
+        filter: which.
+        order: of the list, descending.
+        after: a place: only what lies behind it.
+        limit: at most so many.
+        as_of: none that were raised later.
+        firsts: only the first alert of each upload.
+        backwards: the list from its other end.
+        lock: PostgreSQL: only rows that nobody has locked, locked until the transaction ends.
+        scanned: rows of a branch that are looked at.
+    """
+    rows: list[Alert] = []
+    horizons: list[Where] = []
+    for branch in branches(filter):
+        found = await _look(
+            session, filter, order, branch, after, limit, as_of, firsts, backwards, lock, scanned
+        )
+        rows += found.rows
+        if found.on is not None:
+            horizons.append(found.on)
+    rows.sort(key=lambda row: where_is(row, order), reverse=not backwards)
+    # Behind the nearest horizon a branch may hold rows that nobody has looked at yet.
+    nearest: Callable[[list[Where]], Where] = min if backwards else max
+    if horizons:
+        cut = nearest(horizons)
+        rows = [row for row in rows if _reaches(where_is(row, order), cut, backwards)]
+    if len(rows) > limit:
+        return Found(tuple(rows[:limit]), where_is(rows[limit - 1], order))
+    return Found(tuple(rows), nearest(horizons) if horizons else None)
+
+
+async def look_on(
+    session: AsyncSession,
+    filter: AlertFilter,
+    order: Order,
+    after: Where | None,
+    limit: int,
+    as_of: datetime | None = None,
+    *,
+    firsts: bool = False,
+    backwards: bool = False,
+    lock: bool = False,
+) -> Found:
+    """Look until there are enough, or it has been long enough."""
+    rows: tuple[Alert, ...] = ()
+    for scanned in (min(SCANNED, SCANNED_FIRST * (limit + 1)), *[SCANNED] * LOOKS):
+        found = await look(
+            session,
+            filter,
+            order,
+            after=after,
+            limit=limit - len(rows),
+            as_of=as_of,
+            firsts=firsts,
+            backwards=backwards,
+            lock=lock,
+            scanned=scanned,
+        )
+        rows, after = (*rows, *found.rows), found.on
+        if after is None or len(rows) >= limit:
+            break
+    return Found(rows, after)
+
+
+async def _look(
+    session: AsyncSession,
+    filter: AlertFilter,
+    order: Order,
+    branch: Branch,
+    after: Where | None,
+    limit: int,
+    as_of: datetime | None,
+    firsts: bool,
+    backwards: bool,
+    lock: bool,
+    scanned: int,
+) -> Found:
+    column = getattr(Alert, ORDER_COLUMNS[order])
+    place = tuple_(column, Alert.alert_key)
+    directions = (column, Alert.alert_key) if backwards else (column.desc(), Alert.alert_key.desc())
+    inner: Select[Any] = (
+        select(Alert.alert_id, column, Alert.alert_key)
+        .where(*_by_index(filter, order, branch))
+        .order_by(*directions)
+        .limit(scanned)
+    )
+    if after is not None:
+        # Typed, or an instant would be taken for a date, where the column holds microseconds.
+        bound = tuple_(literal(after[0], column.type), literal(after[1], Alert.alert_key.type))
+        inner = inner.where(place > bound if backwards else place < bound)
+    seen = inner.cte("seen")
+    query = (
+        select(Alert)
+        .join(seen, seen.c.alert_id == Alert.alert_id)
+        .where(*_by_row(Alert, filter))
+        .order_by(*directions)
+        .limit(limit + 1)
+    )
+    if as_of is not None:
+        query = query.where(Alert.raised_at <= as_of)
+    if firsts:
+        query = query.where(_is_first(filter, order, as_of))
+    if lock:
+        query = query.with_for_update(skip_locked=True, of=Alert)
+    rows = [*await session.scalars(query)]
+    if len(rows) > limit:
+        return Found(tuple(rows), where_is(rows[-1], order))
+    # Too few: either the branch ends within what was looked at, or it goes on behind that.
+    last = (
+        await session.execute(select(seen.c[1], seen.c[2]).offset(scanned - 1).limit(1))
+    ).first()
+    return Found(tuple(rows), None if last is None else (last[0], last[1]))
+
+
+def _by_index(filter: AlertFilter, order: Order, branch: Branch) -> list[ColumnElement[bool]]:
+    """What an index of `alerts` begins with."""
+    found = [Alert.state == branch.state]
+    if branch.owner_id is not None:
+        found.append(Alert.reference_owner_key == key_of(branch.owner_id))
+    if filter.reference_id is not None:
+        found.append(Alert.reference_key == key_of(filter.reference_id))
+    if filter.video_id is not None:
+        found.append(Alert.video_key == key_of(filter.video_id))
+    if order == "newest":
+        # Within the index, or all looks could go by on rows that are too new.
+        found += _within_age(Alert, filter)
+    if order == "surest" and filter.least_score is not None:
+        found.append(Alert.score >= filter.least_score)
+    return found
+
+
+def _by_row(alert: Any, filter: AlertFilter) -> list[ColumnElement[bool]]:
+    """All conditions on a row but its state and rights holder; ids, where an index has keys."""
+    found = _within_age(alert, filter)
+    for column, wanted in (
+        (alert.reference_owner_id, filter.owner_id),
+        (alert.reference_id, filter.reference_id),
+        (alert.video_id, filter.video_id),
+        (alert.video_owner_id, filter.uploader_id),
+        (alert.reason, filter.reason),
+    ):
+        if wanted is not None:
+            found.append(column == wanted)
+    if filter.visible_owner_ids is not None:
+        found.append(alert.reference_owner_id.in_(filter.visible_owner_ids))
+    if filter.least_score is not None:
+        found.append(alert.score >= filter.least_score)
+    if filter.claimed is not None:
+        found.append(_claimed(alert, filter))
+    return found
+
+
+def _within_age(alert: Any, filter: AlertFilter) -> list[ColumnElement[bool]]:
+    found = []
+    if filter.since is not None:
+        found.append(alert.raised_at >= filter.since)
+    if filter.before is not None:
+        found.append(alert.raised_at < filter.before)
+    return found
+
+
+def _claimed(alert: Any, filter: AlertFilter) -> ColumnElement[bool]:
+    if filter.now is None:
+        raise ValueError(f"{filter.claimed = } without now")
+    claimed = and_(alert.claimed_until.is_not(None), alert.claimed_until > filter.now)
+    nobodys = or_(alert.claimed_until.is_(None), alert.claimed_until <= filter.now)
+    mine = alert.claimed_by == filter.reviewer
+    if filter.claimed in ("nobody", "free"):
+        return nobodys if filter.claimed == "nobody" else or_(nobodys, mine)
+    return and_(claimed, mine if filter.claimed == "me" else ~mine)
+
+
+def _is_first(filter: AlertFilter, order: Order, as_of: datetime | None) -> ColumnElement[bool]:
+    """Whether no other alert of the upload that the filter lets through comes before."""
+    other = aliased(Alert)
+    column, ours = getattr(other, ORDER_COLUMNS[order]), getattr(Alert, ORDER_COLUMNS[order])
+    # As one comparison: of two with OR, SQLite would look up each by an index of all alerts.
+    earlier = tuple_(column, other.alert_key) > tuple_(ours, Alert.alert_key)
+    conditions = [
+        other.video_key == Alert.video_key,
+        other.video_id == Alert.video_id,
+        other.state.in_(filter.states),
+        earlier,
+        *_by_row(other, filter),
+    ]
+    if as_of is not None:
+        conditions.append(other.raised_at <= as_of)
+    return ~exists().where(*conditions)
+
+
+def conditions(filter: AlertFilter) -> list[ColumnElement[bool]]:
+    """All conditions of a filter, for rows that are found otherwise."""
+    return [Alert.state.in_(filter.states), *_by_row(Alert, filter)]
+
+
+def name_of(kind: str, filter: AlertFilter, order: str) -> str:
+    """Of a list, for its cursors. Who asks, and when, makes no other list of it."""
+    return repr((kind, order, replace(filter, now=None)))
+
+
+def _reaches(place: Where, cut: Where, backwards: bool) -> bool:
+    return place <= cut if backwards else place >= cut
+
+
+def written_where(place: Where, order: Order) -> tuple[int | float, int]:
+    """A place as JSON."""
+    value, key = place
+    return (microseconds(value) if order == "newest" else value), key

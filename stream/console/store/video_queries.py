@@ -1,0 +1,154 @@
+"""What is asked of videos, uploads and dead letters; see `queries.py`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Select, literal, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from stream.console.store import cursors
+from stream.console.store.batch import chunked
+from stream.console.store.columns import key_of, microseconds, of_microseconds
+from stream.console.store.database import Database
+from stream.console.store.listing import (
+    MOST_OWNERS,
+)
+from stream.console.store.showing import (
+    rejection_view,
+    upload_view,
+    video_view,
+)
+from stream.console.store.tables import (
+    Rejection,
+    Upload,
+    Video,
+)
+from stream.console.store.views import (
+    Page,
+    RejectionView,
+    UploadView,
+    VideoView,
+)
+
+
+class VideoQueries:
+    """Asks for videos and what became of their uploads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def video(self, video_id: str) -> VideoView | None:
+        """What is known of a video."""
+        return (await self.videos_by_id([video_id])).get(video_id)
+
+    async def videos_by_id(self, video_ids: Sequence[str]) -> dict[str, VideoView]:
+        """The same, of several: those that are known."""
+        async with self._database.reading() as session:
+            return await videos_in(session, video_ids)
+
+    async def library(
+        self,
+        role: str = "reference",
+        owner_id: str | None = None,
+        visible_owner_ids: Sequence[str] | None = None,
+        status: str = "live",
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[VideoView]:
+        """Videos in the library, the newest first."""
+        owners: Sequence[str | None] = [owner_id]
+        if visible_owner_ids is not None:
+            owners = [one for one in dict.fromkeys(visible_owner_ids) if owner_id in (None, one)]
+        of = repr(("library", role, status, owner_id, visible_owner_ids))
+        place = Video.seen_at, Video.video_key
+        rows: list[Video] = []
+        async with self._database.reading() as session:
+            for owner in owners[:MOST_OWNERS]:
+                query = select(Video).where(Video.status == status, Video.role == role)
+                if owner is not None:
+                    query = query.where(Video.owner_key == key_of(owner), Video.owner_id == owner)
+                rows += await session.scalars(_behind(query, place, cursor, of).limit(limit + 1))
+        rows.sort(key=lambda row: (row.seen_at, row.video_key), reverse=True)
+        on = None
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            on = cursors.written(of, microseconds(last.seen_at), last.video_key)
+        return Page(tuple(map(video_view, rows[:limit])), on)
+
+    async def upload(self, request_id: str) -> UploadView | None:
+        """One request."""
+        async with self._database.reading() as session:
+            row = await session.get(Upload, request_id)
+        return None if row is None else upload_view(row)
+
+    async def uploads_of(
+        self, video_id: str, cursor: str | None = None, limit: int = 50
+    ) -> Page[UploadView]:
+        """All requests of a video, the newest first."""
+        # The key is what the index holds; the id tells two apart that share one.
+        query = select(Upload).where(
+            Upload.video_key == key_of(video_id), Upload.video_id == video_id
+        )
+        return await self._uploads(query, f"uploads of {video_id}", cursor, limit)
+
+    async def uploads(
+        self, outcome: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[UploadView]:
+        """Requests by submission, the newest first: all, of an outcome, or those `undecided`."""
+        query = select(Upload)
+        if outcome is not None:
+            query = query.where(Upload.status == outcome)
+        return await self._uploads(query, f"uploads {outcome}", cursor, limit)
+
+    async def rejections(
+        self, error: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[RejectionView]:
+        """Dead letters, the newest first: all, or of one code."""
+        query, of = select(Rejection), f"rejections {error}"
+        if error is not None:
+            query = query.where(Rejection.error == error)
+        place = Rejection.rejected_at, Rejection.place_key
+        async with self._database.reading() as session:
+            rows = [*await session.scalars(_behind(query, place, cursor, of).limit(limit + 1))]
+        on = None
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            on = cursors.written(of, microseconds(last.rejected_at), last.place_key)
+        return Page(tuple(map(rejection_view, rows[:limit])), on)
+
+    async def rejection(self, partition: int, offset: int) -> RejectionView | None:
+        """One dead letter, by its place on video.rejected."""
+        async with self._database.reading() as session:
+            row = await session.get(Rejection, (partition, offset))
+        return None if row is None else rejection_view(row)
+
+    async def _uploads(
+        self, query: Select[Any], of: str, cursor: str | None, limit: int
+    ) -> Page[UploadView]:
+        place = Upload.listed_at, Upload.request_key
+        async with self._database.reading() as session:
+            rows = [*await session.scalars(_behind(query, place, cursor, of).limit(limit + 1))]
+        on = None
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            on = cursors.written(of, microseconds(last.listed_at), last.request_key)
+        return Page(tuple(map(upload_view, rows[:limit])), on)
+
+
+def _behind(query: Select[Any], place: tuple[Any, Any], cursor: str | None, of: str) -> Select[Any]:
+    """A list by time and key, both descending, behind a cursor."""
+    at, key = place
+    if cursor is not None:
+        at_us, key_value = cursors.read(cursor, of, int, int)
+        bound = tuple_(literal(of_microseconds(at_us), at.type), literal(key_value, key.type))
+        query = query.where(tuple_(at, key) < bound)
+    return query.order_by(at.desc(), key.desc())
+
+
+async def videos_in(session: AsyncSession, video_ids: Sequence[str]) -> dict[str, VideoView]:
+    """Those of some videos that are known."""
+    wanted = sorted({*video_ids})
+    return {
+        row.video_id: video_view(row)
+        async for row in chunked(session, Video, Video.video_id, wanted)
+    }

@@ -1,0 +1,99 @@
+"""Alerts: which there are, and what people say of them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from stream.console.store.desk import Person
+from stream.console.store.views import STATES, AlertFilter, Order, State
+from stream.console.web.api.bodies import AlertBody, PageBody, VerdictBody
+from stream.console.web.api.common import Cursor, Here, Key, Limit, once, problems
+from stream.console.web.problems import Problem
+from stream.console.web.signin.rights import at_least, visible_to
+from stream.console.web.verdicts import Said, give
+from stream.errors import QueryError, SettingsError
+
+router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
+Reader = Annotated[Person, Depends(at_least("holder", "alerts"))]
+Reviewer = Annotated[Person, Depends(at_least("reviewer", "alerts"))]
+
+
+@router.get("", responses=problems())
+async def list_alerts(
+    console: Here,
+    person: Reader,
+    state: Annotated[list[State] | None, Query(description="Any of these; all without it")] = None,
+    owner_id: Annotated[str | None, Query(description="The rights holder")] = None,
+    reference_id: str | None = None,
+    video_id: str | None = None,
+    least_score: Annotated[float | None, Query(ge=0, le=1)] = None,
+    since: datetime | None = None,
+    before: datetime | None = None,
+    order: Annotated[Literal["newest", "longest", "surest"], Query()] = "newest",
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> PageBody[AlertBody]:
+    """Alerts, by order and filter."""
+    for name, instant in (("since", since), ("before", before)):
+        # Without one it can't be set against the rows' instants: that would be a 500.
+        if instant is not None and instant.tzinfo is None:
+            raise Problem(422, f"{name} has no time zone: write 2026-01-31T12:00:00Z")
+    wanted = AlertFilter(
+        states=tuple(state) if state else STATES,
+        owner_id=owner_id,
+        reference_id=reference_id,
+        video_id=video_id,
+        visible_owner_ids=visible_to(person),
+        least_score=least_score,
+        since=since,
+        before=before,
+    )
+    by: Order = order
+    try:
+        page = await console.queries.alerts(wanted, by, cursor, limit)
+    except QueryError as error:
+        raise Problem(422, str(error)) from error
+    return PageBody(items=[AlertBody.of(each) for each in page.items], next=page.next)
+
+
+@router.get("/{alert_id}", responses=problems(404))
+async def get_alert(console: Here, person: Reader, alert_id: str) -> AlertBody:
+    """One alert."""
+    alert = await console.queries.alert(alert_id, visible_to(person))
+    if alert is None:
+        raise Problem(404, "there is no such alert")
+    return AlertBody.of(alert)
+
+
+@router.post("/{alert_id}/verdict", response_model=AlertBody, responses=problems(404, 409, 503))
+async def give_verdict(
+    request: Request,
+    console: Here,
+    person: Reviewer,
+    alert_id: str,
+    body: VerdictBody,
+    key: Key = None,
+) -> Response:
+    """Confirm, dismiss or withdraw: the answer is the alert when the verdict is on Kafka."""
+    alert = await console.queries.alert(alert_id, visible_to(person))
+    if alert is None:
+        raise Problem(404, "there is no such alert")
+    start, end = body.reference_start_seconds, body.reference_end_seconds
+    if (start is None) != (end is None):
+        raise Problem(422, "the span's seconds come together or not at all")
+    span = None if start is None or end is None else (start, end)
+    said = Said(body.verdict, body.scope, span, body.note)
+
+    async def write() -> JSONResponse:
+        try:
+            given = await give(console, person, [alert], said)
+        except SettingsError as error:
+            raise Problem(422, str(error)) from error
+        if not given.alert_ids:
+            raise Problem(409, f"{alert.claimed_by} works on this alert")
+        now = await console.queries.alert(alert_id) or alert
+        return JSONResponse(AlertBody.of(now).model_dump(mode="json"))
+
+    return await once(request, person, key, write)

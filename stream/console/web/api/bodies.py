@@ -1,0 +1,329 @@
+"""What the API says: the read model's rows as JSON, with an example of each."""
+
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from stream.console.store.views import AlertView, PolicyView, UploadView, VideoView
+from stream.contract.event import Instant
+from stream.contract.events import Match, MatchedSegment, PolicyUpdated, Role, Scope, VerdictWord
+
+T = TypeVar("T")
+SEGMENT = {
+    "video_start_seconds": 4.0,
+    "video_end_seconds": 39.5,
+    "reference_start_seconds": 310.0,
+    "reference_end_seconds": 345.5,
+    "score": 0.93,
+    "reversed": False,
+}
+ALERT: dict[str, Any] = {
+    "alert_id": "b1946ac92492d2347c6235b4d2611184",
+    "state": "open",
+    "video_id": "upload-7",
+    "reference_id": "match-2025-11",
+    "video_owner_id": "channel-12",
+    "reference_owner_id": "league",
+    "score": 0.93,
+    "copied_seconds": 35.5,
+    "segments": [SEGMENT],
+    "model_version": "sha256-0f3c",
+    "raised_at": "2026-01-01T00:00:09Z",
+}
+MATCHES: dict[str, Any] = {
+    "is_complete": True,
+    "shards": 2,
+    "missing": [],
+    "matches": [
+        {
+            "reference_id": "match-2025-11",
+            "reference_owner_id": "league",
+            "reference_role": "reference",
+            "score": 0.93,
+            "segments": [SEGMENT],
+        }
+    ],
+}
+
+
+class PageBody(BaseModel, Generic[T]):
+    """Some rows, and where the next are.
+
+    A page may hold fewer than were asked for, even none, and say all the same where to go on.
+    """
+
+    items: list[T]
+    next: str | None = Field(
+        default=None, description="Send it as `cursor` for the next page; there is none without it"
+    )
+
+
+class AlertBody(BaseModel):
+    """An alert as it is now."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ALERT]})
+
+    alert_id: str
+    state: Literal["open", "held", "suppressed", "confirmed", "dismissed"]
+    video_id: str
+    reference_id: str
+    video_owner_id: str
+    reference_owner_id: str
+    score: float
+    copied_seconds: float = Field(description="Of the upload, together")
+    segments: list[MatchedSegment]
+    model_version: str
+    raised_at: datetime
+    reason: str | None = Field(default=None, description="Why it was suppressed or held")
+    detail: str | None = None
+    reviewer: str | None = None
+    reviewed_at: datetime | None = None
+    claimed_by: str | None = Field(default=None, description="Who works on it")
+    claimed_until: datetime | None = None
+
+    @classmethod
+    def of(cls, alert: AlertView) -> "AlertBody":
+        """As the read model has it."""
+        fields = {name: getattr(alert, name) for name in cls.model_fields}
+        return cls.model_validate(fields | {"segments": list(alert.segments)})
+
+
+class VerdictBody(BaseModel):
+    """What somebody says of an alert."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"verdict": "dismissed", "scope": "pair", "note": "licensed"}]
+        },
+    )
+
+    verdict: VerdictWord
+    scope: Scope | None = Field(
+        default=None, description="How far a dismissal goes; the pair of videos without it"
+    )
+    reference_start_seconds: float | None = Field(
+        default=None, ge=0, description="Of the scope `span`; what the alert is about without it"
+    )
+    reference_end_seconds: float | None = Field(default=None, ge=0)
+    note: str | None = Field(default=None, max_length=2000, description="Why, for people")
+
+
+class SubmissionBody(BaseModel):
+    """A video to check (`upload`) or to protect (`reference`)."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "video_id": "upload-7",
+                    "uri": "https://cdn.example/upload-7.mp4",
+                    "owner_id": "channel-12",
+                    "title": "Highlights",
+                }
+            ]
+        },
+    )
+
+    video_id: str = Field(min_length=1, max_length=512)
+    uri: str = Field(min_length=1, max_length=8192)
+    owner_id: str = Field(min_length=1, max_length=512)
+    title: str | None = Field(default=None, max_length=10_000)
+    description: str | None = Field(default=None, max_length=100_000)
+    language: str | None = Field(default=None, max_length=100)
+    uploaded_at: Instant | None = None
+    content_version: int | str = Field(
+        default=1, description="Changes when the owner replaces the file"
+    )
+
+
+class SubmittedBody(BaseModel):
+    """A submission that is on Kafka."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"request_id": "3-1042-1767225600000", "video_id": "upload-7"}]
+        }
+    )
+
+    request_id: str = Field(description="Every later event of the upload has it")
+    video_id: str
+
+
+class UploadBody(BaseModel):
+    """A submission, and what became of it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "request_id": "3-1042-1767225600000",
+                    "video_id": "upload-7",
+                    "status": "decided",
+                    "outcome": "matched",
+                    "alert_ids": [ALERT["alert_id"]],
+                }
+            ]
+        }
+    )
+
+    request_id: str
+    video_id: str
+    status: Literal["submitted", "fingerprinted", "decided"]
+    role: Role | None = None
+    owner_id: str | None = None
+    title: str | None = None
+    submitted_at: datetime | None = None
+    fingerprinted_at: datetime | None = None
+    decided_at: datetime | None = None
+    outcome: Literal["matched", "clear", "rejected"] | None = None
+    reason: str | None = None
+    alert_ids: list[str] = []
+    wait_seconds: float | None = Field(
+        default=None, description="From the submission to the decision"
+    )
+    stage_seconds: dict[str, float] = {}
+    error: str | None = Field(default=None, description="Code of its dead letter")
+    error_message: str | None = None
+
+    @classmethod
+    def of(cls, upload: UploadView) -> "UploadBody":
+        """As the read model has it."""
+        status = "fingerprinted" if upload.fingerprinted_at else "submitted"
+        own = {"status": "decided" if upload.outcome else status}
+        fields = {name: getattr(upload, name) for name in cls.model_fields if name not in own}
+        alert_ids, stages = list(upload.alert_ids), dict(upload.stage_seconds)
+        return cls.model_validate(fields | own | {"alert_ids": alert_ids, "stage_seconds": stages})
+
+
+class QuestionBody(BaseModel):
+    """A video of which somebody wants to know whether it would match."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"uri": "https://cdn.example/upload-7.mp4"}]},
+    )
+
+    uri: str = Field(min_length=1, max_length=8192)
+    owner_id: str | None = Field(
+        default=None, min_length=1, max_length=512, description="Whose upload it would be"
+    )
+    timeout_seconds: float = Field(
+        default=30.0, ge=1, le=60, description="After which what was found so far is the answer"
+    )
+
+
+class MatchesBody(BaseModel):
+    """What was found, the surest first. Neither policies nor verdicts are applied."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [MATCHES]})
+
+    is_complete: bool = Field(description="Whether every shard has compared it")
+    shards: int
+    missing: list[int] = Field(description="Shards that have not answered, or can't")
+    matches: list[Match]
+
+
+class ReferenceBody(BaseModel):
+    """A video that is protected."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"video_id": "match-2025-11", "owner_id": "league", "title": "Final"}]
+        }
+    )
+
+    video_id: str
+    owner_id: str | None = None
+    title: str | None = None
+    uri: str | None = None
+    duration_seconds: float | None = None
+    content_version: str | None = None
+    seen_at: datetime | None = None
+
+    @classmethod
+    def of(cls, video: VideoView) -> "ReferenceBody":
+        """As the read model has it."""
+        return cls.model_validate({name: getattr(video, name) for name in cls.model_fields})
+
+
+class RulesBody(BaseModel):
+    """A rights holder's whole policy; what is left out is as the settings say."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "least_seconds": 5,
+                    "licensed_owner_ids": ["channel-12"],
+                    "exclusions": [{"reference_id": "film", "start_seconds": 0, "end_seconds": 90}],
+                }
+            ]
+        },
+    )
+
+    least_seconds: float | None = Field(default=None, ge=0)
+    least_video_share: float | None = Field(default=None, ge=0, le=1)
+    least_reference_share: float | None = Field(default=None, ge=0, le=1)
+    least_score: float | None = Field(default=None, ge=0, le=1)
+    alerts_per_hour: int | None = Field(default=None, ge=1)
+    licensed_owner_ids: list[str] = []
+    exclusions: list[dict[str, Any]] = []
+
+    @classmethod
+    def of(cls, policy: PolicyUpdated) -> "RulesBody":
+        """As it travels."""
+        fields = policy.model_dump(mode="json", include=set(cls.model_fields))
+        return cls.model_validate(fields)
+
+
+class TrialBody(BaseModel):
+    """A policy of which somebody wants to know what it would have raised."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"owner_id": "league", "policy": {"least_seconds": 5}, "days": 7}]
+        },
+    )
+
+    owner_id: str = Field(min_length=1, max_length=512)
+    policy: RulesBody
+    days: float = Field(default=7.0, gt=0, le=366)
+
+
+class DryRunBody(BaseModel):
+    """What would have come of it. Verdicts are left out on both sides."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "cases": 120, "is_cut": False, "before": 102, "after": 31,
+                    "reasons": {"too_short": 89},
+                }
+            ]
+        }
+    )  # fmt: skip
+
+    cases: int = Field(description="Alerts of the last days, whatever became of them")
+    is_cut: bool = Field(description="Whether there are more, and these are the newest")
+    before: int = Field(description="That the present policy raises")
+    after: int = Field(description="That this one would raise")
+    reasons: dict[str, int] = Field(description="Why not the others")
+
+
+class PolicyBody(BaseModel):
+    """A rights holder's policy that holds."""
+
+    owner_id: str
+    policy: RulesBody
+    said_at: datetime
+
+    @classmethod
+    def of(cls, view: PolicyView, policy: PolicyUpdated) -> "PolicyBody":
+        """As the read model has it."""
+        return cls(owner_id=view.owner_id, policy=RulesBody.of(policy), said_at=view.said_at)

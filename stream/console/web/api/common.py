@@ -1,0 +1,100 @@
+"""What all of the API shares: who may, cursors, and writes that are safe to repeat."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from stream.console.store.desk import Done, Fresh, OtherRequest, Person, Running
+from stream.console.web.console import Console, console_of
+from stream.console.web.problems import MEDIA_TYPE, Problem, ProblemBody
+
+Here = Annotated[Console, Depends(console_of)]
+Cursor = Annotated[
+    str | None, Query(max_length=4096, description="`next` of the page before this one")
+]
+Limit = Annotated[int, Query(ge=1, le=200, description="Most items on a page")]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Names this write: sent again with the same body, it is not done again and "
+        "gets the same answer",
+    ),
+]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route may answer besides, for its description."""
+    told = {
+        400: "The request can't be read",
+        401: "No token, or one that is unknown, revoked or too old",
+        403: "The role or the scopes don't allow it",
+        404: "There is none, or none that you may see",
+        409: "Somebody else is at it",
+        412: "It has changed since you read it",
+        413: "The body is too long",
+        421: "The host isn't one of the console's names",
+        422: "The request is wrong",
+        428: "Say by If-Match what you have read",
+        429: "Too many failed sign-ins or requests within a minute, or too much at once",
+        504: "No shard has answered in time",
+        503: "Kafka can't be reached: nothing was written",
+    }
+    return {
+        status: {
+            "description": told[status],
+            "content": {MEDIA_TYPE: {"schema": ProblemBody.model_json_schema()}},
+        }
+        for status in (400, 401, 403, 413, 421, 422, 429, *statuses)
+    }
+
+
+async def once(
+    request: Request,
+    person: Person,
+    key: str | None,
+    write: Callable[[], Awaitable[JSONResponse]],
+) -> Response:
+    """Do a write, or answer as it was answered before.
+
+    Raises:
+        Problem: 409 while the first is still at it; 422 where the key was another request's.
+    """
+    if key is None:
+        return await write()
+    console = console_of(request)
+    body = await request.body()
+    asked = f"{request.method} {request.url.path}\n".encode() + body
+    found = await console.desk.begin_key(person.name, key, asked, console.clock())
+    if isinstance(found, Done):
+        headers = dict(found.headers) | {"Idempotency-Replayed": "true"}
+        return Response(found.body, found.status, headers, "application/json")
+    if isinstance(found, Running):
+        raise Problem(409, "a request with this key is still running", {"Retry-After": "1"})
+    if isinstance(found, OtherRequest):
+        raise Problem(422, "this key was used for another request: take a new one")
+    return await _first(console, person, key, found, write)
+
+
+async def _first(
+    console: Console,
+    person: Person,
+    key: str,
+    fresh: Fresh,
+    write: Callable[[], Awaitable[JSONResponse]],
+) -> Response:
+    try:
+        answer = await write()
+    # A cancellation too: the next one with the key is the first again.
+    except BaseException:
+        await console.desk.forget_key(person.name, key, fresh.run)
+        raise
+    kept = {name: answer.headers[name] for name in ("location", "etag") if name in answer.headers}
+    text = bytes(answer.body).decode()
+    # A process that dies before this leaves the key at work: after `LONGEST_RUN` it is free again.
+    await console.desk.finish_key(person.name, key, fresh.run, answer.status_code, kept, text)
+    return answer

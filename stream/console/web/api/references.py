@@ -1,0 +1,60 @@
+"""References: the videos that are protected."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from stream.console.store.desk import Person
+from stream.console.web.api.bodies import PageBody, ReferenceBody, SubmissionBody, SubmittedBody
+from stream.console.web.api.common import Cursor, Here, Key, Limit, once, problems
+from stream.console.web.api.uploads import submitted
+from stream.console.web.problems import Problem
+from stream.console.web.signin.rights import at_least, visible_to
+from stream.errors import QueryError
+
+router = APIRouter(prefix="/api/v1/references", tags=["references"])
+Reader = Annotated[Person, Depends(at_least("holder", "references"))]
+Editor = Annotated[Person, Depends(at_least("admin", "references"))]
+
+
+@router.get("", responses=problems())
+async def list_references(
+    console: Here,
+    person: Reader,
+    owner_id: Annotated[str | None, Query(description="The rights holder")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> PageBody[ReferenceBody]:
+    """References in the library, the newest first."""
+    try:
+        page = await console.queries.library(
+            "reference", owner_id, visible_to(person), "live", cursor, limit
+        )
+    except QueryError as error:
+        raise Problem(422, str(error)) from error
+    return PageBody(items=[ReferenceBody.of(each) for each in page.items], next=page.next)
+
+
+@router.post("", status_code=202, response_model=SubmittedBody, responses=problems(409, 503))
+async def add_reference(
+    request: Request, console: Here, person: Editor, body: SubmissionBody, key: Key = None
+) -> Response:
+    """Submit a video to protect: 202 when Kafka has it, `Location` is where its status is."""
+    return await once(request, person, key, lambda: submitted(console, person, body, "reference"))
+
+
+@router.delete("/{video_id:path}", status_code=202, responses=problems(404, 409, 503))
+async def remove_reference(
+    request: Request, console: Here, person: Editor, video_id: str, key: Key = None
+) -> Response:
+    """Take a video down: no later upload is told to copy it, and search forgets it."""
+
+    async def write() -> JSONResponse:
+        if await console.queries.video(video_id) is None:
+            raise Problem(404, "there is no such video")
+        await console.kafka.take_down([video_id])
+        await console.desk.note(person.name, "take down", video_id, console.clock())
+        return JSONResponse({"video_id": video_id}, 202)
+
+    return await once(request, person, key, write)

@@ -1,0 +1,90 @@
+"""Search: videos of the library by what they show."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from stream.console.store.desk import Person
+from stream.console.web.api.common import Here, Limit, problems
+from stream.console.web.found import FoundVideo, found_by_text
+from stream.console.web.signin.rights import at_least
+
+router = APIRouter(prefix="/api/v1/search", tags=["references"])
+Reader = Annotated[Person, Depends(at_least("holder", "references"))]
+
+
+class FoundVideoBody(BaseModel):
+    """A video of the library that was found."""
+
+    video_id: str
+    similarity: float = Field(description="Cosine of its vector and the text's")
+    owner_id: str | None = None
+    role: str | None = None
+    title: str | None = None
+    duration_seconds: float | None = None
+
+    @classmethod
+    def of(cls, found: FoundVideo) -> "FoundVideoBody":
+        """As it was found."""
+        names = cls.model_fields.keys() - {"similarity"}
+        fields = {name: getattr(found.video, name) for name in names}
+        return cls(similarity=round(found.similarity, 6), **fields)
+
+
+class FoundBody(BaseModel):
+    """What was found, the most alike first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model_version": "text-video-5f0c",
+                    "left_out": 0,
+                    "warnings": [],
+                    "items": [
+                        {
+                            "video_id": "dogs-2",
+                            "similarity": 0.31,
+                            "owner_id": "channel-12",
+                            "role": "upload",
+                            "duration_seconds": 67.4,
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    model_version: str
+    left_out: int = Field(description="Videos with vectors of another model, which aren't found")
+    warnings: list[str]
+    items: list[FoundVideoBody]
+
+
+@router.get("", responses=problems(503))
+async def search_by_text(
+    console: Here,
+    person: Reader,
+    text: Annotated[
+        str,
+        Query(
+            min_length=1,
+            max_length=1000,
+            description="What the videos show, in Chinese or English",
+            examples=["two dogs running on grass"],
+        ),
+    ],
+    limit: Limit = 50,
+) -> FoundBody:
+    """Videos of the library that show what is written, the most alike first.
+
+    503 with `Retry-After` while the videos' vectors are being read, after the console's start.
+    """
+    found = await found_by_text(console, person, text, limit)
+    return FoundBody(
+        model_version=found.question.model_version,
+        left_out=found.question.left_out,
+        warnings=list(found.question.warnings),
+        items=[FoundVideoBody.of(each) for each in found.videos],
+    )

@@ -1,0 +1,152 @@
+"""What every route needs, in one place: it hangs on the application, and tests build their own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from fastapi import Request
+
+from stream.console.kafka import ConsoleKafka
+from stream.console.store.database import Database
+from stream.console.store.desk import Desk
+from stream.console.store.queries import Queries
+from stream.console.store.views import Place
+from stream.console.web.evidence import Evidence
+from stream.console.web.matches import Matches
+from stream.console.web.media import Videos
+from stream.console.web.signin.limits import Attempts, Requests, Waits
+from stream.console.web.signin.links import OneTimeLinks
+from stream.console.web.signin.provider import Provider
+from stream.console.web.text_search import TextSearch
+from stream.console.webhooks.keys import SigningKey, signing_key
+from stream.contract.events import PolicyUpdated
+from stream.contract.message import Source
+from stream.settings import Settings
+from stream.times import now
+
+COMES_BACK_SECONDS = 5.0  # for a write to be in the rows; a page that is sooner shows it as it was
+
+
+class Follows(Protocol):
+    """What feeds the rows, as far as a route waits for it."""
+
+    async def until(self, place: Place, seconds: float) -> bool:
+        """Wait until the message at a place is in the rows; whether that came to be in time."""
+        ...
+
+
+@dataclass
+class Store:
+    """The read model: what is asked, what lives only there, and what feeds it."""
+
+    queries: Queries
+    desk: Desk
+    follower: Follows
+
+    @classmethod
+    def of(cls, database: Database, follower: Follows) -> "Store":
+        """On an open database."""
+        return cls(Queries(database), Desk(database), follower)
+
+
+@dataclass
+class Console:
+    """The parts of the running console.
+
+    Attributes:
+        problems: why the process isn't `live` or `ready`, by the name of what isn't.
+        clock: the time, for tests.
+    """
+
+    settings: Settings
+    store: Store
+    kafka: ConsoleKafka
+    problems: Callable[[str], Mapping[str, str]] = field(default=lambda kind: {})
+    clock: Callable[[], datetime] = now
+
+    def __post_init__(self) -> None:
+        own = self.settings.console
+        self.links = OneTimeLinks(own.link_seconds)
+        self.attempts = Attempts()
+        self.requests = Requests(own.requests_per_minute)
+        self.waits = Waits(own.waits_each)
+        self._signing_key: SigningKey | None = None
+        self._policies = asyncio.Lock()
+        self.videos = Videos(self.settings.fetch, own.cache_bytes)
+        self.evidence = Evidence(self.kafka)
+        self.matches = Matches(self.settings.kafka)
+        self.search = TextSearch(self.settings)
+        self.provider = None if own.oidc_issuer is None else Provider(own)
+
+    @property
+    def queries(self) -> Queries:
+        """What pages and API ask."""
+        return self.store.queries
+
+    @property
+    def desk(self) -> Desk:
+        """What lives only in the database."""
+        return self.store.desk
+
+    def signing_key(self) -> SigningKey | None:
+        """That secrets of webhooks are made by; None where there is none yet.
+
+        Raises:
+            SettingsError: it can't be read.
+        """
+        if self._signing_key is None:
+            self._signing_key = signing_key(self.settings.console, make=False)
+        return self._signing_key
+
+    def made_signing_key(self) -> SigningKey:
+        """The same; it is made where there is none.
+
+        Raises:
+            SettingsError: it can't be read or made.
+        """
+        found = self.signing_key() or signing_key(self.settings.console, make=True)
+        assert found is not None, "it was made"
+        self._signing_key = found
+        return found
+
+    async def come_back(self, places: Sequence[Source]) -> None:
+        """Wait until what was written is in the rows, or a while."""
+        waits = (
+            self.store.follower.until(
+                Place(each.topic, each.partition, each.offset), COMES_BACK_SECONDS
+            )
+            for each in places
+        )
+        await asyncio.gather(*waits)
+
+    @asynccontextmanager
+    async def policies(self) -> AsyncIterator[None]:
+        """One write of a policy at a time, in the sight of all that were written before.
+
+        Of two who write one policy, the second has not read it: what the one has written is in the
+        rows when the other compares. Consoles on one database take turns; what those on others
+        have written meanwhile is waited for, as long as for one's own.
+        """
+        async with self._policies, self.desk.alone("policies"):
+            ends = await self.kafka.ends(PolicyUpdated.topic)
+            last = (Place(PolicyUpdated.topic, each, end - 1) for each, end in ends.items())
+            await asyncio.gather(
+                *(self.store.follower.until(each, COMES_BACK_SECONDS) for each in last)
+            )
+            yield
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        self.videos.close()
+        self.matches.close()
+        self.kafka.close()
+
+
+def console_of(request: Request) -> Console:
+    """The console that a request came to."""
+    found = request.app.state.console
+    assert isinstance(found, Console)
+    return found

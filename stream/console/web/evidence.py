@@ -1,0 +1,253 @@
+"""The proof of an alert as pictures: the similarity matrix with its boxes, and film strips.
+
+The matrix is computed from the two fingerprints on the library log, by the formula that the library
+compares by. Rows are seconds of the upload, downwards; columns are seconds of the reference.
+"""
+
+import asyncio
+import io
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from models.aligners.matrix import SimilarityMatrix
+from models.video.similarity import similarities
+from stream.console.kafka import ConsoleKafka
+from stream.console.store.views import AlertView, Place, VideoView
+from stream.contract.events import MatchedSegment
+from stream.contract.fingerprint import CodedFrames, Fingerprint
+from stream.contract.packed import CODE_SCALE
+
+LEAST_PIXELS, MOST_PIXELS = 480, 720  # of the longer side; set by hand
+MOST_FRAMES = 2 * MOST_PIXELS  # of a video that are compared
+LEAST_SIDE = 120  # of the shorter side, so that a clip in a film is still to be seen
+DARK_BELOW, BRIGHT_FROM = 0.1, 0.9  # similarities drawn as the first and last colour; set by hand
+BOX: Final = (255, 138, 30)
+# Dark violet to pale yellow: ever brighter, so that it can be read without colours too.
+RAMP = np.array(
+    [(13, 8, 40), (62, 20, 92), (128, 40, 110), (196, 72, 92), (240, 132, 84), (252, 240, 190)],
+    np.float32,
+)
+
+STRIP_HEIGHT = 96  # pixels; set by hand
+STRIP_GAP = 2  # set by hand
+MOST_THUMBNAIL_PIXELS = 1024 * 1024  # a worker's have 128 x 128
+KEPT = 128  # pictures of each kind, some 10 MB together
+
+
+class NoEvidenceError(Exception):
+    """There is no picture; the text says why, for people."""
+
+
+class Evidence:
+    """Pictures of alerts, the newest of which are kept."""
+
+    def __init__(self, kafka: ConsoleKafka) -> None:
+        """Nothing is drawn yet; `kafka` is where fingerprints and thumbnails are read."""
+        self._kafka = kafka
+        self._pictures: OrderedDict[object, bytes] = OrderedDict()
+
+    async def matrix(
+        self, alert: AlertView, upload: VideoView | None, reference: VideoView | None
+    ) -> bytes:
+        """The similarity matrix of an alert, as a PNG.
+
+        Raises:
+            NoEvidenceError: a fingerprint isn't on the library log any more, or is of another
+                model.
+            BrokerError: Kafka doesn't answer.
+        """
+        one, other = (None if video is None else video.fingerprint for video in (upload, reference))
+        key = ("matrix", alert.alert_id, one, other)
+        return await self._kept(key, lambda: self._draw_matrix(alert, one, other))
+
+    async def strip(self, video: VideoView | None) -> bytes:
+        """A video's thumbnails side by side in order of time, as a JPEG.
+
+        Raises:
+            NoEvidenceError: there are none.
+            BrokerError: Kafka doesn't answer.
+        """
+        place = None if video is None else video.embedded
+        if video is None or place is None:
+            raise NoEvidenceError("no thumbnails of the video are on Kafka")
+        video_id = video.video_id
+
+        async def draw() -> bytes:
+            found = await self._kafka.thumbnails(video_id, place.partition, place.offset)
+            return await asyncio.to_thread(strip_jpeg, found)
+
+        return await self._kept(("strip", video_id, place), draw)
+
+    async def _draw_matrix(
+        self, alert: AlertView, upload: Place | None, reference: Place | None
+    ) -> bytes:
+        found = []
+        for video_id, place in ((alert.video_id, upload), (alert.reference_id, reference)):
+            fingerprint = None
+            if place is not None:
+                fingerprint = await self._kafka.fingerprint(video_id, place.partition, place.offset)
+            if fingerprint is None:
+                raise NoEvidenceError(f"the fingerprint of {video_id} is on Kafka no more")
+            found.append(fingerprint)
+        try:
+            matrix = await asyncio.to_thread(matrix_of, *found)
+        except ValueError as error:
+            raise NoEvidenceError(str(error)) from error
+        return await asyncio.to_thread(matrix_png, matrix, alert.segments)
+
+    async def _kept(self, key: object, draw: Callable[[], Awaitable[bytes]]) -> bytes:
+        if key not in self._pictures:
+            picture = await draw()
+            self._pictures[key] = picture
+            while len(self._pictures) > KEPT:
+                self._pictures.popitem(last=False)
+        self._pictures.move_to_end(key)
+        return self._pictures[key]
+
+
+def matrix_of(upload: Fingerprint, reference: Fingerprint) -> SimilarityMatrix:
+    """The similarity of the frames that search, of both videos: some one a second of each.
+
+    Of several looks at one moment the best counts. Of long videos only as many frames are compared
+    as a picture can show.
+
+    Raises:
+        ValueError: they are of two models, whose descriptors can't be compared, or have no frames.
+    """
+    if upload.model_version != reference.model_version:
+        raise ValueError(
+            f"{upload.video_id} was made by {upload.model_version}, {reference.video_id} by "
+            f"{reference.model_version}: their frames can't be compared"
+        )
+    if not len(upload.query_frames) or not len(reference.query_frames):
+        raise ValueError("one of the two fingerprints has no frames")
+    query, other = _thinned(upload.query_frames), _thinned(reference.query_frames)
+    values = similarities(
+        query.whole, other.whole, query.bias_codes, other.bias_codes, scale=CODE_SCALE
+    )
+    query_seconds, first = np.unique(query.seconds, return_index=True)
+    values = np.maximum.reduceat(values, first, axis=0)
+    reference_seconds, first = np.unique(other.seconds, return_index=True)
+    values = np.maximum.reduceat(values, first, axis=1)
+    return SimilarityMatrix(
+        values=np.clip(values, -1, 1),
+        query_seconds=query_seconds,
+        reference_seconds=reference_seconds,
+        query_duration_seconds=upload.duration_seconds,
+        reference_duration_seconds=reference.duration_seconds,
+    )
+
+
+def _thinned(frames: CodedFrames) -> CodedFrames:
+    """Every so many of the moments of a long video."""
+    every = -(-len(np.unique(frames.moments)) // MOST_FRAMES)
+    if every <= 1:
+        return frames
+    kept = frames.moments % every == 0
+    return CodedFrames(frames.seconds[kept], frames.codes[kept], frames.bias_codes[kept])
+
+
+def matrix_png(matrix: SimilarityMatrix, segments: Sequence[MatchedSegment]) -> bytes:
+    """The matrix as a PNG with a box around each copied span and a line from its start to its end.
+
+    Both axes are linear in time, from 0 to the duration, so that a place in the picture is a moment
+    of each video.
+    """
+    width, height = _size(matrix.reference_duration_seconds, matrix.query_duration_seconds)
+    rows = _nearest(matrix.query_seconds, matrix.query_duration_seconds, height)
+    columns = _nearest(matrix.reference_seconds, matrix.reference_duration_seconds, width)
+    values = matrix.values[rows][:, columns] if matrix.values.size else np.zeros((height, width))
+    picture = Image.fromarray(_coloured(values))
+    draw = ImageDraw.Draw(picture)
+    for segment in segments:
+        _draw_box(draw, segment, matrix, width, height)
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _size(across_seconds: float, down_seconds: float) -> tuple[int, int]:
+    """Pixels in the shape of the two durations, within limits."""
+    longer = max(across_seconds, down_seconds, 1e-3)
+    scale = min(MOST_PIXELS, max(LEAST_PIXELS, 4 * longer)) / longer
+    return tuple(  # type: ignore[return-value]
+        min(MOST_PIXELS, max(LEAST_SIDE, round(seconds * scale)))
+        for seconds in (across_seconds, down_seconds)
+    )
+
+
+def _nearest(
+    seconds: NDArray[np.float32], duration_seconds: float, pixels: int
+) -> NDArray[np.intp]:
+    """(pixels,) which of the frames is nearest to the time of each pixel."""
+    if len(seconds) < 2:
+        return np.zeros(pixels, np.intp)
+    times = (np.arange(pixels) + 0.5) * (max(duration_seconds, 1e-3) / pixels)
+    middles = (seconds[1:] + seconds[:-1]) / 2
+    return np.searchsorted(middles, times)
+
+
+def _coloured(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """(H, W) similarities as (H, W, 3) uint8 RGB."""
+    share = np.clip((values - DARK_BELOW) / (BRIGHT_FROM - DARK_BELOW), 0, 1)
+    place = share * (len(RAMP) - 1)
+    low = np.minimum(place.astype(np.intp), len(RAMP) - 2)
+    part = (place - low)[..., None]
+    return np.asarray(np.rint(RAMP[low] * (1 - part) + RAMP[low + 1] * part), np.uint8)
+
+
+def _draw_box(
+    draw: ImageDraw.ImageDraw,
+    segment: MatchedSegment,
+    matrix: SimilarityMatrix,
+    width: int,
+    height: int,
+) -> None:
+    across = width / max(matrix.reference_duration_seconds, 1e-3)
+    down = height / max(matrix.query_duration_seconds, 1e-3)
+    left, right = (
+        min(width - 1, second * across)
+        for second in (segment.reference_start_seconds, segment.reference_end_seconds)
+    )
+    top, bottom = (
+        min(height - 1, second * down)
+        for second in (segment.video_start_seconds, segment.video_end_seconds)
+    )
+    draw.rectangle((left, top, right, bottom), outline=BOX, width=2)
+
+
+def strip_jpeg(thumbnails: Sequence[bytes]) -> bytes:
+    """Small pictures side by side, all of one height.
+
+    Raises:
+        NoEvidenceError: none of them is a picture.
+    """
+    pictures = [picture for data in thumbnails if (picture := _opened(data)) is not None]
+    if not pictures:
+        raise NoEvidenceError("no thumbnails of the video are on Kafka")
+    width = sum(each.width for each in pictures) + STRIP_GAP * (len(pictures) - 1)
+    strip, left = Image.new("RGB", (width, STRIP_HEIGHT)), 0
+    for each in pictures:
+        strip.paste(each, (left, 0))
+        left += each.width + STRIP_GAP
+    file = io.BytesIO()
+    strip.save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+def _opened(data: bytes) -> Image.Image | None:
+    """A JPEG at the strip's height; None where it is none, or too large to be a thumbnail."""
+    try:
+        # One decoder of many: what lies on Kafka may be made to break another.
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+            if picture.width * picture.height > MOST_THUMBNAIL_PIXELS:
+                return None
+            width = max(1, round(picture.width * STRIP_HEIGHT / picture.height))
+            return picture.convert("RGB").resize((width, STRIP_HEIGHT))
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        return None

@@ -1,0 +1,65 @@
+"""Videos of the library that show what is written, as somebody may see them: pages and API ask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stream.console.store.desk import Person
+from stream.console.store.views import VideoView
+from stream.console.web.console import Console
+from stream.console.web.problems import Problem
+from stream.console.web.signin.rights import visible_to
+from stream.console.web.text_search import NoTextSearchError, NotReadError, Question
+from stream.errors import QueryError
+
+# Of the nearest videos, most may be others' or gone by now: it is looked further, up to here.
+LOOKS = (100, 1000, 10_000)
+RETRY = {"Retry-After": "5"}
+
+
+@dataclass(frozen=True)
+class FoundVideo:
+    """A video that was found, and the cosine of its vector and the text's."""
+
+    video: VideoView
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found, the most alike first."""
+
+    question: Question
+    videos: Sequence[FoundVideo]
+
+
+async def found_by_text(console: Console, person: Person, text: str, most: int) -> Found:
+    """Videos in the library that somebody may see.
+
+    Raises:
+        Problem: 422 of a text without a word, 503 where it can't be asked, or not yet.
+        BrokerError: Kafka doesn't answer.
+    """
+    try:
+        question = await console.search.question(text)
+    except QueryError as error:
+        raise Problem(422, str(error)) from error
+    except NotReadError as error:
+        raise Problem(503, str(error), RETRY) from error
+    except NoTextSearchError as error:
+        raise Problem(503, str(error)) from error
+    mine, videos = visible_to(person), list[FoundVideo]()
+    for k in LOOKS:
+        hits = await question.nearest(k)
+        rows = await console.queries.videos_by_id([hit.video_id for hit in hits])
+        videos = [
+            FoundVideo(rows[hit.video_id], hit.similarity)
+            for hit in hits
+            if hit.video_id in rows and _is_seen(rows[hit.video_id], mine)
+        ]
+        if len(videos) >= most or len(hits) < k:
+            break
+    return Found(question, videos[:most])
+
+
+def _is_seen(video: VideoView, mine: Sequence[str] | None) -> bool:
+    return video.status == "live" and (mine is None or video.owner_id in mine)

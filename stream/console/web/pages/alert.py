@@ -1,0 +1,208 @@
+"""One alert: both videos in step, the matrix, the policy behind it, and what people said of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import FileResponse, RedirectResponse, Response
+
+from stream.console.store.desk import Person
+from stream.console.store.views import AlertView, VideoView
+from stream.console.web.console import Console, console_of
+from stream.console.web.evidence import NoEvidenceError
+from stream.console.web.media import entity_tag, media_type
+from stream.console.web.pages.forms import Form
+from stream.console.web.pages.queue import (
+    Looked,
+    View,
+    back_with,
+    give_verdict,
+    notice_of,
+    said_in,
+)
+from stream.console.web.pages.render import render
+from stream.console.web.problems import Problem
+from stream.console.web.signin.rights import Looker, Reviewer, visible_to
+from stream.console.web.verdicts import span_of
+from stream.decide.spans import covered_seconds
+from stream.errors import ForbiddenUriError, RejectedError, TooLargeError
+from stream.fetch.fetch import DiskError
+
+router = APIRouter(include_in_schema=False)
+Here = Annotated[Console, Depends(console_of)]
+Side = Literal["video", "reference"]
+PRIVATE = {"Cache-Control": "private, no-cache"}  # kept by the browser, asked for each time
+PICTURE = {"Cache-Control": "private, max-age=600"}  # set by hand
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An alert that the person may see, and its two videos."""
+
+    alert: AlertView
+    video: VideoView | None
+    reference: VideoView | None
+
+    def side(self, side: Side) -> VideoView | None:
+        """One of the two."""
+        return self.video if side == "video" else self.reference
+
+    def seconds(self, side: Side) -> float:
+        """How long a video plays; as far as its last copied second where that isn't known."""
+        video = self.side(side)
+        known = 0.0 if video is None else video.duration_seconds or 0.0
+        ends = (float(getattr(each, f"{side}_end_seconds")) for each in self.alert.segments)
+        return max(known, *ends)
+
+
+async def seen(request: Request, alert_id: str, person: Looker) -> Seen:
+    """The alert of an address.
+
+    Raises:
+        Problem: there is none, or none that they may see.
+    """
+    queries = console_of(request).queries
+    alert = await queries.alert(alert_id, visible_to(person))
+    if alert is None:
+        raise Problem(404, "there is no such alert")
+    videos = await queries.videos_by_id([alert.video_id, alert.reference_id])
+    return Seen(alert, videos.get(alert.video_id), videos.get(alert.reference_id))
+
+
+# For pictures and videos too: no address of an alert is a way around who may see it.
+Alert = Annotated[Seen, Depends(seen)]
+
+
+@router.get("/alerts/{alert_id}")
+async def page(
+    request: Request, console: Here, person: Looker, view: Looked, found: Alert
+) -> Response:
+    """The page of an alert."""
+    alert, queries = found.alert, console.queries
+    before, after = await queries.neighbours(
+        alert.alert_id, view.filter(console, person), view.sort
+    )
+    policy = await queries.policy(alert.reference_owner_id)
+    history = await queries.reviews_of_pair(alert.video_id, alert.reference_id)
+    own = console.settings.console
+    taken = alert.claimed_until is not None and alert.claimed_until > console.clock()
+    return render(
+        request,
+        "alert.html",
+        alert=alert,
+        seen=found,
+        view=view,
+        before=before,
+        after=after,
+        span=span_of(alert),
+        copied={
+            "video": alert.copied_seconds,
+            "reference": covered_seconds(
+                (each.reference_start_seconds, each.reference_end_seconds)
+                for each in alert.segments
+            ),
+        },
+        policy=None if policy is None else policy.policy,
+        defaults=console.settings.policy,
+        history=[each for each in history if _may_see(each.alert_id, alert, person)],
+        claimed_by=alert.claimed_by if taken else None,
+        muted=own.muted,
+        notice=notice_of(request),
+    )
+
+
+def _may_see(alert_id: str, alert: AlertView, person: Person) -> bool:
+    """Verdicts on another alert of the pair may be about another rights holder's reference."""
+    return visible_to(person) is None or alert_id == alert.alert_id
+
+
+@router.post("/alerts/{alert_id}/verdict")
+async def verdict(
+    console: Here, person: Reviewer, view: Looked, found: Alert, form: Form
+) -> Response:
+    """Confirm, dismiss or withdraw; then take the next alert of the queue, if there is one."""
+    alert, said = found.alert, said_in(form)
+    given = await give_verdict(console, person, [alert], said)
+    taken = len(given.taken)
+    if said.verdict == "withdrawn" or not given.alert_ids:
+        return _to(alert.alert_id, view, form, given.undo, taken)
+    # Taken, so that nobody else is sent there too; and now, as until here somebody else may have
+    # begun with it.
+    after = await console.desk.claim_after(
+        alert.alert_id,
+        person.name,
+        console.clock(),
+        view.filter(console, person),
+        view.sort,
+        console.settings.console.claim_seconds,
+    )
+    return _to(None if after is None else after.alert_id, view, form, given.undo, taken)
+
+
+def _to(
+    alert_id: str | None, view: View, form: Form, undo: str | None, taken: int
+) -> RedirectResponse:
+    page = "/queue" if alert_id is None else f"/alerts/{alert_id}"
+    said = form.get("verdict")
+    target = f"{page}?{view.query(said=said if undo else 'taken', undo=undo, taken=taken or None)}"
+    return RedirectResponse(target, 303)
+
+
+@router.post("/alerts/{alert_id}/claim")
+async def claim(console: Here, person: Reviewer, found: Alert, form: Form) -> Response:
+    """Take the alert, or give it back."""
+    ids = [found.alert.alert_id]
+    if form.get("claim") == "release":
+        await console.desk.release(person.name, ids)
+        return back_with(form, said="released")
+    seconds = console.settings.console.claim_seconds
+    mine = await console.desk.claim(person.name, ids, console.clock(), seconds)
+    return back_with(form, said="claimed" if mine else "taken", taken=1 - len(mine))
+
+
+@router.get("/alerts/{alert_id}/matrix.png")
+async def matrix(console: Here, found: Alert) -> Response:
+    """The similarity matrix with the boxes of the alert."""
+    try:
+        picture = await console.evidence.matrix(found.alert, found.video, found.reference)
+    except NoEvidenceError as error:
+        raise Problem(404, str(error)) from error
+    return Response(picture, media_type="image/png", headers=PICTURE)
+
+
+@router.get("/alerts/{alert_id}/{side}/strip.jpg")
+async def strip(console: Here, found: Alert, side: Side) -> Response:
+    """A video's film strip."""
+    try:
+        picture = await console.evidence.strip(found.side(side))
+    except NoEvidenceError as error:
+        raise Problem(404, str(error)) from error
+    return Response(picture, media_type="image/jpeg", headers=PICTURE)
+
+
+@router.get("/alerts/{alert_id}/{side}/play")
+async def play(console: Here, found: Alert, side: Side) -> Response:
+    """The video itself, whole or a range of its bytes."""
+    video = found.side(side)
+    if video is None or video.uri is None:
+        raise Problem(404, "where this video lies is not known any more")
+    try:
+        path = await console.videos.file(video.uri)
+    except RejectedError as error:
+        # The text may name folders and hosts; a reviewer needs to know that it can't be had.
+        raise Problem(_status(error), f"the video can't be fetched: {error.code}") from error
+    except DiskError as error:
+        raise Problem(503, "no room for a copy of the video here: try again later") from error
+    return _file(path, video.uri)
+
+
+def _file(path: Path, uri: str) -> Response:
+    headers = PRIVATE | {"ETag": entity_tag(path), "Content-Disposition": "inline"}
+    return FileResponse(path, media_type=media_type(uri), headers=headers)
+
+
+def _status(error: RejectedError) -> int:
+    if isinstance(error, ForbiddenUriError):
+        return 403
+    return 413 if isinstance(error, TooLargeError) else 404

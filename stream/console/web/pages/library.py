@@ -1,0 +1,161 @@
+"""The library: what matches can find, an entry with its matches both ways, and takedowns."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from stream.console.store.desk import Person
+from stream.console.store.views import Page, VideoView
+from stream.console.web.console import COMES_BACK_SECONDS, Console, console_of
+from stream.console.web.evidence import NoEvidenceError
+from stream.console.web.found import found_by_text
+from stream.console.web.pages.alert import PICTURE
+from stream.console.web.pages.forms import Form
+from stream.console.web.pages.render import ROLE_NAMES, render
+from stream.console.web.problems import Problem
+from stream.console.web.signin.rights import Admin, Looker, visible_to
+from stream.errors import QueryError
+
+router = APIRouter(include_in_schema=False)
+Here = Annotated[Console, Depends(console_of)]
+VideoId = Annotated[str, Query(min_length=1, max_length=512)]
+LOOK_EVERY_SECONDS = 0.05  # set by hand
+FOUND = 30  # videos that a search by words shows
+MATCHES = 20  # each way, the newest; the queue has the others
+
+
+@router.get("/library")
+async def page(
+    request: Request,
+    console: Here,
+    person: Looker,
+    role: str = "reference",
+    owner: Annotated[str, Query(max_length=512)] = "",
+    find: Annotated[str, Query(max_length=512)] = "",
+    text: Annotated[str, Query(max_length=1000)] = "",
+    cursor: str | None = None,
+) -> Response:
+    """Videos of a role that matches can find, the newest first; or those that show something."""
+    find, text = find.strip(), text.strip()
+    if find and await _video(console, person, find) is not None:
+        url = request.url_for("entry").include_query_params(video=find)
+        return RedirectResponse(f"{url.path}?{url.query}", 303)
+    chosen = role if role in ROLE_NAMES else "reference"
+    if text:
+        return await _found(request, console, person, text, chosen)
+    try:
+        found = await console.queries.library(
+            chosen, owner.strip() or None, visible_to(person), "live", cursor
+        )
+    except QueryError as error:
+        raise Problem(422, str(error)) from error
+    return render(
+        request,
+        "library.html",
+        page=found,
+        role=chosen,
+        owner=owner,
+        find=find,
+        missing=bool(find),
+        text="",
+        found=None,
+        problem=None,
+    )
+
+
+async def _found(
+    request: Request, console: Console, person: Person, text: str, role: str
+) -> Response:
+    """What shows what is written; or why nobody knows, beside the form."""
+    found, problem, status = None, None, 200
+    headers: Mapping[str, str] = {}
+    try:
+        found = await found_by_text(console, person, text, FOUND)
+    except Problem as error:
+        problem, status, headers = str(error.detail), error.status_code, error.headers or {}
+    return render(
+        request,
+        "library.html",
+        status=status,
+        headers=headers,
+        page=Page(()),
+        role=role,
+        owner="",
+        find="",
+        missing=False,
+        text=text,
+        found=found,
+        problem=problem,
+    )
+
+
+@router.get("/library/entry")
+async def entry(
+    request: Request, console: Here, person: Looker, video: VideoId, said: str = ""
+) -> Response:
+    """One video: what it copies, what copies it, and what its owner excludes of it."""
+    found = await _seen(console, person, video)
+    queries, mine = console.queries, visible_to(person)
+    policy = None if found.owner_id is None else await queries.policy(found.owner_id)
+    exclusions = () if policy is None or policy.policy is None else policy.policy.exclusions
+    return render(
+        request,
+        "entry.html",
+        video=found,
+        copies=await queries.matches_of(video, "video", mine, limit=MATCHES),
+        copied=await queries.matches_of(video, "reference", mine, limit=MATCHES),
+        exclusions=[each for each in exclusions if each.reference_id == video],
+        said=said,
+    )
+
+
+@router.get("/library/strip.jpg")
+async def strip(console: Here, person: Looker, video: VideoId) -> Response:
+    """Its film strip."""
+    try:
+        picture = await console.evidence.strip(await _seen(console, person, video))
+    except NoEvidenceError as error:
+        raise Problem(404, str(error)) from error
+    return Response(picture, media_type="image/jpeg", headers=PICTURE)
+
+
+@router.post("/library/takedown")
+async def take_down(console: Here, person: Admin, form: Form, request: Request) -> Response:
+    """Take a video out of the library and of search."""
+    video_id = form.get("video") or ""
+    await _seen(console, person, video_id)
+    await console.kafka.take_down([video_id])
+    now = console.clock()
+    await console.desk.note(person.name, "take down", video_id, now, form.get("note"))
+    # By looking, since `take_down` doesn't say where its messages lie.
+    await _gone(console, video_id)
+    url = request.url_for("entry").include_query_params(video=video_id, said="taken down")
+    return RedirectResponse(f"{url.path}?{url.query}", 303)
+
+
+async def _gone(console: Console, video_id: str) -> None:
+    """Wait until the rows say so, or a while."""
+    try:
+        async with asyncio.timeout(COMES_BACK_SECONDS):
+            while (found := await console.queries.video(video_id)) and found.status == "live":
+                await asyncio.sleep(LOOK_EVERY_SECONDS)
+    except TimeoutError:
+        return
+
+
+async def _seen(console: Console, person: Person, video_id: str) -> VideoView:
+    found = await _video(console, person, video_id)
+    if found is None:
+        raise Problem(404, "there is no such video")
+    return found
+
+
+async def _video(console: Console, person: Person, video_id: str) -> VideoView | None:
+    """A video that the person may see: a rights holder sees their own."""
+    found, mine = await console.queries.video(video_id), visible_to(person)
+    if found is None or (mine is not None and found.owner_id not in mine):
+        return None
+    return found

@@ -1,0 +1,274 @@
+"""The queue: alerts grouped by upload, with filters, claims, verdicts on many at once, and undo."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, get_args
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from stream.console.store.desk import Person
+from stream.console.store.views import STATES, AlertFilter, AlertView, Order, State
+from stream.console.web.console import Console, console_of
+from stream.console.web.pages.forms import Fields, Form
+from stream.console.web.pages.render import local, render
+from stream.console.web.problems import Problem
+from stream.console.web.signin.rights import Looker, Reviewer, visible_to
+from stream.console.web.verdicts import Given, Said, give, given_as
+from stream.contract.events import Scope
+from stream.errors import QueryError, SettingsError
+
+router = APIRouter(include_in_schema=False)
+Here = Annotated[Console, Depends(console_of)]
+GROUPS = 20  # uploads on a page; set by hand
+ALERTS_EACH = 8  # of an upload; the others are on a page of their own
+MOST_AT_ONCE = 500  # alerts that one form judges; set by hand
+CLAIMED = ("nobody", "me", "others")
+NOTICE = ("said", "number", "taken", "undo")  # of an address: what has just been done
+
+
+@dataclass(frozen=True)
+class View:
+    """What part of the queue is looked at: all of it stands in the address.
+
+    Attributes:
+        score: least, in percent.
+        days: raised within so many.
+    """
+
+    state: State = "open"
+    sort: Order = "newest"
+    owner: str | None = None
+    reference: str | None = None
+    video: str | None = None
+    score: float | None = None
+    days: float | None = None
+    claimed: str | None = None
+
+    @classmethod
+    def of(cls, fields: Fields) -> "View":
+        """The view of an address.
+
+        Raises:
+            Problem: a number is none.
+        """
+        state, sort, claimed = (fields.get(name) for name in ("state", "sort", "claimed"))
+        days, score = fields.number("days"), fields.number("score")
+        # Any number could lead out of the calendar: a 500 for an address that somebody made up.
+        if days is not None and not 0 <= days <= 36500:
+            raise Problem(422, f"days = {days:g}: expected 0 to 36500")
+        return cls(
+            state=next((each for each in STATES if each == state), "open"),
+            sort=next((each for each in get_args(Order) if each == sort), "newest"),
+            owner=fields.get("owner"),
+            reference=fields.get("reference"),
+            video=fields.get("video"),
+            score=score,
+            days=days,
+            claimed=claimed if claimed in CLAIMED else None,
+        )
+
+    def filter(self, console: Console, person: Person) -> AlertFilter:
+        """The same, as the read model is asked."""
+        now = console.clock()
+        claimed: Any = self.claimed
+        return AlertFilter(
+            states=(self.state,),
+            owner_id=self.owner,
+            reference_id=self.reference,
+            video_id=self.video,
+            visible_owner_ids=visible_to(person),
+            least_score=None if self.score is None else self.score / 100,
+            since=None if self.days is None else now - timedelta(days=self.days),
+            claimed=claimed,
+            reviewer=person.name,
+            now=now,
+        )
+
+    def query(self, **changes: object) -> str:
+        """The address' query, with some of it changed."""
+        usual = View()
+        values = vars(self) | changes
+        said = {
+            name: f"{value:g}" if isinstance(value, float) else value
+            for name, value in values.items()
+            if value not in (None, "") and value != getattr(usual, name, None)
+        }
+        return urlencode(said)
+
+
+def view_of(request: Request) -> View:
+    """The part of the queue that an address names."""
+    query = request.query_params
+    return View.of(Fields({name: query.getlist(name) for name in query}))
+
+
+Looked = Annotated[View, Depends(view_of)]
+
+
+@router.get("/")
+async def root() -> Response:
+    """The queue is where work begins."""
+    return RedirectResponse("/queue", 303)
+
+
+@router.get("/queue")
+async def queue(request: Request, console: Here, person: Looker, view: Looked) -> Response:
+    """A page of the queue."""
+    queries = console.queries
+    try:
+        found = await queries.queue(
+            view.filter(console, person),
+            view.sort,
+            request.query_params.get("cursor"),
+            GROUPS,
+            ALERTS_EACH,
+        )
+    except QueryError as error:
+        raise Problem(422, str(error)) from error
+    ids = {alert.reference_id for group in found.items for alert in group.alerts}
+    return render(
+        request,
+        "queue.html",
+        view=view,
+        page=found,
+        references=await queries.videos_by_id(sorted(ids)),
+        numbers=await queries.alert_numbers(visible_to(person)),
+        notice=notice_of(request),
+        now=console.clock(),
+    )
+
+
+@router.get("/queue/numbers")
+async def numbers(request: Request, console: Here, person: Looker, view: Looked) -> Response:
+    """How many alerts are in each state: asked for again and again by an open queue."""
+    found = await console.queries.alert_numbers(visible_to(person))
+    return render(request, "states.html", view=view, numbers=found)
+
+
+@router.post("/queue/next")
+async def take_next(console: Here, person: Reviewer, form: Form) -> Response:
+    """Take the first alert that nobody works on, and open it."""
+    view = View.of(form)
+    found = await console.desk.claim_next(
+        person.name,
+        console.clock(),
+        view.filter(console, person),
+        view.sort,
+        1,
+        console.settings.console.claim_seconds,
+    )
+    if not found:
+        return RedirectResponse(f"/queue?{view.query()}&said=none", 303)
+    return RedirectResponse(f"/alerts/{found[0].alert_id}?{view.query()}", 303)
+
+
+@router.post("/queue/claim")
+async def claim(console: Here, person: Reviewer, form: Form) -> Response:
+    """Take the chosen alerts, or give them back."""
+    if not form.all("alert"):
+        return back_with(form, said="nothing")
+    alerts = await chosen(console, person, form)
+    ids = [alert.alert_id for alert in alerts]
+    if form.get("claim") == "release":
+        await console.desk.release(person.name, ids)
+        return back_with(form, said="released")
+    seconds = console.settings.console.claim_seconds
+    mine = await console.desk.claim(person.name, ids, console.clock(), seconds)
+    return back_with(form, said="claimed" if mine else "taken", taken=len(ids) - len(mine))
+
+
+@router.post("/queue/verdicts")
+async def verdicts(console: Here, person: Reviewer, form: Form) -> Response:
+    """One verdict on all alerts that are chosen."""
+    if not form.all("alert"):
+        return back_with(form, said="nothing")
+    alerts = await chosen(console, person, form)
+    given = await give_verdict(console, person, alerts, said_in(form))
+    return back_with(
+        form,
+        said=form.get("verdict") if given.alert_ids else "taken",
+        number=len(given.alert_ids),
+        taken=len(given.taken),
+        undo=given.undo,
+    )
+
+
+@router.post("/undo")
+async def undo(console: Here, person: Reviewer, form: Form) -> Response:
+    """Take back what was just said."""
+    ids = await given_as(console, form.get("undo") or "")
+    alerts = await _alerts(console, person, ids)
+    given = await give_verdict(console, person, alerts, Said("withdrawn", note=form.get("note")))
+    return back_with(form, said="withdrawn", number=len(given.alert_ids), taken=len(given.taken))
+
+
+async def chosen(console: Console, person: Person, form: Fields) -> list[AlertView]:
+    """The alerts whose boxes are ticked.
+
+    Raises:
+        Problem: none, or too many.
+    """
+    ids = list(dict.fromkeys(form.all("alert")))
+    if not ids or len(ids) > MOST_AT_ONCE:
+        raise Problem(422, f"{len(ids)} alerts are chosen, expected 1 to {MOST_AT_ONCE}")
+    return await _alerts(console, person, ids)
+
+
+async def _alerts(
+    console: Console, person: Person, ids: tuple[str, ...] | list[str]
+) -> list[AlertView]:
+    found = [await console.queries.alert(each, visible_to(person)) for each in ids]
+    known = [alert for alert in found if alert is not None]
+    if not known:
+        raise Problem(404, "there is no such alert")
+    return known
+
+
+def said_in(form: Fields) -> Said:
+    """The verdict of a form.
+
+    Raises:
+        Problem: it is none.
+    """
+    verdict, scope, note = form.get("verdict"), form.get("scope"), form.get("note")
+    if verdict == "confirmed":
+        return Said("confirmed", note=note)
+    if verdict == "withdrawn":
+        return Said("withdrawn", note=note)
+    if verdict != "dismissed":
+        raise Problem(422, "expected a verdict: confirmed, dismissed or withdrawn")
+    known: Scope | None = next((each for each in get_args(Scope) if each == scope), None)
+    if known is None:
+        raise Problem(422, "expected how far the dismissal goes: alert, pair, span or uploader")
+    start, end = form.number("start"), form.number("end")
+    span = None if start is None or end is None else (start, end)
+    # The fields stand there whatever is chosen.
+    return Said("dismissed", known, span if known == "span" else None, note)
+
+
+async def give_verdict(
+    console: Console, person: Person, alerts: list[AlertView], said: Said
+) -> Given:
+    """As `give`; what can't be said is told to whoever filled in the form."""
+    try:
+        return await give(console, person, alerts, said)
+    except SettingsError as error:
+        raise Problem(422, str(error)) from error
+
+
+def back_with(form: Fields, **notice: object) -> Response:
+    """To the page that sent the form, with what to say there."""
+    page, _, query = local(form.get("back")).partition("?")
+    kept = [each for each in query.split("&") if each and each.partition("=")[0] not in NOTICE]
+    told = {name: value for name, value in notice.items() if value not in (None, 0)}
+    return RedirectResponse(f"{page}?{'&'.join([*kept, urlencode(told)])}", 303)
+
+
+def notice_of(request: Request) -> dict[str, str] | None:
+    """What has just been done, as the address tells it."""
+    query = request.query_params
+    if query.get("said") is None:
+        return None
+    return {name: query.get(name, "") for name in NOTICE}

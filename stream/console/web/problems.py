@@ -1,0 +1,106 @@
+"""What can go wrong with a request: problem+json (RFC 9457) for machines, a page for people."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from stream.console.web.signin.headers import HEADERS, NO_STORE
+from stream.errors import BrokerError, brief
+
+log = logging.getLogger(__name__)
+
+API = "/api/"
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = "5"  # Kafka has a new leader within seconds, if it has one at all
+
+
+class ProblemBody(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    type: str = "about:blank"
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str | None = Field(default=None, examples=["no alert b1946ac9…"])
+    errors: list[dict[str, Any]] | None = Field(
+        default=None, description="Of a request that can't be read: what is wrong, and where"
+    )
+
+
+class Problem(HTTPException):
+    """An error for whoever asked: what was got, what was expected, what to do."""
+
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, detail, headers)
+
+
+def is_api(path: str) -> bool:
+    """Whether a machine asks."""
+    return path.startswith(API)
+
+
+def problem_response(
+    status: int,
+    detail: str | None,
+    headers: dict[str, str] | None = None,
+    errors: list[dict[str, Any]] | None = None,
+) -> JSONResponse:
+    """The answer to a machine."""
+    body = ProblemBody(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    return JSONResponse(body.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Answers an error that a route raised."""
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if is_api(request.url.path):
+        return problem_response(error.status_code, str(error.detail), headers)
+    # Here, since pages import this module.
+    from stream.console.web.pages.render import render_problem
+
+    return render_problem(request, error.status_code, str(error.detail), headers)
+
+
+async def on_broker_error(request: Request, error: Exception) -> Response:
+    """Kafka is away: nothing was written, and asking again is safe."""
+    assert isinstance(error, BrokerError)
+    # Its text names servers; those who are signed in may know that it is away, no more.
+    gone = Problem(503, "Kafka can't be reached: try again soon", {"Retry-After": RETRY_SECONDS})
+    return await on_http_error(request, gone)
+
+
+async def on_database_error(request: Request, error: Exception) -> Response:
+    """The database is away or busy."""
+    log.warning("the console's database can't be used: %s", brief(error, 300))
+    told = "the console's database can't be reached: try again soon"
+    return await on_http_error(request, Problem(503, told, {"Retry-After": RETRY_SECONDS}))
+
+
+async def on_bug(request: Request, error: Exception) -> Response:
+    """A bug of ours, whose traceback is in the log; nothing of it is told.
+
+    It is answered in front of all that guards, so the headers are added here.
+    """
+    headers = HEADERS | {"Cache-Control": NO_STORE}
+    detail = "something went wrong here: an operator finds it in the log"
+    if is_api(request.url.path):
+        return problem_response(500, detail, headers)
+    # No template: it may be what is broken.
+    return PlainTextResponse(f"500: {detail}\n", 500, headers)
+
+
+async def on_unreadable(request: Request, error: Exception) -> Response:
+    """A request that doesn't fit its description; what was sent is not told back."""
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        {"where": ".".join(map(str, each["loc"])), "what": each["msg"]} for each in error.errors()
+    ]
+    if is_api(request.url.path):
+        return problem_response(422, "the request can't be read", errors=problems)
+    return await on_http_error(request, Problem(422, "the request can't be read"))

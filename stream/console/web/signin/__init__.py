@@ -1,0 +1,1 @@
+"""Who may: one-time links, sessions, tokens, and what guards every request."""

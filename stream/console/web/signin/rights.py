@@ -1,0 +1,50 @@
+"""What each role may: routes name the least role, and see only what a rights holder may see."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from stream.console.store.desk import Person, Role
+from stream.console.web.problems import Problem
+from stream.console.web.signin.gate import SignedIn
+
+RANKS: dict[Role, int] = {"holder": 0, "viewer": 1, "reviewer": 2, "admin": 3}
+"""Each role may what those below may; a rights holder sees only what is about their references."""
+SCOPES = ("pages", "alerts", "uploads", "references", "policies", "matches", "webhooks")
+"""What a token may be bound to: the pages, and the nouns of the API."""
+
+
+def signed_in(request: Request) -> SignedIn:
+    """Who asks."""
+    found = request.state.signed_in
+    assert isinstance(found, SignedIn), "the gate let a stranger through"
+    return found
+
+
+def at_least(role: Role, noun: str) -> Callable[[Request], Person]:
+    """A dependency: somebody with that role or more, whose token may touch that noun."""
+
+    def person_of(request: Request) -> Person:
+        person = signed_in(request).person
+        if person.scopes is not None and noun not in person.scopes:
+            raise Problem(403, f"this token may not touch {noun}: make one with that scope")
+        if RANKS[person.role] < RANKS[role]:
+            raise Problem(403, f"{person.name} is {person.role}, expected {role} or more")
+        return person
+
+    return person_of
+
+
+def visible_to(person: Person) -> tuple[str, ...] | None:
+    """The rights holders whose alerts somebody sees; None is all."""
+    return person.owner_ids if person.role == "holder" else None
+
+
+Looker = Annotated[Person, Depends(at_least("holder", "pages"))]
+"""Whoever may look at alerts on pages."""
+Viewer = Annotated[Person, Depends(at_least("viewer", "pages"))]
+"""Whoever may look at everything."""
+Reviewer = Annotated[Person, Depends(at_least("reviewer", "pages"))]
+"""Whoever may give verdicts on pages."""
+Admin = Annotated[Person, Depends(at_least("admin", "pages"))]

@@ -1,0 +1,203 @@
+"""What pages and API do with webhooks alike: endpoints that are checked, secrets, the audit log."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stream.console.store.deliveries import DeliveryView
+from stream.console.store.desk import Person
+from stream.console.store.outbox import HOLDER_KINDS, KINDS
+from stream.console.store.webhooks import WebhookView
+from stream.console.web.console import Console
+from stream.console.web.problems import Problem
+from stream.console.webhooks.keys import SigningKey
+from stream.console.webhooks.post import checked
+from stream.errors import ForbiddenUriError, NotFoundError, QueryError, SettingsError
+
+OLD_SECRET_SECONDS = 86400.0  # for which the secret before still signs, as Standard Webhooks has it
+LONGEST_OLD_SECRET = 7 * 86400.0
+LOOK_EVERY_SECONDS = 0.1  # at how a test went
+NO_SUCH = "there is no such webhook"
+SWITCHED_OFF = "it is switched off: switch it on first"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An endpoint and a secret of it, which is shown this once."""
+
+    webhook: WebhookView
+    secret: str
+
+
+async def make(
+    console: Console,
+    person: Person,
+    url: str,
+    kinds: Sequence[str],
+    owner_ids: Sequence[str] | None,
+    description: str | None,
+) -> Shown:
+    """A new endpoint.
+
+    Raises:
+        Problem: what is asked for can't be.
+    """
+    check(console, url, kinds, owner_ids)
+    key = _key(console)
+    try:
+        made = await console.desk.make_webhook(
+            url, kinds, owner_ids, description, key.key_id, person.name, console.clock()
+        )
+    except QueryError as error:
+        raise Problem(409, str(error)) from error
+    await _note(console, person, "make webhook", made)
+    return Shown(made, key.secret(made.webhook_id, 1))
+
+
+async def change(
+    console: Console, person: Person, webhook_id: str, changes: dict[str, Any]
+) -> WebhookView:
+    """Change some of `url`, `kinds`, `owner_ids`, `description` and `enabled`.
+
+    Raises:
+        Problem: what is asked for can't be, or there is none.
+    """
+    now, before = console.clock(), await found(console, webhook_id)
+    check(
+        console,
+        changes.get("url", before.url),
+        changes.get("kinds", before.kinds),
+        changes.get("owner_ids", before.owner_ids),
+    )
+    enabled = changes.pop("enabled", None)
+    if enabled is True:
+        # A pause, too: whoever switches it on wants to see something come.
+        changes |= {"disabled_at": None, "disabled_why": None, "paused_until": None}
+    elif enabled is False and before.disabled_at is None:
+        changes |= {"disabled_at": now, "disabled_why": f"{person.name} has switched it off"}
+    changed = await console.desk.change_webhook(webhook_id, changes)
+    if changed is None:
+        raise Problem(404, NO_SUCH)
+    await _note(console, person, "change webhook", changed)
+    return changed
+
+
+async def delete(console: Console, person: Person, webhook_id: str) -> None:
+    """Delete an endpoint, and what it was to be told.
+
+    Raises:
+        Problem: there is none.
+    """
+    webhook = await found(console, webhook_id)
+    if not await console.desk.delete_webhook(webhook_id):
+        raise Problem(404, NO_SUCH)
+    await _note(console, person, "delete webhook", webhook)
+
+
+async def new_secret(
+    console: Console, person: Person, webhook_id: str, old_seconds: float = OLD_SECRET_SECONDS
+) -> Shown:
+    """A new secret; the one before signs beside it for a while.
+
+    Raises:
+        Problem: there is no such endpoint.
+    """
+    key = _key(console)
+    changed = await console.desk.new_secret(webhook_id, key.key_id, console.clock(), old_seconds)
+    if changed is None:
+        raise Problem(404, NO_SUCH)
+    await _note(console, person, "new secret of webhook", changed)
+    return Shown(changed, key.secret(webhook_id, changed.secrets[0].number))
+
+
+async def send_test(console: Console, person: Person, webhook_id: str) -> DeliveryView:
+    """Send a test event.
+
+    Raises:
+        Problem: there is no such endpoint, or it is switched off.
+    """
+    webhook = await found(console, webhook_id)
+    if webhook.disabled_at is not None:
+        raise Problem(409, SWITCHED_OFF)
+    now = console.clock()
+    test = await console.desk.put_test(webhook_id, person.name, now)
+    await console.desk.note(person.name, "test webhook", webhook_id, now)
+    return test
+
+
+async def outcome(console: Console, test: DeliveryView, seconds: float) -> DeliveryView:
+    """A delivery when it has arrived or failed, or as it is after some seconds."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + seconds
+    while test.state == "waiting" and clock() < until:
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
+        test = await console.desk.delivery(test.webhook_id, test.message_id) or test
+    return test
+
+
+async def replay(console: Console, person: Person, webhook_id: str, message_id: str | None) -> int:
+    """Send dead letters again: one, or all of an endpoint; how many.
+
+    Raises:
+        Problem: there is no such endpoint or letter, or it is switched off.
+    """
+    webhook = await found(console, webhook_id)
+    if webhook.disabled_at is not None:
+        raise Problem(409, SWITCHED_OFF)
+    now = console.clock()
+    number = await console.desk.replay_delivery(webhook_id, message_id, now)
+    if message_id is not None and not number:
+        raise Problem(404, "there is no such dead letter")
+    detail = {"number": number} | ({} if message_id is None else {"message_id": message_id})
+    await console.desk.note(person.name, "replay webhook", webhook_id, now, detail=detail)
+    return number
+
+
+async def found(console: Console, webhook_id: str) -> WebhookView:
+    """An endpoint.
+
+    Raises:
+        Problem: there is none.
+    """
+    webhook = await console.desk.webhook(webhook_id)
+    if webhook is None:
+        raise Problem(404, NO_SUCH)
+    return webhook
+
+
+def check(
+    console: Console, url: str, kinds: Sequence[str], owner_ids: Sequence[str] | None
+) -> None:
+    """Whether an endpoint may be so.
+
+    Raises:
+        Problem: it may not.
+    """
+    try:
+        checked(url, console.settings.console)
+    except (ForbiddenUriError, NotFoundError) as error:
+        raise Problem(422, f"url: {error}") from error
+    known = KINDS if owner_ids is None else HOLDER_KINDS
+    if not kinds or not {*kinds} <= {*known}:
+        whose = "" if owner_ids is None else "for rights holders "
+        raise Problem(422, f"kinds: expected one or more of {', '.join(known)} {whose}".strip())
+    if owner_ids is not None and not owner_ids:
+        raise Problem(422, "owner_ids: expected one or more, or none at all for everything")
+
+
+def _key(console: Console) -> SigningKey:
+    try:
+        return console.made_signing_key()
+    except SettingsError as error:
+        raise Problem(503, str(error)) from error
+
+
+async def _note(console: Console, person: Person, action: str, webhook: WebhookView) -> None:
+    detail = {
+        "url": webhook.url,
+        "kinds": [*webhook.kinds],
+        "owner_ids": None if webhook.owner_ids is None else [*webhook.owner_ids],
+        "enabled": webhook.disabled_at is None,
+    }
+    await console.desk.note(person.name, action, webhook.webhook_id, console.clock(), detail=detail)

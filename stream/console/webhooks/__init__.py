@@ -1,0 +1,1 @@
+"""Telling others what happens: secrets, requests, and who sends them when."""

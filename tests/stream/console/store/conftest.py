@@ -1,0 +1,27 @@
+"""Databases for the tests of the store: SQLite in a temporary folder, a PostgreSQL of one's own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream.console.settings import ConsoleSettings
+from tests.stream.console.migrated import postgresql_database, sqlite_file
+from tests.stream.postgres import Postgres, running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: Any, tmp_path: Path) -> ConsoleSettings:
+    """Of a database of each kind: of the newest schema, without rows."""
+    if request.param == "postgresql":
+        url = postgresql_database(request.getfixturevalue("postgres"))
+    else:
+        url = sqlite_file(tmp_path / "console.db")
+    return ConsoleSettings.model_validate({"database_url": url})

@@ -1,0 +1,93 @@
+"""The role `console` as a worker: what it says of itself, and how it starts and ends."""
+
+import asyncio
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client import REGISTRY
+
+from stream.console.worker import ConsoleWorker
+from stream.contract.events import VideoUploaded
+from stream.errors import SettingsError
+from tests.stream.console.web.site import running_site
+
+UPLOAD = VideoUploaded(video_id="v", uri="https://cdn.example/v.mp4", owner_id="o")
+
+
+async def test_it_is_ready_and_says_what_waits(tmp_path: Path) -> None:
+    async with running_site(tmp_path) as site:
+        await site.say(UPLOAD)
+        async with asyncio.timeout(10):
+            while not (health := site.worker.health()).lags:
+                await asyncio.sleep(0.05)
+        assert (health.name, health.role, health.not_ready) == ("console", "console", None)
+        topics = {lag.topic for lag in health.lags}
+        assert "t.alert.raised" in topics and "t.video.uploaded" in topics
+        assert sum(lag.messages for lag in health.lags) == 0
+
+
+async def test_the_metrics_say_how_long_the_oldest_undecided_upload_has_waited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.console.worker.COUNT_EVERY_SECONDS", 0.05)
+    async with running_site(tmp_path) as site, asyncio.timeout(20):
+        while told("undecided_uploads") != 0:
+            await asyncio.sleep(0.05)
+        assert told("oldest_undecided_seconds") == 0
+        await site.say(UPLOAD)
+        while told("undecided_uploads") != 1 or told("oldest_undecided_seconds") == 0:
+            await asyncio.sleep(0.05)
+        first = told("oldest_undecided_seconds")
+        assert 0 < first < 20
+        while told("oldest_undecided_seconds") <= first:
+            await asyncio.sleep(0.05)
+
+
+def told(name: str) -> float:
+    value = REGISTRY.get_sample_value(f"samesource_{name}")
+    assert value is not None
+    return value
+
+
+async def test_one_that_never_started_can_be_stopped(tmp_path: Path) -> None:
+    async with running_site(tmp_path) as site:
+        worker = ConsoleWorker(site.settings)
+        assert worker.health().not_ready == "starting"
+        assert worker.sign_in_link() is None
+        await worker.stop()
+
+
+async def test_a_second_one_at_the_same_port_is_refused(tmp_path: Path) -> None:
+    async with running_site(tmp_path) as site:
+        port = int(site.worker.url.rpartition(":")[2])
+        own = site.settings.console.model_copy(update={"port": port})
+        worker = ConsoleWorker(site.settings.model_copy(update={"console": own}))
+        with pytest.raises(SettingsError, match=f"console.port = {port}"):
+            await worker.start()
+        await worker.stop()
+
+
+async def test_two_consoles_share_what_the_topics_say(tmp_path: Path) -> None:
+    async with running_site(tmp_path) as site:
+        other = ConsoleWorker(site.settings)
+        await other.start()
+        await site.say(UPLOAD)
+        assert other.console is not None
+        async with asyncio.timeout(10):
+            while not (await other.console.queries.uploads_of("v")).items:
+                await asyncio.sleep(0.05)
+        await other.stop()
+
+
+async def test_a_long_poll_does_not_hold_up_a_stop(tmp_path: Path) -> None:
+    async with running_site(tmp_path) as site:
+        machine = await site.machine("viewer")
+        headers = dict(machine.headers)
+        async with httpx2.AsyncClient(base_url=site.worker.url, headers=headers) as client:
+            path = "/api/v1/uploads/9-9-9?wait_seconds=60"
+            waiting = asyncio.create_task(client.get(path))
+            await asyncio.sleep(0.3)
+            async with asyncio.timeout(10):
+                await site.worker.stop()
+            await asyncio.wait([waiting])

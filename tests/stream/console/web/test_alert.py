@@ -1,0 +1,255 @@
+"""The page of an alert: its videos, its evidence, and verdicts of every scope."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from stream.broker.client import Reader
+from stream.contract.events import AlertReviewed, PolicyUpdated
+from stream.errors import BrokerError
+from tests.stream.console.web.site import RAISED, SPAN, Browser, Site
+from tests.stream.videos import make_video
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def said(site: Site, alert_id: str) -> list[AlertReviewed]:
+    """The verdicts on an alert that are on Kafka."""
+    with Reader(site.settings.kafka, AlertReviewed.topic) as reader:
+        events = [
+            AlertReviewed.from_bytes(message.value())
+            for _, message in reader.until_now()
+            if message.key() == alert_id.encode()
+        ]
+    return events
+
+
+async def verdict(site: Site, alert: Any, **fields: Any) -> AlertReviewed:
+    """What a reviewer's form puts on Kafka."""
+    browser = await site.browser("reviewer", "rosa")
+    answer = await browser.send(f"/alerts/{alert.alert_id}/verdict", fields)
+    assert answer.status_code == 303, answer.text
+    return said(site, alert.alert_id)[-1]
+
+
+async def test_a_verdict_goes_through_kafka_and_comes_back(site: Site) -> None:
+    alert = await site.alert()
+    event = await verdict(site, alert, verdict="confirmed", note="the same goal")
+    assert (event.verdict, event.reviewer, event.note) == ("confirmed", "rosa", "the same goal")
+    assert (event.video_id, event.reference_id) == (alert.video_id, alert.reference_id)
+    text = (await (await site.browser()).get(f"/alerts/{alert.alert_id}")).text
+    assert "the same goal" in text and "rosa" in text and "badge confirmed" in text
+
+
+async def test_each_scope_says_how_far_it_goes(site: Site) -> None:
+    alert = await site.alert()
+    event = await verdict(site, alert, verdict="dismissed", scope="alert")
+    assert event.scope == "alert"
+    event = await verdict(site, alert, verdict="dismissed", scope="pair", start="2", end="7.5")
+    assert event.scope == "pair" and event.reference_start_seconds is None
+    event = await verdict(site, alert, verdict="dismissed", scope="uploader")
+    assert event.video_owner_id == alert.video_owner_id
+    assert event.reference_owner_id == alert.reference_owner_id
+    event = await verdict(site, alert, verdict="dismissed", scope="span", start="2", end="7.5")
+    assert (event.reference_start_seconds, event.reference_end_seconds) == (2.0, 7.5)
+    event = await verdict(site, alert, verdict="dismissed", scope="span")
+    assert event.reference_start_seconds == SPAN.reference_start_seconds
+    assert event.reference_end_seconds == SPAN.reference_end_seconds
+
+
+@pytest.mark.parametrize("span", [("7", "2"), ("x", "2"), ("nan", "2"), ("-1", "2"), ("1", "1e99")])
+async def test_a_span_that_is_none_is_refused(site: Site, span: tuple[str, str]) -> None:
+    alert = await site.alert()
+    browser = await site.browser("reviewer")
+    fields = {"verdict": "dismissed", "scope": "span", "start": span[0], "end": span[1]}
+    answer = await browser.send(f"/alerts/{alert.alert_id}/verdict", fields)
+    assert answer.status_code == 422 and said(site, alert.alert_id) == []
+
+
+async def test_a_confirmed_alert_that_was_held_is_raised(site: Site) -> None:
+    alert = await site.alert(reason="held", detail="200 others")
+    event = await verdict(site, alert, verdict="confirmed")
+    assert event.alert is not None
+    assert event.alert.model_dump() == alert.model_dump()
+
+
+async def test_a_verdict_can_be_withdrawn(site: Site) -> None:
+    alert = await site.alert()
+    await verdict(site, alert, verdict="dismissed", scope="pair")
+    text = (await (await site.browser()).get(f"/alerts/{alert.alert_id}")).text
+    assert 'value="withdrawn"' in text
+    assert (await verdict(site, alert, verdict="withdrawn")).verdict == "withdrawn"
+    found = await site.console.queries.alert(alert.alert_id)
+    assert found is not None and found.state == "open"
+
+
+async def test_a_verdict_is_newer_than_the_one_before_whatever_the_clocks_say(site: Site) -> None:
+    alert = await site.alert()
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    await site.say(
+        AlertReviewed(
+            alert_id=alert.alert_id, verdict="dismissed", reviewer="fast", reviewed_at=ahead,
+            video_id=alert.video_id, reference_id=alert.reference_id,
+        )
+    )  # fmt: skip
+    event = await verdict(site, alert, verdict="confirmed")
+    assert event.reviewed_at > ahead
+    found = await site.console.queries.alert(alert.alert_id)
+    assert found is not None and found.state == "confirmed"
+
+
+async def test_after_a_verdict_comes_the_next_alert(site: Site) -> None:
+    alerts = [await site.alert(reference_owner_id="next") for _ in range(2)]
+    browser = await site.browser("reviewer")
+    text = (await browser.get("/queue?owner=next")).text
+    first, second = sorted(alerts, key=lambda alert: text.index(alert.alert_id))
+    path = f"/alerts/{first.alert_id}/verdict?owner=next"
+    answer = await browser.send(path, {"verdict": "confirmed"})
+    assert answer.headers["location"].startswith(f"/alerts/{second.alert_id}?owner=next")
+    page = (await browser.get(answer.headers["location"])).text
+    assert "Alerts confirmed: 1" in page and 'name="undo"' in page
+    path = f"/alerts/{second.alert_id}/verdict?owner=next"
+    answer = await browser.send(path, {"verdict": "confirmed"})
+    assert answer.headers["location"].startswith("/queue?owner=next")
+
+
+async def test_after_a_verdict_nobody_is_sent_to_what_somebody_else_has(site: Site) -> None:
+    at = [RAISED + timedelta(seconds=seconds) for seconds in range(5)]
+    made = [await site.alert(reference_owner_id="two at work", raised_at=each) for each in at]
+    ids = [alert.alert_id for alert in reversed(made)]  # the newest first
+    anna, bea = await site.browser("reviewer", "anna"), await site.browser("reviewer", "bea")
+
+    async def next_of(browser: Browser, alert_id: str) -> str:
+        path = f"/alerts/{alert_id}/verdict?owner=two+at+work"
+        answer = await browser.send(path, {"verdict": "confirmed"})
+        return str(answer.headers["location"]).partition("?")[0].removeprefix("/alerts/")
+
+    await bea.send(f"/alerts/{ids[1]}/claim", {"claim": "take"})
+    assert await next_of(anna, ids[0]) == ids[2]
+    # Hers from the moment that she is sent there.
+    assert "anna works on this alert" in (await bea.get(f"/alerts/{ids[2]}")).text
+    assert await next_of(bea, ids[1]) == ids[3]
+    assert await next_of(anna, ids[2]) == ids[4]
+    assert await next_of(anna, ids[4]) == "/queue"
+
+
+async def test_whoever_comes_second_is_told(site: Site) -> None:
+    alert = await site.alert()
+    anna, bea = await site.browser("reviewer", "anna"), await site.browser("reviewer", "bea")
+    path = f"/alerts/{alert.alert_id}"
+    await anna.send(f"{path}/claim", {"claim": "take", "back": path})
+    assert "anna works on this alert" in (await bea.get(path)).text
+    answer = await bea.send(f"{path}/verdict", {"verdict": "confirmed"})
+    assert "said=taken" in answer.headers["location"] and said(site, alert.alert_id) == []
+    assert "Somebody else works on" in (await bea.get(answer.headers["location"])).text
+    await anna.send(f"{path}/claim", {"claim": "release", "back": path})
+    assert "works on this alert" not in (await bea.get(path)).text
+
+
+async def test_nothing_is_said_while_kafka_is_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = await site.alert()
+    browser = await site.browser("reviewer")
+
+    async def away(*_: object) -> None:
+        raise BrokerError("Kafka at secret-host:9092: no answer")
+
+    monkeypatch.setattr(site.console.kafka, "say", away)
+    answer = await browser.send(f"/alerts/{alert.alert_id}/verdict", {"verdict": "confirmed"})
+    assert answer.status_code == 503 and answer.headers["retry-after"]
+    assert "secret-host" not in answer.text
+    log = await site.console.desk.audit(about=alert.alert_id)
+    assert not log.items
+
+
+async def test_the_policy_that_led_here_is_shown(site: Site) -> None:
+    alert = await site.alert()
+    policy = PolicyUpdated.from_json(
+        {"owner_id": alert.reference_owner_id, "least_seconds": 3.5,
+         "licensed_owner_ids": ["partner"],
+         "exclusions": [{"reference_id": alert.reference_id, "start_seconds": 0.0,
+                         "end_seconds": 90.0}]}
+    )  # fmt: skip
+    await site.say(policy)
+    text = (await (await site.browser()).get(f"/alerts/{alert.alert_id}")).text
+    assert "<dd>3.5</dd>" in text and "partner" in text and "0:00.0–1:30.0" in text
+
+
+async def test_the_matrix_shows_what_is_copied(site: Site) -> None:
+    alert = await site.alert()
+    path = f"/alerts/{alert.alert_id}/matrix.png"
+    answer = await (await site.browser()).get(path)
+    assert answer.headers["content-type"] == "image/png"
+    picture = Image.open(io.BytesIO(answer.content)).convert("RGB")
+    across, down = picture.width / 30, picture.height / 10
+    # Upload seconds 1 to 5 are the reference's 11 to 15: bright on the diagonal, dark beside it.
+    along = [_brightness(picture, (11.5 + n) * across, (1.5 + n) * down) for n in range(4)]
+    beside = [_brightness(picture, (20.5 + n) * across, (1.5 + n) * down) for n in range(4)]
+    assert min(along) > max(beside) + 50
+    edge = picture.getpixel((round(11 * across), round(3 * down)))
+    assert edge == (255, 138, 30)
+
+
+def _brightness(picture: Image.Image, across: float, down: float) -> float:
+    colour = picture.getpixel((round(across), round(down)))
+    assert isinstance(colour, tuple)
+    return sum(colour) / 3
+
+
+async def test_without_a_fingerprint_there_is_no_matrix(site: Site) -> None:
+    from stream.contract.events import AlertRaised
+
+    made = await site.alert()
+    alert = AlertRaised.model_validate(
+        made.model_dump() | {"alert_id": "lone", "video_id": "unheard of"}
+    )
+    await site.say(alert)
+    browser = await site.browser()
+    assert (await browser.get("/alerts/lone/matrix.png")).status_code == 404
+    assert (await browser.get("/alerts/lone/video/strip.jpg")).status_code == 404
+    assert (await browser.get("/alerts/lone/video/play")).status_code == 404
+    assert (await browser.get("/alerts/lone")).status_code == 200
+
+
+async def test_the_film_strip_is_in_order(site: Site) -> None:
+    alert = await site.alert()
+    answer = await (await site.browser()).get(f"/alerts/{alert.alert_id}/video/strip.jpg")
+    strip = Image.open(io.BytesIO(answer.content)).convert("RGB")
+    shown = [strip.getpixel((round(strip.width * (n + 0.5) / 3), 40)) for n in range(3)]
+    for place, colour in enumerate(shown):
+        assert isinstance(colour, tuple) and colour.index(max(colour)) == place
+
+
+async def test_a_video_is_sent_by_ranges(site: Site) -> None:
+    video = make_video(site.folder / "videos" / "ranges.mp4", count=20)
+    alert = await site.alert(uri=video.as_uri())
+    browser, path = await site.browser(), f"/alerts/{alert.alert_id}/video/play"
+    whole = await browser.get(path)
+    assert whole.status_code == 200 and whole.content == video.read_bytes()
+    assert whole.headers["content-type"] == "video/mp4"
+    assert whole.headers["cache-control"].startswith("private")
+    part = await browser.get(path, Range="bytes=100-199")
+    assert part.status_code == 206 and part.content == video.read_bytes()[100:200]
+    assert (await browser.get(path, Range="bytes=99999999-")).status_code == 416
+
+
+async def test_a_page_in_chinese(site: Site) -> None:
+    alert = await site.alert()
+    browser = await site.browser()
+    path = f"/alerts/{alert.alert_id}"
+    text = (await browser.get(path, **{"Accept-Language": "zh-CN,en;q=0.5"})).text
+    assert '<html lang="zh"' in text and "重复的片段" in text and "Copied seconds" not in text
+    await browser.send("/preferences", {"lang": "zh", "theme": "dark", "keys": "off", "back": path})
+    text = (await browser.get(path)).text
+    assert '<html lang="zh" data-theme="dark" data-keys="off">' in text
+
+
+async def test_previews_are_as_the_settings_say(site: Site) -> None:
+    alert = await site.alert()
+    text = (await (await site.browser()).get(f"/alerts/{alert.alert_id}")).text
+    assert '<body class="veiled blurred">' in text
+    assert text.count(" muted ") == 2

@@ -1,0 +1,173 @@
+"""The queue's pages and forms: what stands there, and what comes back through Kafka."""
+
+import asyncio
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.stream.console.web.site import RAISED, SPAN, Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def shown(text: str) -> list[str]:
+    """The ids of the alerts on a page, in order."""
+    return re.findall(r'<li data-row id="alert-([^"]+)"', text)
+
+
+async def queue_of(site: Site, query: str) -> list[str]:
+    """What an admin sees there."""
+    page = await (await site.browser()).get(f"/queue?{query}")
+    assert page.status_code == 200, page.text
+    return shown(page.text)
+
+
+async def state_of(site: Site, alert: Any) -> str:
+    """In the read model."""
+    found = await site.console.queries.alert(alert.alert_id)
+    assert found is not None
+    return found.state
+
+
+async def test_alerts_of_one_upload_stand_together(site: Site) -> None:
+    first = await site.alert(reference_owner_id="together", title="The final")
+    second = await site.alert(reference_owner_id="together", video_id=first.video_id)
+    text = (await (await site.browser()).get("/queue?owner=together")).text
+    assert set(shown(text)) == {first.alert_id, second.alert_id}
+    assert text.count("<h2>") == 1 and "Alerts: 2" in text
+    assert first.reference_id in text and second.reference_id in text
+
+
+async def test_the_order_is_newest_longest_or_surest(site: Site) -> None:
+    long = {**SPAN.model_dump(), "video_end_seconds": 9.0}
+    newest = await site.alert(reference_owner_id="o", raised_at=RAISED + timedelta(days=1))
+    longest = await site.alert(reference_owner_id="o", segments=[long])
+    surest = await site.alert(reference_owner_id="o", score=0.99)
+    for order, first in (("newest", newest), ("longest", longest), ("surest", surest)):
+        assert (await queue_of(site, f"owner=o&sort={order}"))[0] == first.alert_id
+
+
+async def test_filters_leave_the_rest_out(site: Site) -> None:
+    wanted = await site.alert(reference_owner_id="f", score=0.95)
+    other = await site.alert(reference_owner_id="f", score=0.5)
+    held = await site.alert(reference_owner_id="f", reason="held", detail="too many")
+    ids = [each.alert_id for each in (wanted, other, held)]
+    assert set(await queue_of(site, "owner=f")) == set(ids[:2])
+    assert await queue_of(site, "owner=f&score=90") == ids[:1]
+    assert await queue_of(site, f"reference={other.reference_id}") == ids[1:2]
+    assert await queue_of(site, f"video={wanted.video_id}") == ids[:1]
+    assert await queue_of(site, "owner=f&state=held") == ids[2:]
+    assert await queue_of(site, "owner=f&days=0.001") == []
+    assert await queue_of(site, "owner=f&days=36500") != []
+
+
+@pytest.mark.parametrize("query", ["score=x", "days=-1", "days=1e9", "cursor=nonsense"])
+async def test_a_wrong_address_is_told(site: Site, query: str) -> None:
+    assert (await (await site.browser()).get(f"/queue?{query}")).status_code == 422
+
+
+async def test_more_than_a_page_goes_on_by_cursor(site: Site) -> None:
+    alerts = await asyncio.gather(*(site.alert(reference_owner_id="many") for _ in range(23)))
+    browser = await site.browser()
+    first = (await browser.get("/queue?owner=many")).text
+    more = re.search(r'<p id="more"><a class="button" href="([^"]+)"', first)
+    assert more is not None
+    second = (await browser.get(more[1].replace("&amp;", "&"))).text
+    assert len(shown(first)) == 20 and len(shown(second)) == 3
+    assert {*shown(first), *shown(second)} == {alert.alert_id for alert in alerts}
+
+
+async def test_numbers_follow_the_states(site: Site) -> None:
+    browser = await site.browser("holder", owners=["numbers"])
+    await site.alert(reference_owner_id="numbers")
+    text = (await browser.get("/queue/numbers")).text
+    assert "open <b>1</b>" in text and "confirmed <b>0</b>" in text
+
+
+async def test_of_two_people_each_gets_another_alert(site: Site) -> None:
+    alerts = {(await site.alert(reference_owner_id="two")).alert_id for _ in range(2)}
+    anna, bea = await site.browser("reviewer", "anna"), await site.browser("reviewer", "bea")
+    taken = set()
+    for each in (anna, bea):
+        answer = await each.send("/queue/next", {"owner": "two"})
+        taken.add(answer.headers["location"].partition("?")[0].removeprefix("/alerts/"))
+    assert taken == alerts
+    nothing = await anna.send("/queue/next", {"owner": "two"})
+    assert nothing.headers["location"] == "/queue?owner=two&said=none"
+
+
+async def test_a_verdict_on_several_can_be_undone(site: Site) -> None:
+    alerts = [await site.alert(reference_owner_id="bulk") for _ in range(3)]
+    browser = await site.browser("reviewer")
+    chosen = [alert.alert_id for alert in alerts[:2]]
+    answer = await browser.send(
+        "/queue/verdicts",
+        {"alert": chosen, "verdict": "dismissed", "scope": "alert", "note": "trailers",
+         "back": "/queue?owner=bulk"},
+    )  # fmt: skip
+    assert [await state_of(site, alert) for alert in alerts] == ["dismissed", "dismissed", "open"]
+    text = (await browser.get(answer.headers["location"])).text
+    assert "Alerts dismissed: 2" in text and shown(text) == [alerts[2].alert_id]
+    undo = re.search(r'name="undo" value="([^"]+)"', text)
+    assert undo is not None
+    back = await browser.send("/undo", {"undo": undo[1], "back": "/queue?owner=bulk&said=x"})
+    assert back.headers["location"] == "/queue?owner=bulk&said=withdrawn&number=2"
+    assert [await state_of(site, alert) for alert in alerts] == ["open"] * 3
+
+
+async def test_nothing_is_said_of_what_somebody_else_works_on(site: Site) -> None:
+    alerts = [await site.alert(reference_owner_id="taken") for _ in range(2)]
+    anna, bea = await site.browser("reviewer", "anna"), await site.browser("reviewer", "bea")
+    ids = [alert.alert_id for alert in alerts]
+    assert (await anna.send("/queue/claim", {"alert": ids[:1], "claim": "take"})).is_redirect
+    answer = await bea.send("/queue/verdicts", {"alert": ids, "verdict": "confirmed"})
+    assert "taken=1" in answer.headers["location"]
+    assert [await state_of(site, alert) for alert in alerts] == ["open", "confirmed"]
+    assert "taken by anna" in (await bea.get("/queue?owner=taken")).text
+    await anna.send("/queue/claim", {"alert": ids[:1], "claim": "release"})
+    await bea.send("/queue/verdicts", {"alert": ids[:1], "verdict": "confirmed"})
+    assert await state_of(site, alerts[0]) == "confirmed"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"alert": "nothing", "verdict": "confirmed"}, {"verdict": "maybe"},
+     {"verdict": "dismissed", "scope": "world"}, {"verdict": "dismissed"},
+     {"verdict": "confirmed", "note": "x" * 2001}],
+)  # fmt: skip
+async def test_a_form_that_says_nothing_is_refused(site: Site, fields: dict[str, str]) -> None:
+    alert = await site.alert()
+    browser = await site.browser()
+    filled = {"alert": alert.alert_id, **fields}
+    assert (await browser.send("/queue/verdicts", filled)).status_code in (404, 422)
+    assert await state_of(site, alert) == "open"
+
+
+async def test_where_nothing_is_ticked_nothing_happens(site: Site) -> None:
+    browser = await site.browser("reviewer")
+    for path, fields in (
+        ("/queue/verdicts", {"verdict": "confirmed"}),
+        ("/queue/claim", {"claim": "take"}),
+    ):
+        answer = await browser.send(path, fields | {"back": "/queue?sort=surest"})
+        assert answer.headers["location"] == "/queue?sort=surest&said=nothing"
+    assert "No alert is ticked" in (await browser.get(answer.headers["location"])).text
+
+
+async def test_every_verdict_is_in_the_audit_log(site: Site) -> None:
+    alert = await site.alert()
+    browser = await site.browser("admin", "auditor")
+    await browser.send(
+        f"/alerts/{alert.alert_id}/verdict",
+        {"verdict": "dismissed", "scope": "alert", "note": "a parody"},
+    )
+    text = (await browser.get(f"/audit?about={alert.alert_id}")).text
+    assert "auditor" in text and "a parody" in text and "dismissed" in text
+    assert "a parody" not in (await browser.get("/audit?person=nobody")).text
+    assert (await browser.get("/audit?cursor=nonsense")).status_code == 422
+
+
+async def test_the_root_is_the_queue(site: Site) -> None:
+    assert (await (await site.browser()).get("/")).headers["location"] == "/queue"

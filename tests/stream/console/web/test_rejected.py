@@ -1,0 +1,73 @@
+"""The page of dead letters: by code, and each submitted again once."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from stream.broker.client import Reader
+from stream.contract.events import VideoRejected, VideoUploaded
+from stream.contract.message import attempts_in
+from tests.stream.console.web.site import Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def rejected(video_id: str, offset: int, **fields: Any) -> VideoRejected:
+    """A dead letter of an upload long ago."""
+    made: dict[str, Any] = {
+        "video_id": video_id, "error": "not_found", "message": f"no video there {SCRIPT}",
+        "source_topic": "video.uploaded", "source_partition": 0, "source_offset": offset,
+        "attempts": 2, "request_id": f"0-{offset}-1000",
+        "rejected_at": datetime(2026, 1, 2, tzinfo=UTC),
+        "event": {"video_id": video_id, "uri": "https://cdn.example/v.mp4", "owner_id": "o"},
+    }  # fmt: skip
+    return VideoRejected.model_validate(made | fields)
+
+
+async def place_of(site: Site, video_id: str) -> str:
+    """Where the letter about a video lies, as the form says it."""
+    page = await site.console.queries.rejections()
+    (place,) = [each.place for each in page.items if each.video_id == video_id]
+    return f"{place.partition}-{place.offset}"
+
+
+async def test_letters_are_shown_by_code(site: Site) -> None:
+    await site.say(rejected("gone", 1), rejected("broken", 2, error="corrupt"))
+    browser = await site.browser("viewer")
+    text = (await browser.get("/rejected")).text
+    assert "gone" in text and "broken" in text
+    assert "&lt;script&gt;" in text and SCRIPT not in text and "Submit again" not in text
+    text = (await browser.get("/rejected?code=corrupt")).text
+    assert "broken" in text and "gone" not in text
+    assert (await browser.get("/rejected?cursor=nonsense")).status_code == 422
+
+
+async def test_a_letter_is_submitted_again_once(site: Site) -> None:
+    await site.say(rejected("mended", 3))
+    browser = await site.browser("reviewer", "rosa")
+    letter = {"letter": await place_of(site, "mended")}
+    answer = await browser.send("/rejected/replay", letter)
+    assert answer.headers["location"] == "/rejected?said=replayed"
+    with Reader(site.settings.kafka, VideoUploaded.topic) as reader:
+        found = [each for _, each in reader.until_now() if each.key() == b"mended"]
+    assert [attempts_in(each.headers()) for each in found] == [3]
+    again = await browser.send("/rejected/replay", letter)
+    assert again.status_code == 409 and "submitted again since" in again.text
+    (line,) = (await site.console.desk.audit(about="mended")).items
+    assert (line.person, line.action) == ("rosa", "replay")
+
+
+@pytest.mark.parametrize("letter", ["", "x", "0-x", "-1-0", "0-99999999999999999999", "²-0"])
+async def test_a_place_that_is_none_is_refused(site: Site, letter: str) -> None:
+    answer = await (await site.browser("reviewer")).send("/rejected/replay", {"letter": letter})
+    assert answer.status_code == 422
+
+
+async def test_a_letter_that_is_nowhere_is_not_found(site: Site) -> None:
+    browser = await site.browser("reviewer")
+    assert (await browser.send("/rejected/replay", {"letter": "0-4000"})).status_code == 404
+    viewer = await site.browser("viewer")
+    assert (await viewer.send("/rejected/replay", {"letter": "0-0"})).status_code == 403

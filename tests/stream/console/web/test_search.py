@@ -1,0 +1,194 @@
+"""Search by words, on the page of the library and by the API."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from models.text_video.serve import TextEncoder
+from stream.broker.client import Reader
+from stream.console.web import text_search
+from stream.console.web.text_search import TextSearch
+from stream.contract.events import ProbeAsked, VideoEmbedded
+from stream.fingerprint.embed import open_text_encoder
+from stream.fingerprint.settings import TextVideoSettings
+from stream.search.settings import SearchSettings
+from tests.stream.console.web.site import Site, running_site
+from tests.stream.library_log import fingerprint, look
+from tests.stream.text_video_pair import DIMENSION, VERSION, make_pair
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+COLOURS = {"ruby": (1, 0, 0), "rose": (1, 0.3, 0.3), "leaf": (0, 1, 0), "sea": (0, 0, 1)}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """A console whose text–video pair knows colours, and a library of four."""
+    async with running_site(tmp_path_factory.mktemp("site")) as made:
+        know_colours(made)
+        for number, (name, colour) in enumerate(COLOURS.items()):
+            owner = "reds" if colour[0] else "others"
+            await made.say(
+                fingerprint(name, look(number, 5), owner_id=owner, title=f"A {name}").to_event(),
+                embedded(name, colour),
+            )
+        yield made
+
+
+def know_colours(site: Site) -> None:
+    """Have a console's words be those of colours."""
+    settings = site.console.settings.model_copy(
+        update={
+            "text_video": TextVideoSettings(path=make_pair(site.folder / "pair")),
+            "search": SearchSettings(snapshot_folder=site.folder / "view"),
+        }
+    )
+    site.console.settings, site.console.search = settings, TextSearch(settings)
+
+
+def embedded(name: str, colour: Any, **fields: Any) -> VideoEmbedded:
+    vector = np.array([*colour, 0.1]) / np.linalg.norm([*colour, 0.1])
+    return VideoEmbedded.from_json(
+        {
+            "video_id": name,
+            "content_version": 1,
+            "model_version": VERSION,
+            "dimension": DIMENSION,
+            "vector": vector.tolist(),
+            "duration_seconds": 5.0,
+        }
+        | fields
+    )
+
+
+async def found(client: Any, text: str, **query: Any) -> list[str]:
+    answer = await client.get("/api/v1/search", params={"text": text} | query)
+    assert answer.status_code == 200, answer.text
+    return [each["video_id"] for each in answer.json()["items"]]
+
+
+async def test_the_most_alike_come_first(site: Site) -> None:
+    machine = await site.machine("viewer", ["references"])
+    assert (await found(machine, "red"))[:2] == ["ruby", "rose"]
+    assert await found(machine, "蓝", limit=1) == ["sea"]
+    answer = (await machine.get("/api/v1/search?text=red")).json()
+    first = {"video_id": "ruby", "owner_id": "reds", "title": "A ruby", "duration_seconds": 5.0}
+    assert first.items() <= answer["items"][0].items()
+    assert answer["items"][0]["similarity"] > 0.99 and answer["model_version"] == VERSION
+
+
+async def test_the_page_shows_them_and_says_what_is_doubtful(site: Site) -> None:
+    browser = await site.browser("viewer")
+    text = (await browser.get("/library?text=red")).text
+    assert text.index("A ruby") < text.index("A rose") and "/library/entry?video=ruby" in text
+    assert 'action="/match"' not in text
+    assert 'action="/match"' in (await (await site.browser("reviewer")).get("/library")).text
+    doubtful = (await browser.get("/library?text=unheard+of")).text
+    assert "knows none of the query" in doubtful
+    assert (await browser.get("/library?text=++")).status_code == 200
+
+
+async def test_a_rights_holder_finds_their_own(site: Site) -> None:
+    machine = await site.machine("holder", ["references"], ["others"])
+    assert {*await found(machine, "red")} == {"leaf", "sea"}
+    page = (await (await site.browser("holder", owners=["others"])).get("/library?text=red")).text
+    assert "A leaf" in page and "ruby" not in page
+
+
+async def test_what_comes_or_goes_later_is_followed(site: Site) -> None:
+    machine = await site.machine("admin")
+    await found(machine, "green")
+    await site.say(
+        fingerprint("moss", look(9, 5), owner_id="others").to_event(), embedded("moss", (0, 1, 0.2))
+    )
+    await until_found(machine, "green", "moss", there=True)
+    assert (await machine.delete("/api/v1/references/moss")).status_code == 202
+    await until_found(machine, "green", "moss", there=False)
+
+
+async def until_found(machine: Any, text: str, name: str, *, there: bool) -> None:
+    async with asyncio.timeout(20):
+        while (name in await found(machine, text)) != there:
+            await asyncio.sleep(0.05)
+
+
+async def test_videos_of_another_model_are_counted(site: Site) -> None:
+    await site.say(embedded("old", (1, 0, 0), model_version="text-video-of-before"))
+    machine = await site.machine("viewer")
+    async with asyncio.timeout(20):
+        while not (await machine.get("/api/v1/search?text=red")).json()["left_out"]:
+            await asyncio.sleep(0.05)
+    page = (await (await site.browser()).get("/library?text=red")).text
+    assert "which words don&#39;t find: 1" in page
+
+
+async def test_a_text_without_a_word_is_told(site: Site) -> None:
+    machine = await site.machine("viewer")
+    for query in ("?text=+++", "", "?text="):
+        assert (await machine.get(f"/api/v1/search{query}")).status_code == 422
+
+
+async def test_while_vectors_are_read_it_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_begin = threading.Event()
+
+    def later(settings: TextVideoSettings) -> TextEncoder:
+        may_begin.wait()
+        return open_text_encoder(settings)
+
+    monkeypatch.setattr(text_search, "open_text_encoder", later)
+    monkeypatch.setattr(text_search, "WAIT_SECONDS", 0.05)
+    search = TextSearch(site.console.settings)
+    monkeypatch.setattr(site.console, "search", search)
+    try:
+        machine, browser = await site.machine("viewer"), await site.browser()
+        answer = await machine.get("/api/v1/search?text=red")
+        assert answer.status_code == 503 and answer.headers["retry-after"] == "5"
+        page = await browser.get("/library?text=red")
+        assert page.status_code == 503 and "being read" in page.text
+    finally:
+        may_begin.set()
+    async with asyncio.timeout(20):
+        while (await machine.get("/api/v1/search?text=red")).status_code != 200:
+            await asyncio.sleep(0.05)
+    await search.close()
+
+
+async def test_a_view_that_has_ended_is_read_anew(site: Site) -> None:
+    machine = await site.machine("viewer")
+    await found(machine, "red")
+    opening = site.console.search._opening
+    assert opening is not None
+    opening.result().failure.set_exception(RuntimeError("a bug"))
+    opening.result().failure.exception()
+    assert (await found(machine, "red"))[0] == "ruby"
+    assert site.console.search._opening is not opening
+
+
+async def test_without_a_pair_it_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = TextVideoSettings(path=site.folder / "nowhere")
+    settings = site.console.settings.model_copy(update={"text_video": wrong})
+    search = TextSearch(settings)
+    monkeypatch.setattr(site.console, "search", search)
+    answer = await (await site.machine("viewer")).get("/api/v1/search?text=red")
+    assert answer.status_code == 503 and "text_video" in answer.json()["detail"]
+    await search.close()
+
+
+async def test_a_clip_is_asked_about_without_being_added(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.console.web.pages.match.WAIT_SECONDS", 0.2)
+    reviewer = await site.browser("reviewer")
+    answer = await reviewer.send("/match", {"uri": "https://cdn.example/clip.mp4"})
+    assert answer.status_code == 504  # no worker runs here
+    with Reader(site.settings.kafka, ProbeAsked.topic) as reader:
+        asked = [ProbeAsked.from_bytes(each.value()) for _, each in reader.until_now()]
+    assert [each.uri for each in asked] == ["https://cdn.example/clip.mp4"]
+    assert asked[0].answer_by - site.console.clock() < timedelta(seconds=1)

@@ -1,0 +1,59 @@
+"""The demo that goes on in a browser: by make, which a shell started in the background."""
+
+import os
+import re
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from http.cookiejar import CookieJar
+from pathlib import Path
+
+import pytest
+
+from tests.stream.command import SAMESOURCE
+from tests.stream.videos import make_video
+
+ROOT = Path(__file__).parents[3]
+
+
+def _deaf_to_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def test_it_prints_a_link_and_serves_until_it_is_stopped(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    make_video(videos / "short.mp4", count=75)
+    # As `make demo` does it, with what is installed here. A signal to make alone ends it all.
+    command = ["make", "--old-file=setup", "--old-file=.venv/serve.done", "demo", "CONSOLE=1",
+               f"bin={SAMESOURCE.parent}", f"VIDEOS={videos}"]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=_deaf_to_ctrl_c,
+        start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        link = None
+        for line in process.stdout:
+            link = link or re.search(r"open (http://127\.0\.0\.1:\d+)(/signin/\S+)", line)
+            if "The console goes on" in line:
+                break
+        assert link is not None
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        for path in ("/health/ready", "/api/v1/openapi.json"):
+            assert opener.open(link[1] + path, timeout=10).status == 200
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            opener.open(f"{link[1]}/api/v1/alerts", timeout=10)
+        page = opener.open(link[1] + link[2], timeout=10).read().decode()
+        assert "<h1>Queue</h1>" in page
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=90)
+        assert process.returncode == -signal.SIGTERM
+        assert "nothing is left running" in out
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
