@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.detector.grid import CELL_SECONDS, CHANNELS, lay_out
-from models.detector.network import ALIGN
+from models.detector.grid import ALIGN, CELL_SECONDS, CHANNELS, lay_out
 from models.detector.pasted_pairs import PairMaker, PastedPair
 from models.detector.recipe import DetectorRecipe, with_length
 from models.detector.windows import windowed
@@ -38,6 +37,7 @@ class PairBatches(Dataset[Batch]):
 
     def __init__(self, pool: list[Footage], recipe: DetectorRecipe) -> None:
         self._recipe = recipe
+        # A seed for each length, or pair `i` of each would be made by the same draws.
         self._makers = {
             length: PairMaker(
                 pool, with_length(recipe.made, length), recipe.seed * 1009 + int(length)

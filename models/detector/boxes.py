@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
-from models.detector.grid import CELL_SECONDS, Axis, lay_axes, picture_of
+from models.detector.grid import ALIGN, CELL_SECONDS, Axis, lay_axes, picture_of
 
 Array = NDArray[np.float32]
 Run = Callable[[Array], tuple[Array, Array]]
@@ -26,9 +26,7 @@ MATCH_SIMILARITY = 0.3
 """One in a hundred pairs of unrelated frames was above 0.32 (docs/experiments.md, "Copies frame by
 frame"). It only chooses tiles: lower counts chance, higher misses strongly edited copies. By hand.
 """
-# Of models/detector/network.py, which imports torch; serving must not.
-ALIGN = 16  # sides of a picture are filled up to a multiple
-STRIDE = 2  # cells between places of the head
+STRIDE = 2  # cells between places of the head: each level up costs four times as many places
 MIN_SCORE = 0.05  # low, so that a measurement sees every threshold; the service asks for more
 # What makes one box of many places; all set by hand.
 MAX_PLACES = 400  # the best of a tile: merging takes time by their number, and few places vote

@@ -13,6 +13,7 @@ from models.detector.boxes import Run
 from models.detector.pasted_pairs import PastedPair
 from models.detector.serve import one_place_each
 from models.detector.spans import SpanFinder
+from models.errors import ModelError
 
 MIN_SCORE = 0.12  # below what the service refines, so that wrong spans are learned from; by hand
 RIGHT_OVERLAP = 0.3  # intersection over union, as benchmarks/tuning/calibrate.py counts boxes
@@ -45,7 +46,7 @@ def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
         pairs: made of footage that the network didn't learn from.
 
     Raises:
-        ValueError: all spans that it finds there are right, or all are wrong.
+        ModelError: it finds no span there, or all are right, or all are wrong.
     """
     rows: list[Floats] = []
     right: list[bool] = []
@@ -58,7 +59,11 @@ def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
                 rows.append(own)
                 right.append(is_right(span, pair.boxes))
     if len(set(right)) < 2:
-        raise ValueError(f"{len(right)} spans, all right or all wrong: expected some of both")
+        raise ModelError(
+            f"the network finds {len(right)} spans, {sum(right)} of them right, in held-out "
+            "footage: scores are calibrated on right and wrong ones; train it longer, "
+            "or on more footage"
+        )
     return fit_logistic(np.array(rows), np.array(right, np.float64))
 
 
@@ -74,8 +79,10 @@ def fit_logistic(rows: Floats, right: Floats) -> Floats:
     """
     weights = np.zeros(rows.shape[1])
     ridge = RIDGE * len(rows) * np.eye(rows.shape[1]) / 100
+    # The constant is free: it says how many spans are right, whatever their features.
     ridge[0, 0] = 1e-9
     for _ in range(STEPS):
+        # Beyond 30 it is certain as it is, and the exponential of much more would overflow.
         sure = 1 / (1 + np.exp(-np.clip(rows @ weights, -30, 30)))
         slope = rows.T @ (sure - right) + ridge @ weights
         bend = (rows * (sure * (1 - sure))[:, None]).T @ rows + ridge + 1e-9 * np.eye(len(weights))

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from models.detector.batches import padded
 from models.detector.boxes import Run
 from models.detector.calibrate import calibrate
-from models.detector.grid import CHANNELS, lay_out
-from models.detector.network import ALIGN, DetectorConfig, PatternNetwork, Scores, torch_run
+from models.detector.grid import ALIGN, CHANNELS, lay_out
+from models.detector.network import DetectorConfig, PatternNetwork, Scores, torch_run
 from models.detector.recipe import DetectorRecipe
 from models.detector.validate import held_out_figures, split_pool, validation_pairs
 from models.encoder.onnx_file import OPSET, store_half
 from models.encoder.serve import FrameEncoder
-from models.errors import ModelError
+from models.errors import MissingDataError, ModelError
 from models.runtime import open_session
 from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.descriptor_pool import load_pool
@@ -90,9 +90,10 @@ def export_run(run: Path, path: Path, *, encoder: FrameEncoder, pictures: Path) 
         Figures on the held-out pairs, and `difference`, the largest one to torch.
 
     Raises:
-        MissingDataError: no checkpoint or no footage.
+        MissingDataError: no checkpoint or too little footage.
         ModelFileError: it is of another kind of run, or damaged.
-        ModelError: ONNX differs from torch by more than the bound.
+        ModelError: its spans can't be calibrated, or ONNX differs from torch by more than the
+            bound.
     """
     state = read_checkpoint(run, keys=("mean", "recipe"))
     table, checkpoint = state["recipe"]["network"], run / "checkpoint.pt"
@@ -101,7 +102,12 @@ def export_run(run: Path, path: Path, *, encoder: FrameEncoder, pictures: Path) 
     network.eval()
     held = split_pool(load_pool(pictures, encoder))[1]
     recipe = DetectorRecipe(validation_pairs=CALIBRATION_PAIRS)
-    pairs = validation_pairs(held, recipe)
+    try:
+        pairs = validation_pairs(held, recipe)
+    except ValueError as error:
+        raise MissingDataError(
+            f"no pairs can be made of the held-out clips in {pictures}: {error}"
+        ) from error
     figures = held_out_figures(network, pairs)
     weights = calibrate(torch_run(network), pairs)
     sample = padded([lay_out(pair.similarity) for pair in pairs[:8]])

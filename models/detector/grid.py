@@ -16,6 +16,7 @@ from models.video import motion
 # Weights are trained on these: after a change the detector must be trained again. Set by hand.
 CELL_SECONDS = 1.0  # as often as frames search; finer shows them twice, for four times the work
 CHANNELS = 8  # the layers of `picture_of`
+ALIGN = 16  # cells: the stride of the network's coarsest map; sides are filled up to a multiple
 FAR_SECONDS = 4.0  # a frame that far from its cell says nothing of it any more
 
 Array = NDArray[np.float32]

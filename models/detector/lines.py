@@ -30,12 +30,18 @@ STILL = 0.02  # beside the deviations: where next to nothing moves the agreement
 MAX_MOMENTS = 96  # 24 s of codes; of longer spans evenly chosen ones, which bounds the time
 MIN_MOMENTS = 8  # two seconds: fewer agree with too much by chance
 EVEN_OCTAVES = 0.16  # boxes within 12 % of pace 1 are tried at 1 too: most copies keep their pace
+FAR_LOSS = 0.15  # of a pace far from the box's: right ones gain more, wrong ones mostly less
 EVEN_LOSS = 0.02  # what another pace must gain over 1: of so many, one fits noise a little better
 SHIFT_COST = 0.01  # for each second: of lines as good as each other the network's own stays
 MAX_CUT_SHIFTS = 60  # for each pace: footage of many cuts would be slow
-TURNS = (0.0, -0.12, 0.12, -0.3, 0.3)  # octaves: paces up to 23 % off the box's
+TURNS = (0.0, -0.12, 0.12, -0.3, 0.3)  # octaves: paces up to 23 % off the box's, closely
+FAR_TURNS = np.concatenate([np.arange(-10, -2), np.arange(3, 11)]) * 0.15  # and further off
+MAX_OCTAVES = 1.7  # paces from a bit under a third to a bit over three times; copies stay within
 BEYOND_SECONDS = 0.5  # a line is no surer than this at the ends of the reference
 SHIFTS = np.arange(-SHIFT_SECONDS, SHIFT_SECONDS + 1e-9, STEP_SECONDS)
+
+_Candidates = tuple[Floats, Floats, Floats]
+"""Paces, shifts in seconds and losses of the lines that are tried, (C,) each."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +114,25 @@ class LineFinder:
         self._moves = len(similarity.query_motion) > 0 and len(similarity.reference_motion) > 0
 
     def find(self, segment: Segment) -> Line:
-        """The diagonal of a box, moved and turned to where most speaks for it."""
-        first = line_of(segment)
-        cuts = self._cuts_inside(segment)
-        paces, shifts, losses = self._candidates(first, cuts)
+        """The diagonal of a box, moved and turned to where most speaks for it.
+
+        The network is all but blind to pace, so others than the box's are tried as well.
+        """
+        first, cuts = line_of(segment), self._cuts_inside(segment)
+        fit, line = self._best(segment, first, cuts, self._near(first, cuts))
+        octaves = np.log2(abs(first.pace)) + FAR_TURNS
+        paces = first.pace * 2.0 ** FAR_TURNS[np.abs(octaves) <= MAX_OCTAVES]
+        if not len(paces):  # a box that is a sliver, of a pace that no copy has
+            return line
+        others = self._shifted(first, cuts, paces, np.full(len(paces), FAR_LOSS))
+        far_fit, far = self._best(segment, first, cuts, others)
+        return far if far_fit > fit else line
+
+    def _best(
+        self, segment: Segment, first: Line, cuts: Floats, candidates: _Candidates
+    ) -> tuple[float, Line]:
+        """The best line of some, and what speaks for it."""
+        paces, shifts, losses = candidates
         middles = first.at_middle + shifts  # (C,)
         table = self._table(segment, middles, paces)
         rows, moments = self.inside(segment), self._moments(segment)
@@ -121,7 +142,7 @@ class LineFinder:
 
         fits = -SHIFT_COST * np.abs(shifts) - losses
         if len(rows):
-            rows = rows[_spread(len(rows))]
+            rows = rows[spread(len(rows))]
             at = reached(self._query[rows])  # (C, n)
             shown = self._matrix.values[rows, table.frames[at]] * table.inside[at]
             fits += shown.mean(axis=1)
@@ -134,7 +155,7 @@ class LineFinder:
             own = motion.at(self._matrix.query_motion, moments)
             fits += MOTION_WEIGHT * _agreement(own, table.curve[at], table.inside[at], segment)
         best = int(fits.argmax())
-        return Line(first.middle, float(middles[best]), float(paces[best]))
+        return float(fits[best]), Line(first.middle, float(middles[best]), float(paces[best]))
 
     def motion_agreement(self, segment: Segment) -> float:
         """How alike both videos move along a span's own diagonal, in [-1, 1]; 0 if unknown."""
@@ -162,25 +183,25 @@ class LineFinder:
         own_after, own_before = self._shots[after] == shot, self._shots[before] == shot
         return np.where(np.where(own_after == own_before, near, own_after), after, before)
 
-    def _candidates(self, first: Line, cuts: Floats) -> tuple[Floats, Floats, Floats]:
-        """Paces, shifts in seconds and losses of the lines that are tried, (C,) each.
-
-        Even shifts, and those that bring two cuts together, at the box's own pace and beside it.
-        """
+    def _near(self, first: Line, cuts: Floats) -> _Candidates:
+        """A line's own pace, and those beside it."""
         paces = [first.pace * 2.0**turn for turn in TURNS]
         losses = [EVEN_LOSS] * len(paces)
         if abs(np.log2(abs(first.pace))) < EVEN_OCTAVES:
             paces.append(float(np.sign(first.pace)))
             losses.append(0.0)
-        own = []
-        for pace in paces:
+        return self._shifted(first, cuts, np.array(paces), np.array(losses))
+
+    def _shifted(self, first: Line, cuts: Floats, paces: Floats, losses: Floats) -> _Candidates:
+        """Paces at even shifts, and at those that bring two cuts together."""
+        shifts = []
+        for pace in paces.tolist():
             at = replace(first, pace=pace).at(cuts)
             off = (self._reference_cuts[None, :] - at[:, None]).ravel()
-            own.append(
-                np.concatenate([SHIFTS, off[np.abs(off) <= CUT_SHIFT_SECONDS][:MAX_CUT_SHIFTS]])
-            )
-        counts = [len(one) for one in own]
-        return np.repeat(paces, counts), np.concatenate(own), np.repeat(losses, counts)
+            met = off[np.abs(off) <= CUT_SHIFT_SECONDS][:MAX_CUT_SHIFTS]
+            shifts.append(np.concatenate([SHIFTS, met]))
+        counts = [len(one) for one in shifts]
+        return np.repeat(paces, counts), np.concatenate(shifts), np.repeat(losses, counts)
 
     def _table(self, segment: Segment, middles: Floats, paces: Floats) -> _Table:
         """Of the stretch of the reference that any of the lines may touch."""
@@ -212,7 +233,7 @@ class LineFinder:
             return np.empty(0)
         start = segment.query_start_seconds + MOTION_EDGE_SECONDS
         moments = np.arange(start, segment.query_end_seconds - MOTION_EDGE_SECONDS, 1 / motion.RATE)
-        return moments[_spread(len(moments))] if len(moments) >= MIN_MOMENTS else np.empty(0)
+        return moments[spread(len(moments))] if len(moments) >= MIN_MOMENTS else np.empty(0)
 
     def _cuts_inside(self, segment: Segment) -> Floats:
         # Cuts at the ends are where the span was pasted in: the reference may have none there.
@@ -220,9 +241,9 @@ class LineFinder:
         return self._query_cuts[(self._query_cuts > start) & (self._query_cuts < end)]
 
 
-def _spread(count: int) -> NDArray[np.intp]:
-    """Numbers below `count`: all, or `MAX_MOMENTS` of them, evenly."""
-    return np.linspace(0, count - 1, min(count, MAX_MOMENTS)).astype(np.intp)
+def spread(count: int, most: int = MAX_MOMENTS) -> NDArray[np.intp]:
+    """Numbers below `count`: all, or so many of them, evenly."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.intp)
 
 
 def _agreement(own: Floats, other: Floats, inside: Floats, segment: Segment) -> Floats:

@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.detector.boxes import Run
+from models.detector.boxes import STRIDE, Run
 from models.detector.grid import CHANNELS
 
-STRIDE = 2  # cells between places of the head: each level up costs four times as many places
-ALIGN = 16  # the coarsest map's stride, which sides must be multiples of
 # Natural logarithms of distances in cells: from a fiftieth of a cell to 200, more than a tile.
 DISTANCE_LOGS = (-4.0, 5.3)
 

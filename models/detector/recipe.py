@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from models.detector.network import DetectorConfig
-from models.detector.pasted_pairs import PairRecipe
+from models.detector.pair_plans import PairRecipe
 from models.training.bounds import Count, Positive, Seed, Share, Weight
 from models.training.recipe_file import read_recipe_file
 

@@ -28,6 +28,8 @@ LEAD_SECONDS = 0.5  # a first frame up to here leaves no room for sound without 
 # Of a block without a line; set by hand, and measured in docs/results.md.
 VERY_ALIKE = 0.7  # mean similarity along a span: other words on one template are less alike
 STANDING_OUT = 0.2  # of the line, above what the query's frames usually resemble in the reference
+STILL_STANDING_OUT = 0.3  # the same of a still upload, which has no motion to speak for it either
+STILL_SECONDS = 1.6  # between searching frames, more where repeats of a still picture are left out
 LINE_CONTRAST = 0.06  # of the line, above the mean of its box
 FEWEST_COLUMNS = 3  # frames of the reference in the box
 REACH_SECONDS = LOOK_SECONDS * (MAX_WALKS + 1)  # what all walks together may look at
@@ -94,10 +96,12 @@ class Refiner:
         along = self.path_similarity(segment)
         if along >= VERY_ALIKE:
             return False
-        if along - self._usual[rows].mean() < STANDING_OUT:
+        above = along - float(self._usual[rows].mean())
+        if above < STANDING_OUT:
             return True
-        if len(columns) < FEWEST_COLUMNS:
-            return False  # too few frames to tell a line from a block
+        if len(columns) < FEWEST_COLUMNS:  # too few frames to tell a line from a block
+            seconds = segment.query_end_seconds - segment.query_start_seconds
+            return above < STILL_STANDING_OUT and seconds > STILL_SECONDS * len(rows)
         around = float(self._matrix.values[np.ix_(rows, columns)].mean())
         return along - around < LINE_CONTRAST
 

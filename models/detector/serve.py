@@ -13,8 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
 from models.aligners.temporal_network import TemporalNetworkAligner
-from models.detector.boxes import ALIGN, TILE, with_score
-from models.detector.spans import FEATURES, FEATURES_WITH_PATHS, SpanFinder
+from models.detector.boxes import TILE, with_score
+from models.detector.grid import ALIGN
+from models.detector.loops import LastLoops
+from models.detector.spans import FEATURES, FEATURES_WITH_PATHS, SpanFinder, unboxed
+from models.detector.stills import joined_stills
+from models.detector.turns import with_turns
 from models.encoder.serve import WEIGHTS
 from models.errors import ModelFileError
 from models.runtime import Provider, Span, open_session
@@ -95,6 +99,7 @@ class PatternDetector:
             )
         with_paths = len(self._calibration) == FEATURES_WITH_PATHS
         self._finder = self.finder(with_paths=with_paths)
+        self._loops = LastLoops()
 
     def finder(self, *, with_paths: bool) -> SpanFinder:
         """What proposes spans: the network, and with paths the temporal network too."""
@@ -109,11 +114,20 @@ class PatternDetector:
         """The copied spans, best first; empty when nothing is copied."""
         found = self._finder.spans(similarity)
         scored = [with_score(span, self._probability(own)) for span, own in found]
-        return [
+        # Short ones are left out behind the choice: until then they outdo what is worse.
+        kept = [
             span
             for span in one_place_each(scored)
             if _shortest(span) >= self.settings.shortest_seconds
         ]
+        if not self.settings.refine:
+            return kept
+        kept = joined_stills(similarity, kept)
+        loops = self._loops.of(similarity)
+        if not loops:
+            return kept
+        blank = unboxed(len(self._calibration))
+        return with_turns(similarity, loops, kept, found, blank, self._probability)
 
     def _run(self, pictures: Pictures) -> tuple[Pictures, Pictures]:
         what, distances = self._session.run(None, {"picture": pictures})

@@ -81,6 +81,12 @@ def features(span: Segment, refiner: Refiner, paths: list[Segment] | None = None
     return np.array(own)
 
 
+def unboxed(count: int) -> Array:
+    """The features, (count,), of a span that was found without the network or a path."""
+    own = [1.0, _logit(UNBOXED_SCORE), 0.0, 0.0, 0.0, PATHLESS]
+    return np.array(own[:count])
+
+
 def same(one: Segment, other: Segment) -> bool:
     """Whether two spans of one pair run one way and overlap enough on both axes."""
     query = _overlap(

@@ -1,4 +1,4 @@
-"""Made videos as rows of pieces of footage; serves `models.detector.pasted_pairs`."""
+"""Made videos as rows of pieces of footage; serves `models.detector.pair_plans`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -34,6 +34,7 @@ class Piece:
         seconds: of the clip, before a change of speed.
         noise: length of the noise on its unit descriptors.
         mixed: weight of one foreign descriptor throughout.
+        held: its first frame is shown throughout, and nothing moves.
     """
 
     clip: int
@@ -44,6 +45,7 @@ class Piece:
     backwards: bool = False
     noise: float = 0.0
     mixed: float = 0.0
+    held: bool = False
 
     @property
     def played_seconds(self) -> float:
@@ -52,6 +54,8 @@ class Piece:
 
     def source_seconds(self, played: Floats) -> Floats:
         """Where in the clip it is, at seconds from its own start."""
+        if self.held:
+            return np.full(len(played), self.start)
         along = played * self.speed
         return self.start + (self.seconds - along if self.backwards else along)
 
@@ -90,7 +94,7 @@ class Timeline:
         found = list(self.starts[1:-1])
         for piece, begin in zip(self.pieces, self.starts, strict=False):
             inside = pool[piece.clip].cut_seconds.astype(np.float64) - piece.start
-            inside = inside[(inside > 0.05) & (inside < piece.seconds - 0.05)]
+            inside = inside[(inside > 0.05) & (inside < piece.seconds - 0.05) & (not piece.held)]
             if piece.backwards:
                 inside = piece.seconds - inside
             found.extend(begin + inside / piece.speed)
@@ -136,7 +140,7 @@ class Timeline:
         for one in np.unique(number).tolist():
             here, piece = number == one, self.pieces[one]
             curve = pool[piece.clip].motion
-            if len(curve):
+            if len(curve) and not piece.held:
                 source = piece.source_seconds(middles[here] - self.starts[one])
                 own = motion.FLOOR * np.expm1(motion.at(curve, source)) * piece.speed
                 rates[here] = _moved(own, piece, pool, random)
@@ -169,7 +173,8 @@ def sliced(timeline: Timeline, start: float, end: float) -> Iterator[Piece]:
     for piece, begin in zip(timeline.pieces, timeline.starts, strict=False):
         first, last = max(start - begin, 0.0), min(end - begin, piece.seconds)
         if last - first > 1e-6:
-            yield replace(piece, start=piece.start + first, seconds=last - first)
+            start = piece.start if piece.held else piece.start + first
+            yield replace(piece, start=start, seconds=last - first)
 
 
 def _disturbed(

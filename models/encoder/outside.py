@@ -15,6 +15,7 @@ from models.encoder.serve import (
     EncodedFrames,
     Encoder,
     FrameEncoder,
+    Precision,
     check_frames,
     default_encoder_path,
 )
@@ -156,6 +157,7 @@ def open_encoder(
     threads: int = 1,
     batch: int = 32,
     engine_cache: Path | None = None,
+    precision: Precision = "auto",
 ) -> Encoder:
     """The encoder that settings name.
 
@@ -166,6 +168,7 @@ def open_encoder(
         threads: of one operator, on the CPU.
         batch: frames in one run.
         engine_cache: where TensorRT keeps what it builds.
+        precision: of the shipped encoder; a file that is named runs as it is.
 
     Raises:
         ModelFileError: missing, unreadable, or not what was said of it.
@@ -174,7 +177,7 @@ def open_encoder(
     """
     if outside is None:
         return FrameEncoder(
-            path or default_encoder_path(),
+            path or default_encoder_path(precision, provider),
             provider=provider,
             threads=threads,
             batch=batch,

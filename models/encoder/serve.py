@@ -2,20 +2,36 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelFileError
-from models.runtime import Network, Provider
+from models.runtime import Network, Provider, multiplies_int8
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 
+Precision = Literal["auto", "float32", "int8"]
 
-def default_encoder_path() -> Path:
-    """The encoder that is shipped."""
-    return WEIGHTS / "encoder.onnx"
+
+def default_encoder_path(precision: Precision = "float32", provider: Provider = "cpu") -> Path:
+    """The encoder that is shipped.
+
+    Both files are of one version: what one says of a frame is compared with what the other said.
+
+    Args:
+        precision: `auto` is int8 where the processor multiplies such numbers at once, at half the
+            cost, and else float32. Without such instructions int8 costs as much and says less.
+        provider: what runs it; a GPU has a precision of its own.
+
+    Raises:
+        ModelFileError: int8 for a GPU.
+    """
+    if precision == "int8" and provider != "cpu":
+        raise ModelFileError(f"encoder.precision = int8 is for the CPU, got provider {provider}")
+    small = precision == "auto" and provider == "cpu" and multiplies_int8()
+    return WEIGHTS / ("encoder-int8.onnx" if small or precision == "int8" else "encoder.onnx")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Trains the frame encoder by self-supervision: `samesource train encoder --help`.
+"""The encoder's first school, from ImageNet's weights on: `samesource train encoder --help`.
 
-Seeded and resumable: batch `i` is a function of the seed and `i`, and a checkpoint holds weights,
-optimiser and step.
+Made for a CPU: the lower stages stay as they are, and a process beside this one edits pictures, a
+pair at a time. Batch `i` is a function of the seed and `i`, so that a run that was stopped and
+resumed reaches the very numbers of one that wasn't.
 """
 
 from dataclasses import asdict
@@ -54,7 +55,7 @@ def rate_groups(network: FrameNetwork, trunk_rate: float, head_rate: float) -> l
 
 
 class EncoderTrainer(Trainer):
-    """One run: a network, its optimiser and the step that it has reached."""
+    """One run: a network of which the upper stages learn from batches of edited pairs."""
 
     recipe: EncoderRecipe
     network: FrameNetwork
@@ -180,7 +181,7 @@ def train_encoder(
     start: Path | None = None,
     scenes: list[set[str]] | None = None,
 ) -> EncoderTrainer:
-    """Train on a data folder.
+    """Train on pairs that are edited on the way, clips and photos of a data folder.
 
     Args:
         recipe: what to train and how.

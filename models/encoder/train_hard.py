@@ -1,7 +1,8 @@
-"""Trains the frame encoder at the harder school: `samesource train encoder-hard --help`.
+"""The encoder's harder school, from the first one's weights on: `samesource train encoder-hard`.
 
-All pictures lie on the device, edits run there, and a bank of every picture's last descriptor says
-which pictures are hard to tell apart and belong into one batch. Made for a GPU; a CPU is slow.
+Made for a GPU: the whole trunk learns, all pictures lie on the device and are edited there, and a
+bank of every picture's last descriptor says which are hard to tell apart and belong into one batch.
+What is near is looked up anew when a run is resumed, so that it goes on alike, not to the bit.
 """
 
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ ROWS_AT_ONCE = 512  # pictures described at once: bounds the memory, the result 
 
 
 class HardTrainer(Trainer):
-    """One run: a network, its optimiser, the bank of descriptors, and the step it has reached."""
+    """One run: a network that learns in all its stages, and the bank that its batches come from."""
 
     recipe: HardRecipe
     network: FrameNetwork
@@ -195,7 +196,7 @@ def train_encoder_hard(
     scenes: list[set[str]] | None = None,
     workers: int = 1,
 ) -> HardTrainer:
-    """Train on a data folder.
+    """Train on the pictures of a data folder and on drawn pages, held in memory before it begins.
 
     Args:
         recipe: what to train and how.

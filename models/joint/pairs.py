@@ -1,6 +1,6 @@
 """What joint training learns from: a query, and a reference with all its candidate frames.
 
-Pairs are planned as `models.detector.pasted_pairs` plans them.
+Pairs are planned as `models.detector.pair_plans` plans them.
 """
 
 from dataclasses import dataclass

@@ -15,9 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from models.detector.batches import Batch
-from models.detector.grid import CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_axis
+from models.detector.grid import ALIGN, CELL_SECONDS, CHANNELS, FAR_SECONDS, Axis, lay_axis
 from models.detector.loss import detection_loss
-from models.detector.network import ALIGN
 from models.detector.train import DetectorTrainer
 from models.detector.validate import split_pool
 from models.encoder.serve import EncodedFrames, FrameEncoder

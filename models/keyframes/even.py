@@ -44,6 +44,7 @@ class EvenSelector:
         """The candidate nearest to each multiple of `every_seconds` that has one around it."""
         position = seconds.astype(np.float64) / self._settings.every_seconds
         slots = np.rint(position)
+        # By slot, and in it the nearest first; of two as near the earlier, as the sort is stable.
         order = np.lexsort((np.abs(position - slots), slots))
         nearest: list[int] = order[np.unique(slots[order], return_index=True)[1]].tolist()
         return nearest

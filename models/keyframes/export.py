@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.encoder.onnx_file import OPSET
 from models.errors import ModelError
 from models.keyframes.footage import first_thumbnails
 from models.keyframes.network import KeyFrameNetwork
 from models.keyframes.serve import FrameScorer
 from models.keyframes.train import trained_network
 
-OPSET = 18  # as models/encoder/onnx_file.py
 PARITY_BOUND = 1e-4  # weights stay float32 here, so only the order of sums differs; set by hand
 
 
@@ -87,6 +87,7 @@ def export_keyframes(network: KeyFrameNetwork, path: Path, sample: NDArray[np.ui
         node.ClearField("doc_string")
     weights = b"".join(tensor.raw_data for tensor in model.graph.initializer)
     del model.metadata_props[:]
+    # By the weights alone: the same network has the same name, whenever it is exported.
     version = f"keyframes-{hashlib.sha256(weights).hexdigest()[:8]}"
     onnx.helper.set_model_props(model, {"model_version": version})
     path.parent.mkdir(parents=True, exist_ok=True)

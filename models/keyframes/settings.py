@@ -21,11 +21,13 @@ class KeyFrameSettings(BaseModel):
         engine_cache: a folder where TensorRT keeps what it builds.
         frames_per_hour: what `learned` stores of an hour of video; shots are kept even if there
             are more of them.
-        every_seconds: distance of the frames that `even` stores.
+        every_seconds: distance of the frames that `even` stores; none is nearer than candidates
+            are (`decode.frames_per_second`).
         max_gap_seconds: a still picture is stored again after so long.
         pooled: whether the mean descriptor of the frames that a key frame stands for is stored,
             instead of its own.
-        query_every_seconds: distance of the frames that search the library and are not stored.
+        query_every_seconds: distance of the frames that search the library and are not stored;
+            as above.
         query_parts: most parts of a frame that search besides the whole, where it is put together
             of several pictures; each is encoded. 0 looks at whole frames alone.
     """

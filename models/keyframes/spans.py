@@ -41,6 +41,7 @@ class SpanCosts:
             reach = min(longest, end)
             starts = np.arange(end - 1, end - 1 - reach, -1)  # spans of 1 … reach frames
             totals = best[starts] + self.costs[np.arange(reach), starts]
+            # Of equals the first, which is the shortest span.
             taken[end] = totals.argmin()
             best[end] = totals[taken[end]] + price
         chosen, end = [], count

@@ -134,6 +134,7 @@ class KeyFrameTrainer(Trainer):
     def _segments(self, views: ViewPairs, quality: Tensor, plain: Tensor) -> tuple[Tensor, Tensor]:
         """The loss of classifying edited frames by the selected ones, and the choice's entropy."""
         recipe = self.recipe
+        # By step: a run that is resumed draws what it would have drawn.
         random = np.random.default_rng((recipe.seed, 1, self.step))
         noise = torch.Generator().manual_seed(recipe.seed * 100_003 + self.step)
         keys, segments, entropy = [], [], plain.new_zeros(())

@@ -4,13 +4,15 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from models.runtime.providers import DEVICE, Provider
+
+if TYPE_CHECKING:  # as in `models.runtime.session`
+    import onnxruntime
 
 LANES = 2  # one is copied while one is computed; more take memory of the device; set by hand
 
@@ -30,7 +32,7 @@ class BatchRunner:
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        session: "onnxruntime.InferenceSession",
         provider: Provider,
         *,
         lanes: int | None = None,
@@ -77,6 +79,8 @@ class BatchRunner:
 
         Outputs stay on the device until the work is done, and come back in one copy each.
         """
+        import onnxruntime
+
         binding = self._session.io_binding()
         for name, array in batch.items():
             value = onnxruntime.OrtValue.ortvalue_from_numpy(

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-
-import onnxruntime
+from typing import TYPE_CHECKING
 
 from models.errors import ModelFileError, ProviderError
 from models.runtime.heap import give_large_blocks_back
@@ -18,6 +17,10 @@ from models.runtime.providers import (
     spans_of,
     tensorrt_options,
 )
+
+# Loaded with the first network: a third of a second, and processes without one read settings too.
+if TYPE_CHECKING:
+    import onnxruntime
 
 # Arithmetic on shapes stays on the CPU by ONNX Runtime's own choice; these are the work itself.
 WORK = {
@@ -51,7 +54,7 @@ def open_session(
     sides: Span | None = None,
     engine_cache: Path | None = None,
     frugal: bool = False,
-) -> onnxruntime.InferenceSession:
+) -> "onnxruntime.InferenceSession":
     """Load a network.
 
     TensorRT leaves nodes that it can't run to CUDA. Neither leaves the network's work to the CPU.
@@ -74,6 +77,8 @@ def open_session(
         raise ModelFileError(f"no network at {path}: name an ONNX file")
     require_provider(provider)
     if provider != "cpu":  # finds the CUDA and cuDNN that pip installed
+        import onnxruntime
+
         onnxruntime.preload_dlls()
     if provider == "tensorrt":
         load_tensorrt()
@@ -94,6 +99,10 @@ def require_provider(provider: Provider) -> None:
     """
     if provider not in PROVIDERS:
         raise ProviderError(f"{provider = }, expected one of {', '.join(PROVIDERS)}")
+    if provider == "cpu":
+        return  # every build has it
+    import onnxruntime
+
     available = onnxruntime.get_available_providers()
     if PROVIDERS[provider] not in available:
         raise ProviderError(
@@ -108,6 +117,8 @@ def describe_inputs(path: Path) -> list[Input]:
     Raises:
         ModelFileError: not a readable network.
     """
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     # Nothing is run: without optimising, even a large file is read in no time.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -152,7 +163,9 @@ def _told(
 
 def _open(
     path: Path, told: list[tuple[str, Options]], provider: Provider, threads: int, frugal: bool
-) -> onnxruntime.InferenceSession:
+) -> "onnxruntime.InferenceSession":
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1  # these networks are one chain: nothing runs beside
@@ -170,7 +183,9 @@ def _open(
         raise ModelFileError(f"{path} can't be loaded: {error}") from error
 
 
-def _check_what_runs(session: onnxruntime.InferenceSession, path: Path, provider: Provider) -> None:
+def _check_what_runs(
+    session: "onnxruntime.InferenceSession", path: Path, provider: Provider
+) -> None:
     """Compare what runs with what was asked for.
 
     Raises:

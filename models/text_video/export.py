@@ -1,6 +1,6 @@
 """Writes a trained pair of towers as ONNX with their tokenizer, and checks them against torch.
 
-`samesource export text` does it for a training folder.
+`samesource export text-video` does it for a training folder.
 """
 
 import hashlib

@@ -206,12 +206,12 @@ class OutsideTextTower:
         except Exception as error:
             raise ModelFileError(
                 f"{self._path} fails on ids of {rows.ids.shape}: {error}: see "
-                "embedding.outside.most_tokens and embedding.outside.tokenizer"
+                "text_video.outside.most_tokens and text_video.outside.tokenizer"
             ) from error
         if found.shape != (1, self.dimension):
             raise ModelFileError(
                 f"{self._path} gives {found.shape} for 1 text, expected (1, {self.dimension}): set "
-                "embedding.outside.dimension or embedding.outside.text_output"
+                "text_video.outside.dimension or text_video.outside.text_output"
             )
         unit_rows(found, self._path)
 
@@ -228,7 +228,7 @@ def pair_version(settings: OutsidePairSettings) -> str:
     for key, path in settings.files.items():
         if not path.is_file():
             raise ModelFileError(
-                f"embedding.outside.{key} = {path}: no such file: both towers and the tokenizer "
+                f"text_video.outside.{key} = {path}: no such file: both towers and the tokenizer "
                 "make the pair's version, wherever one of them runs"
             )
         # An ONNX file above 2 GB has its weights in another one: other weights, other version.
@@ -243,5 +243,5 @@ def pair_version(settings: OutsidePairSettings) -> str:
 
 def _with_our_keys(text: str) -> str:
     """What `OutsideEncoder` says, with the keys of the pair's settings."""
-    text = text.replace("encoder.outside.output", "embedding.outside.image_output")
-    return text.replace("encoder.outside", "embedding.outside")
+    text = text.replace("encoder.outside.output", "text_video.outside.image_output")
+    return text.replace("encoder.outside", "text_video.outside")

@@ -46,8 +46,8 @@ class DrawConfig:
 class TextRecipe:
     """Everything that a run depends on, besides the data.
 
-    The shipped pair's values are those of configs/training/text.toml, most of them chosen on the
-    validation photos (docs/experiments.md, "The text–video pair").
+    The shipped pair's values are those of configs/training/text-video.toml, most of them chosen on
+    the validation photos (docs/experiments.md, "The text–video pair").
 
     Attributes:
         temperature: that learning starts with.

@@ -32,7 +32,7 @@ from models.text_video.trunk import RegionTrunk, load_trunk
 from models.text_video.validate import make_check
 from models.training.checkpoint import read_checkpoint
 
-FEATURES = Path("runs/text-features")
+FEATURES = Path("runs/text-video-features")
 HELD_VIEWS = ("full", "near")
 
 
@@ -145,7 +145,7 @@ def run_tokenizer(folder: Path, recipe: TextRecipe, photos: list[Photo]) -> Capt
     return CaptionTokenizer.load(path)
 
 
-def train_text(
+def train_text_video(
     recipe: TextRecipe,
     data_dir: Path,
     out_dir: Path,

@@ -27,7 +27,7 @@ class PairFiles(NamedTuple):
 
     @staticmethod
     def of(folder: Path) -> "PairFiles":
-        """The files of a folder that `samesource export text` wrote."""
+        """The files of a folder that `samesource export text-video` wrote."""
         return PairFiles(folder / "video.onnx", folder / "text.onnx", folder / "tokenizer.json")
 
 

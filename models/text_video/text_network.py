@@ -1,15 +1,17 @@
 """A text tower's ONNX file from outside, fed what its inputs ask for; serves `outside`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from models.errors import ModelFileError
 from models.runtime import Provider, Span, open_session
 from models.text_video.tokenizer_file import TokenIds
+
+if TYPE_CHECKING:  # as in `models.runtime.session`
+    import onnxruntime
 
 BATCH = 32  # texts in one run: bounds its memory, and is the most that TensorRT builds for
 Part = Literal["ids", "mask", "types"]
@@ -94,7 +96,7 @@ class TextNetwork:
         found: NDArray[np.floating] = self._session.run([self._output], inputs)[0][:count]
         return found
 
-    def _told(self, inputs: list[onnxruntime.NodeArg]) -> dict[str, tuple[Part, Whole]]:
+    def _told(self, inputs: "list[onnxruntime.NodeArg]") -> dict[str, tuple[Part, Whole]]:
         """What each input is fed, and of which type."""
         names = {"ids" if len(inputs) == 1 else PARTS.get(value.name) for value in inputs}
         fits = "ids" in names and None not in names and len(names) == len(inputs)
@@ -107,7 +109,7 @@ class TextNetwork:
         lengths = {value.shape[1] for value in inputs if isinstance(value.shape[1], int)}
         if lengths - {self.length}:
             raise ModelFileError(
-                f"{self.path} takes {sorted(lengths)} tokens: set embedding.outside.most_tokens, "
+                f"{self.path} takes {sorted(lengths)} tokens: set text_video.outside.most_tokens, "
                 f"now {self.length}"
             )
         lone: Part = "ids"
@@ -118,6 +120,6 @@ class TextNetwork:
         chosen = output or there[0]
         if chosen not in there:
             raise ModelFileError(
-                f"embedding.outside.text_output = {output!r}: {self.path} has {', '.join(there)}"
+                f"text_video.outside.text_output = {output!r}: {self.path} has {', '.join(there)}"
             )
         return chosen

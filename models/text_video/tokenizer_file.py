@@ -4,13 +4,15 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
 
 from models.errors import ModelFileError
+
+if TYPE_CHECKING:  # loaded with the first file: whoever reads settings comes by here
+    from tokenizers import Encoding, Tokenizer
 
 SHOWN = 40  # characters of a text that is refused: a message stays a line
 CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -50,6 +52,8 @@ class TokenizerFile:
         """
         if not path.is_file():
             raise ModelFileError(f"no tokenizer at {path}: name a tokenizer.json")
+        from tokenizers import Tokenizer
+
         try:
             text = path.read_text(encoding="utf-8")
             self._tokenizer = Tokenizer.from_str(text)
@@ -129,14 +133,14 @@ class TokenizerFile:
         known = sum(len(word) == 1 and word[0] != self._unknown for word in words.values())
         return known / len(words) if words else self.known_share(text)
 
-    def _encoded(self, text: str) -> Encoding:
+    def _encoded(self, text: str) -> "Encoding":
         encoding = self._tokenizer.encode(text) if text.strip() else None
         if encoding is None or not _content(encoding):
             raise ValueError(f"a text without a word: {text[:SHOWN]!r}")
         return encoding
 
 
-def _content(encoding: Encoding) -> list[int]:
+def _content(encoding: "Encoding") -> list[int]:
     """The ids of a text, those that were cut off included, special ones not."""
     return [
         token
@@ -146,7 +150,7 @@ def _content(encoding: Encoding) -> list[int]:
     ]
 
 
-def _unknown_id(tokenizer: Tokenizer, model: dict[str, Any]) -> int | None:
+def _unknown_id(tokenizer: "Tokenizer", model: dict[str, Any]) -> int | None:
     """The id of what the vocabulary lacks; None where it lacks nothing, byte by byte."""
     if model.get("unk_id") is not None:
         return int(model["unk_id"])

@@ -1,4 +1,4 @@
-"""Trains the text-video encoder: `samesource train text`.
+"""Trains the text-video encoder: `samesource train text-video`.
 
 Seeded and resumable: batch, dropout and every draw of step `i` are functions of the seed and `i`,
 and a checkpoint holds weights, their running mean, optimiser and step. The trunk doesn't learn:

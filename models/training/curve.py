@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 SMOOTH_OVER = 20  # losses: single batches differ more than the curve falls; of the picture alone
 
 
@@ -15,6 +12,9 @@ def draw_curve(curve: list[dict[str, float]], path: Path) -> None:
         curve: rows with `step` and either `loss` or validation figures.
         path: the picture to write.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure  # here: it takes long to load, and few processes draw
+
     figure = Figure(figsize=(8, 7), layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True)

@@ -1,5 +1,7 @@
 """Work on all cores before training begins: editing clips, drawing pages and overlays."""
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -28,6 +30,7 @@ def spread(make: Callable[[Item], Made], items: Sequence[Item], workers: int) ->
 
 
 def _one_thread() -> None:
-    import torch  # in these processes alone: with a thread a core each they would wait on another
-
-    torch.set_num_threads(1)
+    """In these processes alone: with a thread a core each they would wait on another."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # torch reads it where it's loaded later, if it's needed

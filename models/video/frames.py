@@ -5,7 +5,6 @@ Flat borders are found and cut, flat frames are named as blank, the rest becomes
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 # Levels of 255, but for shares and counts. Deviations are the largest of the three colours.
 FLAT_DEVIATION = 7.0  # a row of a border varies less: it is flat but for the noise of a codec
@@ -113,6 +112,8 @@ def squared(rgb: Rgb, box: Box, size: int) -> Rgb:
     Raises:
         ValueError: not (H, W, 3) uint8.
     """
+    from PIL import Image  # here: whoever reads settings comes by this file
+
     _check(rgb)
     picture = Image.fromarray(np.ascontiguousarray(rgb))
     square = picture.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)

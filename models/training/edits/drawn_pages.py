@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -54,6 +53,8 @@ class Template:
         """The family's font, or another one, at a size in pixels."""
         if (font or self.font) == PLAIN:
             return ImageFont.load_default(size=size)
+        import matplotlib  # here: it takes long to load, and few processes draw pages
+
         folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
         return ImageFont.truetype(folder / f"{font or self.font}.ttf", size)
 
