@@ -36,11 +36,12 @@ def check_machine(settings: Settings, roles: Iterable[str]) -> None:
             require_folder("decode.spool_folder", settings.decode.spool_folder)
         _check_network("encoder", settings.encoder.path, _provider_of_encoder(settings))
         _check_network("key_frames", settings.key_frames.path, settings.key_frames.provider)
-        _check_network("embedding", settings.embedding.path, settings.embedding.provider)
+        _check_network("text_video", settings.text_video.path, settings.text_video.provider)
     if "library" in roles:
         require_folder("library.snapshot_folder", settings.library.snapshot_folder)
         _check_network("library", None, settings.library.provider)
         if settings.library.device == "cuda":
+            # In here, as it loads Faiss, which the other roles do without.
             from stream.index.gpu import require_gpu
 
             require_gpu()
@@ -54,6 +55,7 @@ def require_folder(key: str, folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # Tried rather than asked: on network file systems permissions don't say it all.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -91,6 +93,7 @@ def _check_network(section: str, path: Path | None, provider: Provider) -> None:
 
 def _provider_of_encoder(settings: Settings) -> Provider:
     outside = settings.encoder.outside
+    # Torch runs such a file, and ONNX Runtime's providers mean nothing to it.
     return "cpu" if outside and outside.format == "torchscript" else settings.encoder.provider
 
 

@@ -25,6 +25,7 @@ class Submitted:
     def is_after(self, letter: VideoRejected) -> bool:
         """Whether it was submitted later than what a letter is about."""
         first_ms = submitted_ms(letter)
+        # Many share a millisecond, and offsets order those of one partition alone.
         if self.timestamp_ms == first_ms and self.partition == letter.source_partition:
             return self.offset > letter.source_offset
         return self.timestamp_ms > first_ms
@@ -53,6 +54,7 @@ def submitted_ms(letter: VideoRejected) -> int:
     By the request id of our own letters; by the time of the rejection of any other.
     """
     parts = letter.request_id.split("-")
+    # Anyone may write letters: Python refuses to read a number of thousands of digits.
     if len(parts) == 3 and parts[2].isdigit() and len(parts[2]) < 16:
         return int(parts[2])
     return round(1000 * letter.rejected_at.timestamp())
@@ -86,6 +88,7 @@ def _read_submitted(
                 upload = VideoUploaded.from_bytes(message.value())
             except BadEventError:
                 continue
+            # Not by the key, as decisions are: what a platform writes may have any.
             if upload.video_id in video_ids:
                 place = int(message.partition() or 0), int(message.offset() or 0)
                 timestamp_ms = int(message.timestamp()[1])
@@ -151,6 +154,7 @@ def _replay(letter: VideoRejected, since: Since, *, again: bool) -> Replay:
     for decision in since.decided.get(upload.video_id, ()):
         same = decision.content_version == upload.content_version
         later = decision.decided_at > letter.rejected_at
+        # The decision that followed from this very letter is no later story.
         if decision.request_id != letter.request_id and later and not (again and same):
             return Replay(letter, reason=f"decided since as {decision.outcome}")
     return Replay(letter, upload)

@@ -13,9 +13,10 @@ from stream.admin.restore import Log, absorb, closing_upkeep, scratch_upkeep, si
 from stream.errors import SettingsError, SnapshotError
 from stream.library.reshard import Part, joined
 from stream.library.settings import LibrarySettings
-from stream.library.shard import LibraryShard, ShardState
+from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore
 from stream.library.snapshot_reader import SnapshotReader
+from stream.library.state import ShardState
 from stream.library.upkeep import Upkeep
 
 Build = Callable[[LibrarySettings, int, Upkeep], ShardState]
@@ -62,13 +63,15 @@ def reshard(
             f"library.shards is {shards} already. To build a shard anew, stop it, move its folder "
             "away and start it: it reads the log silently"
         )
-    begin, end = log.ends()
+    begin, _ = log.ends()
     offset = min(_answered(present, shard, log, begin) for shard in range(present.shards))
     if offset <= begin:
         raise SettingsError(
             f"the {present.shards} present shards have not all answered an upload yet: stop them "
             f"and start {shards}, there is nothing to take over. Or set library.shards right"
         )
+    # Asked for last: shards at work meanwhile answer beyond an end that was read before.
+    _, end = log.ends()
     if offset > end:
         raise SnapshotError(f"the shards have answered up to {offset}, but the log ends at {end}")
     settings = present.model_copy(update={"shards": shards})
@@ -76,6 +79,7 @@ def reshard(
 
         @cache
         def parts() -> list[Part] | None:
+            # When the first shard asks: where all keep their snapshots nothing need be restored.
             found = None if from_log else _parts(present, log, offset, say, stack)
             if found is None:
                 say(f"reads the log up to offset {offset} for each of {len(chosen)} shards")
@@ -89,6 +93,8 @@ def reshard(
 
         for shard in chosen:
             _write(settings, shard, log, offset, say, build, anew=from_log)
+            # Behind the snapshot: after a crash in between, a group must not have been told to skip
+            # what no snapshot holds.
             if (log.answered(shard, shards) or begin) < offset:
                 log.set_answered(shard, shards, offset)
     return offset

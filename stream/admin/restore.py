@@ -14,8 +14,9 @@ from models.aligners.matrix import SimilarityMatrix
 from stream.agents.library import library_step
 from stream.contract.message import Source
 from stream.library.settings import LibrarySettings
-from stream.library.shard import LibraryShard, ShardState
+from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore
+from stream.library.state import ShardState
 from stream.library.upkeep import Upkeep
 
 UPKEEP_EVERY = 1000  # entries: as often as a worker writes snapshots by default
@@ -79,6 +80,7 @@ def absorb(library: LibraryShard, sources: Iterable[Source], upkeep: Upkeep) -> 
 def scratch_upkeep(settings: LibrarySettings, shard: int) -> Iterator[Upkeep]:
     """Upkeep in a folder of its own, beside the snapshots, that is deleted afterwards."""
     settings.snapshot_folder.mkdir(parents=True, exist_ok=True)
+    # Runs of a large library have room where its snapshots lie, and perhaps not in /tmp.
     with TemporaryDirectory(dir=settings.snapshot_folder, prefix=".scratch-") as folder:
         aside = settings.model_copy(
             update={"snapshot_folder": Path(folder), "snapshot_store": None}

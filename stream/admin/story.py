@@ -47,6 +47,8 @@ ORDER: tuple[type[Event], ...] = (
 KEYED: tuple[type[Event], ...] = (VideoRejected, VideoEmbedded, VideoCompared, VideoDecided)
 KEYED_TOPICS = {VideoFingerprinted.topic, *(kind.topic for kind in KEYED)}
 """Written by workers alone, under the video's id: other keys need no parsing."""
+# Not the log, which is by far the largest and is read from the submission on; nor verdicts, which
+# need name no video, only an alert that is to be found first.
 AT_FIRST: tuple[type[Event], ...] = (VideoUploaded, *KEYED, AlertRaised, AlertSuppressed)
 RANKS = {kind.topic: rank for rank, kind in enumerate(ORDER)}
 

@@ -1,4 +1,4 @@
-"""Each message about an upload in words, for people; serves `samesource show`."""
+"""Each message about an upload in words, for people; serves `samesource show` and `review`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -91,6 +91,7 @@ def _fingerprinted(_: str, source: Source, event: VideoFingerprinted) -> Told:
         f"log offset {source.offset}: {len(frames.key_frames)} key frames{more} of "
         f"{event.duration_seconds:.1f} s by {event.model_version}"
         + ("" if chosen is None else f", chosen by {chosen}")
+        + ("" if event.uri is None else f", from {event.uri}")
         + _stages(event.stage_seconds)
     )
 
@@ -151,7 +152,22 @@ def _decided(_: str, source: Source, event: VideoDecided) -> Told:
 
 def _verdict(_: str, source: Source, event: AlertReviewed) -> Told:
     note = "" if event.note is None else f": {event.note}"
-    return "verdict", f"alert {event.alert_id} {event.verdict} by {event.reviewer}{note}"
+    said = f"{event.verdict}{how_far(event)}"
+    return "verdict", f"alert {event.alert_id} {said} by {event.reviewer}{note}"
+
+
+def how_far(event: AlertReviewed) -> str:
+    """What a verdict reaches besides the alert's pair of videos, or how little; behind its word."""
+    if event.alert is not None:
+        return " and released"
+    if event.scope == "alert":
+        return " as this alert alone"
+    if event.scope == "span":
+        span = f"{event.reference_start_seconds:.1f}–{event.reference_end_seconds:.1f} s"
+        return f" for {span} of {event.reference_id}"
+    if event.scope == "uploader":
+        return f" for all of {event.video_owner_id}'s videos against {event.reference_owner_id}'s"
+    return ""
 
 
 TELL: dict[type[Event], Callable[[str, Source, Any], Told]] = {

@@ -44,6 +44,7 @@ def verify(settings: LibrarySettings, shard: int, log: Log) -> Verified:
         BrokerError: the log can't be read.
     """
     snapshots = SnapshotReader(settings, shard=shard, log_id=log.identity)
+    # The snapshot before the end: a worker that runs meanwhile may write one that lies beyond it.
     found = snapshots.newest()
     begin, end = log.ends()
     start = found.next_offset if found is not None else begin

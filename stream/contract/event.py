@@ -32,12 +32,14 @@ SHORT_LETTERS = 500  # of a dead letter's message where not even the original ma
 
 
 def _only_text(value: Any) -> Any:
+    # pydantic would read a number as seconds since 1970, and a large one as milliseconds.
     if isinstance(value, int | float):
         raise ValueError("expected a date and time as text, such as 2026-01-31T12:00:00Z")
     return value
 
 
 def _no_boolean(value: Any) -> Any:
+    # To Python `True == 1`, so that `Literal[1]` would take JSON's `true`.
     if isinstance(value, bool):
         raise ValueError("expected a number")
     return value
@@ -54,6 +56,7 @@ def _few_stages(value: Any) -> Any:
 
 Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_text)]
 VersionText = Annotated[str, Field(max_length=512)]
+Uri = Annotated[str, Field(min_length=1, max_length=8192)]
 ContentVersion = Annotated[
     int | VersionText, Field(description="Changes when the owner replaces the file")
 ]
@@ -117,6 +120,7 @@ class Event(BaseModel):
                     include_url=False, include_context=False, include_input=False
                 )
             )
+            # Neither inputs nor the cause: they quote what was sent, megabytes perhaps.
             raise BadEventError(brief(f"{cls.__name__}: {problems}")) from None
 
     def to_bytes(self) -> bytes:

@@ -1,13 +1,21 @@
 """The events of the contract: what travels on each topic, checked at the edge.
 
-`kafka/schemas` and `kafka/asyncapi.yaml` are generated from these classes. The arrays of
-`VideoFingerprinted` are base64 here; `stream.contract.fingerprint` unpacks and checks them.
+`kafka/schemas` and `kafka/asyncapi.yaml` are generated from these classes. Those of the library log
+and of probes have files of their own, and are imported from here as well.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
+from stream.contract.alerts import (
+    Alert,
+    AlertRaised,
+    AlertReviewed,
+    AlertSuppressed,
+    Scope,
+    VerdictWord,
+)
 from stream.contract.event import (
     MAX_DIMENSIONS,
     MAX_SHARDS,
@@ -22,8 +30,12 @@ from stream.contract.event import (
     Share,
     StageSeconds,
     SuppressionReason,
+    Uri,
     parse_json,
 )
+from stream.contract.fingerprinted import Place, Submission, VideoFingerprinted
+from stream.contract.match import Match, MatchedSegment
+from stream.contract.probes import ProbeAnswered, ProbeAsked, ProbeFingerprinted
 from stream.errors import ErrorCode, brief
 
 __all__ = [
@@ -40,9 +52,14 @@ __all__ = [
     "Outcome",
     "Place",
     "PolicyUpdated",
+    "ProbeAnswered",
+    "ProbeAsked",
+    "ProbeFingerprinted",
     "Role",
+    "Scope",
     "Submission",
     "SuppressionReason",
+    "VerdictWord",
     "VideoCompared",
     "VideoDecided",
     "VideoEmbedded",
@@ -59,7 +76,7 @@ class VideoUploaded(Event):
     topic = "video.uploaded"
 
     video_id: Identifier
-    uri: Annotated[str, Field(min_length=1, max_length=8192)]
+    uri: Uri
     owner_id: Identifier
     title: str | None = None
     description: str | None = None
@@ -67,131 +84,6 @@ class VideoUploaded(Event):
     uploaded_at: Instant | None = None
     role: Role = "upload"
     content_version: ContentVersion = 1
-
-
-class Submission(BaseModel):
-    """Where an upload's message lies: what was submitted first, whatever arrives first."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-
-    log_id: Annotated[Identifier, Field(description="Of the cluster and of its video.uploaded")]
-    partition: Annotated[int, Field(ge=0, lt=2**31)]
-    offset: Annotated[int, Field(ge=0, lt=2**62)]
-    timestamp_ms: Annotated[int, Field(ge=-1, lt=2**62, description="Kafka's, of the message")]
-
-
-class Place(BaseModel):
-    """Where a message lies in its topic."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-
-    partition: Annotated[int, Field(ge=0)]
-    offset: Annotated[int, Field(ge=0)]
-
-
-class VideoFingerprinted(Event):
-    """What the library keeps of a video, and the denser frames that search and are not kept.
-
-    A writer may leave out all `query_…` fields: the key frames search then.
-    """
-
-    # The docstring is the schema's description. Whether the arrays fit each other is looked at
-    # where they are unpacked, in `Fingerprint.from_event`, so that it is done once.
-    model_config = ConfigDict(
-        json_schema_extra={
-            "dependentRequired": {
-                "query_frame_seconds": ["query_descriptors"],
-                "query_descriptors": ["query_frame_seconds"],
-                "query_score_offsets": ["query_frame_seconds"],
-            }
-        }
-    )
-    topic = "video.fingerprinted"
-
-    video_id: Identifier
-    content_version: ContentVersion
-    owner_id: Identifier
-    role: Role
-    request_id: Identifier
-    model_version: Identifier
-    key_frames_version: Annotated[
-        Identifier | None, Field(description="What chose the key frames")
-    ] = None
-    duration_seconds: Seconds
-    dimension: Annotated[int, Field(gt=0, le=MAX_DIMENSIONS)]
-    key_frame_seconds: Annotated[
-        str, Field(description="base64 of little-endian float32 (N,), ascending seconds")
-    ]
-    descriptors: Annotated[
-        str, Field(description="base64 of int8 (N, dimension): unit descriptors times 127")
-    ]
-    score_offsets: Annotated[
-        str | None,
-        Field(description="base64 of int8 (N,): score normalisation times 127; zeros without it"),
-    ] = None
-    cut_seconds: Annotated[
-        str | None,
-        Field(description="base64 of little-endian float32 (C,), ascending: where shots begin"),
-    ] = None
-    motion: Annotated[
-        str | None,
-        Field(
-            description="base64 of uint8 (M,), 4 a second: how much the picture changes; see "
-            "models/video/motion.py for the scale"
-        ),
-    ] = None
-    query_frame_seconds: Annotated[
-        str | None, Field(description="As key_frame_seconds, (Q,), of the frames that search")
-    ] = None
-    query_descriptors: Annotated[
-        str | None, Field(description="As descriptors, (Q, dimension), of the frames that search")
-    ] = None
-    query_score_offsets: Annotated[
-        str | None, Field(description="As score_offsets, (Q,), of the frames that search")
-    ] = None
-    submission: Annotated[
-        Submission | None, Field(description="Of the upload; without it, what is read later wins")
-    ] = None
-    embedded_at: Annotated[
-        Place | None, Field(description="Where its vector is, on video.embedded")
-    ] = None
-    stage_seconds: StageSeconds = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _query_fields_come_together(self) -> Self:
-        if (self.query_frame_seconds is None) != (self.query_descriptors is None):
-            raise ValueError(
-                "query_frame_seconds and query_descriptors come together or not at all"
-            )
-        if self.query_frame_seconds is None and self.query_score_offsets is not None:
-            raise ValueError("query_score_offsets without query_frame_seconds")
-        return self
-
-
-class MatchedSegment(BaseModel):
-    """One copied span, half-open on both sides, in seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-
-    video_start_seconds: Seconds
-    video_end_seconds: Seconds
-    reference_start_seconds: Seconds
-    reference_end_seconds: Seconds
-    score: Annotated[float, Field(ge=0, le=1)]
-    reversed: bool = False
-
-
-class Match(BaseModel):
-    """All copied spans between an upload and one library video."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-
-    reference_id: Identifier
-    reference_owner_id: Identifier
-    reference_role: Role
-    reference_duration_seconds: Seconds | None = None
-    score: Annotated[float, Field(ge=0, le=1)]
-    segments: Annotated[list[MatchedSegment], Field(min_length=1), FailFast()]
 
 
 class VideoCompared(Event):
@@ -217,42 +109,6 @@ class VideoCompared(Event):
     duration_seconds: Seconds | None = None
     matches: Annotated[list[Match], FailFast()]
     stage_seconds: StageSeconds = Field(default_factory=dict)
-
-
-class Alert(Event):
-    """What `AlertRaised` and `AlertSuppressed` share: which seconds of which, and how sure."""
-
-    alert_id: Identifier
-    video_id: Identifier
-    reference_id: Identifier
-    video_owner_id: Identifier
-    reference_owner_id: Identifier
-    score: Annotated[float, Field(ge=0, le=1)]
-    segments: Annotated[list[MatchedSegment], Field(min_length=1), FailFast()]
-    model_version: Identifier
-    aligner_version: Annotated[Identifier | None, Field(description="What boxed the segments")] = (
-        None
-    )
-    key_frames_version: Annotated[
-        Identifier | None, Field(description="What chose the key frames of the video")
-    ] = None
-    library_offset: Annotated[int, Field(ge=0)]
-    raised_at: Instant
-
-
-class AlertRaised(Alert):
-    """An upload copies a library video: which seconds of which, and how sure."""
-
-    topic = "alert.raised"
-
-
-class AlertSuppressed(Alert):
-    """An alert that a policy or a verdict kept back, or that is held for review, and why."""
-
-    topic = "alert.suppressed"
-
-    reason: SuppressionReason
-    detail: Annotated[str, Field(description="For people: got and expected")]
 
 
 class VideoDecided(Event):
@@ -346,24 +202,6 @@ class VideoRejected(Event):
         )
 
 
-class AlertReviewed(Event):
-    """A moderator's verdict on an alert."""
-
-    topic = "alert.reviewed"
-
-    alert_id: Identifier
-    verdict: Literal["confirmed", "dismissed"]
-    reviewer: Identifier
-    reviewed_at: Instant
-    video_id: Identifier | None = None
-    reference_id: Identifier | None = None
-    note: str | None = None
-
-    def key(self) -> bytes:
-        """The alert id."""
-        return self.alert_id.encode()
-
-
 class Exclusion(BaseModel):
     """A half-open span of a reference, in seconds, that copies nothing: an opening, say."""
 
@@ -423,5 +261,8 @@ EVENTS: dict[str, type[Event]] = {
         VideoRejected,
         AlertReviewed,
         PolicyUpdated,
+        ProbeAsked,
+        ProbeFingerprinted,
+        ProbeAnswered,
     )
 }

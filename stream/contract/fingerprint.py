@@ -47,6 +47,7 @@ KEY_FIELDS = _Fields("key_frame_seconds", "descriptors", "score_offsets")
 QUERY_FIELDS = _Fields("query_frame_seconds", "query_descriptors", "query_score_offsets")
 
 
+# No `==`: of arrays it gives arrays, which are neither true nor false.
 @dataclass(frozen=True, eq=False)
 class CodedFrames:
     """Some frames of one video, as codes.
@@ -88,6 +89,7 @@ class CodedFrames:
     @cached_property
     def moments(self) -> NDArray[np.intp]:
         """(N,) a number for each look, from 0: the same for looks at one moment."""
+        # A slice, so that it also holds of no frames.
         return np.cumsum(np.diff(self.seconds, prepend=self.seconds[:1]) > 0)
 
 
@@ -105,6 +107,8 @@ class Fingerprint:
         motion_codes: (M,) uint8, 4 a second, how much the picture changes; empty where unknown.
         submission: where the upload lay, so that what was submitted first is known.
         embedded_at: where its vector is, on `video.embedded`.
+        uri: where the upload said that the video is; None where a writer doesn't say.
+        title: the upload's.
         stage_seconds: wall-clock by stage so far.
 
     Raises:
@@ -125,6 +129,8 @@ class Fingerprint:
     key_frames_version: str | None = None
     submission: Submission | None = None
     embedded_at: Place | None = None
+    uri: str | None = None
+    title: str | None = None
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -170,6 +176,8 @@ class Fingerprint:
                 key_frames_version=event.key_frames_version,
                 submission=event.submission,
                 embedded_at=event.embedded_at,
+                uri=event.uri,
+                title=event.title,
                 stage_seconds=event.stage_seconds,
             )
         except ValueError as error:
@@ -198,6 +206,8 @@ class Fingerprint:
             query_score_offsets=None if query is None else pack_codes(query.bias_codes),
             submission=self.submission,
             embedded_at=self.embedded_at,
+            uri=self.uri,
+            title=self.title,
             stage_seconds=self.stage_seconds,
         )
 
@@ -257,6 +267,7 @@ def _check_frames(frames: CodedFrames, names: _Fields) -> None:
 
 
 def _check_times(name: str, times: NDArray[np.float32]) -> None:
+    # Finite too: every comparison with NaN is false, so that the order alone lets it pass.
     if not np.isfinite(times).all() or (np.diff(times) < 0).any():
         raise ValueError(f"{name} are not ascending finite numbers")
 

@@ -14,6 +14,7 @@ def video_hash(video_id: str) -> int:
 
 def version_hash(video_id: str, version: ContentVersion) -> int:
     """64 bits that stand for one version of a video."""
+    # As JSON, where version 1 isn't version "1" and no id runs into its version.
     return _hash(orjson.dumps([video_id, version]))
 
 

@@ -16,9 +16,10 @@ ATTEMPTS_HEADER = "samesource-attempts"
 # A replay counts up by one, so no honest header has more; Python refuses to read a number of
 # thousands of digits, and such a header must not stop the message. Set by hand.
 MAX_ATTEMPTS_DIGITS = 6
+MAX_TIME_DIGITS = 15  # of milliseconds since 1970: beyond any clock
 WHOLE_BYTES = 2**20  # of an original that travels whole: as much as an upload may have on its topic
 MAX_WRITTEN_BYTES = 4 * 2**20  # of such an original, written anew as JSON
-HEAD_BYTES = 4096
+HEAD_BYTES = 4096  # enough to see whose it is and what went wrong; set by hand
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,25 @@ class Source:
             parsed = parse_json(self.value)
         except BadEventError:
             parsed = None
+        # Also of what can't travel whole: by these a letter says whose request is decided.
         fields = parsed if isinstance(parsed, dict) else {}
         if len(value) > WHOLE_BYTES:
             return fields, _head(value)
         if parsed is not None and _can_be_written(parsed):
             return fields, {"event": parsed}
         return fields, {"event_base64": _base64(value)}
+
+
+def submitted_at(request_id: str) -> float | None:
+    """Kafka's time of the upload whose request this is, seconds since 1970.
+
+    None where the id is of another form, as another program may write it, or Kafka gave no time.
+    """
+    parts = request_id.split("-")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+        return None
+    milliseconds = int(parts[2]) if len(parts[2]) <= MAX_TIME_DIGITS else 0
+    return milliseconds / 1000 if milliseconds > 0 else None
 
 
 def pairs(headers: Any) -> tuple[tuple[str, bytes | None], ...]:
@@ -158,6 +172,7 @@ def attempts_in(headers: Any) -> int:
 def _can_be_written(parsed: Any) -> bool:
     """Whether JSON that was read can travel inside an event: neither too deep nor too long."""
     try:
+        # Twice: such a letter may be the original of another, and orjson refuses what is too deep.
         return len(orjson.dumps({"event": {"event": parsed}})) <= MAX_WRITTEN_BYTES
     except (TypeError, ValueError, RecursionError):
         return False
@@ -172,6 +187,7 @@ def _head(value: bytes) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
+    # As in `Identifier`, or an id that is too long would keep its own dead letter from being made.
     return value if isinstance(value, str) and 0 < len(value) <= 512 else None
 
 

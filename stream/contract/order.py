@@ -28,6 +28,7 @@ def before(one: Submission | None, other: Submission | None) -> bool:
         return False
     if (one.log_id, one.partition) == (other.log_id, other.partition):
         return one.offset < other.offset
+    # Kafka says -1 of a message without a time, from which nothing follows.
     return 0 < one.timestamp_ms < other.timestamp_ms
 
 
@@ -56,6 +57,7 @@ class Takedown:
         said = source.header(TAKEDOWN_HEADER)
         try:
             return cls.from_bytes(said)
+        # Not refused: whatever its header holds, somebody wanted the video gone.
         except (ValueError, TypeError, KeyError):
             return cls(all_ms=max(0, source.timestamp_ms))
 
@@ -128,6 +130,7 @@ class Takedown:
         """The same, and what it took down."""
         if submission is None or self.covers(submission):
             return self
+        # Of another log the offset says nothing here, so its time has to do.
         if self.log_id not in (None, submission.log_id):
             return replace(self, all_ms=max(self.all_ms, submission.timestamp_ms))
         ends = [*self.ends, *[0] * (submission.partition + 1 - len(self.ends))]

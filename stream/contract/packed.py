@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CODE_SCALE = 127  # the largest int8 whose negative is one too
-TIMES = np.dtype("<f4")
+TIMES = np.dtype("<f4")  # as the contract says, whatever this machine's own order
 CODES = np.dtype(np.int8)
 MOTION = np.dtype(np.uint8)
 
@@ -18,6 +18,7 @@ def quantise(values: NDArray[np.float32]) -> NDArray[np.int8]:
     For unit descriptors (N, D) and score biases (N,) alike.
     """
     scaled = np.rint(values * np.float32(CODE_SCALE))
+    # `astype` wraps: a number a little over 1 would become -128.
     codes: NDArray[np.int8] = np.clip(scaled, -CODE_SCALE, CODE_SCALE).astype(np.int8)
     return codes
 

@@ -14,6 +14,9 @@ TOPICS_FILE = Path(__file__).resolve().parents[2] / "kafka" / "topics.toml"
 DAY_MILLISECONDS = 24 * 3600 * 1000  # Kafka's settings count in these, the file in days
 
 
+Cleanup = Literal["delete", "compact", "compact,delete"]
+
+
 class Topic(BaseModel):
     """One topic of the contract, named without the prefix.
 
@@ -21,6 +24,8 @@ class Topic(BaseModel):
         key: what the message key holds, for people.
         cleanup: `delete` drops by age, `compact` keeps the newest message of each key; both may
             be asked for.
+        formerly: what earlier releases asked for in place of `cleanup`, and a cluster may still
+            have.
         retention_days: 0 is for ever.
         copartitioned: topics that name the same group must have equal partition counts.
         append_time: whether messages carry the broker's time instead of their producer's.
@@ -32,13 +37,14 @@ class Topic(BaseModel):
     name: str
     partitions: int = Field(ge=1)
     key: str
-    cleanup: Literal["delete", "compact", "compact,delete"]
+    cleanup: Cleanup
     retention_days: int = Field(ge=0)
     max_message_bytes: int = Field(ge=1024)
     producers: list[str]
     consumers: list[str]
     min_compaction_lag_days: int = Field(default=0, ge=0)
     tombstone_days: int = Field(default=1, ge=1)
+    formerly: Cleanup | None = None
     copartitioned: str | None = None
     append_time: bool = False
     internal: bool = False
@@ -56,6 +62,8 @@ class Topic(BaseModel):
             "max.message.bytes": str(self.max_message_bytes),
             "min.insync.replicas": "2" if replication_factor >= 3 else "1",
         }
+        if "delete" in self.cleanup and not self.retention_days:
+            config["retention.bytes"] = "-1"  # a broker's default would drop the oldest
         if self.append_time:
             config["message.timestamp.type"] = "LogAppendTime"
         if "compact" in self.cleanup:

@@ -1,6 +1,6 @@
 """A shard's state as arrays and numbers, and back: what a snapshot writes down.
 
-`capture` and `restore` are each other's inverse. Serves `snapshot.py`, which knows the folders.
+`capture` and `restore` are each other's inverse. Serves `snapshot_files.py`, which knows the files.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from stream.library.remembered import Remembered
 from stream.library.rows import RowCodes
 from stream.library.run import ENTRY, NEVER, Run
 from stream.library.settings import LibrarySettings
-from stream.library.shard import ShardState
+from stream.library.state import ShardState
 from stream.library.store import FrameStore
 
 MAPS = ("seen", "removed")
@@ -109,6 +109,7 @@ def restore(taken: Capture, settings: LibrarySettings) -> ShardState:
 def _current(runs: tuple[Run, ...]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Hash and serial of the videos that are neither replaced nor removed, by ascending hash."""
     entries = np.concatenate([np.empty(0, ENTRY), *(run.entries for run in runs)])
+    # At most one of each video: a version that takes another's place marks it before it comes.
     entries = entries[entries["replaced_at"] == NEVER]
     entries = entries[np.argsort(entries["hash"])]
     return entries["hash"].copy(), entries["serial"].copy()

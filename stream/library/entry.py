@@ -63,6 +63,7 @@ class Entry:
         )
 
 
+# Written by position: their names would take more bytes than what they name.
 SUBMISSION = tuple(Submission.model_fields)
 
 

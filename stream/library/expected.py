@@ -130,6 +130,7 @@ class Expected:
             self.unusable.add(key)
             return
         model = (upload.model_version, upload.dimension)
+        # The first decides, as for a shard that reads the log from its start.
         self.model = self.model or model
         if self.model == model:
             self._add(upload, source.offset)

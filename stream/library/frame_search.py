@@ -81,6 +81,7 @@ def ascending(values: NDArray[np.int64]) -> NDArray[np.int64]:
     Returns:
         (N,) places, by value.
     """
+    # 40 bits of a value leave 23 for its place: eight million, far more than a block finds.
     bits = len(values).bit_length()
     both = np.sort((values << bits) | np.arange(len(values)))
     places: NDArray[np.int64] = both & ((1 << bits) - 1)

@@ -94,6 +94,7 @@ def submission_of(fields: dict[str, Any] | None) -> Submission | None:
 
 
 def _put(values: dict[int, T], key: int, value: T, most: int) -> None:
+    # Taken out first: a dictionary keeps a known key's place, and the oldest go from the front.
     values.pop(key, None)
     values[key] = value
     while len(values) > most:

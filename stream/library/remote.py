@@ -72,6 +72,7 @@ class RemoteSnapshots:
         """
         try:
             with _as_os_errors():
+                # Runs first, as they are written: a snapshot that is here has all of them.
                 for run in self._runs_of(name):
                     self.pull_run(str(run["name"]), run["sha256"])
                 self._get(name)

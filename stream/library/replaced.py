@@ -25,6 +25,7 @@ class ReplacedVersions:
     def add(self, video_hash: int, replaced_at: int, serial: int) -> Iterator[int]:
         """Note a version that was replaced; gives those that are now too many of its video."""
         versions = self._by_video.setdefault(video_hash, [])
+        # Sorted in: those of a snapshot come by when they were added, not by when replaced.
         insort(versions, (replaced_at, serial))
         heapq.heappush(self._by_age, (replaced_at, serial, video_hash))
         while len(versions) > self.of_each:
@@ -47,4 +48,5 @@ class ReplacedVersions:
 
     def drop(self, video_hash: int) -> None:
         """Forget those of a video that was removed."""
+        # Its entries in the heap are passed over when their turn comes.
         self._by_video.pop(video_hash, None)

@@ -17,7 +17,7 @@ from stream.library.remembered import Remembered
 from stream.library.rows import RowCodes
 from stream.library.run import NEVER, Run
 from stream.library.settings import LibrarySettings
-from stream.library.shard import ShardState
+from stream.library.state import ShardState
 from stream.library.store import FrameStore
 from stream.library.upkeep import Upkeep
 
@@ -57,6 +57,7 @@ def joined(
         SnapshotError: the parts are of different models.
     """
     state = ShardState(
+        # First read and last taken down: what a shard that read all of the log would know.
         seen=_merged([part.seen for part in parts], last=False),
         removed=_merged([part.removed for part in parts], last=True),
         remembered=Remembered.joined([part.remembered for part in parts], settings.shards, shard),
@@ -103,6 +104,7 @@ def _append(state: ShardState, store: FrameStore, run: Run, place: int) -> None:
     row, count, begin = int(entry["row"]), int(entry["count"]), int(entry["payload"])
     last = place + 1 == len(run)
     end = len(run.payload) if last else int(run.entries["payload"][place + 1])
+    # Serials are given anew: they count the frames of one shard.
     serial = store.append_packed(
         int(entry["hash"]),
         int(entry["offset"]),

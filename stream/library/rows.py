@@ -68,6 +68,7 @@ class RowCodes:
         # Levels are kept as 1 to 15 for -7 to 7: the 8 is taken off the product.
         padded = np.pad(query, (0, 2 * self.width - self.dimension)).astype(np.float32)
         low, high = np.ascontiguousarray(padded[0::2]), np.ascontiguousarray(padded[1::2])
+        # Whole numbers far below 2^24: float32 has them exactly, in any order of summation.
         np.dot((packed & np.uint8(15)).astype(np.float32), low, out=out)
         out += (packed >> np.uint8(4)).astype(np.float32) @ high
         out -= 8 * padded.sum()

@@ -60,6 +60,7 @@ def write_joined(runs: list[Run], kept: list[NDArray[np.bool_]], folder: Path) -
         whole = bool(chosen.all())
         rows.append(run.rows if whole else run.rows[np.repeat(chosen, run.entries["count"])])
         payload.append(run.payload if whole else run.payload[np.repeat(chosen, sizes)])
+        # Serials stay: what names a frame, in lists and in hits, outlives every merge.
         own["row"] = row + _starts(own["count"])
         own["payload"] = byte + _starts(sizes[chosen])
         row, byte = row + len(rows[-1]), byte + len(payload[-1])

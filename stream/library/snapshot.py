@@ -1,54 +1,33 @@
 """Snapshots of a shard: its state at one log offset, whole or not at all.
 
-A snapshot is a folder named by its offset: `state.npz` with the head and what is small, and
-`manifest.json` with a checksum of it, of the files of all sealed runs, and of itself. Runs lie
-beside it under `segments/`, written once and shared by snapshots. All is written aside, flushed
+A snapshot is a folder named by its offset; `stream.library.snapshot_files` says what is in it. Runs
+lie beside it under `segments/`, written once and shared by snapshots. All is written aside, flushed
 and renamed; the last two snapshots are kept. `stream.library.remote` copies them to an object
 store.
 """
 
 import logging
 import shutil
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import orjson
 
 from stream.errors import SnapshotError
-from stream.failpoints import failpoint
-from stream.index.files import aside, check_digests, digests_of
-from stream.index.manifests import MANIFEST, read_manifest, write_manifest
-from stream.library.capture import Capture, capture, restore
-from stream.library.remembered import Remembered
+from stream.index.files import aside, check_digests
+from stream.library.capture import Capture, capture
 from stream.library.remote import KEPT, RUNS, RemoteSnapshots
 from stream.library.run import Run
-from stream.library.run_files import new_name, read_run, write_run
+from stream.library.run_files import new_name, write_run
 from stream.library.settings import LibrarySettings
-from stream.library.shard import ShardState
+from stream.library.snapshot_files import (
+    FORMAT,
+    Snapshot,
+    checked_manifest,
+    read_snapshot,
+    runs_of,
+    write_snapshot,
+)
+from stream.library.state import ShardState
 
 log = logging.getLogger(__name__)
-
-FORMAT = 6  # of another one the snapshot is foreign: it is passed over, and the log is read
-STATE = "state.npz"
-FILES = (STATE, MANIFEST)
-REMEMBERED = "remembered"
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A restored state.
-
-    Attributes:
-        next_offset: of the log, to read.
-        written_at: seconds since 1970.
-    """
-
-    state: ShardState
-    next_offset: int
-    written_at: float
 
 
 class SnapshotStore:
@@ -67,6 +46,7 @@ class SnapshotStore:
         self._remote = None
         if settings.snapshot_store is not None:
             self._remote = RemoteSnapshots(f"{settings.snapshot_store}/{name}", self._folder)
+        # In other bits a row would be misread, of another shard or log all would be wrong.
         self._identity = {
             "format": FORMAT,
             "shard": shard,
@@ -102,7 +82,7 @@ class SnapshotStore:
                 if run.folder is None:
                     write_run(run, self.runs_folder / new_name(run))
             with aside(final) as unfinished:
-                self._write(taken, unfinished)
+                write_snapshot(unfinished, taken, self._identity)
         except OSError as error:
             raise SnapshotError(
                 f"the snapshot {final} can't be written ({error}): free or mend the disk; "
@@ -155,6 +135,7 @@ class SnapshotStore:
                 log.warning("snapshot passed over: %s", error)
                 self._passed_over.add(name)
                 continue
+            # Its copy failed, or the process ended before it: made up for.
             if self._remote is not None and name not in stored:
                 self._uncopied = name
             return found
@@ -184,7 +165,7 @@ class SnapshotStore:
         """
         for path in self._found():
             try:
-                self._checked_manifest(path)
+                checked_manifest(path, self._identity)
             except (SnapshotError, OSError, ValueError, KeyError, TypeError) as error:
                 if path.name not in self._passed_over:
                     self._fetch_again(path.name, error)
@@ -195,6 +176,7 @@ class SnapshotStore:
             if self._remote is None:
                 raise self._lost(error) from error
             try:
+                # Looked at once more behind it: the store may have the damage as well.
                 self._remote.pull_run(run.folder.name, run.sha256)
                 check_digests(run.folder, run.sha256)
             except (OSError, ValueError, KeyError, SnapshotError) as missing:
@@ -257,58 +239,10 @@ class SnapshotStore:
     def _drop_runs(self, kept: set[str]) -> None:
         """Forget runs that neither the newest state nor a kept snapshot is made of."""
         for path in self._found():
-            kept |= _runs_of(path)
+            kept |= runs_of(path)
         for folder in self.runs_folder.iterdir() if self.runs_folder.is_dir() else ():
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _write(self, taken: Capture, folder: Path) -> None:
-        arrays = {**taken.arrays, REMEMBERED: taken.remembered.to_array()}
-        np.savez_compressed(folder / STATE, **arrays)  # type: ignore[arg-type]
-        failpoint("snapshot.writing")
-        manifest = {
-            **self._identity,
-            "next_offset": taken.next_offset,
-            "written_at": time.time(),
-            **taken.numbers,
-            "segments": [
-                {"name": run.folder.name, "sha256": run.sha256}
-                for run in taken.runs
-                if run.folder is not None
-            ],
-            "sha256": digests_of(folder),
-        }
-        write_manifest(folder, manifest)
-
     def _load(self, folder: Path) -> Snapshot:
-        try:
-            manifest = self._checked_manifest(folder)
-            with np.load(folder / STATE) as file:
-                arrays = {name: file[name] for name in file.files}
-            remembered = Remembered.of_array(arrays.pop(REMEMBERED))
-            runs = [
-                read_run(self.runs_folder / run["name"], run["sha256"])
-                for run in manifest["segments"]
-            ]
-            offset = int(manifest["next_offset"])
-            taken = Capture(offset, tuple(runs), arrays, manifest, remembered)
-            state = restore(taken, self._settings)
-            return Snapshot(state, offset, float(manifest.get("written_at", 0.0)))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SnapshotError(
-                f"{folder} can't be read: {type(error).__name__}: {error}"
-            ) from error
-
-    def _checked_manifest(self, folder: Path) -> dict[str, Any]:
-        manifest = read_manifest(folder, self._identity)
-        check_digests(folder, manifest["sha256"])
-        return manifest
-
-
-def _runs_of(snapshot: Path) -> set[str]:
-    """Names of the runs that a snapshot is made of; none where it can't be read."""
-    try:
-        manifest = orjson.loads((snapshot / MANIFEST).read_bytes())
-        return {str(run["name"]) for run in manifest["segments"]}
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
-        return set()
+        return read_snapshot(folder, self.runs_folder, self._identity, self._settings)

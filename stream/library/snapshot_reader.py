@@ -1,7 +1,8 @@
 """Reads a shard's snapshots beside the worker that writes them; serves the commands."""
 
 from stream.errors import SnapshotError
-from stream.library.snapshot import Snapshot, SnapshotStore
+from stream.library.snapshot import SnapshotStore
+from stream.library.snapshot_files import Snapshot
 
 
 class SnapshotReader(SnapshotStore):

@@ -150,6 +150,7 @@ class FrameStore:
     def seal(self) -> None:
         """The head grows no more, and another begins."""
         if len(self.head.run):
+            # A sealed run has no rows that wait for its index: nothing would list them later.
             self.head.list_all()
             self.runs = (*self.runs, self.head.run)
             self.head = self.new_head()
@@ -167,6 +168,7 @@ class FrameStore:
         Raises:
             KeyError: it is held no more.
         """
+        # Serials ascend from run to run: the last that begins before it is the only one.
         for run in reversed(self.all_runs()):
             if run.first_serial <= serial:
                 place = int(run.places_of(np.array([serial]))[0])

@@ -26,8 +26,8 @@ from stream.library.capture import capture
 from stream.library.head import Head, fill
 from stream.library.run import Run
 from stream.library.run_files import add_lists, map_again, new_name, write_joined
-from stream.library.shard import ShardState
 from stream.library.snapshot import SnapshotStore
+from stream.library.state import ShardState
 from stream.library.store import FrameStore
 
 log = logging.getLogger(__name__)
@@ -188,6 +188,7 @@ class Upkeep:
     def _merge(self, store: FrameStore, runs: list[Run], forgets_before: int) -> Adopt:
         dead = [run.dead(forgets_before) for run in runs]
         drop = sum(run.dead_share(forgets_before) * len(run.rows) for run in runs)
+        # A little that is dead stays: of whole runs the indexes are copied, not made anew.
         if drop <= DEAD_SHARE * sum(len(run.rows) for run in runs):
             dead = [np.zeros(len(run), bool) for run in runs]
         folder = self._snapshots.runs_folder / new_name(runs[0])

@@ -14,7 +14,7 @@ from stream.contract.order import before
 from stream.index.hash_map import HashMap
 from stream.library.expected import Expected, Facts, Version
 from stream.library.run import NEVER
-from stream.library.shard import ShardState
+from stream.library.state import ShardState
 from stream.library.store import Held
 
 

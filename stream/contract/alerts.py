@@ -1,0 +1,143 @@
+"""The events about an alert: raised or kept back, and what a person says of it.
+
+`stream.contract.events` has them with all others; import them from there.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, FailFast, Field, model_validator
+
+from stream.contract.event import Event, Identifier, Instant, Seconds, SuppressionReason
+from stream.contract.match import MatchedSegment
+
+VerdictWord = Literal["confirmed", "dismissed", "withdrawn"]
+Scope = Literal["alert", "pair", "span", "uploader"]
+SCOPE_FIELDS: dict[Scope, tuple[str, ...]] = {
+    "alert": (),
+    "pair": ("video_id", "reference_id"),
+    "span": ("reference_id", "reference_start_seconds", "reference_end_seconds"),
+    "uploader": ("video_owner_id", "reference_owner_id"),
+}
+"""What each scope of a dismissal must name."""
+
+
+def _rules() -> dict[str, Any]:
+    """What `AlertReviewed` checks of its fields together, for its JSON Schema."""
+    rules = [
+        _where("scope", {"const": scope}, {"required": [*names]})
+        for scope, names in SCOPE_FIELDS.items()
+        if names
+    ]
+    rules.append(_where("scope", {"type": "string"}, _said("dismissed")))
+    rules.append(_where("alert", {"type": "object"}, _said("confirmed")))
+    return {"allOf": rules}
+
+
+def _where(name: str, value: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    return {"if": {"required": [name], "properties": {name: value}}, "then": then}
+
+
+def _said(verdict: VerdictWord) -> dict[str, Any]:
+    return {"properties": {"verdict": {"const": verdict}}}
+
+
+class Alert(Event):
+    """What `AlertRaised` and `AlertSuppressed` share: which seconds of which, and how sure."""
+
+    alert_id: Identifier
+    video_id: Identifier
+    reference_id: Identifier
+    video_owner_id: Identifier
+    reference_owner_id: Identifier
+    score: Annotated[float, Field(ge=0, le=1)]
+    segments: Annotated[list[MatchedSegment], Field(min_length=1), FailFast()]
+    model_version: Identifier
+    aligner_version: Annotated[Identifier | None, Field(description="What boxed the segments")] = (
+        None
+    )
+    key_frames_version: Annotated[
+        Identifier | None, Field(description="What chose the key frames of the video")
+    ] = None
+    library_offset: Annotated[int, Field(ge=0)]
+    raised_at: Instant
+
+
+class AlertRaised(Alert):
+    """An upload copies a library video: which seconds of which, and how sure."""
+
+    topic = "alert.raised"
+
+
+class AlertSuppressed(Alert):
+    """An alert that a policy or a verdict kept back, or that is held for review, and why."""
+
+    topic = "alert.suppressed"
+
+    reason: SuppressionReason
+    detail: Annotated[str, Field(description="For people: got and expected")]
+
+
+class AlertReviewed(Event):
+    """A moderator's verdict on an alert: of those on one alert the newest holds.
+
+    `dismissed` goes as far as its scope says, `withdrawn` takes back what was said of the alert,
+    `confirmed` with the held alert beside it raises it.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_rules())
+    topic = "alert.reviewed"
+
+    alert_id: Identifier
+    verdict: VerdictWord
+    reviewer: Identifier
+    reviewed_at: Instant
+    scope: Annotated[
+        Scope | None, Field(description="How far a dismissal goes; without it, the pair")
+    ] = None
+    video_id: Identifier | None = None
+    reference_id: Identifier | None = None
+    reference_start_seconds: Annotated[
+        Seconds | None, Field(description="Of the span that is dismissed, half-open")
+    ] = None
+    reference_end_seconds: Seconds | None = None
+    video_owner_id: Annotated[
+        Identifier | None, Field(description="The uploader who is dismissed")
+    ] = None
+    reference_owner_id: Annotated[
+        Identifier | None, Field(description="The rights holder for whom the uploader is")
+    ] = None
+    alert: Annotated[
+        AlertSuppressed | None,
+        Field(description="The held alert as it was, where a confirmation is to raise it"),
+    ] = None
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _says_what_its_scope_needs(self) -> Self:
+        if self.scope is None:
+            return self
+        if self.verdict != "dismissed":
+            raise ValueError(f"{self.scope = } beside {self.verdict = }, expected it of dismissed")
+        missing = [name for name in SCOPE_FIELDS[self.scope] if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"{self.scope = } without {', '.join(missing)}")
+        start, end = self.reference_start_seconds, self.reference_end_seconds
+        if self.scope == "span" and start is not None and end is not None and end <= start:
+            raise ValueError(f"{self.reference_end_seconds = }, expected more than {start}")
+        return self
+
+    @model_validator(mode="after")
+    def _raises_what_was_held(self) -> Self:
+        if self.alert is None:
+            return self
+        if self.verdict != "confirmed":
+            raise ValueError(f"alert beside {self.verdict = }, expected it of confirmed")
+        if self.alert.alert_id != self.alert_id:
+            raise ValueError(f"{self.alert.alert_id = }, expected {self.alert_id = }")
+        if self.alert.reason != "held":
+            raise ValueError(f"{self.alert.reason = }, expected held")
+        return self
+
+    def key(self) -> bytes:
+        """The alert id."""
+        return self.alert_id.encode()
