@@ -6,6 +6,7 @@ SamesourceError
 │   └── UnreachableError     it doesn't answer in time
 ├── SnapshotError            a library snapshot is damaged or belongs to another log
 ├── QueryError               a search can't be answered: its text is empty, or there are no vectors
+├── DatabaseError            the console's database can't be reached, or is of another release
 ├── WorkerError              a worker must end: a part of it crashed, or Kafka refuses it for good
 └── RejectedError            bad input; ends in `video.rejected` with a fixed code
     ├── BadEventError        bad_event      not JSON, or a field is missing or mistyped
@@ -62,6 +63,10 @@ class SnapshotError(SamesourceError):
 
 class QueryError(SamesourceError):
     """A search can't be answered: its text is empty, or there is nothing to search in."""
+
+
+class DatabaseError(SamesourceError):
+    """The console's database can't be reached or used, or is of another release."""
 
 
 class WorkerError(SamesourceError):

@@ -20,6 +20,7 @@ from stream.worker_settings import WorkerSettings
 # Loggers of Kafka's clients and Faust; Faust's services log under the module of their class.
 CHATTY = (
     "aiokafka",
+    "alembic",
     "faiss",
     "faust",
     "kafka",
@@ -31,11 +32,11 @@ REPEATING = (
     *CHATTY,
     "stream.agents.publisher",
     "stream.agents.policy_follower",
+    "stream.agents.probe_fingerprints",
     "stream.agents.topic_follower",
 )
 REPEAT_SECONDS = 60.0  # between two lines of one kind while Kafka is away
 FORGET_SECONDS = 600.0  # of silence, after which the next such line is news
-IDS = ("video_id", "request_id", "trace_id")
 
 
 def set_up_logging(worker: WorkerSettings, console: Console) -> None:

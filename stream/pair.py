@@ -21,7 +21,8 @@ from stream.decide.decide import Join, on_compared
 from stream.decide.policy import Policies
 from stream.errors import RejectedError, SettingsError
 from stream.fingerprint.fingerprinter import Fingerprinter
-from stream.library.shard import LibraryShard, open_aligner
+from stream.library.matches import open_aligner
+from stream.library.shard import LibraryShard
 from stream.settings import Settings, load_settings
 
 

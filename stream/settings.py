@@ -9,12 +9,14 @@ import difflib
 import json
 import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model, model_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -23,18 +25,24 @@ from pydantic_settings import SettingsError as EnvironmentValueError
 
 from models.keyframes.settings import KeyFrameSettings
 from stream.broker.settings import KafkaSettings
+from stream.console.settings import ConsoleSettings
 from stream.decide.settings import DecideSettings, PolicySettings
 from stream.decode.settings import DecodeSettings
 from stream.errors import SettingsError
 from stream.fetch.settings import FetchSettings
-from stream.fingerprint.settings import EmbeddingSettings, EncoderSettings
+from stream.fingerprint.settings import EncoderSettings, TextVideoSettings
 from stream.library.settings import LibrarySettings
 from stream.search.settings import SearchSettings
+from stream.traces_settings import TracesSettings
 from stream.worker_settings import WorkerSettings
 
 CONFIG_VARIABLE = "SAMESOURCE_CONFIG"
 PREFIX = "SAMESOURCE_"
+NESTED = "__"
 ADVANCED = "advanced"
+FORMER_SECTIONS = {"embedding": "text_video"}
+"""What sections were called before; files and variables of then are still read."""
+ROUNDED = 0.95  # of a distance, at which it is taken for the whole: 0.33 is three a second
 SECRET_WORDS = ("word", "secret", "token")
 
 
@@ -43,7 +51,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_nested_delimiter="__",
+        env_nested_delimiter=NESTED,
         extra="forbid",
         frozen=True,
     )
@@ -54,12 +62,29 @@ class Settings(BaseSettings):
     decode: DecodeSettings = DecodeSettings()
     key_frames: KeyFrameSettings = KeyFrameSettings()
     encoder: EncoderSettings = EncoderSettings()
-    embedding: EmbeddingSettings = EmbeddingSettings()
+    text_video: TextVideoSettings = TextVideoSettings()
     library: LibrarySettings = LibrarySettings()
     decide: DecideSettings = DecideSettings()
     policy: PolicySettings = PolicySettings()
     search: SearchSettings = SearchSettings()
     worker: WorkerSettings = WorkerSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    traces: TracesSettings = TracesSettings()
+
+    @model_validator(mode="after")
+    def _chosen_among_the_decoded(self) -> Self:
+        """Frames can't be chosen closer together than they are decoded."""
+        rate, key_frames = self.decode.frames_per_second, self.key_frames
+        names = ["query_every_seconds", *(["every_seconds"] * (key_frames.selector == "even"))]
+        for name in names:
+            seconds = getattr(key_frames, name)
+            if seconds * rate < ROUNDED:
+                raise ValueError(
+                    f"key_frames.{name} = {seconds:g}: frames are chosen among those that "
+                    f"decode.frames_per_second = {rate:g} gives, expected at least {1 / rate:g}; "
+                    f"raise it, or decode.frames_per_second to {1 / seconds:g}"
+                )
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -74,7 +99,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             # Renamed in each source alone: a variable wins over a file, whatever each calls a key.
-            InitSettingsSource(settings_cls, _renamed(env_settings())),
+            InitSettingsSource(settings_cls, _renamed(_former_variables() | env_settings())),
             InitSettingsSource(settings_cls, {} if cls.file is None else _read(cls.file)),
         )
 
@@ -117,7 +142,9 @@ def _read(file: Path) -> dict[str, Any]:
         ValueError: it is no TOML in UTF-8.
     """
     sections: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    advanced = _renamed(sections.pop(ADVANCED, {}))
+    advanced = sections.pop(ADVANCED, {})
+    _refuse_two_names([*sections, *(advanced if isinstance(advanced, dict) else ())])
+    advanced = _renamed(advanced)
     sections = _renamed(sections)
     for section, keys in _tables(advanced, file).items():
         plain = sections.setdefault(section, {})
@@ -132,16 +159,34 @@ def _read(file: Path) -> dict[str, Any]:
     return sections
 
 
+def _former_variables() -> dict[str, Any]:
+    """What the environment says of sections by the names that they had before."""
+    sections: Any = {
+        old: (Settings.model_fields[new].annotation, ...) for old, new in FORMER_SECTIONS.items()
+    }
+    former = create_model("FormerSections", __base__=BaseSettings, **sections)
+    return EnvSettingsSource(former, env_prefix=PREFIX, env_nested_delimiter=NESTED)()
+
+
+def _refuse_two_names(sections: Iterable[str]) -> None:
+    """Raises SettingsError where a section stands there under both of its names."""
+    there = set(sections)
+    for old, new in FORMER_SECTIONS.items():
+        if {old, new} <= there:
+            raise SettingsError(f"{old} was renamed to {new}: keep one of the two")
+
+
 def _renamed(sections: Any) -> Any:
-    """Sections whose keys have the names of today, where they had those of before.
+    """Sections and keys by the names of today, where they had those of before.
 
     Raises:
-        SettingsError: a key stands there under both.
+        SettingsError: a section or a key stands there under both.
     """
     if not isinstance(sections, dict):
         return sections
-    found = dict(sections)
-    for section, keys in sections.items():
+    _refuse_two_names(sections)
+    found = {FORMER_SECTIONS.get(section, section): keys for section, keys in sections.items()}
+    for section, keys in list(found.items()):
         fields = Settings.model_fields
         kind = fields[section].annotation if section in fields else None
         former = getattr(kind, "former_keys", {}) if isinstance(keys, dict) else {}
@@ -179,7 +224,7 @@ def _tables(advanced: Any, file: Path) -> dict[str, dict[str, Any]]:
 
 def variable_of(key: str) -> str:
     """The environment variable of a setting such as `kafka.topic_prefix`."""
-    return PREFIX + key.upper().replace(".", "__")
+    return PREFIX + key.upper().replace(".", NESTED)
 
 
 def _problem(problem: Any) -> str:
@@ -188,7 +233,9 @@ def _problem(problem: Any) -> str:
     key = ".".join(place)
     if problem["type"] == "extra_forbidden":
         return f"{key} = {_shown(key, problem['input'])}: unknown key; {_known(place)}"
-    text = problem["msg"].removeprefix("Value error, ")
+    text: str = problem["msg"].removeprefix("Value error, ")
+    if not key:
+        return text  # about several sections; it names the keys
     if isinstance(problem["input"], dict):
         return f"{key}: {text}"  # about several values, one of which may be a secret
     return f"{key} = {_shown(key, problem['input'])}: {text}"
@@ -216,7 +263,8 @@ def _not_json() -> str:
     wrong = []
     for name, value in os.environ.items():
         if name.startswith(PREFIX) and name != CONFIG_VARIABLE:
-            section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+            section, _, key = name.removeprefix(PREFIX).lower().partition(NESTED)
+            section = FORMER_SECTIONS.get(section, section)
             fields = getattr(Settings.model_fields[section].annotation, "model_fields", {})
             kind = str(fields[key].annotation) if key in fields else ""
             if (not key or "tuple" in kind or "Settings" in kind) and not _is_json(value):
@@ -236,7 +284,7 @@ def _refuse_unknown_variables() -> None:
     for name in os.environ:
         if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
             continue
-        section = name.removeprefix(PREFIX).split("__")[0].lower()
-        if section not in Settings.model_fields:
+        section = name.removeprefix(PREFIX).split(NESTED)[0].lower()
+        if section not in Settings.model_fields and section not in FORMER_SECTIONS:
             known = ", ".join(f"{PREFIX}{known.upper()}__…" for known in Settings.model_fields)
             raise SettingsError(f"unknown setting {name} in the environment; known: {known}")

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from stream.traces import part
+
 
 def now() -> datetime:
     """The current instant in UTC."""
@@ -13,9 +15,13 @@ def now() -> datetime:
 
 @contextmanager
 def timed(stages: dict[str, float], stage: str) -> Iterator[None]:
-    """Add the wall-clock seconds of the block to `stages[stage]`, also when it raises."""
+    """Add the wall-clock seconds of the block to `stages[stage]`, also when it raises.
+
+    A part of the trace of what is in hand, where that is recorded.
+    """
     start = time.perf_counter()
     try:
-        yield
+        with part(stage):
+            yield
     finally:
         stages[stage] = stages.get(stage, 0.0) + time.perf_counter() - start

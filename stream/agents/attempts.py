@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# Taken for an input's fault, a full disk would turn a whole topic into dead letters.
 LACKING = frozenset(
     {
         errno.ENOSPC,
@@ -36,6 +37,7 @@ LACKING = frozenset(
 
 def is_the_machines(error: BaseException) -> bool:
     """Whether an error says what the machine or Kafka lacks, rather than what an input is."""
+    # First, as aiokafka's is a `KafkaError` too: asking again makes no message smaller.
     if isinstance(error, MessageSizeTooLargeError | RejectedError):
         return False
     if isinstance(error, MemoryError | KafkaError | ConnectionError | SamesourceError):

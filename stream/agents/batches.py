@@ -61,6 +61,7 @@ class SafeBatch:
         except Exception as error:
             said = brief(f"{type(error).__name__}: {error}")
             log.warning("a batch can't be unpacked from offset %d on: %s", next_offset, said)
+            # One for each that is missing: the position then passes the batch, and each is told of.
             for offset in range(next_offset, self._batch.next_offset):
                 yield Unreadable(offset, f"can't be unpacked: {said}".encode())
 
@@ -97,6 +98,7 @@ def unpack_gzip(data: Any) -> bytes:
     while rest:
         member = zlib.decompressobj(wbits=31)
         try:
+            # One byte more than may be: it shows what is too long, and 0 would be no limit at all.
             found += member.decompress(rest, MAX_BYTES + 1 - len(found))
         except zlib.error as error:
             raise ValueError(f"no gzip: {error}") from error

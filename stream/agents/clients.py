@@ -31,7 +31,9 @@ def seeking_consumer(
     return AIOKafkaConsumer(
         **kafka.aiokafka_options(),
         group_id=group_id,
+        # By the clock, an offset would pass entries that nobody has answered yet.
         enable_auto_commit=False,
+        # Where a position is gone from the log: what is left of it, not only what is new.
         auto_offset_reset="earliest",
         fetch_max_wait_ms=kafka.fetch_wait_ms,
         max_partition_fetch_bytes=partition_bytes,

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any
 
 from stream.agents.attempts import attempted, publish_or_reject
@@ -24,28 +22,29 @@ from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients,
 from stream.agents.policy_follower import PolicyFollower
 from stream.agents.publisher import Publisher
 from stream.agents.pulse import Pulse
+from stream.agents.releases import Releases
+from stream.agents.requests import Requests
 from stream.agents.turns import Turns
 from stream.contract.events import (
+    AlertReviewed,
     AlertSuppressed,
     Event,
     VideoCompared,
     VideoDecided,
     VideoRejected,
 )
-from stream.contract.message import Source
+from stream.contract.message import Source, submitted_at
 from stream.decide.decide import Join, on_compared, on_rejected
-from stream.decide.joins import CHANGELOG, Joins
+from stream.decide.joins import CHANGELOG
 from stream.decide.policy import Policies
-from stream.decide.waiting import ShardWait, Waiting
-from stream.errors import BadEventError, RejectedError, TooLargeError, brief
+from stream.errors import BadEventError, RejectedError, brief
 from stream.failpoints import failpoint
 from stream.metrics import (
-    OPEN_REQUESTS,
+    DECISION_SECONDS,
+    LIBRARY_SHARDS,
     OUTCOMES,
-    REMEMBERED_REQUESTS,
     SUPPRESSED,
-    WAITING_REQUESTS,
-    WAITING_SECONDS,
+    begin_at_zero,
     show_lags,
 )
 from stream.settings import Settings
@@ -55,10 +54,6 @@ log = logging.getLogger(__name__)
 
 GAUGE_SECONDS = 1.0  # between looks for the metrics, which Prometheus asks for more rarely
 ASK_SECONDS = 0.2  # of a wait for the group's word: it may come any moment, and a decision waits
-FORGET_EVERY_SECONDS, FORGET_AT_ONCE = 1.0, 200
-"""So many old requests a second at the most: after a week's pause their deletions don't come before
-the decisions. A worker that decides more than that for a week remembers more."""
-SPARE_BYTES = 64 * 1024  # what Kafka adds to a record, with room
 
 
 def decide_step(
@@ -127,11 +122,12 @@ class DecideWorker:
             settings.kafka, self._publisher, self._follower.policies.floods, self._drain.failure
         )
         self._app = make_app("decide", settings, self._drain, finish_before_rebalance=True)
-        self._joins = Joins(settings.worker.decided_retention_seconds)
+        self._requests = Requests(settings, self._publisher)
         self._add_table()
-        self._waiting, self._waited_for = Waiting(), {*range(settings.library.shards)}
         self._tasks: list[asyncio.Task[None]] = []
         self._not_ready: str | None = "policies are being read"
+        begin_at_zero("decide")
+        LIBRARY_SHARDS.set(settings.library.shards)
         self._add_agent()
 
     @property
@@ -162,9 +158,17 @@ class DecideWorker:
     def _add_agent(self) -> None:
         topic = raw_topic(self._app, self._settings, VideoCompared.topic, VideoRejected.topic)
 
+        # As many as may come at a time: within a partition `_handle` keeps the order.
         @self._app.agent(topic, concurrency=self._partitions)
         async def decide(stream: Any) -> None:
-            await self._drain.consume(stream, self._handle)
+            await self._drain.consume(stream, self._handle, "decide")
+
+        policies, reviews = self._follower.policies, AlertReviewed.topic
+        releases = Releases(self._publisher, self._deaths, policies, self._claims)
+
+        @self._app.agent(raw_topic(self._app, self._settings, reviews))
+        async def release(stream: Any) -> None:
+            await self._drain.consume(stream, releases.handle, "release")
 
     async def _handle(self, event: Any) -> None:
         """Take a message when those before it on its partition are done; others don't wait."""
@@ -172,6 +176,7 @@ class DecideWorker:
         source = Source.of(message, contract_name(self._settings, message.topic))
         async with self._turns.queued(source.partition) as turn:
             await turn.come()
+            # Once for what was pending, if something was, and once for the message itself.
             while await self._take(source, era):
                 log.info("%s: what was about to be said of its request is said", source)
 
@@ -188,9 +193,9 @@ class DecideWorker:
                 note(request_id=key.decode())
                 noted = before
                 if outputs and before.pending is None:
-                    noted = self._fitting(before.about_to_say(outputs, after))
+                    noted = self._requests.fitting(before.about_to_say(outputs, after))
                 elif before.pending is None and after is not before:
-                    after = self._fitting(after)
+                    after = self._requests.fitting(after)
         except RejectedError as error:
             await self._reject(source, error)
             return False
@@ -198,7 +203,7 @@ class DecideWorker:
         await self._check_era(source, era)  # a claim may have taken its time
         # Written down before the first word is out; `Pending` says why.
         if noted is not before:
-            await self._store(source.partition, key, noted)
+            await self._requests.store(source.partition, key, noted)
             await self._check_era(source, era)
         failpoint("decide.before_produce")
         published = await publish_or_reject(
@@ -208,9 +213,9 @@ class DecideWorker:
         too_large = any(isinstance(output, VideoRejected) for output in published)
         after = noted.unsaid() if too_large else after  # then the letter decides it
         if after is not before:
-            await self._store(source.partition, key, after)
+            await self._requests.store(source.partition, key, after)
             failpoint("decide.after_state")
-            self._waiting.note(source.partition, key, after, source.timestamp_ms)
+            self._requests.note_waiting(source.partition, key, after, source.timestamp_ms)
         for output in published:
             _count(output)
         is_answered = too_large and source.topic == VideoCompared.topic
@@ -247,72 +252,26 @@ class DecideWorker:
             await self._publisher.publish([letter])
             _count(letter)
 
-    def _fitting(self, join: Join) -> Join:
-        """The state as the changelog takes it: of much that is pending, without the answers.
-
-        Raises:
-            TooLargeError: the answers of the shards are too much, or what is said of them.
-        """
-        most = self._settings.kafka.max_message_bytes - SPARE_BYTES
-        size = len(join.to_bytes())
-        if size > most and join.pending is not None and join.answers:
-            return self._fitting(join.model_copy(update={"answers": {}}))
-        if size > most:
-            what = "the shards' answers" if join.pending is None else "what is said of a request"
-            raise TooLargeError(f"{what}: {size} bytes, expected {most} at most")
-        return join
-
     def _step(self, source: Source) -> tuple[bytes, Join, Join, list[Event]]:
         return decide_step(
             source,
-            lambda key: self._joins.get(source.partition, key),
+            lambda key: self._requests.get(source.partition, key),
             self._follower.policies,
             as_soon_as_matched=self._settings.decide.as_soon_as_matched,
         )
 
-    async def _store(self, partition: int, key: bytes, join: Join) -> None:
-        """Write the state and wait until the broker has it, however long it is away."""
-        await self._publisher.send(CHANGELOG, join.to_bytes(), key, partition=partition)
-        self._joins.put(partition, key, join, time.time())
-
-    async def _forget(self) -> None:
-        """Drop what is too old to matter, also from the changelog, a few at a time."""
-        while True:
-            for partition, key in islice(self._joins.pop_expired(time.time()), FORGET_AT_ONCE):
-                self._waiting.note(partition, key, Join(), 0)
-                await self._publisher.send(CHANGELOG, None, key, partition=partition)
-            await asyncio.sleep(FORGET_EVERY_SECONDS)
-
     def _note_recovered(self, partition: int, key: bytes, value: bytes | None) -> None:
         self._not_ready = "requests are being recovered"
-        join = known_state(value)
-        if value is None:
-            self._joins.remove(partition, key)
-        else:
-            self._joins.put(partition, key, join, time.time())
-        self._waiting.note(partition, key, join, _now_ms())
+        self._requests.recover(partition, key, value)
 
     def _all_recovered(self, partitions: set[int]) -> None:
-        # What belonged to other partitions is another worker's, and would be out of date when it
-        # returns.
-        self._joins.keep(partitions)
-        self._waiting.keep(partitions)
+        self._requests.keep(partitions)
         self._not_ready = None
 
     async def _show_waiting(self) -> None:
-        """Keep the gauges of what waits for each shard true; a shard that came back is at 0."""
         while True:
-            still_open, decided = self._joins.counts()
-            OPEN_REQUESTS.set(still_open)
-            REMEMBERED_REQUESTS.set(decided)
             show_lags("decide", self._app.lags())
-            active = {tp.partition for tp in self._app.assignor.assigned_actives()}
-            waits = self._waiting.by_shard(active, _now_ms())
-            self._waited_for |= waits.keys()
-            for shard in self._waited_for:
-                wait = waits.get(shard, ShardWait())
-                WAITING_REQUESTS.labels(str(shard)).set(wait.requests)
-                WAITING_SECONDS.labels(str(shard)).set(wait.oldest_seconds)
+            self._requests.show({tp.partition for tp in self._app.assignor.assigned_actives()})
             await asyncio.sleep(GAUGE_SECONDS)
 
     async def start(self) -> None:
@@ -327,9 +286,10 @@ class DecideWorker:
             ("watching Kafka's clients", watch_clients(self._clients, self.failure)),
             ("counting what waits", self._show_waiting()),
             ("noticing a freeze", self._pulse.beat()),
-            ("forgetting old requests", self._forget()),
+            ("forgetting old requests", self._requests.forget()),
         ):
             self._tasks.append(supervised(coroutine, name, self.failure))
+        # Last: from here on answers come.
         await self._app.start()
 
     async def stop(self) -> None:
@@ -353,27 +313,20 @@ class DecideWorker:
     def health(self) -> Health:
         """Ready when policies are read and the table is recovered."""
         return consumer_health(
-            "decide", self._app, self._drain, self._publisher, not_ready=self._not_ready
+            "decide",
+            self._app,
+            self._drain,
+            self._publisher,
+            not_ready=self._not_ready,
+            beside=(*self._follower.lags(), *self._claims.lags()),
         )
 
 
 def _count(output: Event) -> None:
     label = output.outcome if isinstance(output, VideoDecided) else output.topic
     OUTCOMES.labels("decide", label).inc()
+    if isinstance(output, VideoDecided) and (since := submitted_at(output.request_id)) is not None:
+        # Kafka's clock, or a producer's, may be ahead of ours.
+        DECISION_SECONDS.labels(label).observe(max(0.0, output.decided_at.timestamp() - since))
     if isinstance(output, AlertSuppressed):
         SUPPRESSED.labels(output.reason).inc()
-
-
-def known_state(state: bytes | None) -> Join:
-    """What the table says of a request; nothing where anyone wrote something else there."""
-    try:
-        join = Join.from_bytes(state)
-        join.missing_shards()
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        log.warning("a state in %s can't be read: %s", CHANGELOG, brief(error, 200))
-        return Join()
-    return join
-
-
-def _now_ms() -> int:
-    return round(1000 * time.time())

@@ -6,12 +6,13 @@ agents here iterate with `noack()` and acknowledge after their outputs are on th
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import faust
 
 from stream.agents.health import Health, Progress
+from stream.agents.lags import Lag, furthest
 from stream.agents.lifetime import Failure, fail
 from stream.agents.ordered_consumer import OrderedApp
 from stream.agents.publisher import Publisher
@@ -125,8 +126,18 @@ def consumer_health(
     publisher: Publisher,
     *,
     not_ready: str | None = None,
+    beside: Iterable[Lag] = (),
 ) -> Health:
-    """How a worker is that reads in a consumer group; Kafka's absence is no standstill."""
+    """How a worker is that reads in a consumer group; Kafka's absence is no standstill.
+
+    Args:
+        name: of its role.
+        app: reads.
+        drain: of the worker.
+        publisher: the same.
+        not_ready: why it isn't, apart from what is seen here.
+        beside: what waits of partitions that it reads outside of its group.
+    """
     lags = app.lags()
     waits = publisher.waits_seconds
     stands = drain.progress.stands_still_seconds(sum(lags.values()))
@@ -138,7 +149,13 @@ def consumer_health(
         name,
         0.0 if waits or app.rebalancing else stands,
         not_ready,
-        {f"{tp.topic}/{tp.partition}": lag for tp, lag in lags.items()},
+        furthest(
+            (
+                *(Lag(tp.topic, tp.partition, lag, app.oldest_at(tp)) for tp, lag in lags.items()),
+                *beside,
+            )
+        ),
+        role=name,
     )
 
 
@@ -152,19 +169,27 @@ class Drain:
         self._idle.set()
         self._draining = False
 
-    async def consume(self, stream: Any, handle: Callable[[Any], Awaitable[None]]) -> None:
+    async def consume(
+        self, stream: Any, handle: Callable[[Any], Awaitable[None]], stage: str | None = None
+    ) -> None:
         """Handle every event of a stream, acknowledging each after its handler returned.
 
         A handler that raises is a bug: the event stays unacknowledged, the worker ends, and the
         next one gets the event again; as when it raises a `MovedError`, which ends nothing.
+
+        Args:
+            stream: of Faust.
+            handle: takes an event.
+            stage: what it does, in the event's trace.
         """
         async for event in stream.noack().events():
             if self._draining or self.failure.done():
                 continue  # not acknowledged: the next worker gets it
             self.progress.begin()
+            # Set again by the last of those in hand: a drain waits for all of them.
             self._idle.clear()
             try:
-                with about(event.message):
+                with about(event.message, stage=stage):
                     await handle(event)
                 # Only behind the handler's last publication; whatever it raises leaves the event to
                 # the next.

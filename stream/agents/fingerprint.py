@@ -20,6 +20,7 @@ from stream.agents.faust_app import (
 from stream.agents.health import Health
 from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients, within
 from stream.agents.ordered_consumer import OrderedApp
+from stream.agents.probe_fingerprints import ProbeFingerprints
 from stream.agents.publisher import Publisher
 from stream.agents.turns import Turns
 from stream.broker.topics import log_identity
@@ -34,7 +35,15 @@ from stream.contract.message import Source
 from stream.errors import BadEventError, RejectedError, brief
 from stream.failpoints import failpoint
 from stream.fingerprint.fingerprinter import Fingerprinter
-from stream.metrics import OUTCOMES, observe_stages, show_lags
+from stream.metrics import (
+    FRAMES,
+    OUTCOMES,
+    VIDEO_SECONDS,
+    begin_at_zero,
+    observe_stages,
+    show_lags,
+    show_models,
+)
 from stream.settings import Settings
 from stream.traces import carried, note
 
@@ -88,6 +97,7 @@ class FingerprintWorker:
         self._settings = settings
         self._fingerprinter = Fingerprinter(settings)
         worker = settings.worker
+        # Threads for those that compute and those that download: a slow server keeps no slot.
         self._at_a_time = worker.fingerprint_concurrency + worker.fetch_concurrency
         self._threads = ThreadPoolExecutor(self._at_a_time, "fingerprint")
         self._publisher = Publisher(settings.kafka)
@@ -97,6 +107,11 @@ class FingerprintWorker:
         self._tasks: list[asyncio.Task[None]] = []
         self._deaths = Deaths(settings.worker.data_folder, "fingerprint")
         self._app = self._make_app()
+        begin_at_zero("fingerprint")
+        show_models("fingerprint", self._fingerprinter.networks)
+        self._probes = ProbeFingerprints(
+            settings, self._fingerprinter, self._publisher, self._deaths, self.failure
+        )
 
     @property
     def failure(self) -> Failure:
@@ -109,7 +124,7 @@ class FingerprintWorker:
 
         @app.agent(topic, concurrency=self._at_a_time)
         async def fingerprint(stream: Any) -> None:
-            await self._drain.consume(stream, self._handle)
+            await self._drain.consume(stream, self._handle, "fingerprint")
 
         return app
 
@@ -164,6 +179,10 @@ class FingerprintWorker:
             else:
                 OUTCOMES.labels("fingerprint", output.topic).inc()
         observe_stages("fingerprint", getattr(outputs[0], "stage_seconds", {}))
+        if isinstance(outputs[0], VideoFingerprinted):
+            VIDEO_SECONDS.inc(outputs[0].duration_seconds)
+            FRAMES.labels("stored").inc(outputs[0].key_frames)
+            FRAMES.labels("searching").inc(outputs[0].query_frames)
 
     async def _with_place(self, outputs: list[Event]) -> list[Event]:
         """Publish the embedding, and say in the fingerprint where it is.
@@ -203,12 +222,15 @@ class FingerprintWorker:
             ("counting what waits", self._show_lags()),
         ):
             self._tasks.append(supervised(coroutine, name, self.failure))
+        await self._probes.start()
         await self._app.start()
 
     async def stop(self) -> None:
         """Finish what is in flight within the drain time, then leave the group."""
         deadline = Deadline(self._settings.worker.drain_seconds)
+        leaving = asyncio.ensure_future(self._probes.stop())  # beside the uploads in flight
         await self._drain.drain(deadline.for_events())
+        await within(deadline.for_closing(), "leaving the probes", leaving)
         await within(deadline.for_closing(), "leaving the group", self._app.stop())
         await within(deadline.for_closing(), "disconnecting", self._publisher.stop())
         self._deaths.close()
@@ -225,11 +247,14 @@ class FingerprintWorker:
 
     def _clients(self) -> Iterator[object]:
         yield from self._app.clients()
+        yield from self._probes.clients()
         yield from self._publisher.clients()
 
     def health(self) -> Health:
         """Ready when the networks are loaded and the group has given partitions."""
-        return consumer_health("fingerprint", self._app, self._drain, self._publisher)
+        return consumer_health(
+            "fingerprint", self._app, self._drain, self._publisher, beside=self._probes.lags()
+        )
 
 
 def _video_id(source: Source) -> str | None:

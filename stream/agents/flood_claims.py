@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stream.agents.clients import seeking_consumer
+from stream.agents.lags import Lag
 from stream.agents.lifetime import Failure
 from stream.agents.publisher import Publisher
 from stream.agents.topic_follower import TopicFollower
@@ -84,6 +85,7 @@ class FloodClaims:
         while missing:
             for reference_id, alert_id in missing:
                 await self._publisher.send(CLAIMS_TOPIC, alert_id.encode(), reference_id.encode())
+            # A claim that has come back before this waits is seen: the condition looks first.
             async with self._taken:
                 try:
                     async with asyncio.timeout(AGAIN_SECONDS):
@@ -99,6 +101,10 @@ class FloodClaims:
         """The consumer in use, for those who watch over its tasks."""
         if self._follower is not None:
             yield from self._follower.clients()
+
+    def lags(self) -> list[Lag]:
+        """What waits of each partition, once it follows."""
+        return [] if self._follower is None else self._follower.lags()
 
     async def _take_all(self, messages: Sequence[Any]) -> None:
         async with self._taken:

@@ -1,28 +1,13 @@
-"""What a worker says of itself over HTTP: `/metrics`, `/health/live` and `/health/ready`.
+"""What a worker knows of itself: whether work is done, whether it is ready, what waits.
 
-Served by a thread of its own, so that an event loop which hangs is seen as well.
+Each role fills it in; `endpoints.py` tells it over HTTP.
 """
 
-import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from socketserver import ThreadingMixIn
-from threading import Thread
-from typing import Any, Protocol
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from typing import Protocol
 
-import orjson
-from prometheus_client import make_wsgi_app
-
-from stream.errors import SettingsError
-from stream.worker_settings import WorkerSettings
-
-STUCK_SECONDS = 300.0  # nothing that a loop does by itself takes as long, unlike one video
-BEAT_SECONDS = 1.0  # between signs that the event loop turns; far below any `stalled_seconds`
-
-StartResponse = Callable[..., Any]
+from stream.agents.lags import Lag
 
 
 @dataclass
@@ -49,6 +34,7 @@ class Progress:
         Args:
             lag: pieces of work that wait.
         """
+        # Idle time counts for nothing once work comes: each look at it moves the clock on.
         if self.in_hand == 0 and lag == 0:
             self.done_at = time.monotonic()
         return time.monotonic() - self.done_at
@@ -62,13 +48,17 @@ class Health:
         name: of the worker.
         stands_still_seconds: for how long there has been work without progress.
         not_ready: why it isn't ready; None where it is.
-        lag: pieces of work that wait, by name of the partition.
+        lags: what waits, of each partition that it reads.
+        role: for the metrics.
+        shard: the same; empty for a role that has none.
     """
 
     name: str
     stands_still_seconds: float = 0.0
     not_ready: str | None = None
-    lag: dict[str, int] = field(default_factory=dict)
+    lags: tuple[Lag, ...] = ()
+    role: str = ""
+    shard: str = ""
 
 
 class Healthy(Protocol):
@@ -77,111 +67,3 @@ class Healthy(Protocol):
     def health(self) -> Health:
         """Its lag, since when it stands still, and why it isn't ready; may not wait."""
         ...
-
-
-class HealthPage:
-    """Answers `/health/live` and `/health/ready`: 200 or 503, and why, as JSON."""
-
-    def __init__(self, worker: WorkerSettings) -> None:
-        self._stalled = worker.stalled_seconds
-        self._workers: Sequence[Healthy] = ()
-        self._starting: str | None = "starting"
-        self._beat = time.monotonic()
-
-    def started(self, workers: Sequence[Healthy]) -> None:
-        """These are the workers that run."""
-        self._workers, self._starting = workers, None
-
-    @property
-    def is_up(self) -> bool:
-        """Whether the workers run."""
-        return self._starting is None
-
-    async def beat(self) -> None:
-        """Show, for as long as it runs, that the event loop isn't stuck."""
-        while True:
-            self._beat = time.monotonic()
-            await asyncio.sleep(BEAT_SECONDS)
-
-    def problems(self, kind: str) -> dict[str, str]:
-        """Why the process isn't `live` or `ready`, by the name of what isn't."""
-        found = {}
-        stuck = time.monotonic() - self._beat
-        if stuck > min(self._stalled, STUCK_SECONDS):
-            found["event loop"] = f"stuck for {stuck:.0f} s"
-        if kind == "ready" and self._starting:
-            found["process"] = self._starting
-        for health in (worker.health() for worker in self._workers):
-            if health.stands_still_seconds > self._stalled:
-                seconds = health.stands_still_seconds
-                found[health.name] = f"no progress for {seconds:.0f} s, although there is work"
-            elif kind == "ready" and health.not_ready is not None:
-                found[health.name] = health.not_ready
-        return found
-
-    def __call__(self, kind: str, start_response: StartResponse) -> Iterable[bytes]:
-        """The answer for `live` or `ready`: 200 or 503, and JSON that names what is wrong."""
-        problems = self.problems(kind)
-        body = {
-            "status": "failing" if problems else "ok",
-            "problems": problems,
-            "lag": {health.name: health.lag for health in self._now()},
-        }
-        status = "503 Service Unavailable" if problems else "200 OK"
-        start_response(status, [("Content-Type", "application/json")])
-        return [orjson.dumps(body)]
-
-    def _now(self) -> list[Health]:
-        return [worker.health() for worker in self._workers]
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
-
-class _Silent(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@contextmanager
-def serving(worker: WorkerSettings, page: HealthPage) -> Iterator[int | None]:
-    """Serve metrics and health for the time of the block, where the settings name a port.
-
-    Yields:
-        The port.
-
-    Raises:
-        SettingsError: the port is taken, or the address isn't this machine's.
-    """
-    if worker.metrics_port is None:
-        yield None
-        return
-    metrics: Callable[..., Iterable[bytes]] = make_wsgi_app()
-
-    def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if path in ("/health/live", "/health/ready"):
-            return page(path.rpartition("/")[2], start_response)
-        if path in ("/", "/metrics"):
-            return metrics(environ, start_response)
-        start_response("404 Not Found", [("Content-Type", "text/plain")])
-        return [b"/metrics, /health/live or /health/ready\n"]
-
-    host, port = worker.metrics_host, worker.metrics_port
-    try:
-        server = make_server(host, port, answer, _Server, _Silent)
-    except OSError as error:
-        raise SettingsError(
-            f"worker.metrics_port = {port} on worker.metrics_host = {host!r} can't be used "
-            f"({error}): name a port that is free, or end who has it"
-        ) from error
-    thread = Thread(target=server.serve_forever, name="health", daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -60,6 +60,7 @@ class Leaving:
 
     def _wait(self) -> None:
         while True:
+            # Before the look at the end: a sooner one that is set behind it wakes the wait.
             self._changed.clear()
             assert self._end is not None, "begin() first"
             left = self._end - time.monotonic()

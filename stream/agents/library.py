@@ -19,7 +19,10 @@ from stream.agents.attempts import attempted, publish_or_reject
 from stream.agents.clients import seeking_consumer
 from stream.agents.deaths import Deaths
 from stream.agents.health import Health, Progress
+from stream.agents.lags import Lag, oldest_at
 from stream.agents.lifetime import Deadline, Failure, fail, supervised, watch_clients, within
+from stream.agents.log_position import LogPosition
+from stream.agents.probe_answers import ProbeAnswers
 from stream.agents.publisher import Publisher
 from stream.agents.restater import Restater
 from stream.broker.library_log import shard_group
@@ -30,24 +33,27 @@ from stream.contract.message import Source
 from stream.contract.order import Takedown, restated
 from stream.errors import InternalError, RejectedError, SnapshotError, WorkerError, brief
 from stream.failpoints import failpoint
-from stream.library.shard import LibraryShard, open_aligner
+from stream.library.matches import open_aligner
+from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore
 from stream.library.upkeep import Upkeep
 from stream.metrics import (
+    ALIGNED,
     LIBRARY_FRAMES,
+    LIBRARY_SHARDS,
+    LIBRARY_VIDEOS,
     LOG_LAG,
-    LOG_POSITION,
+    MATCHES,
     OUTCOMES,
-    SNAPSHOT_AGE,
-    SNAPSHOT_OFFSET,
+    begin_at_zero,
     observe_stages,
+    show_models,
 )
 from stream.settings import Settings
 from stream.traces import about, carried, note
 
 log = logging.getLogger(__name__)
 
-COMMIT_EVERY_SECONDS = 1.0  # a crash repeats the answers of so long; a commit is a round trip
 POLL_SECONDS = 0.5  # for which a look waits: a stop, and upkeep, come this soon on a quiet log
 POLL_MESSAGES = 32  # handed over at a time: upkeep and a stop come behind them
 READY_LAG = 100  # entries behind the log's end: one is always being read while uploads come
@@ -104,6 +110,7 @@ class LibraryWorker:
     def __init__(self, settings: Settings, shard: int) -> None:
         self._settings, self._number = settings, shard
         self._name = f"library-{shard}-of-{settings.library.shards}"
+        self._stage = f"compare {shard}/{settings.library.shards}"
         self._publisher = Publisher(settings.kafka)
         self._restater = Restater(settings.kafka, self._publisher)
         # One: the shard isn't thread-safe, and entries are taken in the log's order.
@@ -112,10 +119,15 @@ class LibraryWorker:
         self._stopping = False
         self._consumer: Any = None
         self._deaths = Deaths(settings.worker.data_folder, self._name)
+        self._probes: ProbeAnswers | None = None
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._progress, self._lag = Progress(), 0
+        self._progress, self._first_end = Progress(), 0
+        self._in_hand_at: float | None = None
+        self._aligned = 0
         self._not_ready: str | None = "the snapshot is being restored"
+        begin_at_zero("library")
+        LIBRARY_SHARDS.set(settings.library.shards)
         self.failure: Failure = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
@@ -136,20 +148,39 @@ class LibraryWorker:
         await self._consumer.start()
         self._consumer.assign([self._log])
         await self._restore()
+        self._probes = self._make_probes()
+        await self._probes.start()
         watching = watch_clients(self._clients, self.failure)
         self._watch = supervised(watching, "watching Kafka's clients", self.failure)
         self._task = asyncio.create_task(self._guarded(), name=self._name)
 
+    def _make_probes(self) -> ProbeAnswers:
+        return ProbeAnswers(
+            self._settings.kafka,
+            self._shard,
+            self._thread,
+            self._publisher,
+            self._deaths,
+            self.failure,
+            read_to=lambda: self._position.read,
+            log_end=lambda: self._log_end,
+        )
+
     def _clients(self) -> Iterator[object]:
         yield self._consumer
+        if self._probes is not None:
+            yield from self._probes.clients()
         yield from self._publisher.clients()
 
     async def stop(self) -> None:
         """Finish the entry in hand, save a snapshot, disconnect."""
         deadline = Deadline(self._settings.worker.drain_seconds)
         self._stopping = True
+        leaving = None if self._probes is None else asyncio.ensure_future(self._probes.stop())
         if self._task is not None:
             await within(deadline.for_events() + 0.1, f"{self._name}'s last entry", self._task)
+        if leaving is not None:
+            await within(deadline.for_closing(), "leaving the probes", leaving)
         if self._watch is not None:
             self._watch.cancel()
         if self._consumer is not None:
@@ -176,6 +207,7 @@ class LibraryWorker:
         )
         self._upkeep = Upkeep(self._snapshots)
         loop = asyncio.get_running_loop()
+        # On the shard's own thread, as all that touches what is restored.
         found = await loop.run_in_executor(self._thread, self._snapshots.load_latest)
         aligner = open_aligner(library)
         self._shard = LibraryShard(library, self._number, aligner, found.state if found else None)
@@ -188,12 +220,15 @@ class LibraryWorker:
                 f"the snapshot of {self._name} is at offset {position}, but the log ends at {end}: "
                 f"it was made anew. Move {library.snapshot_folder} away to build from the log"
             )
-        # 0 and None alike: nothing was answered.
-        self._answered = await self._consumer.committed(self._log) or begin
-        self._position = self._saved_position = position
-        self._saved_at = self._committed_at = time.monotonic()
-        self._snapshot_at = found.written_at if found else time.time()
-        self._lag = end - position
+        self._position = LogPosition(
+            label=str(self._number),
+            read=position,
+            # 0 and None alike: nothing was answered.
+            answered=await self._consumer.committed(self._log) or begin,
+            saved=position,
+            written_at=found.written_at if found else time.time(),
+        )
+        self._first_end = end
         self._not_ready = "the log is being read"
         if self._lag <= READY_LAG:
             self._not_ready = None
@@ -218,17 +253,22 @@ class LibraryWorker:
             )
             for message in batches.get(self._log, ()):
                 self._progress.begin()
-                with about(message):
+                self._in_hand_at = oldest_at(message)
+                # What was answered before a restart is only taken in: nobody waits for that.
+                stage = None if message.offset < self._position.answered else self._stage
+                with about(message, stage=stage):
                     await self._take(message)
                 self._progress.end()
+                # What was fetched and isn't taken is fetched again by the next start.
                 if self._stopping:
                     break
+            self._in_hand_at = None
             await self._note_progress()
         await self._finish()
 
     async def _take(self, message: Any) -> None:
         source = Source.of(message, VideoFingerprinted.topic)
-        answered = source.offset < self._answered
+        answered = source.offset < self._position.answered
         step = carried(partial(library_step, self._shard, source, answered=answered))
         try:
             with self._deaths.at_work(source):
@@ -245,71 +285,83 @@ class LibraryWorker:
             failpoint("library.after_restate")
         # Only now: no commit may pass an entry whose answer, or what is said again, isn't on the
         # broker.
-        self._position = source.offset + 1
+        self._position.read = source.offset + 1
         for output in outputs:
             OUTCOMES.labels("library", output.topic).inc()
             if isinstance(output, VideoCompared):
                 observe_stages("library", _own(output.stage_seconds))
+                MATCHES.labels(str(self._number)).inc(len(output.matches))
 
     async def _note_progress(self) -> None:
-        now, library = time.monotonic(), self._settings.library
-        if self._position > self._answered and now - self._committed_at > COMMIT_EVERY_SECONDS:
+        if self._position.commit_is_due:
             await self._commit()
         loop = asyncio.get_running_loop()
         busy = await loop.run_in_executor(self._thread, self._upkeep.step, self._shard.state)
-        grown = self._position - self._saved_position
-        if not busy and (
-            grown >= library.snapshot_every_videos
-            or (grown and now - self._saved_at > library.snapshot_every_seconds)
-        ):
+        if not busy and self._position.snapshot_is_due(self._settings.library):
             await self._save()
+        self._position.show()
         label = str(self._number)
-        LOG_POSITION.labels(label).set(self._position)
-        age = time.time() - self._snapshot_at if grown else 0.0
-        SNAPSHOT_AGE.labels(label).set(max(0.0, age))
         LIBRARY_FRAMES.labels(label).set(self._shard.state.frames)
-        end = self._consumer.highwater(self._log)
-        if end is not None:
-            self._lag = max(0, end - self._position)
-            LOG_LAG.labels(label).set(self._lag)
-            if self._lag <= READY_LAG:
-                self._not_ready = None
+        LIBRARY_VIDEOS.labels(label).set(self._shard.state.videos)
+        LOG_LAG.labels(label).set(self._lag)
+        # The shard counts on its own thread, probes as well: what has come since is added here.
+        aligned = self._shard.aligned
+        ALIGNED.labels(label).inc(aligned - self._aligned)
+        self._aligned = aligned
+        show_models("library", self._shard.networks)
+        if self._lag <= READY_LAG:
+            self._not_ready = None
+
+    @property
+    def _log_end(self) -> int:
+        """Where the log ends, as far as it was heard of."""
+        heard: int | None = self._consumer.highwater(self._log)
+        return self._first_end if heard is None else heard
+
+    @property
+    def _lag(self) -> int:
+        """Entries that aren't read yet."""
+        return max(0, self._log_end - self._position.read)
 
     def health(self) -> Health:
         """Ready when the snapshot is restored and the log is read almost to its end."""
         waits = self._publisher.waits_seconds
-        stands = self._progress.stands_still_seconds(self._lag)
-        why = f"{self._lag} entries of the log are not read yet" if self._lag else self._not_ready
+        behind = self._lag
+        stands = self._progress.stands_still_seconds(behind)
+        why = f"{behind} entries of the log are not read yet" if behind else self._not_ready
         if waits:
             why = f"Kafka has not taken an event for {waits:.0f} s"
         ready = not waits and self._not_ready is None
-        lag = {f"{self._log.topic}/0": self._lag}
-        return Health(self._name, 0.0 if waits else stands, None if ready else why, lag)
+        probes = [] if self._probes is None else self._probes.lags()
+        return Health(
+            self._name,
+            0.0 if waits else stands,
+            None if ready else why,
+            (Lag(self._log.topic, 0, behind, self._in_hand_at), *probes),
+            role="library",
+            shard=str(self._number),
+        )
 
     async def _commit(self) -> None:
-        await self._consumer.commit({self._log: self._position})
-        self._answered = self._position
-        self._committed_at = time.monotonic()
+        await self._consumer.commit({self._log: self._position.read})
+        self._position.note_commit()
 
     async def _save(self) -> None:
         """Commit, then begin a snapshot; when the disk is full, the log still has everything."""
         # A snapshot ahead of the group offset would skip entries that nobody has answered.
-        if self._position > self._answered:
+        if not self._position.is_committed:
             await self._commit()
-        self._saved_at = time.monotonic()
-        position = self._position
-        if position == self._saved_position:
+        self._position.note_saving()
+        offset = self._position.read
+        if offset == self._position.saved:
             return
-
-        def saved() -> None:
-            self._saved_position, self._snapshot_at = position, time.time()
-            SNAPSHOT_OFFSET.labels(str(self._number)).set(position)
-
-        begin = partial(self._upkeep.snapshot, self._shard.state, position, saved)
+        saved = partial(self._position.note_saved, offset)
+        begin = partial(self._upkeep.snapshot, self._shard.state, offset, saved)
         await asyncio.get_running_loop().run_in_executor(self._thread, begin)
 
     async def _finish(self) -> None:
         """A last snapshot, written before the worker stops."""
+        # What is under way first: a snapshot is begun when nothing else is.
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._upkeep.finish)
         await self._save()

@@ -131,6 +131,7 @@ def refusal_of(client: object) -> BaseException | None:
 def crashed_tasks(client: object) -> Iterator[tuple[str, BaseException]]:
     """The background tasks of an aiokafka client that ended with an error, and the error."""
     for part in (client, *(getattr(client, name, None) for name in PARTS)):
+        # A copy: Faust's consumer lives in a thread of its own, and changes meanwhile.
         for name, task in list(getattr(part, "__dict__", {}).items()):
             if isinstance(task, asyncio.Task) and task.done() and not task.cancelled():
                 error = task.exception()

@@ -77,7 +77,7 @@ class OrderedConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset = NothingRead()
-        self._unfinished: dict[TP, set[int]] = {}
+        self._unfinished: dict[TP, dict[int, float | None]] = {}  # offsets, and Kafka's times
         self._next: dict[TP, int] = {}
         self._moving = asyncio.Lock()  # a fetch sees the positions before a seek, or after it
         self._seeks = 0
@@ -89,6 +89,7 @@ class OrderedConsumer(Consumer):
     async def perform_seek(self) -> None:
         """Rewind every partition to its committed offset; to its start where there is none."""
         async with self._moving:
+            # What was fetched under another number lies before the seek, and isn't handed on.
             self._seeks += 1
             self._unfinished.clear()
             self._next.clear()
@@ -116,7 +117,7 @@ class OrderedConsumer(Consumer):
                 if self._fetched_after != self._seeks:
                     return  # a seek in between brings the rest again
                 if self.app.topics.acks_enabled_for(tp.topic):
-                    self._unfinished.setdefault(tp, set()).add(message.offset)
+                    self._unfinished.setdefault(tp, {})[message.offset] = message.timestamp
                     self._next[tp] = message.offset + 1
                 yield tp, message
 
@@ -129,6 +130,8 @@ class OrderedConsumer(Consumer):
         app = cast(OrderedApp, self.app)
         if app.in_flight is not None and not self.should_stop:
             await app.in_flight.finished(FINISH_SECONDS)
+        # Behind the wait: what still runs may be another's from here on, and looks at the era
+        # before it says anything.
         app.era += 1
         await self.commit_and_end_transactions()
 
@@ -142,9 +145,15 @@ class OrderedConsumer(Consumer):
                 found[tp] = max(0, end - done)
         return found
 
+    def oldest_at(self, tp: TP) -> float | None:
+        """Kafka's time of the first event of a partition that isn't finished, where it is known."""
+        unfinished = self._unfinished.get(tp)
+        at = unfinished.get(min(unfinished)) if unfinished else None
+        return at if at is not None and at > 0 else None  # a message may have no time
+
     def ack(self, message: Any) -> bool:
         """Note an event as finished."""
-        self._unfinished.get(message.tp, set()).discard(message.offset)
+        self._unfinished.get(message.tp, {}).pop(message.offset, None)
         return bool(super().ack(message))
 
     def _new_offset(self, tp: TP) -> int | None:
@@ -204,9 +213,15 @@ class OrderedApp(faust.App):
 
     def lags(self) -> dict[TP, int]:
         """How many events of each partition are not finished, as far as that is known."""
+        # While partitions move, assignment and positions don't belong together.
         if not isinstance(self._consumer, OrderedConsumer) or self.rebalancing:
             return {}
         try:
             return self._consumer.lags()
         except ConsumerNotStarted:
             return {}
+
+    def oldest_at(self, tp: TP) -> float | None:
+        """Kafka's time of the first event of a partition that isn't finished, where it is known."""
+        consumer = self._consumer
+        return consumer.oldest_at(tp) if isinstance(consumer, OrderedConsumer) else None

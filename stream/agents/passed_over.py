@@ -59,6 +59,7 @@ class PassedOver:
                 del letters[offset]
             if letters and self._owns(partition.partition):
                 await self._publisher.publish(letters.values())
+                # Behind the letters: a crash in between tells of them twice, rather than never.
                 await self._consumer.commit({partition: max(letters) + 1})
                 letters.clear()
             if not letters:

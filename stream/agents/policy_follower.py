@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 
 from stream.agents.attempts import attempted
 from stream.agents.clients import seeking_consumer
+from stream.agents.lags import Lag
 from stream.agents.lifetime import Failure
 from stream.agents.passed_over import PassedOver
 from stream.agents.publisher import Publisher
@@ -109,6 +110,10 @@ class PolicyFollower:
         """The consumer in use, for those who watch over its tasks."""
         if self._follower is not None:
             yield from self._follower.clients()
+
+    def lags(self) -> list[Lag]:
+        """What waits of each partition, once it follows."""
+        return [] if self._follower is None else self._follower.lags()
 
     async def _take_all(self, messages: Sequence[Any]) -> None:
         for message in messages:

@@ -28,7 +28,8 @@ from stream.agents.lifetime import within
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import Event, Place, VideoRejected
 from stream.errors import WorkerError
-from stream.traces import trace_headers
+from stream.metrics import DEAD_LETTERS
+from stream.traces import part, trace_headers
 
 log = logging.getLogger(__name__)
 
@@ -122,9 +123,11 @@ class Publisher:
         """
         async with self._replacing:
             stale = self._producer
+            # Another message was refused as well, and has had it replaced.
             if stale is None or stale is not refused:
                 return
             self._producer = await self._connected()
+        # Not awaited: it first sends what others have put in it, and that may take a while.
         task = asyncio.create_task(stale.stop())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -148,6 +151,8 @@ class Publisher:
                     raise
                 least = event.shortened()
                 await self.send(least.topic, least.to_bytes(), least.key(), headers=headers)
+            if isinstance(event, VideoRejected):
+                DEAD_LETTERS.labels(event.error).inc()
 
     async def send(
         self,
@@ -169,8 +174,21 @@ class Publisher:
             InvalidTimestampError: the topic doesn't take a message of this time.
             WorkerError: Kafka refuses for good, whatever is written.
         """
-        name, pause = self._kafka.topic(topic), FIRST_PAUSE_SECONDS
-        headers = [*(headers or []), *trace_headers()]
+        # What reads it goes on from here in its trace.
+        with part(f"publish {topic}"):
+            told = [*(headers or []), *trace_headers()]
+            return await self._sent(self._kafka.topic(topic), value, key, partition, told)
+
+    async def _sent(
+        self,
+        name: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int | None,
+        headers: list[tuple[str, bytes]],
+    ) -> Place:
+        """As `send`, to a topic by its name on the cluster."""
+        pause = FIRST_PAUSE_SECONDS
         me = id(asyncio.current_task())
         try:
             while True:
@@ -181,6 +199,7 @@ class Publisher:
                     sent = await producer.send_and_wait(
                         name, value=value, key=key, partition=partition, headers=headers
                     )
+                    # -1 where the broker had it from an earlier try, and forgot where it lies.
                     return Place(partition=sent.partition, offset=max(0, sent.offset))
                 except KafkaError as error:
                     await self._after(error, producer, name)

@@ -56,6 +56,7 @@ class Restater:
             "%s: version %s is said again behind what was submitted before it",
             truth.video_id, event.content_version,
         )  # fmt: skip
+        # The vector first: the fingerprint says where it lies.
         embedded = await self._waited_for(self._embedding, event)
         if embedded is not None:
             place = await self._publisher.send(

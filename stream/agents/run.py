@@ -3,21 +3,32 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from aiokafka.errors import KafkaError
 
 from models.errors import ModelError
 from models.runtime.heap import give_free_pages_back, give_large_blocks_back
-from stream.agents.health import Health, HealthPage, serving
+from stream.agents.disks import DISK_METRICS, folders_of
+from stream.agents.endpoints import HealthPage, serving
+from stream.agents.health import Health
 from stream.agents.leaving import Leaving
 from stream.agents.lifetime import Failure, fail, gone_after, supervised
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import require_topics, topic_problems
 from stream.errors import BrokerError, SamesourceError, UnreachableError, WorkerError
+from stream.loading import loading
 from stream.settings import Settings
+from stream.traces import tracing
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +39,8 @@ AFTERWARDS_SECONDS = 2.0  # for the process to end, once its workers have stoppe
 
 Role = Literal["fingerprint", "library", "decide"]
 ROLES: tuple[Role, ...] = get_args(Role)
+Make = Callable[[Settings], "Worker"]
+"""What makes a worker beside those of the roles; called on the event loop."""
 
 
 class Worker(Protocol):
@@ -58,16 +71,19 @@ def make_workers(
     workers: list[Worker] = []
     # Imported by role: a decide worker takes no memory for networks, and a shard none for codecs.
     if "decide" in roles:
-        from stream.agents.decide import DecideWorker
+        with loading():
+            from stream.agents.decide import DecideWorker
 
         workers.append(DecideWorker(settings))
     if "library" in roles:
-        from stream.agents.library import LibraryWorker
+        with loading():
+            from stream.agents.library import LibraryWorker
 
         chosen = range(settings.library.shards) if shards is None else shards
         workers.extend(LibraryWorker(settings, shard) for shard in chosen)
     if "fingerprint" in roles:
-        from stream.agents.fingerprint import FingerprintWorker
+        with loading():
+            from stream.agents.fingerprint import FingerprintWorker
 
         workers.append(FingerprintWorker(settings))
     return workers
@@ -79,6 +95,7 @@ async def running_workers(
     roles: Sequence[Role] = ROLES,
     shards: Sequence[int] | None = None,
     page: HealthPage | None = None,
+    others: Sequence[Make] = (),
 ) -> AsyncIterator[Failure]:
     """Run workers for the time of the block.
 
@@ -87,6 +104,7 @@ async def running_workers(
         roles: to run.
         shards: of the library; all when left out.
         page: is told of the workers when they run.
+        others: make workers beside those of the roles: the console, which knows more than they do.
 
     Yields:
         A future that fails when a worker fails; the block should end then.
@@ -95,7 +113,7 @@ async def running_workers(
         BrokerError: the cluster doesn't answer, or its topics can't serve.
     """
     await asyncio.to_thread(look_at_topics, settings.kafka)
-    workers = make_workers(settings, roles, shards)
+    workers = [*make_workers(settings, roles, shards), *(make(settings) for make in others)]
     failure = _first_failure(workers)
     watching = supervised(_watch_topics(settings), "looking at the topics", failure)
     try:
@@ -116,6 +134,7 @@ async def _start(settings: Settings, workers: Sequence[Worker], failure: Failure
     starting = asyncio.gather(*(worker.start() for worker in workers))
     try:
         await asyncio.wait((starting, failure), return_when=asyncio.FIRST_COMPLETED)
+        # The error of the one that failed, rather than a wait for the others.
         if not starting.done():
             failure.result()
         await starting
@@ -162,6 +181,7 @@ async def run_until_stopped(
     roles: Sequence[Role],
     shards: Sequence[int] | None,
     started: Callable[[], None],
+    others: Sequence[Make] = (),
 ) -> None:
     """Run workers until SIGTERM or SIGINT; then drain and stop.
 
@@ -173,7 +193,10 @@ async def run_until_stopped(
     """
     leaving, page = Leaving(), HealthPage(settings.worker)
     stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    running = asyncio.create_task(_run(settings, roles, shards, started, page, stop, leaving))
+    workers = running_workers(settings, roles, shards, page, others)
+    written = folders_of(settings, roles)
+    serves = _served(settings, page, written, "+".join(roles))
+    running = asyncio.create_task(_run(settings, serves, workers, started, stop, leaving))
     beating = asyncio.create_task(page.beat(), name="beat")
     frugal = asyncio.create_task(_give_memory_back(), name="giving memory back")
     _stop_on_signals(leaving, gone_after(settings.worker.drain_seconds), stop, running, page)
@@ -199,17 +222,27 @@ async def _give_memory_back() -> None:
         await asyncio.to_thread(give_free_pages_back)
 
 
+@contextmanager
+def _served(
+    settings: Settings, page: HealthPage, written: Mapping[str, Path], roles: str
+) -> Iterator[None]:
+    """What the process tells of itself, for the time of the block."""
+    # A console alone has nothing that is traced.
+    traces = tracing(settings.traces, roles) if roles else nullcontext()
+    with traces, serving(settings.worker, page), DISK_METRICS.of(written):
+        yield
+
+
 async def _run(
     settings: Settings,
-    roles: Sequence[Role],
-    shards: Sequence[int] | None,
+    serves: AbstractContextManager[None],
+    workers: AbstractAsyncContextManager[Failure],
     started: Callable[[], None],
-    page: HealthPage,
     stop: asyncio.Future[None],
     leaving: Leaving,
 ) -> None:
-    with serving(settings.worker, page):
-        async with running_workers(settings, roles, shards, page) as failure:
+    with serves:
+        async with workers as failure:
             started()
             await asyncio.wait((stop, failure), return_when=asyncio.FIRST_COMPLETED)
             if not stop.done():

@@ -174,6 +174,7 @@ class SearchFollower:
 
     async def _take_all(self, messages: Sequence[Any]) -> None:
         await self._on_thread(self._take, messages)
+        # A first reading may take long: whoever is stopped in it goes on from here.
         if not self._follows:
             await self.save(least=max(TOLD_EVERY, len(self.view) // 2))
 
@@ -188,6 +189,7 @@ class SearchFollower:
                 attempted(source, partial(search_step, self.view, source))
             except RejectedError as error:
                 log.warning("%s is passed over: %s", source, brief(error))
+            # Passed over or taken: it need not be seen again.
             self._offsets[source.partition] = source.offset + 1
         self._maintain()
         self._fresh += len(messages)

@@ -11,6 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from stream.agents.lags import Lag, oldest_at
 from stream.agents.lifetime import Failure, fail, supervised
 from stream.agents.publisher import is_final, refusal
 from stream.broker.settings import KafkaSettings
@@ -67,6 +68,8 @@ class TopicFollower:
         self._begin, self._after_each = begin or _from_the_beginning, after_each
         self._max_messages = max_messages
         self._task: asyncio.Task[None] | None = None
+        self._next: dict[TopicPartition, int] = {}  # that isn't taken, once it follows
+        self._in_hand_at: dict[TopicPartition, float | None] = {}
 
     @property
     def follows(self) -> bool:
@@ -98,6 +101,7 @@ class TopicFollower:
             # By position: a compacted topic has gaps, and its last message may lie before its end.
             while await self._consumer.position(partition) < end:
                 await self._take_some()
+        self._next = {**ends}
         if follow:
             self._task = supervised(self._follow(), f"following {self._what}", self._failure)
 
@@ -136,8 +140,25 @@ class TopicFollower:
             timeout_ms=POLL_MILLISECONDS, max_records=self._max_messages
         )
         messages = [message for batch in batches.values() for message in batch]
-        if messages:
-            await self._take(messages)
+        if not messages:
+            return
+        self._in_hand_at = {partition: oldest_at(batch[0]) for partition, batch in batches.items()}
+        await self._take(messages)
+        self._in_hand_at = {}
+        for partition, batch in batches.items():
+            self._next[partition] = batch[-1].offset + 1
+
+    def lags(self) -> list[Lag]:
+        """What waits of each partition, once it has read to their ends; from any thread."""
+        return [
+            Lag(
+                partition.topic,
+                partition.partition,
+                max(0, (self._consumer.highwater(partition) or 0) - following),
+                self._in_hand_at.get(partition),
+            )
+            for partition, following in [*self._next.items()]
+        ]
 
 
 async def _from_the_beginning(

@@ -4,29 +4,34 @@ Serves the command line and the demo; uses confluent-kafka, as any other client 
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
-    Consumer,
     KafkaError,
     KafkaException,
     Message,
-    Producer,
     TopicPartition,
 )
 
-from stream.broker.clients import ANSWER_SECONDS, reader, writer
+from stream.broker.clients import (
+    ANSWER_SECONDS,
+    AT_END,
+    AT_START,
+    offsets_at,
+    partition_numbers,
+    reader,
+    unreachable,
+)
+from stream.broker.sender import Headers, Sender
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoUploaded
 from stream.errors import BrokerError, SettingsError, UnreachableError
 
-Headers = Sequence[tuple[str, bytes]]
-FLUSH_SECONDS = 35.0
-"""More than `SEND_MILLISECONDS`: what isn't taken is reported by then, with the reason."""
+__all__ = ["Headers", "Reader", "ends_of", "send", "submit", "upload_of"]
 
 
 def upload_of(
@@ -39,20 +44,29 @@ def upload_of(
     Raises:
         SettingsError: no such file, a folder, or a URI without a file name.
     """
-    if "://" in location:
-        uri, stem = location, _stem(location)
-    else:
-        path = Path(location).expanduser().resolve()
-        if path.is_dir():
-            raise SettingsError(f"{location} is a folder: name the files in it, as {location}/*")
-        if not path.is_file():
-            raise SettingsError(f"no file {location}: name files, or URIs like https://…")
-        uri, stem = path.as_uri(), path.stem
+    uri = uri_of(location)
+    stem = _stem(uri) if "://" in location else Path(location).expanduser().resolve().stem
     video_id = video_id or stem
     owner_id = f"owner-of-{video_id}" if owner_id is None else owner_id
     return VideoUploaded.from_json(
         {"video_id": video_id, "uri": uri, "owner_id": owner_id, "role": role}
     )
+
+
+def uri_of(location: str) -> str:
+    """The URI of a file; a URI is one already.
+
+    Raises:
+        SettingsError: no such file, or a folder.
+    """
+    if "://" in location:
+        return location
+    path = Path(location).expanduser().resolve()
+    if path.is_dir():
+        raise SettingsError(f"{location} is a folder: name the files in it, as {location}/*")
+    if not path.is_file():
+        raise SettingsError(f"no file {location}: name files, or URIs like https://…")
+    return path.as_uri()
 
 
 def _stem(uri: str) -> str:
@@ -94,35 +108,7 @@ def send(
     Raises:
         BrokerError: the broker didn't take them all.
     """
-    failed: list[str] = []
-
-    def delivered(error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
-            failed.append(error.str())
-
-    producer = writer(kafka)
-    # Asked for first: for a topic that isn't there, a send would only fail at the end of its time.
-    _partition_numbers(kafka, producer, topic)
-    for key, value, headers in messages:
-        while True:
-            try:
-                producer.produce(
-                    kafka.topic(topic),
-                    value=value,
-                    key=key,
-                    headers=list(headers),
-                    on_delivery=delivered,
-                )
-                break
-            except BufferError:  # its queue is full: let some of it go
-                producer.poll(0.1)
-            except KafkaException as error:
-                raise BrokerError(f"{topic}: {error.args[0].str()}") from error
-        # librdkafka tells what was delivered in here only.
-        producer.poll(0)
-    left = producer.flush(FLUSH_SECONDS)
-    if failed or left:
-        raise BrokerError(_unreachable(kafka, failed[0] if failed else f"{left} messages not sent"))
+    Sender(kafka).send(topic, messages)
 
 
 def ends_of(kafka: KafkaSettings, topic: str) -> list[int]:
@@ -155,18 +141,18 @@ class Reader:
                 place of the beginning; all is read where the broker can't look up times.
         """
         self._kafka, self._next = kafka, dict[tuple[str, int], int]()
+        # Else a partition that is read to its end looks like one whose broker is slow.
         self._consumer = reader(kafka, {"enable.partition.eof": True})
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         self._partitions = [
             TopicPartition(kafka.topic(topic), partition, start)
             for topic in topics
-            for partition in _partition_numbers(kafka, self._consumer, topic)
+            for partition in partition_numbers(kafka, self._consumer, topic)
         ]
         if not from_beginning:  # fix "now" before the caller does anything
-            for partition in self._partitions:
-                partition.offset = self._watermarks(partition)[1]
+            self._start_at(self._offsets(AT_END))
         if since_ms is not None and kafka.broker != "embedded":
-            self._partitions = self._since(since_ms)
+            self._start_at(self._offsets(since_ms))
         self._consumer.assign(self._partitions)
 
     def __enter__(self) -> "Reader":
@@ -194,10 +180,11 @@ class Reader:
             return None
         error, key = message.error(), (str(message.topic()), int(message.partition() or 0))
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            # The end counts as reached also where compaction took the messages before it.
             self._next[key] = int(message.offset() or 0)
             return None
         if error is not None:
-            raise BrokerError(_unreachable(self._kafka, error.str()))
+            raise BrokerError(unreachable(self._kafka, error.str()))
         self._next[key] = int(message.offset() or 0) + 1
         return key[0].removeprefix(self._kafka.topic_prefix), message
 
@@ -208,9 +195,10 @@ class Reader:
             UnreachableError: nothing came for `ANSWER_SECONDS`, and that was not all.
             BrokerError: as `poll`.
         """
+        # Once: a topic that is written to all the time would never be read to its end.
         ends = {}
-        for partition in self._partitions:
-            low, high = self._watermarks(partition)
+        bounds = zip(self._offsets(AT_START), self._offsets(AT_END), strict=True)
+        for partition, (low, high) in zip(self._partitions, bounds, strict=True):
             starts = {OFFSET_BEGINNING: low, OFFSET_END: high}
             key = (partition.topic, partition.partition)
             self._next.setdefault(key, starts.get(partition.offset, partition.offset))
@@ -220,11 +208,13 @@ class Reader:
         while behind := sum(self._next[key] < end for key, end in ends.items()):
             if time.monotonic() - heard > ANSWER_SECONDS:
                 silent = f"no answer for {ANSWER_SECONDS:g} s, {behind} partitions aren't read"
-                raise UnreachableError(_unreachable(self._kafka, silent))
+                raise UnreachableError(unreachable(self._kafka, silent))
             before = dict(self._next)
+            # Comes back at the end of a partition, where `poll` would wait for a message.
             found = self._poll(0.5)
             if found is not None:
                 yield found
+            # An end that was seen is an answer too, though there is nothing to yield.
             if self._next != before:
                 heard = time.monotonic()
 
@@ -234,47 +224,14 @@ class Reader:
         Raises:
             BrokerError: the broker doesn't answer.
         """
-        return [self._watermarks(partition)[1] for partition in self._partitions]
+        return self._offsets(AT_END)
 
-    def _since(self, since_ms: int) -> list[TopicPartition]:
-        asked = [
-            TopicPartition(partition.topic, partition.partition, since_ms)
-            for partition in self._partitions
-        ]
+    def _start_at(self, offsets: list[int]) -> None:
+        for partition, offset in zip(self._partitions, offsets, strict=True):
+            partition.offset = offset
+
+    def _offsets(self, time_ms: int) -> list[int]:
         try:
-            found: list[TopicPartition] = self._consumer.offsets_for_times(
-                asked, timeout=ANSWER_SECONDS
-            )
+            return offsets_at(self._consumer, self._partitions, time_ms)
         except KafkaException as error:
-            raise BrokerError(_unreachable(self._kafka, error.args[0].str())) from error
-        return found
-
-    def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
-        try:
-            low, high = self._consumer.get_watermark_offsets(partition, timeout=ANSWER_SECONDS)
-        except KafkaException as error:
-            raise BrokerError(_unreachable(self._kafka, error.args[0].str())) from error
-        return int(low), int(high)
-
-
-def _partition_numbers(kafka: KafkaSettings, client: Consumer | Producer, topic: str) -> list[int]:
-    """The partitions of a topic.
-
-    Raises:
-        BrokerError: no broker answers within `ANSWER_SECONDS`, or it has no such topic.
-    """
-    name = kafka.topic(topic)
-    try:
-        found = client.list_topics(timeout=ANSWER_SECONDS).topics.get(name)
-    except KafkaException as error:
-        raise BrokerError(_unreachable(kafka, error.args[0].str())) from error
-    if found is None or found.error is not None or not found.partitions:
-        raise BrokerError(f"no topic {name}: make the topics with `samesource topics create`")
-    return sorted(found.partitions)
-
-
-def _unreachable(kafka: KafkaSettings, problem: str) -> str:
-    return (
-        f"Kafka at {kafka.bootstrap_servers}: {problem}. Start one with `samesource broker "
-        "start`, or set SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS"
-    )
+            raise BrokerError(unreachable(self._kafka, error.args[0].str())) from error

@@ -4,21 +4,59 @@ Workers use aiokafka, see `stream/agents/clients.py`. librdkafka's own log is of
 goes wrong is raised, and said once.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream.broker.settings import KafkaSettings
 from stream.contract.message import Source, attempts_in, pairs
+from stream.errors import BrokerError
 
+T = TypeVar("T")
 ANSWER_SECONDS = 10.0
 """For which a command waits for the cluster: an election of a new leader takes a few."""
 FETCH_WAIT_MS = 50
 """Short, as a question for a partition's end waits behind a fetch on the same connection."""
 SEND_MILLISECONDS = 30_000
 """After which a message that no broker took is reported: as long as a restart of a broker takes."""
+AT_START, AT_END = -2, -1  # Kafka's numbers, in place of times
+AGAIN_SECONDS = 0.2
+"""Between two questions to a cluster that is moving; most moves take a second or so."""
+# These pass by themselves: the metadata tell of a topic before its broker serves each partition,
+# and after a restart leaders are elected, coordinators found anew, and groups' offsets read first.
+MOVING = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+
+
+def asked(ask: Callable[[], T]) -> T:
+    """The cluster's answer, which is asked for again while it elects leaders or coordinators.
+
+    Raises:
+        KafkaException: another refusal, or the cluster is still moving after `ANSWER_SECONDS`.
+    """
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in MOVING or time.monotonic() > deadline:
+                raise
+        time.sleep(AGAIN_SECONDS)
 
 
 def reader(kafka: KafkaSettings, options: Mapping[str, Any] | None = None) -> Consumer:
@@ -65,6 +103,37 @@ def admin(kafka: KafkaSettings, options: Mapping[str, Any] | None = None) -> Adm
     return AdminClient({**_connection(kafka), **(options or {})})
 
 
+def offsets_at(consumer: Consumer, partitions: Sequence[TopicPartition], time_ms: int) -> list[int]:
+    """The first offset at or after a time, of each partition in order.
+
+    librdkafka's `get_watermark_offsets` would tell a partition's start and end at once, but
+    where one of its two requests fails, it gives what the other said for both.
+
+    Args:
+        consumer: a `reader`.
+        partitions: to ask about; their own offsets don't matter.
+        time_ms: by Kafka, in milliseconds since 1970; or `AT_START` or `AT_END`.
+
+    Returns:
+        An offset for each; `OFFSET_END` where nothing is that new.
+
+    Raises:
+        KafkaException: the cluster doesn't answer or refuses.
+    """
+    times = [TopicPartition(found.topic, found.partition, time_ms) for found in partitions]
+
+    def answer() -> list[int]:
+        # Another list and another order than what was asked.
+        answered = {}
+        for found in consumer.offsets_for_times(times, timeout=ANSWER_SECONDS):
+            if found.error is not None:
+                raise KafkaException(found.error)
+            answered[found.topic, found.partition] = int(found.offset)
+        return [answered[found.topic, found.partition] for found in times]
+
+    return asked(answer) if times else []
+
+
 def source_of(message: Message, topic: str) -> Source:
     """Where a message came from.
 
@@ -81,6 +150,32 @@ def source_of(message: Message, topic: str) -> Source:
         key=message.key(),
         attempts=attempts_in(message.headers()),
         headers=pairs(message.headers()),
+    )
+
+
+def partition_numbers(kafka: KafkaSettings, client: Consumer | Producer, topic: str) -> list[int]:
+    """The partitions of a topic.
+
+    Raises:
+        BrokerError: no broker answers within `ANSWER_SECONDS`, or it has no such topic.
+    """
+    name = kafka.topic(topic)
+    try:
+        # All topics and not this one: asked for by its name, a broker might make it, with
+        # partitions of its own.
+        found = client.list_topics(timeout=ANSWER_SECONDS).topics.get(name)
+    except KafkaException as error:
+        raise BrokerError(unreachable(kafka, error.args[0].str())) from error
+    if found is None or found.error is not None or not found.partitions:
+        raise BrokerError(f"no topic {name}: make the topics with `samesource topics create`")
+    return sorted(found.partitions)
+
+
+def unreachable(kafka: KafkaSettings, problem: str) -> str:
+    """What an error says of a cluster that doesn't do what was asked."""
+    return (
+        f"Kafka at {kafka.bootstrap_servers}: {problem}. Start one with `samesource broker "
+        "start`, or set SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS"
     )
 
 

@@ -88,11 +88,13 @@ class EmbeddedBroker:
         library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, REBALANCE_DELAY_MS)
         for topic in self._topics:
             self._make(topic)
+        # Known to callers behind the topics: who can connect finds them all.
         self._bootstrap_servers = library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
 
     def stop(self) -> None:
         """Close the sockets; clients see a broker that went away. Idle when it doesn't run."""
         library, cluster, client = self._library, self._cluster, self._client
+        # Forgotten first, so that a second `stop` frees nothing twice.
         self._cluster = self._client = None
         # The cluster hangs on the client, so it goes first.
         if library is not None and cluster is not None:
@@ -105,6 +107,7 @@ class EmbeddedBroker:
         name = (self._prefix + topic.name).encode()
         error = self._library.rd_kafka_mock_topic_create(self._cluster, name, topic.partitions, 1)
         if error:
+            # Here, as a `with` whose `__enter__` fails never leaves.
             self.stop()
             raise BrokerError(f"the embedded broker refused topic {topic.name}: error {error}")
 
@@ -164,6 +167,7 @@ def _new_client(library: ctypes.CDLL) -> int:
     problem = ctypes.create_string_buffer(ERROR_BYTES)
     conf = library.rd_kafka_conf_new()
     library.rd_kafka_conf_set(conf, b"log_level", b"0", problem, ERROR_BYTES)
+    # The client owns the configuration from here on, so nobody frees it.
     client = library.rd_kafka_new(PRODUCER, conf, problem, ERROR_BYTES)
     if client is None:
         raise BrokerError(f"librdkafka couldn't start: {problem.value.decode()}")

@@ -3,7 +3,6 @@
 Serves the commands on the library; the shards' workers read the log with aiokafka.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -14,18 +13,21 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from stream.broker.clients import ANSWER_SECONDS, admin, reader, source_of
+from stream.broker.clients import (
+    ANSWER_SECONDS,
+    AT_END,
+    AT_START,
+    admin,
+    asked,
+    offsets_at,
+    reader,
+    source_of,
+)
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import log_identity
 from stream.contract.events import VideoFingerprinted
 from stream.contract.message import Source
 from stream.errors import BrokerError
-
-MOVING = (
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-)
 
 
 def shard_group(kafka: KafkaSettings, shard: int, shards: int) -> str:
@@ -53,6 +55,7 @@ class LibraryLog:
             kafka,
             {
                 "enable.partition.eof": True,
+                # Where the log has lost its head: from what is left on.
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_uncommitted",  # as the shards
             },
@@ -66,13 +69,13 @@ class LibraryLog:
 
     def ends(self) -> tuple[int, int]:
         """The first offset that is there, and the one that the next entry gets."""
+        log = [TopicPartition(self._topic, 0)]
         try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(self._topic, 0), timeout=ANSWER_SECONDS
-            )
+            (low,) = offsets_at(self._consumer, log, AT_START)
+            (high,) = offsets_at(self._consumer, log, AT_END)
         except KafkaException as error:
             raise self._failure(error.args[0]) from error
-        return int(low), int(high)
+        return low, high
 
     def read(self, start: int, stop: int) -> Iterator[Source]:
         """The entries from `start` on and before `stop`, in order; those that are still there.
@@ -118,19 +121,18 @@ class LibraryLog:
         self, ask: Callable[..., dict[str, Any]], about: ConsumerGroupTopicPartitions
     ) -> TopicPartition:
         """What a group's coordinator answers, which may be moving to another broker."""
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
+
+        def answer() -> TopicPartition:
             (future,) = ask([about], request_timeout=ANSWER_SECONDS).values()
-            try:
-                (partition,) = future.result().topic_partitions
-                error = partition.error
-            except KafkaException as failed:
-                error = failed.args[0]
-            if error is None:
-                return TopicPartition(self._topic, 0, partition.offset)
-            if error.code() not in MOVING or time.monotonic() > deadline:
-                raise self._failure(error)
-            time.sleep(0.2)  # a coordinator is found again within a second or so
+            (partition,) = future.result().topic_partitions
+            if partition.error is not None:
+                raise KafkaException(partition.error)
+            return TopicPartition(self._topic, 0, partition.offset)
+
+        try:
+            return asked(answer)
+        except KafkaException as error:
+            raise self._failure(error.args[0]) from error
 
     def _failure(self, error: KafkaError) -> BrokerError:
         return BrokerError(

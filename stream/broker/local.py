@@ -4,14 +4,13 @@ For trying out and for the tests that must not run on an imitation. Its jars com
 `kafka/local/pom.xml`, its data stays in a folder, and it outlives the process that started it.
 """
 
-import hashlib
-import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Self
@@ -19,20 +18,23 @@ from typing import Self
 import psutil
 from confluent_kafka import KafkaException
 
+from stream.broker.client import Reader, send
 from stream.broker.clients import admin
+from stream.broker.jars import SOURCE, class_archive, fetch_jars, tool
 from stream.broker.settings import KafkaSettings
+from stream.broker.topics import create_topics
 from stream.errors import BrokerError
 
-# From the source tree: an installed package has no `kafka/` beside it and can't build a broker.
-SOURCE = Path(__file__).resolve().parents[2] / "kafka" / "local"
 START_SECONDS = 90.0  # a few on an idle machine; a JVM on a busy one takes many times that
 STOP_SECONDS = 30.0  # then it is killed, which loses nothing that is on disk
 PROBE_SECONDS = 2.0  # for one answer while it starts; a question that comes too early is lost
-FETCH_SECONDS = 900.0  # Maven, the first time, over whatever line there is
+LOOKS, LOOK_SECONDS = 20, 0.05  # at a process without arguments; a machine may be busy for so long
+ARCHIVE_SECONDS = 300.0  # for the JVM to write its classes to a file; ten on an idle machine
+PRACTISED = "video.uploaded"
 JVM_OPTIONS = (
     "-Xms256m",
-    "-Xmx512m",
-    "-XX:+UseSerialGC",
+    "-Xmx512m",  # set by hand; the load is a demo's or a test's
+    "-XX:+UseSerialGC",  # others start threads for every core, of a heap that is small
     "-XX:TieredStopAtLevel=1",  # starts faster; a small load doesn't need the second compiler
     "-Djava.awt.headless=true",
     f"-Dlog4j2.configurationFile={SOURCE / 'log4j2.yaml'}",
@@ -101,21 +103,28 @@ class LocalKafka:
         if self.running:
             self._wait_until_it_answers()
             return
-        java, jars = _tool("java"), fetch_jars()
+        java, jars = tool("java"), fetch_jars()
+        options = (*JVM_OPTIONS, *_shared_classes(java, jars))
+        self._start(java, jars, options, options)
+
+    def _start(
+        self, java: str, jars: Path, formatting: Sequence[str], running: Sequence[str]
+    ) -> None:
+        """Start it with these options of the JVM, and of the one that formats its folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_properties()
-        self._format_storage(java, jars)
-        self._launch(java, jars)
+        self._format_storage([java, *formatting, "-cp", f"{jars}/*"])
+        self._launch([java, *running, "-cp", f"{jars}/*"])
         self._wait_until_it_answers()
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
         """End the broker cleanly; by force when it takes over 30 s. Idle when it doesn't run."""
         process = self._process()
         if process is None:
             return
         process.terminate()
         try:
-            process.wait(STOP_SECONDS)
+            process.wait(seconds)
         except psutil.TimeoutExpired:
             self.kill()
         self._pid_file.unlink(missing_ok=True)
@@ -144,11 +153,10 @@ class LocalKafka:
     def _process(self) -> psutil.Process | None:
         """The live broker; a process that merely got the same number later doesn't count."""
         try:
-            pid, started = self._pid_file.read_text().split()
-            process = psutil.Process(int(pid))
-            alive = process.status() != psutil.STATUS_ZOMBIE
-            return process if alive and f"{process.create_time():.2f}" == started else None
-        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            process = psutil.Process(int(self._pid_file.read_text().split()[0]))
+            # By its arguments: when it began moves with the clock.
+            return process if str(self._properties_file) in _arguments(process) else None
+        except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
             return None
 
     def _former_port(self) -> int:
@@ -159,7 +167,9 @@ class LocalKafka:
         return int(listeners.rpartition(":")[2])
 
     def _write_properties(self) -> None:
+        # Of its former start rather than any: clients go on knowing it by that address.
         port = self._wanted_port or self._former_port() or free_port()
+        # Asked now: the JVM would say it seconds later, somewhere in its log.
         if _answers(port):
             raise BrokerError(
                 f"port {port} is taken by another process: end it, or name another port"
@@ -172,12 +182,13 @@ class LocalKafka:
             )
         )
 
-    def _format_storage(self, java: str, jars: Path) -> None:
+    def _format_storage(self, java: Sequence[str]) -> None:
+        # Once: the cluster's id in it belongs to the records that lie beside it.
         if (self.folder / "data" / "meta.properties").is_file():
             return
         arguments = ["format", "--cluster-id", cluster_id(), "--config", str(self._properties_file)]
         done = subprocess.run(
-            [java, *JVM_OPTIONS, "-cp", f"{jars}/*", "kafka.tools.StorageTool", *arguments],
+            [*java, "kafka.tools.StorageTool", *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -188,26 +199,25 @@ class LocalKafka:
                 "Remove the folder to start afresh"
             )
 
-    def _launch(self, java: str, jars: Path) -> None:
+    def _launch(self, java: Sequence[str]) -> None:
         """Start the JVM as an orphan in a session of its own, so that it outlives this process."""
-        command = [java, *JVM_OPTIONS, "-cp", f"{jars}/*", "kafka.Kafka"]
         shell = 'log="$1"; shift; nohup "$@" >"$log" 2>&1 </dev/null & echo $!'
         done = subprocess.run(
-            ["sh", "-c", shell, "sh", self._log_file, *command, self._properties_file],
+            ["sh", "-c", shell, "sh", self._log_file, *java, "kafka.Kafka", self._properties_file],
             stdout=subprocess.PIPE,
             text=True,
             check=True,
             cwd=self.folder,
             start_new_session=True,
         )
-        process = psutil.Process(int(done.stdout))
-        self._pid_file.write_text(f"{process.pid} {process.create_time():.2f}")
+        self._pid_file.write_text(done.stdout.strip())
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not _answers(self.port):
             self._check_start(deadline)
             time.sleep(0.1)
+        # An open port is no broker yet: it is one when it tells of itself.
         client = admin(KafkaSettings(bootstrap_servers=self.bootstrap_servers))
         while True:
             try:
@@ -217,61 +227,52 @@ class LocalKafka:
                 self._check_start(deadline)
 
     def _check_start(self, deadline: float) -> None:
-        if not self.running:
+        process = self._process()
+        if process is None:
             raise BrokerError(f"Kafka ended while starting; {self._log_file}: {self._log_tail()}")
         if time.monotonic() > deadline:
             raise BrokerError(
-                f"Kafka doesn't answer on {self.bootstrap_servers} after {START_SECONDS:.0f} s; "
+                f"Kafka ({process.pid}, {process.status()}) doesn't answer on "
+                f"{self.bootstrap_servers} after {START_SECONDS:.0f} s; "
                 f"{self._log_file}: {self._log_tail()}"
             )
 
     def _log_tail(self) -> str:
+        # Java's traces are longer than what is shown: their frames would push out the cause.
         lines = self._log_file.read_text(errors="replace").splitlines()
         return "\n".join([line for line in lines if not line.startswith("\tat ")][-15:])
 
 
-def fetch_jars() -> Path:
-    """The folder with the broker's jars: fetched by Maven when the pom is new, else as it is.
-
-    Raises:
-        BrokerError: Maven is missing or can't fetch.
-    """
-    digest = hashlib.sha256((SOURCE / "pom.xml").read_bytes()).hexdigest()[:12]
-    jars = SOURCE / "target" / f"jars-{digest}"
-    if jars.is_dir():
-        return jars
-    partial = jars.with_name(f"{jars.name}-{uuid.uuid4().hex[:8]}")
-    command = [_tool("mvn"), "-q", "-B", "-ntp", f"-Djars.folder={partial}"]
-    done = subprocess.run(
-        [*command, "dependency:copy-dependencies"],
-        cwd=SOURCE,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=FETCH_SECONDS,
-    )
-    if done.returncode:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise BrokerError(
-            f"Maven couldn't fetch the jars of {SOURCE / 'pom.xml'}: "
-            f"{done.stdout.strip()[-2000:]}. Check that Maven Central or your mirror can be reached"
-        )
-    try:
-        partial.rename(jars)
-    except OSError:  # another process was first
-        shutil.rmtree(partial)
-    return jars
+def _arguments(process: psutil.Process) -> list[str]:
+    """Of a process; none of a zombie."""
+    for _ in range(LOOKS):
+        arguments = process.cmdline()
+        if arguments or process.status() == psutil.STATUS_ZOMBIE:
+            return arguments
+        time.sleep(LOOK_SECONDS)  # it has none for a moment, while it becomes another program
+    return []
 
 
-def _tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise BrokerError(
-            f"`{name}` is not on the PATH: install Java 17 or newer and Maven "
-            "(Debian: `apt-get install openjdk-17-jre-headless maven`), "
-            "or use your own cluster by kafka.bootstrap_servers"
-        )
-    return found
+def _shared_classes(java: str, jars: Path) -> tuple[str, ...]:
+    """The option that lets a JVM read its classes from an archive, where there is one."""
+    archive = class_archive(java, jars, lambda option: _practise(java, jars, option))
+    return () if archive is None else (f"-XX:SharedArchiveFile={archive}",)
+
+
+def _practise(java: str, jars: Path, option: str) -> None:
+    """Run a broker with an option of the JVM, and do with it what one is started for."""
+    with tempfile.TemporaryDirectory(prefix="samesource-kafka-") as folder:
+        kafka = LocalKafka(Path(folder))
+        try:
+            kafka._start(java, jars, JVM_OPTIONS, (*JVM_OPTIONS, option))
+            settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
+            create_topics(settings)
+            send(settings, PRACTISED, [(b"key", b"value", [])])
+            with Reader(settings, PRACTISED) as reader:
+                list(reader.until_now())
+            kafka.stop(ARCHIVE_SECONDS)
+        finally:
+            kafka.kill()
 
 
 def free_port() -> int:

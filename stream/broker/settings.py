@@ -79,6 +79,7 @@ class KafkaSettings(BaseModel):
                 raise ValueError(f"{name} = {path!r}: no such file: name a PEM file")
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ValueError("ssl_keyfile has no ssl_certfile: name the certificate of the key")
+        # Made to be thrown away: a client would fail much later, and in OpenSSL's words.
         try:
             self.ssl_context()
         except OSError as error:  # ssl.SSLError is one

@@ -23,6 +23,7 @@ from stream.errors import BrokerError, UnreachableError
 
 AT_LEAST = {  # what a topic may have more of, and what happens where it has less
     "retention.ms": "messages are dropped too early",
+    "retention.bytes": "the oldest messages are dropped",
     "max.message.bytes": "large messages are refused",
     "min.insync.replicas": "what is acknowledged is lost with one broker",
     "min.compaction.lag.ms": "versions are compacted away before all have read them",
@@ -107,6 +108,7 @@ def topic_problems(kafka: KafkaSettings) -> list[Problem]:
         if name not in partitions
     ]
     configs: dict[str, dict[str, str]] = {}
+    # The embedded broker's topics have no configuration.
     if kafka.broker != "embedded":
         try:
             configs = cluster.configs(there)
@@ -163,17 +165,23 @@ def _config_problems(
     """What is set otherwise than the contract needs; longer, larger and later than asked are fine.
 
     Where a topic is compacted that must not be, or the other way round, messages are lost or come
-    back: nobody may work with it.
+    back: nobody may work with it, but where earlier releases did.
     """
-    policy = {*found["cleanup.policy"].split(",")}
     wanted = topic.config(replication_factor)
+    less = {
+        key: wanted[key]
+        for key in AT_LEAST
+        if key in wanted
+        # What is only compacted is kept for ever, whatever its retention says.
+        and (key != "retention.ms" or "delete" in topic.cleanup)
+        and _rank(found[key]) < _rank(wanted[key])
+    }
     problems = []
+    policy = {*found["cleanup.policy"].split(",")}
     if policy != {*topic.cleanup.split(",")}:
-        text = (
-            f"{name} has cleanup.policy {found['cleanup.policy']}, expected {topic.cleanup}: "
-            "alter the topic, or messages are lost or pile up"
-        )
-        problems.append(Problem(text, fatal=True))
+        text = f"{name} has cleanup.policy {found['cleanup.policy']}, expected {topic.cleanup}: "
+        former = topic.formerly is not None and policy == {*topic.formerly.split(",")}
+        problems.append(Problem(text + _cure(name, topic, less, former=former), fatal=not former))
     stamp = found["message.timestamp.type"]
     if topic.append_time and stamp != "LogAppendTime":
         text = (
@@ -182,12 +190,21 @@ def _config_problems(
         )
         problems.append(Problem(text, fatal=False))
     return problems + [
-        Problem(_less(name, key, found[key], wanted[key]), fatal=False)
-        for key in AT_LEAST
-        if key in wanted
-        and (key != "retention.ms" or "delete" in topic.cleanup)
-        and _rank(found[key]) < _rank(wanted[key])
+        Problem(_less(name, key, found[key], value), fatal=False) for key, value in less.items()
     ]
+
+
+def _cure(name: str, topic: Topic, less: dict[str, str], *, former: bool) -> str:
+    if not former:
+        return "alter the topic, or messages are lost or pile up"
+    # All at once: what is no longer compacted is dropped by age and size.
+    config = {"cleanup.policy": topic.cleanup, **less}
+    options = ",".join(f"{key}={value}" for key, value in config.items())
+    return (
+        "when no worker of an earlier release is left, alter the topic, or of messages with one "
+        f"{topic.key} the newest alone is kept: `kafka-configs.sh --alter --entity-type topics "
+        f"--entity-name {name} --add-config {options}`"
+    )
 
 
 def _less(name: str, key: str, found: str, wanted: str) -> str:

@@ -4,17 +4,21 @@ import sys
 from typing import NoReturn
 
 from models.errors import ModelError
-from stream.cli.app import app
 from stream.errors import SamesourceError
+from stream.loading import end_without_a_look, loading
 
 
 def main() -> None:
     """Run the command; an expected error is one line and exit code 1."""
+    end_without_a_look()
+    with loading():
+        from stream.cli.app import app
     try:
         app()
     except (SamesourceError, ModelError) as error:
         _end(str(error))
     except OSError as error:
+        # Without a file there is nothing for a user to name otherwise: the traceback says more.
         if error.filename is None:
             raise
         _end(f"{error.filename}: {error.strerror}: name a file or folder that this user can use")

@@ -28,6 +28,7 @@ def alerts(
                 shown += 1
         if not shown:
             stderr.print("no suppressed alerts yet" if suppressed else "no alerts yet")
+        # With the same reader, so that nothing is lost between the list and what follows.
         while follow:
             found = reader.poll(1.0)
             for alert in events_of(kind, found[1]) if found else ():

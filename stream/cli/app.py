@@ -8,10 +8,12 @@ import typer
 from stream.cli import (
     alerts,
     broker,
+    console,
     demo,
     evaluate,
     export,
     library,
+    match,
     policy,
     rejected,
     remove,
@@ -21,6 +23,7 @@ from stream.cli import (
     show,
     skip,
     submit,
+    token,
     topics,
     train,
     worker,
@@ -44,10 +47,13 @@ app.add_typer(policy.policy_app, name="policy")
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.add_typer(train.train_app, name="train")
 app.add_typer(export.export_app, name="export")
+app.add_typer(token.token_app, name="token")
 app.command("demo")(demo.demo)
+app.command("console")(console.console)
 app.command("submit")(submit.submit)
 app.command("resubmit")(resubmit.resubmit)
 app.command("remove")(remove.remove)
+app.command("match")(match.match)
 app.command("search")(search.search)
 app.command("alerts")(alerts.alerts)
 app.command("review")(review.review)

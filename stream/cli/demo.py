@@ -19,6 +19,9 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option(help="Leave the made videos here, to look at them.")
     ] = None,
+    console: Annotated[
+        bool, typer.Option("--console", help="Look at the alerts in a browser, until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Submit videos through Kafka and watch decisions, alerts and embeddings come out."""
     from stream.demo.run import run_demo
@@ -26,4 +29,4 @@ def demo(
     settings = context.obj
     kafka = settings.kafka.model_copy(update={"broker": broker})
     settings = settings.model_copy(update={"kafka": kafka})
-    raise typer.Exit(run_demo(settings, videos, stdout, keep))
+    raise typer.Exit(run_demo(settings, videos, stdout, keep, with_console=console))

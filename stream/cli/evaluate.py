@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from stream.cli.evaluate_text import text
+from stream.cli.evaluate_text_video import text_video
 from stream.cli.output import stdout
 
 evaluate_app = typer.Typer(help="Measure on labelled videos and photos.", no_args_is_help=True)
-evaluate_app.command("text")(text)
+evaluate_app.command("text-video")(text_video)
+evaluate_app.command("text", hidden=True)(text_video)  # its name of before
 
 
 @evaluate_app.callback()

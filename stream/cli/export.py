@@ -83,6 +83,33 @@ def encoder(
     )
 
 
+@export_app.command("encoder-int8")
+def encoder_int8(
+    data: Annotated[Path, typer.Option(help="Whose frames are looked at: clips/*.mp4.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    encoder: Annotated[
+        Path | None, typer.Option(help="An exported encoder; the shipped one without.")
+    ] = None,
+) -> None:
+    """Write an encoder again in numbers of eight bits, which newer processors run in half the time.
+
+    Two of three frames set the ranges that numbers may take, the third tells how near both are.
+    """
+    import numpy as np
+
+    from models.encoder.quantise import frames_of, quantise
+    from models.encoder.serve import FrameEncoder, default_encoder_path
+
+    source = encoder or default_encoder_path()
+    frames = frames_of(data, FrameEncoder(source).input_size)
+    asked = np.arange(len(frames)) % 3 == 2
+    cosines = quantise(source, out, frames[~asked], frames[asked])
+    stdout.print(
+        f"wrote {out}; cosine of a frame to {source.name}: median {np.median(cosines):.3f}, "
+        f"of nineteen in twenty over {np.percentile(cosines, 5):.3f}"
+    )
+
+
 @export_app.command("detector")
 @export_app.command("spd", hidden=True)  # its name of before
 def detector(
@@ -122,9 +149,10 @@ def keyframes(
     stdout.print(f"wrote {out}; it differs from torch by at most {difference:.2g}")
 
 
-@export_app.command("text")
-def text(
-    run: Annotated[Path, typer.Argument(help="The training folder.")] = Path("runs/text"),
+@export_app.command("text-video")
+@export_app.command("text", hidden=True)  # its name of before
+def text_video(
+    run: Annotated[Path, typer.Argument(help="The training folder.")] = Path("runs/text-video"),
     out: Annotated[Path, typer.Option(help="The folder to write the pair to.")] = Path(
         "models/weights/text-video"
     ),

@@ -110,6 +110,7 @@ def _policies(context: typer.Context) -> dict[str, PolicyUpdated]:
             except BadEventError as error:
                 stderr.print(f"passed over {key}: {error}", soft_wrap=True, markup=False)
                 continue
+            # As decide workers do: under another's key it could never be taken back.
             if policy.owner_id == key:
                 found[key] = policy
     return found
@@ -121,6 +122,7 @@ def _policy(owner: str, fields: dict[str, Any], given: dict[str, Any]) -> Policy
     Raises:
         SettingsError: a field is unknown or mistyped, or the file is of another owner.
     """
+    # Events ignore what they don't know, so that a misspelt limit would be none, in silence.
     unknown = sorted(fields.keys() - PolicyUpdated.model_fields.keys())
     if unknown:
         known = ", ".join(PolicyUpdated.model_fields)
@@ -154,20 +156,12 @@ def _exclusion(text: str) -> dict[str, Any]:
     Raises:
         SettingsError: it isn't written so.
     """
-    reference_id, _, span = text.rpartition(":")
-    start, _, end = span.partition("-")
+    from stream.admin.exclusions import exclusion_of
+
     try:
-        if not reference_id:
-            raise ValueError
-        return {
-            "reference_id": reference_id,
-            "start_seconds": float(start),
-            "end_seconds": float(end),
-        }
-    except ValueError as error:
-        raise SettingsError(
-            f"--exclude {text}: expected REFERENCE:START-END in seconds, such as film:0-90"
-        ) from error
+        return exclusion_of(text)
+    except SettingsError as error:
+        raise SettingsError(f"--exclude {error}") from error
 
 
 def _print(policy: PolicyUpdated) -> None:

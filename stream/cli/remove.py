@@ -27,8 +27,10 @@ def remove(
         stdout.print(f"{len(video_ids)} taken down", markup=False)
         if wait:
             shards = settings.library.shards
+            # The end is asked for behind the takedowns, which therefore lie before it.
             wait_for_shards(log, shards, log.ends()[1], timeout_seconds)
             stdout.print(f"all {shards} shards have taken it in", markup=False)
+    # Last: a takedown doesn't wait until a long topic has been read.
     for video_id in undecided(settings.kafka, video_ids):
         stderr.print(
             f"note: no decision was ever made about {video_id}: is the id right? The takedown "

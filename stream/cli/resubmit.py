@@ -21,7 +21,8 @@ def resubmit(
     stdout.print(f"submitted {len(found.uploads)} to {kafka.topic('video.uploaded')}", markup=False)
     for video_id in found.lost:
         stderr.print(
-            f"{video_id}: its upload is no longer on {from_prefix}video.uploaded; submit it again",
+            f"{video_id}: its upload is no longer on {from_prefix}video.uploaded, and its "
+            "fingerprint doesn't say where the video is; submit it again",
             markup=False,
             soft_wrap=True,
         )

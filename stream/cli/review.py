@@ -1,60 +1,57 @@
 """`samesource review`: a person's verdict on an alert."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream.broker.settings import KafkaSettings
 from stream.cli.output import stdout
-from stream.contract.events import Alert, AlertRaised, AlertReviewed, AlertSuppressed
-from stream.errors import BadEventError, SettingsError
+from stream.contract.events import Scope, VerdictWord
+from stream.errors import SettingsError
+
+if TYPE_CHECKING:
+    from stream.admin.review import Span
 
 
 def review(
     context: typer.Context,
     alert_id: Annotated[str, typer.Argument(metavar="ALERT_ID")],
-    verdict: Annotated[Literal["confirmed", "dismissed"], typer.Argument()],
+    verdict: Annotated[
+        VerdictWord, typer.Argument(help="withdrawn takes back what was said of the alert.")
+    ],
     reviewer: Annotated[str, typer.Option(help="Who says so.")],
     note: Annotated[str | None, typer.Option(help="Why, for people.")] = None,
+    scope: Annotated[
+        Scope | None,
+        typer.Option(
+            help="How far a dismissal goes: this alert alone, the pair of videos (the default), "
+            "a span of the reference in any upload, or this uploader against this rights holder."
+        ),
+    ] = None,
+    start_seconds: Annotated[
+        float | None, typer.Option(help="Of the span of the reference; the alert's by default.")
+    ] = None,
+    end_seconds: Annotated[float | None, typer.Option(help="Where the span ends.")] = None,
 ) -> None:
-    """Say that an alert is right or wrong. A dismissed pair of videos never alerts again."""
+    """Say that an alert is right or wrong, or take that back. A held one is raised by confirmed."""
+    from stream.admin.review import find_alert, review_of, withdrawal
+    from stream.admin.telling import how_far
     from stream.broker.client import send
-    from stream.times import now
 
-    kafka = context.obj.kafka
-    alert = _find(kafka, alert_id)
-    said = AlertReviewed(
-        alert_id=alert_id,
-        verdict=verdict,
-        reviewer=reviewer,
-        reviewed_at=now(),
-        video_id=alert.video_id,
-        reference_id=alert.reference_id,
-        note=note,
-    )
+    kafka, span = context.obj.kafka, _span(start_seconds, end_seconds)
+    if verdict == "withdrawn" and scope is None and span is None:
+        said = withdrawal(kafka, alert_id, reviewer=reviewer, note=note)
+    else:
+        alert = find_alert(kafka, alert_id)
+        said = review_of(alert, verdict, reviewer=reviewer, note=note, scope=scope, span=span)
     send(kafka, said.topic, [(said.key(), said.to_bytes(), [])])
-    stdout.print(
-        f"{alert.video_id} and {alert.reference_id}: {verdict}", soft_wrap=True, markup=False
-    )
+    named = said.video_id is not None and said.reference_id is not None
+    about = f"{said.video_id} and {said.reference_id}" if named else f"alert {alert_id}"
+    stdout.print(f"{about}: {verdict}{how_far(said)}", soft_wrap=True, markup=False)
 
 
-def _find(kafka: KafkaSettings, alert_id: str) -> Alert:
-    """The alert, raised or suppressed: a verdict holds for the pair of videos that it names.
-
-    Raises:
-        SettingsError: there is none.
-    """
-    from stream.broker.client import Reader
-
-    kinds: dict[str, type[Alert]] = {kind.topic: kind for kind in (AlertRaised, AlertSuppressed)}
-    with Reader(kafka, *kinds) as reader:
-        for topic, message in reader.until_now():
-            try:
-                alert = kinds[topic].from_bytes(message.value())
-            except BadEventError:
-                continue
-            if alert.alert_id == alert_id:
-                return alert
-    raise SettingsError(
-        f"no alert {alert_id}: `samesource alerts` and `samesource alerts --suppressed` list them"
-    )
+def _span(start: float | None, end: float | None) -> "Span | None":
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        raise SettingsError("--start-seconds and --end-seconds come together or not at all")
+    return start, end

@@ -48,9 +48,11 @@ def search(
 
     settings: Settings = context.obj
     require_folder("search.snapshot_folder", settings.search.snapshot_folder)
-    if no_pair(settings.embedding):
-        raise QueryError("no text–video pair is shipped and embedding names none: set one")
-    encoder = open_text_encoder(settings.embedding)
+    if no_pair(settings.text_video):
+        raise QueryError(
+            "no text–video pair is shipped and text_video names none: set text_video.path"
+        )
+    encoder = open_text_encoder(settings.text_video)
     asked = text_query(encoder, query)
     answer = asyncio.run(_answer(settings, encoder.model_version, asked, k))
     warnings = [*asked.warnings, *_left_out(answer, encoder.model_version)]

@@ -12,6 +12,7 @@ def with_shard(settings: Settings, text: str) -> tuple[Settings, list[int]]:
     """
     number, _, total = text.partition("/")
     shards = total or str(settings.library.shards)
+    # `int` alone would also take `-1`, ` 1` and `1_0`.
     if not (number.isdecimal() and shards.isdecimal() and int(number) < int(shards)):
         raise SettingsError(f"--shard {text}: expected i/S with 0 ≤ i < S, such as 0/2")
     library = settings.library.model_copy(update={"shards": int(shards)})

@@ -40,11 +40,13 @@ def _roles(topic: str, shards: int) -> list[str]:
     Raises:
         SettingsError: nobody that a message could stop.
     """
+    # No probes: none of them is ever read twice.
     roles = {
         "video.uploaded": ["fingerprint"],
         "video.fingerprinted": [f"library-{shard}-of-{shards}" for shard in range(shards)],
         "video.compared": ["decide"],
         "video.rejected": ["decide"],
+        "alert.reviewed": ["decide"],
     }
     if topic not in roles:
         raise SettingsError(

@@ -45,6 +45,7 @@ def submit(
     # Opened before anything is sent: "now" must lie before the first decision.
     with Reader(kafka, VideoDecided.topic, from_beginning=False) as reader:
         send(kafka, uploads)
+        # Where stdout is a pipe, it has the decisions alone.
         with Progress(console=stdout if stdout.is_terminal else stderr) as progress:
             task = progress.add_task("decided", total=len(waiting))
             deadline = time.monotonic() + timeout_seconds

@@ -16,6 +16,7 @@ def _usable(device: str) -> str:
         import torch
 
         try:
+            # torch reads the name of a device that isn't there without a word.
             torch.empty(1, device=device)
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise typer.BadParameter(str(error).partition("\n")[0]) from error

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +12,12 @@ from models.errors import ModelError
 from stream.cli.output import stderr
 from stream.cli.shard_option import with_shard
 from stream.errors import SamesourceError
+from stream.loading import loading
 from stream.logs import logs_json
 from stream.settings import Settings
+
+if TYPE_CHECKING:  # its libraries take a while to import
+    from stream.console.worker import ConsoleWorker
 
 log = logging.getLogger("stream.worker")
 
@@ -23,7 +27,7 @@ worker_app = typer.Typer(help="Run a worker until SIGTERM or Ctrl-C.", no_args_i
 @worker_app.command("fingerprint")
 def fingerprint(context: typer.Context) -> None:
     """Uploads in; fingerprints and embeddings out. Run as many as there are partitions."""
-    _run(context.obj, ("fingerprint",))
+    run(context.obj, ("fingerprint",))
 
 
 @worker_app.command("library")
@@ -36,44 +40,96 @@ def library(
 ) -> None:
     """One shard of the library, or all of them. A second worker of a shard is a replica."""
     settings, shards = (context.obj, None) if shard is None else with_shard(context.obj, shard)
-    _run(settings, ("library",), shards)
+    run(settings, ("library",), shards)
 
 
 @worker_app.command("decide")
 def decide(context: typer.Context) -> None:
     """Joins the shards' answers into alerts and decisions."""
-    _run(context.obj, ("decide",))
+    run(context.obj, ("decide",))
+
+
+@worker_app.command("lag")
+def lag(context: typer.Context) -> None:
+    """Tells Prometheus how far each group is behind, also while none of its workers runs."""
+    from stream.agents.group_lags import LagWorker
+
+    run(context.obj, (), beside={"lag": LagWorker})
 
 
 @worker_app.command("all")
 def everything(context: typer.Context) -> None:
-    """All roles in one process. With `kafka.broker = "embedded"` the broker is in it too."""
+    """All roles in one process. With `kafka.broker = "embedded"` the broker is in it too.
+
+    With `console.port`, the console as well.
+    """
     from stream.agents.run import ROLES
 
-    _run(context.obj, ROLES)
+    run(context.obj, ROLES, with_console=context.obj.console.port is not None)
 
 
-def _run(settings: Settings, roles: Sequence[Any], shards: Sequence[int] | None = None) -> None:
+def run(
+    settings: Settings,
+    roles: Sequence[Any],
+    shards: Sequence[int] | None = None,
+    *,
+    with_console: bool = False,
+    beside: Mapping[str, Callable[[Settings], Any]] | None = None,
+) -> None:
+    """Run workers until they are told to stop.
+
+    Args:
+        settings: of the service.
+        roles: to run.
+        shards: of the library; all when left out.
+        with_console: whether the console runs beside them.
+        beside: makes other workers, by name.
+    """
     from stream.agents.leaving import exit_on_signals
 
     # Before the imports below, which take a while: a stop meanwhile is no traceback.
     exit_on_signals()
-    from stream.admin.machine import check_machine
-    from stream.agents.run import run_until_stopped
+    with loading():
+        from stream.admin.machine import check_machine
+        from stream.agents.run import run_until_stopped
 
-    names = "+".join(roles)
+    beside = beside or {}
+    names = "+".join([*roles, *(["console"] if with_console else []), *beside])
     with _errors_in_log(settings), _broker(settings) as kafka:
         check_machine(settings, roles)
         settings = settings.model_copy(update={"kafka": kafka})
+
+        consoles: list[Any] = []
+
+        def console(settings: Settings) -> Any:
+            from stream.console.worker import ConsoleWorker
+
+            consoles.append(ConsoleWorker(settings))
+            return consoles[-1]
 
         def started() -> None:
             _tell(
                 settings,
                 f"{names} worker is running on {kafka.bootstrap_servers}; Ctrl-C stops it",
             )
+            for each in consoles:
+                _tell_where(each)
 
-        asyncio.run(run_until_stopped(settings, roles, shards, started))
+        others = [*([console] if with_console else []), *beside.values()]
+        asyncio.run(run_until_stopped(settings, roles, shards, started, others))
         _tell(settings, f"{names} worker stopped")
+
+
+def _tell_where(console: "ConsoleWorker") -> None:
+    """Where people sign in. The link is a secret: for the terminal, never for the log."""
+    link = console.sign_in_link()
+    if link is None:
+        stderr.print(
+            f"the console is at {console.url}; sign in with a token: `samesource token create`",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+    else:
+        stderr.print(f"open {link}", markup=False, soft_wrap=True, highlight=False)
 
 
 def _tell(settings: Settings, text: str) -> None:

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 
 import orjson
 
-from stream.contract.events import AlertRaised, Match, MatchedSegment, VideoCompared
+from stream.contract.events import (
+    AlertRaised,
+    AlertReviewed,
+    Match,
+    MatchedSegment,
+    VideoCompared,
+)
 from stream.times import now
 
 SPAN_QUANTUM_SECONDS = 1.0
@@ -77,6 +83,14 @@ def with_segments(alert: AlertRaised, segments: Sequence[MatchedSegment]) -> Ale
     return alert.model_copy(
         update={"alert_id": identity, "segments": list(segments), "score": score}
     )
+
+
+def released(review: AlertReviewed) -> AlertRaised | None:
+    """The held alert that a confirmation carries, the same text each time; None without one."""
+    if review.alert is None:
+        return None
+    fields = review.alert.model_dump(exclude={"reason", "detail"})
+    return AlertRaised.model_validate(fields | {"raised_at": review.reviewed_at})
 
 
 def _changes_places(answer: VideoCompared, match: Match) -> bool:

@@ -1,5 +1,6 @@
 """Judges each match: raised as an alert, suppressed with a reason, or held for review."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from stream.contract.events import (
     SuppressionReason,
     VideoCompared,
 )
-from stream.decide.alert import alert_of, durations_of, with_segments
+from stream.decide.alert import alert_of, durations_of, released, with_segments
 from stream.decide.floods import Floods
 from stream.decide.settings import PolicySettings
 from stream.decide.spans import Span, covered_seconds, outside
@@ -109,26 +110,50 @@ class Policies:
         """
         whole = alert_of(answer, match)
         rules = self._rules.get(whole.reference_owner_id, self._default)
-        alert = _without_exclusions(whole, rules)
+        allowed = _outside(whole, rules.excluded.get(whole.reference_id), rules)
+        dismissed = self._verdicts.spans(whole.reference_id)
+        left = allowed and _outside(allowed, [one.span for one in dismissed], rules)
+        alert = left or allowed or whole
         verdict = self._verdicts.about(
-            # Under both ids: an exclusion may be younger than the verdict.
-            [whole.alert_id, alert.alert_id if alert else whole.alert_id],
+            # Under all ids: an exclusion may be younger than the verdict.
+            [one.alert_id for one in (whole, allowed, left) if one is not None],
             pair_of(whole.video_id, whole.reference_id),
         )
+        owners = whole.video_owner_id, whole.reference_owner_id
         objection = (
             _same_owner(whole)
             or _licensed(whole, rules)
             or _dismissed(verdict)
-            or _excluded(whole, alert)
-            or _below_minima(alert or whole, rules, durations_of(answer, match))
+            or _of_dismissed_uploader(self._verdicts.uploader(*owners))
+            or _excluded(whole, allowed)
+            or _in_dismissed_spans(alert, left, dismissed)
+            or _below_minima(alert, rules, durations_of(answer, match))
         )
         # Last, as it claims: what is suppressed anyway must not use up the limit. A confirmed alert
         # does, and is raised all the same.
         if objection is None:
-            flood = self._flooding(alert or whole, rules, timestamp_ms)
+            flood = self._flooding(alert, rules, timestamp_ms)
             confirmed = verdict is not None and verdict.verdict == "confirmed"
             objection = None if confirmed else flood
-        return alert or whole if objection is None else _suppressed(alert or whole, *objection)
+        return alert if objection is None else _suppressed(alert, *objection)
+
+    def release(self, review: AlertReviewed, timestamp_ms: int) -> AlertRaised | None:
+        """The held alert that a confirmation raises; None where it carries none.
+
+        It counts against the limit of its reference in the hour in which it is raised, also where
+        it counted when it was held, and isn't held by it. Where somebody else puts claims in order,
+        `take_unclaimed` says what to claim; the alert holds as it is.
+
+        Args:
+            review: a verdict.
+            timestamp_ms: the verdict's, by Kafka, since 1970.
+        """
+        alert = released(review)
+        if alert is not None:
+            rules = self._rules.get(alert.reference_owner_id, self._default)
+            if rules.alerts_per_hour is not None:
+                self._claim(alert.reference_id, alert.alert_id, timestamp_ms)
+        return alert
 
     def take_unclaimed(self) -> list[tuple[str, str]]:
         """Reference and alert ids that were judged without a claim since this was asked last.
@@ -141,13 +166,12 @@ class Policies:
     def _flooding(self, alert: AlertRaised, rules: Rules, timestamp_ms: int) -> Objection | None:
         """Held where the reference got its number of alerts within the hour before this one."""
         limit, ids = rules.alerts_per_hour, (alert.reference_id, alert.alert_id)
+        # Nothing is claimed without a limit: a claim costs a round trip.
         if limit is None:
             return None
         others = self.floods.others(*ids)
-        if others is None and self._claimed_elsewhere:
-            self._unclaimed.append(ids)
-        elif others is None:
-            self.floods.claim(*ids, timestamp_ms)
+        if others is None:
+            self._claim(*ids, timestamp_ms)
             others = self.floods.others(*ids)
         if others is None or others < limit:
             return None
@@ -156,11 +180,18 @@ class Policies:
             f"expected fewer than {limit}"
         )
 
+    def _claim(self, reference_id: str, alert_id: str, timestamp_ms: int) -> None:
+        if self._claimed_elsewhere:
+            self._unclaimed.append((reference_id, alert_id))
+        else:
+            self.floods.claim(reference_id, alert_id, timestamp_ms)
 
-def _without_exclusions(alert: AlertRaised, rules: Rules) -> AlertRaised | None:
-    """The alert of what the exclusions leave; None where nothing is left."""
-    excluded = rules.excluded.get(alert.reference_id)
-    if excluded is None:
+
+def _outside(
+    alert: AlertRaised, excluded: Sequence[Span] | None, rules: Rules
+) -> AlertRaised | None:
+    """The alert of what some spans of its reference leave; None where nothing is left."""
+    if not excluded:
         return alert
     left = [
         part
@@ -193,6 +224,29 @@ def _dismissed(verdict: Verdict | None) -> Objection | None:
     return "dismissed", (
         f"{verdict.reviewer} dismissed alert {verdict.alert_id} at "
         f"{verdict.reviewed_at.isoformat()}, expected no verdict or a confirmation"
+    )
+
+
+def _of_dismissed_uploader(verdict: Verdict | None) -> Objection | None:
+    if verdict is None or verdict.owners is None:
+        return None
+    uploader, rights_holder = verdict.owners
+    return "dismissed", (
+        f"{verdict.reviewer} dismissed {uploader}'s videos against {rights_holder}'s with alert "
+        f"{verdict.alert_id} at {verdict.reviewed_at.isoformat()}, expected another uploader"
+    )
+
+
+def _in_dismissed_spans(
+    alert: AlertRaised, left: AlertRaised | None, dismissed: Sequence[Verdict]
+) -> Objection | None:
+    if left is not None:
+        return None
+    newest = max(dismissed, key=lambda verdict: verdict.order)
+    return "dismissed", (
+        f"all that is copied lies in dismissed spans of {alert.reference_id}, the newest by "
+        f"{newest.reviewer} with alert {newest.alert_id} at {newest.reviewed_at.isoformat()}, "
+        "expected something outside of them"
     )
 
 

@@ -96,6 +96,7 @@ class Decoder:
     def close(self) -> None:
         """End the children; what they work on is cancelled."""
         self._room.close()
+        # Under the lock of `_schedule`: nobody gets a future of a pool that is stopped.
         with self._mutex:
             self._closed = True
             self._pool.stop()

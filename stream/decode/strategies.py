@@ -15,16 +15,10 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from stream.decode.container import frame_seconds, jumps, open_video
 from stream.decode.decoded_video import Strategy
-from stream.decode.packets import (
-    JUMP_SECONDS,
-    check_duration,
-    frame_seconds,
-    jumps,
-    open_video,
-    read_table,
-    readable_packets,
-)
+from stream.decode.jumping_clock import JUMP_SECONDS
+from stream.decode.packets import check_duration, read_table, readable_packets
 from stream.decode.sampling import (
     PacketTable,
     SamplingPlan,

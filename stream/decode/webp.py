@@ -12,7 +12,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from stream.decode.packets import check_duration, check_pixels
+from stream.decode.container import check_pixels
+from stream.decode.packets import check_duration
 from stream.decode.sampling import PacketTable
 from stream.decode.settings import DecodeSettings
 from stream.errors import CorruptError

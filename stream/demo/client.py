@@ -103,9 +103,11 @@ class Client:
         drawn = self._clips.done()
         while not done():
             news = await self.read()
+            # Behind the events, so that what came before a failure is still shown.
             if self._failure.done():
                 self._failure.result()
             now = time.monotonic()
+            # Drawing is a sign of life too: on few cores nothing is submitted for a good while.
             if news or self._clips.done() > drawn:
                 heard, drawn = now, self._clips.done()
             elif now - heard > self.patience_seconds:

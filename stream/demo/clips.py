@@ -3,16 +3,17 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, signal
 from threading import Thread
+from typing import Any
 from zlib import crc32
 
+from pebble import ProcessExpired, ProcessPool
 from PIL import Image
 
 from stream.contract.events import MatchedSegment
@@ -27,6 +28,7 @@ from stream.errors import SettingsError
 Progress = Callable[[int, int], None]
 """Told how many videos are made, and how many there will be."""
 
+LOOK_AGAIN_SECONDS = 0.05  # at the end, whether the last one has noticed
 MAX_PROCESSES = 8  # that draw: each is an interpreter of its own, and the set is small
 
 
@@ -84,9 +86,20 @@ def drawing(folder: Path, plan: Plan = PLAN) -> Iterator[Drawing]:
     drawn: dict[Path, Future[None]] = {path: Future() for path in (*demo.references, *demo.uploads)}
     for future in drawn.values():
         future.set_running_or_notify_cancel()  # nobody who waits for one can cancel it
+    tasks: list[Future[Path]] = []
     with _processes() as pool:
-        Thread(target=_draw, args=(pool, folder, plan, drawn), daemon=True).start()
-        yield Drawing(demo, drawn)
+        thread = Thread(target=_draw, args=(pool, tasks, folder, plan, drawn), daemon=True)
+        thread.start()
+        try:
+            yield Drawing(demo, drawn)
+        finally:
+            # Whoever stops the demo isn't to wait for clips that nobody will see, a minute of a
+            # busy machine; and a second Ctrl-C in that time would end the wait halfway, for ever.
+            pool.stop()
+            while thread.is_alive():
+                for task in [*tasks]:  # a stopped pool leaves them as they are
+                    task.cancel()
+                thread.join(LOOK_AGAIN_SECONDS)
 
 
 def _demo_set(folder: Path, plan: Plan) -> DemoSet:
@@ -106,6 +119,7 @@ def truth_of(plan: Plan) -> dict[Pair, list[MatchedSegment]]:
     for clip in plan.uploads:
         start = 0.0
         for shot in clip.shots:
+            # By the frames that are drawn: a shot's own seconds needn't be a whole number of them.
             end = start + _frames(shot) / FRAMES_PER_SECOND
             if isinstance(shot, Copied):
                 copied = span(start, end, shot.start_seconds, shot.end_seconds)
@@ -136,32 +150,39 @@ def make_clip(clip: Clip, folder: Path, kind: str, *, cut_off: bool = False) -> 
 
 
 @contextmanager
-def _processes() -> Iterator[Executor]:
-    """One process per core, that let the caller alone decide about Ctrl-C."""
-    pool = ProcessPoolExecutor(
+def _processes() -> Iterator[Any]:
+    """One process per core, that let the caller alone decide about Ctrl-C; gone after the block."""
+    pool: Any = ProcessPool(
         min(_cores(), MAX_PROCESSES),
-        get_context("spawn"),  # no copies of the caller's threads and sockets
         initializer=signal,
         initargs=(SIGINT, SIG_IGN),
+        context=get_context("spawn"),  # no copies of the caller's threads and sockets
     )
     try:
         yield pool
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.stop()
+        pool.join()
 
 
-def _draw(pool: Executor, folder: Path, plan: Plan, drawn: dict[Path, Future[None]]) -> None:
+def _draw(
+    pool: Any,
+    tasks: list[Future[Path]],
+    folder: Path,
+    plan: Plan,
+    drawn: dict[Path, Future[None]],
+) -> None:
     """Uploads after all references, which they copy."""
     try:
         for kind, clips in (("references", plan.references), ("uploads", plan.uploads)):
-            tasks = {
-                pool.submit(make_clip, clip, folder, kind, cut_off=clip.name == plan.broken): clip
-                for clip in clips
-            }
-            for task, clip in tasks.items():  # as_completed() would never tell of a cancelled one
+            first = len(tasks)
+            for clip in clips:
+                whole = {"cut_off": clip.name == plan.broken}
+                tasks.append(pool.schedule(make_clip, (clip, folder, kind), whole))
+            for task, clip in zip(tasks[first:], clips, strict=True):
                 task.result()
                 drawn[_file(folder, kind, clip.name)].set_result(None)
-    except BrokenProcessPool:
+    except ProcessExpired:
         _fail(drawn, FootageError("a process that draws videos was killed: is memory short?"))
     except BaseException as error:  # the one who waits raises it
         _fail(drawn, error)
@@ -194,6 +215,7 @@ def _edit(name: str) -> Edit:
 
 
 def _camera_seed(shot: Drawn) -> int:
+    # Not `hash`, whose value for a text is another in each process.
     return crc32(f"{shot.scene} {shot.seed}".encode())
 
 

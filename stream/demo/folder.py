@@ -149,6 +149,7 @@ def _edited_copy(source: Path, target: Path, edit: str) -> MatchedSegment | None
         kept = min(MAX_SECONDS, 0.6 * length)
         start = (length - kept) / 2
         pictures = read_frames(source, start, start + kept)
+        # All before the file is made: of a video that can't be read nothing is left behind.
         edited = [
             EDITS[edit](picture, number / FRAMES_PER_SECOND)
             for number, picture in enumerate(pictures)

@@ -45,6 +45,7 @@ def write_video(
                 if number == 0:
                     stream.width, stream.height = picture.size
                 container.mux(stream.encode(_frame_of(picture)))
+            # x264 keeps its last frames back until it hears that there are no more.
             container.mux(stream.encode(None))
     except (av.FFmpegError, OSError) as error:
         raise FootageError(f"can't write {path}: {error}") from error
@@ -122,5 +123,6 @@ def _frame_of(picture: Image.Image) -> av.VideoFrame:
 
 def _picture(frame: av.VideoFrame) -> Image.Image:
     share = min(1.0, HEIGHT / frame.height)
+    # Even, as yuv420p has one colour for two pixels of either direction.
     width, height = (max(2, round(side * share / 2) * 2) for side in (frame.width, frame.height))
     return Image.fromarray(frame.to_ndarray(format="rgb24", width=width, height=height))

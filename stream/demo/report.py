@@ -29,13 +29,15 @@ class Verdict:
     Attributes:
         found: copied, with an alert.
         partly: of the found, those with a span that isn't covered by half on both sides.
-        missed: copied, without an alert.
+        rejected: copied, without an alert, where the service refused one of the two videos.
+        missed: copied, without an alert, although both videos were taken.
         extra: known not to be copied, but with an alert.
         unjudged: with an alert, and nobody said whether they are copied.
     """
 
     found: frozenset[Pair]
     partly: frozenset[Pair]
+    rejected: frozenset[Pair]
     missed: frozenset[Pair]
     extra: frozenset[Pair]
     unjudged: frozenset[Pair]
@@ -45,6 +47,7 @@ class Verdict:
         """Compare what was found with what is known."""
         alerted, copied = frozenset(tally.alerts), frozenset(demo.truth)
         found = alerted & copied
+        rejected = frozenset(pair for pair in copied - alerted if _refused(tally, pair))
         return cls(
             found=found,
             partly=frozenset(
@@ -52,7 +55,8 @@ class Verdict:
                 for pair in found
                 if not all(covers(tally.alerts[pair].segments, span) for span in demo.truth[pair])
             ),
-            missed=copied - alerted,
+            rejected=rejected,
+            missed=copied - alerted - rejected,
             extra=frozenset(pair for pair in alerted - copied if demo.judges(pair)),
             unjudged=frozenset(pair for pair in alerted - copied if not demo.judges(pair)),
         )
@@ -126,12 +130,13 @@ def closing_table(demo: DemoSet, tally: Tally) -> Table:
         outcome = "[bold red]no answer[/]"
         if story.decision is not None:
             outcome = f"[{COLOURS[story.decision.outcome]}]{story.decision.outcome}[/]"
+        # A file may be called `[red].mp4`, which rich would take for a colour.
         head = (escape(story.video_id), outcome)
         for number, pair in enumerate(pairs):
             table.add_row(
                 *(head if number == 0 else ("", "")),
                 *_finding(demo, tally, pair),
-                _mark(verdict, pair),
+                _refused(tally, pair) if pair in verdict.rejected else _mark(verdict, pair),
             )
         if not pairs:
             table.add_row(*head, _why(story), "", "", _empty_mark(demo, story))
@@ -155,6 +160,8 @@ def totals(demo: DemoSet, tally: Tally) -> Text:
     if labelled:
         share = len(verdict.found) / labelled
         said += f"; of {labelled} copied pairs {len(verdict.found)} found ({share:.0%})"
+    if verdict.rejected:
+        said += f"; {len(verdict.rejected)} copied, but rejected"
     innocent = (
         "" if demo.judged is None else f" of {len(demo.judged - demo.truth.keys())} uncopied pairs"
     )
@@ -194,6 +201,15 @@ def _both(segment: MatchedSegment) -> str:
     ours = span_text(segment.video_start_seconds, segment.video_end_seconds)
     theirs = span_text(segment.reference_start_seconds, segment.reference_end_seconds)
     return f"{ours} ← {theirs}"
+
+
+def _refused(tally: Tally, pair: Pair) -> str:
+    """Which of a pair's videos was rejected, by its code; empty where none was."""
+    for video_id, which in zip(pair, ("", "source "), strict=True):
+        story = tally.stories.get(video_id)
+        if story is not None and story.rejection is not None:
+            return f"[yellow]{which}rejected: {story.rejection.error}[/]"
+    return ""
 
 
 def _mark(verdict: Verdict, pair: Pair) -> str:

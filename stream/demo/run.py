@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
+from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -29,6 +30,9 @@ from stream.demo.folder import open_folder
 from stream.demo.report import NEXT, closing_table, problems_of, times, totals
 from stream.demo.screen import DemoScreen
 from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from stream.console.worker import ConsoleWorker
 
 SHARDS = 2  # so that joining their answers is seen
 PROBE_SECONDS = 3.0  # for an answer of a Kafka that may be there, before one is started
@@ -47,7 +51,12 @@ GRUMBLERS = (
 
 
 def run_demo(
-    settings: Settings, videos: Path | None, console: Console, keep: Path | None = None
+    settings: Settings,
+    videos: Path | None,
+    console: Console,
+    keep: Path | None = None,
+    *,
+    with_console: bool = False,
 ) -> int:
     """Run the whole service on made or given videos and show what happens.
 
@@ -57,6 +66,7 @@ def run_demo(
         videos: a folder of videos; None to make some.
         console: where to show it.
         keep: where made videos go; a temporary folder by default.
+        with_console: whether the pages are served too, until Ctrl-C.
 
     Returns:
         The exit code: 0 when every video got exactly one decision and, of the made videos, each
@@ -78,7 +88,7 @@ def run_demo(
                 _quieten()
             with _broker(settings.kafka, Path(scratch), console) as kafka:
                 own = _own_settings(settings, kafka, clips.demo, Path(scratch))
-                return asyncio.run(_run(own, clips, console, began))
+                return asyncio.run(_run(own, clips, console, began, with_console))
     except KeyboardInterrupt:
         console.print("stopped; nothing is left running")
         return INTERRUPTED
@@ -95,12 +105,17 @@ def _stopped_as_by_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, interrupt) for number in numbers]
+    handlers = {
+        signal.SIGTERM: interrupt,
+        signal.SIGHUP: interrupt,
+        # A shell that starts it in the background has it ignore SIGINT, and asyncio would then too.
+        signal.SIGINT: signal.default_int_handler,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 
@@ -156,6 +171,7 @@ def _broker(kafka: KafkaSettings, scratch: Path, console: Console) -> Iterator[K
             local = LocalKafka(scratch / "kafka")
             local.start()
         with local:
+            # Not a copy of the settings, whose security is of the cluster that didn't answer.
             kafka = KafkaSettings(
                 bootstrap_servers=local.bootstrap_servers, topic_prefix=kafka.topic_prefix
             )
@@ -173,6 +189,7 @@ def _answers(kafka: KafkaSettings) -> bool:
 
 def _delete_topics(kafka: KafkaSettings) -> None:
     client = admin(kafka)
+    # By the prefix and not by the contract: the workers' own topics go as well.
     names = [
         name
         for name in client.list_topics(timeout=ANSWER_SECONDS).topics
@@ -190,12 +207,15 @@ def _own_settings(
     library: dict[str, Any] = {
         "shards": SHARDS,
         "snapshot_folder": scratch / "snapshots",
+        # Nothing of a demo belongs into the store that somebody's shards restore from.
         "snapshot_store": None,
     }
     return settings.model_copy(
         update={
             "kafka": kafka,
+            # Whoever starts it named these folders, and need not have allowed them.
             "fetch": settings.fetch.model_copy(update={"roots": tuple(sorted(folders))}),
+            "search": settings.search.model_copy(update={"snapshot_folder": scratch / "search"}),
             "library": settings.library.model_copy(update=library),
             "worker": settings.worker.model_copy(
                 update={
@@ -203,22 +223,56 @@ def _own_settings(
                     "session_timeout_seconds": SESSION_TIMEOUT_SECONDS,
                 }
             ),
+            "console": settings.console.model_copy(
+                update={
+                    # The printed link signs in whoever opens it: nobody on another machine may.
+                    "host": "127.0.0.1",
+                    "public_url": None,
+                    "port": settings.console.port or 0,
+                    "database_url": SecretStr(f"sqlite:///{scratch / 'console.db'}"),
+                }
+            ),
         }
     )
 
 
-async def _run(settings: Settings, clips: Drawing, console: Console, began: float) -> int:
-    demo = clips.demo
+async def _run(
+    settings: Settings, clips: Drawing, console: Console, began: float, with_console: bool
+) -> int:
+    demo, pages = clips.demo, list["ConsoleWorker"]()
+
+    def make_pages(settings: Settings) -> "ConsoleWorker":
+        # Here, as its libraries take seconds to load, and most demos have no pages.
+        from stream.console.worker import ConsoleWorker
+
+        pages.append(ConsoleWorker(settings))
+        return pages[-1]
+
     with DemoScreen(console) as screen:
         if clips.drawn:
             screen.say(f"Drawing {len(clips.drawn)} videos.")
         screen.say("Starting the workers: fingerprint, library shards 0 and 1, decide.")
-        async with running_workers(settings) as failure:
+        others = [make_pages] if with_console else []
+        async with running_workers(settings, others=others) as failure:
+            for each in pages:
+                screen.say(f"open {each.sign_in_link()}")
             with Reader(settings.kafka, *OUTCOME_TOPICS) as reader:
                 client = Client(settings, clips, reader, screen, failure)
                 await client.submit_all()
                 done = time.monotonic()
                 await client.read()  # an answer that was given twice comes now
+            for each in pages:
+                screen.close()
+                _print_report(demo, screen, console, began, done)
+                console.print(f"The console goes on at {each.url}; Ctrl-C stops it.")
+                await failure  # which only ever fails: a signal ends the wait
+    return _print_report(demo, screen, console, began, done)
+
+
+def _print_report(
+    demo: DemoSet, screen: DemoScreen, console: Console, began: float, done: float
+) -> int:
+    """What was found; the exit code."""
     console.print(closing_table(demo, screen.tally))
     for words in (totals(demo, screen.tally), times(screen.tally, began, done), NEXT):
         console.print(words, soft_wrap=True)

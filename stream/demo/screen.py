@@ -63,6 +63,10 @@ class DemoScreen:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Show no table any more; what is said stays."""
         if self._live is not None:
             self._live.stop()
 

@@ -23,7 +23,8 @@ from stream.errors import RejectedError, SettingsError
 from stream.evaluate.copy_set import CopySet, pair_name, read_copy_set
 from stream.evaluate.report import CopiesReport, Sampling, UploadOutcome
 from stream.fingerprint.fingerprinter import Fingerprinter
-from stream.library.shard import LibraryShard, open_aligner
+from stream.library.matches import open_aligner
+from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore
 from stream.settings import Settings
 
@@ -140,6 +141,7 @@ class _Run:
         upload = VideoUploaded(
             video_id=video_id, uri=path.resolve().as_uri(), owner_id=role, role=role
         )
+        # CPU and not the clock, as whatever else runs on this machine isn't the service's cost.
         before = time.process_time()
         try:
             made = fingerprinter.fingerprint(upload, f"evaluate-{self._offset}")
@@ -231,6 +233,7 @@ def _for_evaluation(
     key_frames: dict[str, Any] = {} if selector is None else {"selector": selector}
     if sampling == "uniform":
         changed["decode"] = settings.decode.model_copy(
+            # Without a gap no repeated sample is left out: the baselines keep those too.
             update={"frames_per_second": UNIFORM_FRAMES_PER_SECOND, "repeat_gap_seconds": 0.0}
         )
         key_frames = {

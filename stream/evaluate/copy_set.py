@@ -72,6 +72,7 @@ def _videos(folder: Path) -> dict[str, Path]:
         )
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir(), key=lambda path: path.stem):
+        # File managers leave such files, .DS_Store for one, and they are no videos.
         if path.name.startswith(".") or not path.is_file():
             continue
         if path.stem in found:
@@ -86,6 +87,7 @@ def _videos(folder: Path) -> dict[str, Path]:
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
     try:
+        # Spreadsheets begin a CSV with a byte order mark, which would join the first column's name.
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if reader.fieldnames is None or not set(PAIR_COLUMNS) <= set(reader.fieldnames):

@@ -21,12 +21,14 @@ TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: IPv4 behind an IP
 def is_public(address: Address) -> bool:
     """Whether an address is on the public internet, also when it wraps an IPv4 one."""
     inner = _wrapped(address)
+    # Python counts multicast as global, and no web server has such an address.
     return address.is_global and not address.is_multicast if inner is None else is_public(inner)
 
 
 def _wrapped(address: Address) -> ipaddress.IPv4Address | None:
     if isinstance(address, ipaddress.IPv4Address):
         return None
+    # Python calls all of these global, and a gateway may well lead to 10.0.0.1 by one.
     if address in TRANSLATED:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     # Teredo names its server, then the client: who would be talked to is the second.
@@ -40,6 +42,7 @@ def check_url(url: URL, settings: FetchSettings) -> None:
         ForbiddenUriError: names what was refused and the setting that would allow it.
     """
     host = url.host or ""
+    # The settings alone would let `file` and `s3` pass, which mean nothing to a web client.
     if url.scheme not in settings.schemes or url.scheme not in ("http", "https"):
         raise ForbiddenUriError(
             f"scheme {url.scheme!r} of {host} is not allowed here: fetch.schemes = "
@@ -53,6 +56,7 @@ def check_url(url: URL, settings: FetchSettings) -> None:
     # aiohttp doesn't ask the resolver about an address that stands in the URL: it is checked here.
     try:
         address = ipaddress.ip_address(host.split("%")[0])
+    # A name, not an address: `CheckedResolver` looks at what it stands for.
     except ValueError:
         return
     if not _allowed(address, host, settings):
@@ -91,6 +95,7 @@ class CheckedResolver(AbstractResolver):
             ForbiddenUriError: it has none but private ones.
         """
         found = await self._resolver.resolve(host, port, family)
+        # One public address is enough: a private one beside it is never connected to.
         allowed = [
             result
             for result in found

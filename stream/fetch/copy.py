@@ -19,6 +19,7 @@ class LimitedFile(io.FileIO):
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
+        # Without a buffer: a full disk is noticed at the write that fills it, not at the end.
         super().__init__(path, "w")
         self._max_bytes = max_bytes
         self.written = 0
@@ -30,6 +31,7 @@ class LimitedFile(io.FileIO):
             TooLargeError: the file would pass the limit.
             DiskError: this machine's disk is full, say.
         """
+        # Before the write, so that the disk never holds more, whatever size a server announced.
         self.expect(self.written + len(data))
         rest = memoryview(data)
         while rest:
@@ -96,6 +98,7 @@ async def paced(
                     f"fetch.least_bytes_per_second = {least_bytes_per_second:g}"
                 )
             began, before = clock(), file.written
+        # For what the copy raised: `wait` keeps it to itself.
         task.result()
     finally:
         # Waited for: the caller closes the file next, and a copy that still runs would write to it.

@@ -81,6 +81,7 @@ def fetch(
     if scheme == "file":
         path = local_video(uri, settings)
         return FetchedVideo(path, path.stat().st_size, is_copy=False)
+    # No name out of the URI: an uploader would choose where in our folders it leads.
     path = folder / f"video-{uuid.uuid4().hex}"
     try:
         # A loop of its own, as the caller is a thread: a slow name server or store then holds up

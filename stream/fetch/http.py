@@ -12,7 +12,7 @@ from stream.fetch.web_address import WebAddress
 CHUNK_BYTES = 2**20  # written at a time: 32 downloads hold 32 MiB
 FORBIDDEN = (401, 403, 407, 451)  # whatever is tried again
 PASSING = (408, 425, 429)  # of the 4xx, those that ask for another try
-REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTS = (301, 302, 303, 307, 308)  # 300 is none: it leaves the choice to people
 MAX_REDIRECTS = 10  # content networks take two or three; a loop is left after ten
 
 
@@ -54,6 +54,7 @@ def _redirect(response: ClientResponse) -> str | None:
 
 
 async def _copy(response: ClientResponse, file: LimitedFile) -> None:
+    # Not any 2xx: 204 has no body, and 206 would be a part that nobody asked for.
     if response.status != 200:
         raise _refused(response)
     file.expect(response.content_length)

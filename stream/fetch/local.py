@@ -34,6 +34,7 @@ def local_video(uri: str, settings: FetchSettings) -> Path:
         raise ForbiddenUriError(
             f"{named} can't be read: give the worker's user the right to"
         ) from error
+    # A loop of links may be a `RuntimeError`, a NUL in the name is a `ValueError`.
     except (OSError, RuntimeError, ValueError) as error:
         raise NotFoundError(f"no usable file at {named!r}: {shown(str(error))}") from error
     if stat.S_ISDIR(status.st_mode):
@@ -51,6 +52,7 @@ def _path(uri: str) -> Path:
         return Path(uri)
     rest = uri[len("file:") :]
     if rest.startswith("//"):
+        # RFC 8089: no host and `localhost` mean this machine; any other's disks can't be read here.
         host, slash, rest = rest[2:].partition("/")
         rest = slash + rest
         if host.lower() not in ("", "localhost"):
@@ -68,6 +70,7 @@ def shown(name: Path | str) -> str:
 
 
 def _check_root(path: Path, settings: FetchSettings) -> None:
+    # Resolved as the path is: a root that is a link would hold nothing otherwise.
     roots = [root.resolve() for root in settings.roots] or [Path.cwd().resolve()]
     named = ", ".join(map(shown, roots))
     if not any(path.is_relative_to(root) for root in roots):

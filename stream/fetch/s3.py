@@ -56,6 +56,7 @@ async def copy_s3(uri: str, file: LimitedFile, settings: FetchSettings) -> None:
     # It is an `OSError` too, and must not be taken for the store's failure.
     except DiskError:
         raise
+    # s3fs makes an `OSError` of what a store answers, but not of how a connection fails.
     except (OSError, BotoCoreError, aiohttp.ClientError) as error:
         raise TransientError(f"the bucket {bucket!r} can't be read: {type(error).__name__}") from (
             error

@@ -16,7 +16,7 @@ from stream.errors import ForbiddenUriError, NotFoundError
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 WEB_ADDRESS = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
 PRINTABLE = "".join(set(string.printable) - set(string.whitespace))
-LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")  # as in `100%.mp4`, which servers refuse
 
 
 class WebAddress:
@@ -42,6 +42,7 @@ class WebAddress:
         try:
             self.url = _untouched(URL(self._origin), self.target)
         except ValueError:
+            # The cause would show the address in a traceback, with a password perhaps.
             raise _unusable() from None
         if not self.url.host:
             raise _unusable()
@@ -79,6 +80,7 @@ def _quoted(target: str) -> str:
     """As it stands; what was never quoted is, and never what was."""
     if all(each in PRINTABLE for each in target):
         return target
+    # aiohttp reads headers so: bytes of a `Location` that aren't UTF-8 go out as they came.
     return quote(LONE_PERCENT.sub("%25", target), safe=PRINTABLE, errors="surrogateescape")
 
 

@@ -22,7 +22,7 @@ from models.text_video.serve import (
 )
 from models.video.frames import difference
 from stream.contract.events import VideoEmbedded, VideoUploaded
-from stream.fingerprint.settings import EmbeddingSettings
+from stream.fingerprint.settings import TextVideoSettings
 
 if TYPE_CHECKING:  # a search by text opens its tower here, and needs no codec
     from stream.decode.decoded_video import DecodedVideo
@@ -35,13 +35,13 @@ MAX_ASPECT_RATIO = 4.0  # in either direction: a thinner picture would show noth
 DECIMALS = 7  # of a number of a vector; float32 holds no more
 
 
-def no_pair(settings: EmbeddingSettings) -> bool:
+def no_pair(settings: TextVideoSettings) -> bool:
     """Whether no pair is named and none is shipped."""
     named = settings.path is not None or settings.outside is not None
     return not named and not default_pair_files().video.is_file()
 
 
-def open_text_encoder(settings: EmbeddingSettings) -> TextEncoder:
+def open_text_encoder(settings: TextVideoSettings) -> TextEncoder:
     """The text tower of the pair.
 
     Raises:
@@ -56,7 +56,7 @@ def open_text_encoder(settings: EmbeddingSettings) -> TextEncoder:
     )
 
 
-def open_embedder(settings: EmbeddingSettings) -> "Embedder | None":
+def open_embedder(settings: TextVideoSettings) -> "Embedder | None":
     """The embed step; None, with a warning, where no pair is named and none is shipped.
 
     Raises:
@@ -64,7 +64,7 @@ def open_embedder(settings: EmbeddingSettings) -> "Embedder | None":
     """
     if no_pair(settings):
         log.warning(
-            "no text–video pair is shipped in %s and embedding names none: nothing is written to "
+            "no text–video pair is shipped in %s and text_video names none: nothing is written to "
             "video.embedded",
             default_pair_files().video.parent,
         )
@@ -83,7 +83,7 @@ class Embedder:
     """Makes a video's vector. Thread-safe."""
 
     def __init__(self, encoder: VideoEncoder, *, frames: int, thumbnails: int) -> None:
-        """Wrap an encoder; the rest as in `EmbeddingSettings`."""
+        """Wrap an encoder; the rest as in `TextVideoSettings`."""
         self._encoder, self._frames, self._thumbnails = encoder, frames, thumbnails
 
     @property

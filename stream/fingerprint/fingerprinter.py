@@ -82,6 +82,7 @@ class Fingerprinter:
             threads=encoder.threads,
             batch=encoder.batch,
             engine_cache=encoder.engine_cache,
+            precision=encoder.precision,
         )
         # A GPU idles in a batch that isn't full; a CPU is kept busy by a thread for each upload.
         self._batched = BatchedEncoder(
@@ -92,7 +93,7 @@ class Fingerprinter:
         self._query = EvenSelector(
             key_frames.model_copy(update={"every_seconds": _searching_every(key_frames)})
         )
-        self._embedder = open_embedder(settings.embedding) if embed else None
+        self._embedder = open_embedder(settings.text_video) if embed else None
         size, preview_size = self._encoder.input_size, None
         if self._embedder is not None and self._embedder.input_size != size:
             preview_size = self._embedder.input_size
@@ -106,6 +107,15 @@ class Fingerprinter:
         return self._encoder.model_version
 
     @property
+    def networks(self) -> dict[str, str | None]:
+        """The version of each network, or the rule in its place; None where there is none."""
+        return {
+            "encoder": self.model_version,
+            "key_frames": self.key_frames_version,
+            "text_video": None if self._embedder is None else self._embedder.model_version,
+        }
+
+    @property
     def embeds(self) -> bool:
         """Whether it makes vectors for search."""
         return self._embedder is not None
@@ -116,7 +126,12 @@ class Fingerprinter:
         return str(getattr(self._selector, "version", self._settings.key_frames.selector))
 
     def fingerprint(
-        self, upload: VideoUploaded, request_id: str, stages: dict[str, float] | None = None
+        self,
+        upload: VideoUploaded,
+        request_id: str,
+        stages: dict[str, float] | None = None,
+        *,
+        embed: bool = True,
     ) -> Fingerprinted:
         """Fetch, decode, select, encode and embed one video.
 
@@ -126,6 +141,7 @@ class Fingerprinter:
             upload: the event.
             request_id: travels with every later event of this upload.
             stages: filled with seconds by stage, also when a stage raises.
+            embed: whether to make a vector for search too, where there is a pair.
 
         Raises:
             RejectedError: the video can't be processed; its code says why.
@@ -143,8 +159,9 @@ class Fingerprinter:
             with timed(stages, "select"):
                 key, stored = self._stored(candidates, encoded, described)
             searching = self._looks(video, encoded, described, stages)
-            embedding = self._embedded(upload, video, key, stages)
+            embedding = self._embedded(upload, video, key, stages) if embed else None
         key_frames = _coded(video.seconds[key], stored)
+        # Key frames are among those that search: as many of both are the same, sent once.
         denser = len(searching) > len(key)
         fingerprint = Fingerprint(
             video_id=upload.video_id,
@@ -159,6 +176,9 @@ class Fingerprinter:
             query_frames=searching if denser else key_frames,
             cut_seconds=video.cut_seconds,
             motion_codes=video.motion,
+            uri=upload.uri,
+            title=upload.title,
+            # Copied, as the dictionary stays the caller's, who may go on filling it.
             stage_seconds=dict(stages),
         )
         return Fingerprinted(fingerprint, embedding, video.decode_cpu_seconds)

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.encoder.outside import OutsideSettings
+from models.encoder.serve import Precision
 from models.runtime import Provider
 from models.text_video.outside import OutsidePairSettings
 
@@ -20,6 +21,8 @@ class EncoderSettings(BaseModel):
         batch: frames in one run.
         engine_cache: a folder where TensorRT keeps what it builds, so that a worker starts in
             seconds; it builds at every start when left out.
+        precision: of the shipped encoder on the CPU: `int8` costs half of `float32` where the
+            processor has instructions for it, which `auto` looks up. Libraries may mix them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,9 +33,10 @@ class EncoderSettings(BaseModel):
     threads: int = Field(default=1, ge=1)
     batch: int = Field(default=32, ge=1)
     engine_cache: Path | None = None
+    precision: Precision = "auto"
 
 
-class EmbeddingSettings(BaseModel):
+class TextVideoSettings(BaseModel):
     """The text–video pair and what it looks at.
 
     Attributes:
@@ -57,7 +61,7 @@ class EmbeddingSettings(BaseModel):
     engine_cache: Path | None = None
 
     @model_validator(mode="after")
-    def _one_pair(self) -> "EmbeddingSettings":
+    def _one_pair(self) -> "TextVideoSettings":
         if self.path is not None and self.outside is not None:
             raise ValueError("both path and outside name a pair; leave one out")
         return self

@@ -38,6 +38,7 @@ class SharedBatches:
     def __init__(self, encoder: Encoder, batch: int) -> None:
         self._encoder, self._batch = encoder, batch
         self._waiting: deque[_Piece] = deque()
+        # Two locks: under the one, frames join the queue while under the other the encoder runs.
         self._guard = threading.Lock()
         self._turn = threading.Lock()
 
@@ -63,6 +64,7 @@ class SharedBatches:
     def _take(self) -> list[_Piece]:
         """The pieces that came first and fit into one batch, at least one."""
         with self._guard:
+            # Never empty: the caller's own piece isn't done, so nobody has taken it.
             taken = [self._waiting.popleft()]
             count = len(taken[0].frames)
             while self._waiting and count + len(self._waiting[0].frames) <= self._batch:
@@ -74,6 +76,7 @@ class SharedBatches:
         try:
             made = self._encoder.describe(np.concatenate([piece.frames for piece in pieces]))
         except Exception as error:
+            # Whose frames it were isn't known: each caller is told.
             for piece in pieces:
                 piece.error = error
             return

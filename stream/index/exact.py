@@ -52,6 +52,7 @@ class FrameIndex(Index):
         existed = len(serials) if below is None else int(np.searchsorted(serials, below))
         if existed == 0 or len(queries) == 0:
             return Hits.joined([])
+        # Rows and queries are both times 127, so the limit is times its square; divided out below.
         limits, products, rows = self._index.range_search(
             np.column_stack((queries, biases)).astype(np.float32),
             min_similarity * CODE_SCALE**2,

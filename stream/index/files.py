@@ -17,6 +17,7 @@ class aside:  # noqa: N801  # reads as a verb: with aside(folder) as unfinished
         self._unfinished = final.with_name(f".{final.name}.part")
 
     def __enter__(self) -> Path:
+        # A process that was killed may have left half a folder under this name.
         shutil.rmtree(self._unfinished, ignore_errors=True)
         self._unfinished.mkdir(parents=True)
         return self._unfinished
@@ -47,6 +48,7 @@ def digest_of(path: Path) -> str:
 
 def flush(path: Path) -> None:
     """Make a file, or the names in a folder, survive a power cut."""
+    # A folder can't be opened to be written, and `fsync` asks for no more than this.
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -22,11 +22,17 @@ class HashMap:
         self._keys = np.empty(0, np.uint64) if keys is None else keys
         self._values = np.empty(0, np.int64) if values is None else values
         self._fresh: dict[int, int | None] = {}
+        self._count = len(self._keys)
+
+    def __len__(self) -> int:
+        return self._count
 
     def get(self, key: int) -> int | None:
         """The value of a key; None where it has none."""
         if key in self._fresh:
             return self._fresh[key]
+        # A bare int is int64 to NumPy, which then compares both as float64: its 53 bits take
+        # neighbouring keys for equal.
         place = int(np.searchsorted(self._keys, np.uint64(key)))
         if place < len(self._keys) and int(self._keys[place]) == key:
             return int(self._values[place])
@@ -41,6 +47,8 @@ class HashMap:
         self._change(key, None)
 
     def _change(self, key: int, value: int | None) -> None:
+        self._count += (value is not None) - (self.get(key) is not None)
+        # Also where it is dropped: the arrays may have it, and are asked second.
         self._fresh[key] = value
         if len(self._fresh) > max(MIN_FRESH, len(self._keys) // FRESH_SHARE):
             self._settle()

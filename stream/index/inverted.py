@@ -104,6 +104,7 @@ class FrameLists(Index):
         ours, *theirs = (each._inverted() for each in (self, *others))
         sizes = np.array([[part.list_size(n) for part in theirs] for n in range(ours.nlist)])
         block_bytes = BLOCK_FRAMES * self._index.code_size
+        # Of every list before any is filled: a merge that is refused must leave all of them empty.
         orders = [_safe_order(row, block_bytes) for row in sizes.tolist()]
         if any(order is None for order in orders):
             return False
@@ -111,6 +112,7 @@ class FrameLists(Index):
             for part in (theirs[place] for place in order or ()):
                 if count := part.list_size(number):
                     ours.add_entries(number, count, part.get_ids(number), part.get_codes(number))
+        # Faiss counts in its own `add` only, and these went past it.
         self._index.ntotal = int(sizes.sum())
         return True
 

@@ -41,6 +41,7 @@ def read_manifest(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     """
     manifest: dict[str, Any] = orjson.loads((folder / MANIFEST).read_bytes())
     stated = manifest.pop(OWN_DIGEST, None)
+    # Damage first: a flipped bit in a model's name must not be told as another model.
     if stated != _digest(manifest):
         raise SnapshotError(f"{folder / MANIFEST} is damaged: its checksum differs")
     for key, value in identity.items():
@@ -52,4 +53,5 @@ def read_manifest(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
+    # Sorted: the order of the keys is no part of what a manifest says.
     return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()

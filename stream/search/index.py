@@ -59,6 +59,7 @@ class VectorIndex:
         """
         faiss.omp_set_num_threads(1)  # of this thread alone: waking others costs more than a query
         with self._lock:
+            # Both parts under the lock that moves rows between them: none is missed or met twice.
             self._fill_tail()
             count = min(most, self._tail.ntotal)
             found = np.empty((1, 0), np.int64)
@@ -70,6 +71,7 @@ class VectorIndex:
                     _even(query[None]), min(most, self.listed), probes, below=None
                 )
                 found = np.concatenate((found, near.serials), axis=1)
+        # Faiss fills up with -1 where it has found fewer than were asked for.
         return np.unique(found[found >= 0])
 
     def renewed(self, rows: VectorRows) -> "VectorIndex":
@@ -107,6 +109,7 @@ class VectorIndex:
     def _fill(self, codebook: Codebook, rows: int) -> None:
         """Put the first rows into lists of a codebook, and search those from then on."""
         lists = codebook.new_lists()
+        # Without the lock: nobody searches these lists yet.
         for start in range(0, rows, CHUNK_ROWS):
             self._list(lists, start, min(start + CHUNK_ROWS, rows))
         with self._lock:
@@ -119,6 +122,7 @@ class VectorIndex:
 
     def _fill_tail(self) -> None:
         """Give it the rows that have come since the last search."""
+        # The end is looked at once: another thread appends meanwhile.
         start, stop = self.listed + self._tail.ntotal, len(self._rows)
         if start < stop:
             self._tail.add(self._rows.span(start, stop))

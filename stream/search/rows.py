@@ -41,6 +41,7 @@ class VectorRows:
             made._blocks.append(codes[start : start + BLOCK_ROWS])
             made._scales.append(scales[start : start + BLOCK_ROWS])
         whole = len(made._blocks) * BLOCK_ROWS
+        # The last block grows on: it is copied, and can't stay mapped from a file.
         if whole < len(codes):
             made._new_block()
             made._blocks[-1][: len(codes) - whole] = codes[whole:]
@@ -57,6 +58,7 @@ class VectorRows:
         scale = np.float32(max(float(np.abs(vector).max()), 1e-12) / LARGEST)
         self._blocks[-1][place] = np.rint(vector / scale)
         self._scales[-1][place] = scale
+        # Counted last: a search beside this sees only rows that are whole.
         self._count += 1
         return row
 

@@ -25,9 +25,10 @@ from stream.index.manifests import read_manifest, write_manifest
 from stream.search.index import VectorIndex
 from stream.search.rows import VectorRows
 from stream.search.settings import SearchSettings
+from stream.search.state import ViewState
 from stream.search.table import VideoTable
 from stream.search.takedowns import Takedowns
-from stream.search.view import SearchView, ViewState
+from stream.search.view import SearchView
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ class ViewSnapshots:
         final = self._folder / f"{sum(offsets.values()):020d}"
         try:
             with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                # Of a process that was killed: who has the lock is the only one that writes.
                 for unfinished in self._folder.glob(".*.part"):
                     shutil.rmtree(unfinished)
                 with aside(final) as unfinished:
@@ -128,6 +130,7 @@ class ViewSnapshots:
         if not self._folder.is_dir():
             return None
         try:
+            # Shared with other readers; a writer would drop what is being read.
             with self._locked(fcntl.LOCK_SH):
                 return self._first_usable()
         except OSError as error:  # a folder that may only be read
@@ -146,6 +149,7 @@ class ViewSnapshots:
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
         self._folder.mkdir(parents=True, exist_ok=True)
+        # A lock on an open file ends with the process, however that ends.
         with (self._folder / LOCK).open("w") as file:
             fcntl.flock(file, how)
             yield
@@ -217,6 +221,7 @@ class ViewSnapshots:
 
     def _checked_manifest(self, folder: Path) -> dict[str, Any]:
         manifest = read_manifest(folder, self._identity)
+        # Before the digests, for which all of its files are read.
         days = (time.time() - manifest["written_at"]) / DAY_SECONDS
         if days > self._max_days:
             raise SnapshotError(

@@ -58,7 +58,7 @@ class VideoTable:
         self._records = np.zeros(max(MIN_RECORDS, len(records)), RECORD)
         self._records[: len(records)] = records
         self._ids = bytearray(ids)
-        self._by_hash = by_hash or HashMap()
+        self._by_hash = HashMap() if by_hash is None else by_hash
         self._free = np.flatnonzero(records["model"] == FREE).tolist()
 
     def __len__(self) -> int:

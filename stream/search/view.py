@@ -4,34 +4,23 @@ A plain object without Kafka: `stream.agents.search_view` feeds it, `samesource 
 """
 
 import threading
-from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.contract.events import Submission, VideoEmbedded
-from stream.contract.order import Takedown, before
+from stream.contract.events import VideoEmbedded
+from stream.contract.order import Takedown
 from stream.search.index import VectorIndex
 from stream.search.rows import Floats, VectorRows
 from stream.search.settings import SearchSettings
-from stream.search.table import (
-    FREE,
-    NO_LOG,
-    NO_ROW,
-    NO_VERSION,
-    Place,
-    VideoTable,
-    comparable,
-)
-from stream.search.takedowns import Takedowns
+from stream.search.state import OWN, ViewState
+from stream.search.table import FREE, NO_ROW, Place, VideoTable, comparable
 
-OWN = 0  # the number of the view's own model
 DEAD_SHARE = 0.5  # of all rows: dropping them copies the rest, so at most as many as were added
 MIN_DEAD = 1024  # below which a small view would be copied all the time
 LONGEST_SECONDS = 1e9  # as in the contract; an older message may say more
-MAX_MODELS = 1000  # whose vectors are counted apart
 
 
 class Hit(NamedTuple):
@@ -46,24 +35,6 @@ class Hit(NamedTuple):
     similarity: float
     duration_seconds: float
     place: Place
-
-
-@dataclass
-class ViewState:
-    """What a snapshot holds of a view.
-
-    Attributes:
-        models: names of all model versions that were seen; the view's own is the first.
-        logs: names of the topics that uploads were submitted to.
-        takedowns: which submissions of a video are taken down, by `video_hash`.
-    """
-
-    table: VideoTable
-    rows: VectorRows
-    index: VectorIndex
-    models: list[str]
-    logs: list[str] = field(default_factory=list)
-    takedowns: Takedowns = field(default_factory=Takedowns)
 
 
 class SearchView:
@@ -99,9 +70,7 @@ class SearchView:
     @property
     def left_out(self) -> dict[str, int]:
         """How many videos have a vector of another model version, by that version."""
-        numbers = self.state.table.records["model"]
-        counts = Counter(numbers[numbers > OWN].tolist())
-        return {self.state.models[number]: count for number, count in sorted(counts.items())}
+        return self.state.left_out
 
     def add(self, event: VideoEmbedded, place: Place) -> None:
         """Take a message in; it replaces what was known of its video.
@@ -114,8 +83,9 @@ class SearchView:
         if self.state.takedowns.cover(event.video_id, event.submission):
             return
         known = table.find(event.video_id)
-        if known is not None and self._late(event, version, known):
+        if known is not None and self.state.is_late(event, version, known):
             return
+        # Before the lock, for which searches wait.
         vector = self._vector(event)
         with self._lock:
             number = table.put(event.video_id)
@@ -127,7 +97,7 @@ class SearchView:
             record["partition"], record["offset"] = place
             record["version"] = version
             record["duration"] = min(event.duration_seconds, LONGEST_SECONDS)
-            self._note_submission(record, event.submission)
+            self.state.note_submission(record, event.submission)
             if vector is not None:
                 self._append(number, vector)
 
@@ -145,7 +115,7 @@ class SearchView:
         known = table.find(video_id)
         taken = None
         if known is not None:
-            taken = self._submission(known)
+            taken = self.state.submission_of(known)
             if not said.takes(taken, restated=restated):
                 taken = known = None
         self.state.takedowns.add(video_id, said.including(taken))
@@ -238,35 +208,6 @@ class SearchView:
             vector /= np.linalg.norm(vector)
         return vector.astype(np.float32)
 
-    def _late(self, event: VideoEmbedded, version: int, known: int) -> bool:
-        """Whether what is known of a video was submitted after an event of it."""
-        submission = self._submission(known)
-        if event.submission is not None and submission is not None:
-            return before(event.submission, submission)
-        return NO_VERSION != version < int(self.state.table.records[known]["version"])
-
-    def _submission(self, number: int) -> Submission | None:
-        record = self.state.table.records[number]
-        if record["log"] == NO_LOG:
-            return None
-        return Submission(
-            log_id=self.state.logs[record["log"]],
-            partition=int(record["from_partition"]),
-            offset=int(record["from_offset"]),
-            timestamp_ms=int(record["from_ms"]),
-        )
-
-    def _note_submission(self, record: Any, submission: Submission | None) -> None:
-        if submission is None:
-            record["log"] = NO_LOG
-            return
-        logs = self.state.logs
-        if submission.log_id not in logs:
-            logs.append(submission.log_id)
-        record["log"] = logs.index(submission.log_id)
-        record["from_partition"], record["from_offset"] = submission.partition, submission.offset
-        record["from_ms"] = submission.timestamp_ms
-
     def _model(self, event: VideoEmbedded) -> int:
         """The number of an event's model; who asks the view says what `left_out` holds."""
         name = event.model_version
@@ -274,12 +215,7 @@ class SearchView:
             if event.dimension == self.dimension:
                 return OWN
             name = f"{name} of {event.dimension} dimensions"
-        models = self.state.models
-        if len(models) > MAX_MODELS and name not in models[1:]:
-            name = "other models"
-        if name not in models[1:]:
-            models.append(name)
-        return models.index(name, 1)
+        return self.state.model_number(name)
 
     def _append(self, number: int, vector: Floats) -> None:
         row = self.state.rows.append(vector)

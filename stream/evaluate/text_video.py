@@ -1,4 +1,4 @@
-"""What `samesource evaluate text` does: photos and captions through the served pair, then ranks."""
+"""What `samesource evaluate text-video` does: photos and captions through the pair, then ranks."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ class TextReport:
         return table
 
 
-def evaluate_text(
+def evaluate_text_video(
     tar: Path,
     captions: Path,
     pair: Pair,
@@ -82,6 +82,7 @@ def evaluate_text(
     """
     photos = _with_pictures(read_captions(captions), captions, tar)
     chosen = [language] if language else [name for name in LANGUAGES if _has(photos, name)]
+    # Before the networks run, which takes long; a file of neither language is refused here too.
     for name in chosen or LANGUAGES:
         _check_language(photos, name, captions)
     videos = _videos(photos, tar, pair, console)

@@ -1,4 +1,4 @@
-"""`samesource train text`: learns the text-video encoder from photos and their captions."""
+"""`samesource train text-video`: learns the text-video encoder from photos and their captions."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,18 +9,18 @@ from stream.cli.output import stdout
 from stream.cli.train_options import Device, Minutes, Recipe, Resume, Start, Threads
 
 
-def text(
+def text_video(
     data: Annotated[
         Path, typer.Argument(help="Folder with photos/ and captions/ of flickr8k-train and -val.")
     ],
     out: Annotated[Path, typer.Option(help="Tokenizer, checkpoints and the curve go here.")] = Path(
-        "runs/text"
+        "runs/text-video"
     ),
-    recipe: Recipe = Path("configs/training/text.toml"),
+    recipe: Recipe = Path("configs/training/text-video.toml"),
     features: Annotated[
         Path,
         typer.Option(help="What the frozen trunk sees is kept here, made where it is missing."),
-    ] = Path("runs/text-features"),
+    ] = Path("runs/text-video-features"),
     start: Start = None,
     keep: Annotated[
         Path | None,
@@ -40,11 +40,11 @@ def text(
     import torch
 
     from models.text_video.recipe import read_text_recipe
-    from models.text_video.run import read_keep, train_text
+    from models.text_video.run import read_keep, train_text_video
 
     torch.set_num_threads(threads)
     read = read_text_recipe(recipe)
-    trainer = train_text(
+    trainer = train_text_video(
         read if seed is None else replace(read, seed=seed),
         data,
         out,

@@ -1,4 +1,4 @@
-"""`samesource evaluate text`: how well captions and photos find each other by the served pair."""
+"""`samesource evaluate text-video`: how well captions and photos find each other."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ import typer
 from stream.cli.output import stdout
 
 
-def text(
+def text_video(
     context: typer.Context,
     photos: Annotated[Path, typer.Argument(help="A tar of pictures.")],
     captions: Annotated[
@@ -26,9 +26,9 @@ def text(
     import orjson
 
     from models.text_video.serve import open_pair
-    from stream.evaluate.text import evaluate_text
+    from stream.evaluate.text_video import evaluate_text_video
 
-    settings = context.obj.embedding
+    settings = context.obj.text_video
     opened = open_pair(
         pair or settings.path,
         None if pair else settings.outside,
@@ -36,7 +36,7 @@ def text(
         threads=settings.threads,
         engine_cache=settings.engine_cache,
     )
-    report = evaluate_text(photos, captions, opened, language=language, console=stdout)
+    report = evaluate_text_video(photos, captions, opened, language=language, console=stdout)
     stdout.print(report.table())
     if json is not None:
         json.write_bytes(orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2))

@@ -1,0 +1,94 @@
+"""Publishes messages and waits for the broker; serves commands and the console."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from stream.broker.clients import partition_numbers, source_of, unreachable, writer
+from stream.broker.settings import KafkaSettings
+from stream.contract.message import Source
+from stream.errors import BrokerError
+
+Headers = Sequence[tuple[str, bytes]]
+DELIVERED_SECONDS = 35.0
+"""More than `SEND_MILLISECONDS`: what isn't taken is reported by then, with the reason."""
+POLL_SECONDS = 0.05  # between looks at what was delivered: another thread may be told instead
+
+
+class Sender:
+    """Publishes messages, and waits until the broker has them, on one connection. Thread-safe."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        """Connect when the first message is sent."""
+        self._kafka, self._producer = kafka, writer(kafka)
+        self._known: set[str] = set()
+
+    def send(
+        self, topic: str, messages: Iterable[tuple[bytes | None, bytes | None, Headers]]
+    ) -> list[Source]:
+        """Publish (key, value, headers) and wait until the broker has them all.
+
+        Args:
+            topic: the contract's name.
+            messages: one without a value takes back what was said under its key, on a compacted
+                topic.
+
+        Returns:
+            Where they lie, each partition's in order.
+
+        Raises:
+            BrokerError: the broker didn't take them all.
+        """
+        failed: list[str] = []
+        taken: list[Source] = []
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                failed.append(error.str())
+            else:
+                taken.append(source_of(message, topic))
+
+        producer, sent = self._producer, 0
+        # Asked for first: for a topic that isn't there, a send would only fail at the end of its
+        # time.
+        if topic not in self._known:
+            partition_numbers(self._kafka, producer, topic)
+            self._known.add(topic)
+        for key, value, headers in messages:
+            self._produce(topic, key, value, headers, delivered)
+            sent += 1
+            # librdkafka tells what was delivered in here only.
+            producer.poll(0)
+        deadline = time.monotonic() + DELIVERED_SECONDS
+        # Not `flush`, which waits for what other threads send meanwhile.
+        while len(failed) + len(taken) < sent and time.monotonic() < deadline:
+            producer.poll(POLL_SECONDS)
+        left = sent - len(failed) - len(taken)
+        if failed or left:
+            problem = failed[0] if failed else f"{left} messages not sent"
+            raise BrokerError(unreachable(self._kafka, problem))
+        return taken
+
+    def _produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        delivered: Callable[[KafkaError | None, Message], None],
+    ) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    self._kafka.topic(topic),
+                    value=value,
+                    key=key,
+                    headers=list(headers),
+                    on_delivery=delivered,
+                )
+                return
+            except BufferError:  # its queue is full: let some of it go
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                raise BrokerError(f"{topic}: {error.args[0].str()}") from error

@@ -1,0 +1,27 @@
+"""Imports without a look for garbage: serves the command, whose processes mostly load and wait.
+
+What modules make stays. Python looks through it again and again while it grows, and once more when
+the process ends, which costs a worker a good part of its start.
+"""
+
+import atexit
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Import modules; garbage is looked for behind the block."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def end_without_a_look() -> None:
+    """When this process ends, leave what it has to the system."""
+    atexit.register(gc.freeze)
