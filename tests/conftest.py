@@ -3,14 +3,29 @@
 The workers of `make test` share it file by file, so a fixture of a module is made once.
 """
 
+import gc
 import logging
+import os
 import signal
+import warnings
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling, Scheduling
 
-LONG_FIRST = ("tests/kafka/", "tests/models/")
+# What exports networks runs in one worker: the first export of a process takes many seconds of
+# CPU, for what torch loads and compiles by then, and each one after it a few.
+EXPORTING = (
+    "tests/models/detector/test_train.py",
+    "tests/models/encoder/test_encoder.py",
+    "tests/models/encoder/test_score_biases.py",
+    "tests/models/keyframes/test_train.py",
+    "tests/models/text_video/test_towers.py",
+    "tests/models/text_video/test_train.py",
+)
+LONG_FIRST = ("tests/kafka/", "tests/models/", "tests/stream/console/web/test_browser.py")
 # Whose errors count: to the Kafka clients it is an ERROR that a new topic has no leader yet.
 OURS = ("stream", "models")
 
@@ -24,6 +39,20 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected stays to the end, and nobody looks through it for garbage.
+
+    Python would at each quarter that it grows, and again in each full collection of the tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """One seed for all that is random; long files first, so that no worker is left with one."""
     seed = config.getoption("randomly_seed", None)
@@ -32,6 +61,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for test in filter(hypothesis.is_hypothesis_test, tests):
             hypothesis.seed(seed)(test)
     items.sort(key=lambda item: not item.nodeid.startswith(LONG_FIRST))
+
+
+class _ExportsTogether(LoadFileScheduling):
+    """File by file, and those that export as if they were one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        scope: str = super()._split_scope(nodeid)
+        return "exports" if scope in EXPORTING else scope
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """In place of `--dist loadfile`."""
+    return _ExportsTogether(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 class _Errors(logging.Handler):
@@ -58,3 +101,28 @@ def no_unexpected_errors(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     root.removeHandler(errors)
     assert expected or not errors.lines, "logged as ERROR:\n" + "\n".join(errors.lines)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_to_others() -> Iterator[None]:
+    """What a file's tests leave open is cleared behind them: it fails no test of another file.
+
+    A client of Kafka whose stop runs out of time, as on a busy machine, leaves its connections.
+    """
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def no_real_time() -> Iterator[None]:
+    """A test that makes its process a real-time one fails: nothing beside it would get to run."""
+    before = _scheduling()
+    yield
+    assert _scheduling() == before, "this thread, and all it starts from now on, is real-time"
+
+
+def _scheduling() -> int | None:
+    """How the system schedules this thread; None where it doesn't tell."""
+    return os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None

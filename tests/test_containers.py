@@ -132,6 +132,14 @@ def scratch_bytes(service: dict[str, Any]) -> int:
     return size(found[1])
 
 
+def test_the_console_is_reached_from_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_environment_of("console", monkeypatch)
+    own = load_settings().console
+    assert SERVICES["console"]["ports"] == [f"127.0.0.1:{own.port}:{own.port}"]
+    assert own.public_url == f"http://localhost:{own.port}"
+    assert own.host == "0.0.0.0", "the port is published from another network"
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_container_has_few_rights_and_bounded_memory(service: str) -> None:
     hardened = SERVICES[service]
@@ -154,6 +162,10 @@ def test_ours_write_to_scratch_and_their_volumes_alone(
     written = [settings.worker.data_folder, settings.search.snapshot_folder]
     if "library" in service:
         assert str(settings.library.snapshot_folder) in volumes
+    elif service == "console":
+        database = settings.console.database_file
+        assert database is not None and volumes == [str(database.parent)]
+        assert settings.console.cache_bytes + settings.fetch.max_bytes < scratch_bytes(ours)
     else:
         assert volumes == []
     assert all(folder.is_relative_to(scratch) for folder in written)

@@ -11,7 +11,7 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 FILE = re.compile(r"`((?:stream|models|benchmarks|configs|kafka|tests|docs)/[\w./-]+\.\w+)`")
 MODULE = re.compile(r"python -m (benchmarks(?:\.\w+)+)")
 SCRIPT = re.compile(r"\| `(\w+\.py)` \|$", re.MULTILINE)  # of README's table
-PLACEHOLDER = re.compile(r"^(test_)?[A-Z]+\.(py|json)$")  # what the reader puts in
+PLACEHOLDER = re.compile(r"^(test_)?[A-Z]+\.(py|json|html)$")  # what the reader puts in
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

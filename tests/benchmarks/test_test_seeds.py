@@ -38,4 +38,4 @@ def test_a_run_says_what_passed_and_names_what_failed(tmp_path: Path) -> None:
 
 
 def test_without_paths_it_is_the_readmes_command() -> None:
-    assert command(7, []) == ["make", "test", "SEED=7"]
+    assert command(7, [], Path("there")) == ["make", "test", "SEED=7", "REPORT=there"]

@@ -19,7 +19,7 @@ from benchmarks.text.view import (
 )
 from benchmarks.text_search import K, latency, measure, recall, table_of
 from stream.contract.events import VideoEmbedded
-from stream.fingerprint.settings import EmbeddingSettings
+from stream.fingerprint.settings import TextVideoSettings
 from stream.search.rows import VectorRows
 from stream.search.settings import SearchSettings
 from stream.search.table import Place
@@ -40,8 +40,8 @@ def unit(
 
 
 def test_a_small_view_is_measured_and_an_exact_one_finds_all(tmp_path: Path) -> None:
-    embedding = EmbeddingSettings(path=make_pair(tmp_path / "pair"))
-    report = measure(load_settings(embedding=embedding), [VIDEOS], 40, None)
+    pair = TextVideoSettings(path=make_pair(tmp_path / "pair"))
+    report = measure(load_settings(text_video=pair), [VIDEOS], 40, None)
     assert (report["model_version"], report["dimension"]) == (VERSION, DIMENSION)
     [figures] = report["sizes"]
     assert (figures["videos"], figures["index"]) == (VIDEOS, "exact")
@@ -60,7 +60,7 @@ def test_a_small_view_is_measured_and_an_exact_one_finds_all(tmp_path: Path) -> 
 def test_a_view_with_lists_finds_nearly_all(tmp_path: Path) -> None:
     settings = SearchSettings(snapshot_folder=tmp_path, exact_rows=1000, probes=16)
     asked = unit(20, 32, 1)
-    built = build(settings, "pair-1", centres(EmbeddingSettings(), asked, None), VIDEOS, asked)
+    built = build(settings, "pair-1", centres(TextVideoSettings(), asked, None), VIDEOS, asked)
     assert built.lists > 0 and built.build_seconds > 0
     restored = snapshots(settings, "pair-1", 32).load_latest()
     assert restored is not None

@@ -8,12 +8,15 @@ Never skipped: without Java or Maven these tests fail and say what to install.
 import fcntl
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
+from stream.settings import Settings
+from tests.stream.service import service_settings
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +54,9 @@ def kafka_settings(empty_kafka_settings: KafkaSettings) -> KafkaSettings:
     """The broker, with the contract's topics under a prefix of this test's own."""
     create_topics(empty_kafka_settings)
     return empty_kafka_settings
+
+
+@pytest.fixture
+def settings(kafka_settings: KafkaSettings, tmp_path: Path) -> Settings:
+    """Of a small service on it, with folders of this test's own."""
+    return service_settings(kafka_settings, tmp_path)

@@ -3,16 +3,16 @@
 import os
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from stream.broker import local
+from stream.broker import jars
 from stream.broker.local import LocalKafka, cluster_id
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
@@ -137,18 +137,62 @@ def test_the_number_of_a_dead_broker_on_another_process_is_not_taken_for_it(
     tmp_path: Path,
 ) -> None:
     kafka = LocalKafka(tmp_path)
-    (tmp_path / "kafka.pid").write_text(f"{os.getpid()} {time.time() - 1e6:.2f}")
+    (tmp_path / "kafka.pid").write_text(str(os.getpid()))
     assert not kafka.running
     kafka.stop()
     kafka.kill()
 
 
+@pytest.mark.parametrize("seen", [[], ["another", "program"]])
+def test_a_broker_without_arguments_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[str]
+) -> None:
+    """A process has none for a moment, while the shell that was forked becomes Java."""
+    kafka = LocalKafka(tmp_path)
+    (tmp_path / "kafka.pid").write_text(str(os.getpid()))
+    looks = iter([[], [], seen or ["java", str(tmp_path / "server.properties")]])
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: next(looks))
+    assert kafka.running is not bool(seen)
+
+
 def test_the_jars_are_fetched_once(local_kafka: LocalKafka) -> None:
     assert local_kafka.running
-    jars = local.fetch_jars()
-    before = jars.stat().st_mtime_ns
-    assert local.fetch_jars() == jars and jars.stat().st_mtime_ns == before
-    assert list(jars.glob("kafka_2.13-4.*.jar"))
+    folder = jars.fetch_jars()
+    before = folder.stat().st_mtime_ns
+    assert jars.fetch_jars() == folder and folder.stat().st_mtime_ns == before
+    assert list(folder.glob("kafka_2.13-4.*.jar"))
+
+
+def test_the_broker_reads_its_classes_from_an_archive_that_was_made_once(
+    local_kafka: LocalKafka,
+) -> None:
+    process = psutil.Process(int((local_kafka.folder / "kafka.pid").read_text()))
+    archive = jars.class_archive(jars.tool("java"), jars.fetch_jars(), pytest.fail)
+    assert archive is not None
+    assert str(archive) in {mapped.path for mapped in process.memory_maps()}
+
+
+def test_a_java_that_writes_no_archive_is_asked_once(tmp_path: Path) -> None:
+    folder = tmp_path / "jars"
+    folder.mkdir()
+    asked: list[str] = []
+    for _ in range(2):
+        assert jars.class_archive(sys.executable, folder, asked.append) is None
+    assert len(asked) == 1
+
+
+def test_another_java_gets_an_archive_of_its_own(tmp_path: Path) -> None:
+    folder, java = tmp_path / "jars", tmp_path / "java"
+    folder.mkdir()
+    made = set[Path | None]()
+    for program in (b"of this year", b"of the next year"):
+        java.write_bytes(program)
+        made.add(jars.class_archive(str(java), folder, write_what_is_asked))
+    assert len(made) == 2 and None not in made
+
+
+def write_what_is_asked(option: str) -> None:
+    Path(option.partition("=")[2]).write_text("classes")
 
 
 def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:

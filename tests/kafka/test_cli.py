@@ -74,6 +74,9 @@ def test_a_copy_is_reported_and_a_broken_upload_is_mended_and_submitted_again(
     waiting = ("submit", "--wait", "--timeout-seconds", "60")
     first = command(*waiting, "--reference", "film.mp4")
     assert (first.code, first.out) == (0, "film: clear, nothing in the library is copied\n")
+    probe = command("match", "copy.mp4", "--timeout-seconds", "60")
+    assert (probe.code, probe.err) == (0, "")
+    assert all(" would match film " in line for line in probe.out.splitlines()), probe.out
     second = command(*waiting, "copy.mp4", "broken.mp4")
     assert "copy: matched, shares footage with film\n" in second.out
     assert "broken: rejected, corrupt: " in second.out

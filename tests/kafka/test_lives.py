@@ -27,7 +27,9 @@ BUSY = 400  # events, more than a worker handles before Kafka is gone
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     """One that these tests may stop and kill."""
-    with LocalKafka(tmp_path_factory.mktemp("kafka")) as kafka:
+    # A killed broker starts again only when its former life counts as gone: 9 s by default.
+    quick = {"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500"}
+    with LocalKafka(tmp_path_factory.mktemp("kafka"), properties=quick) as kafka:
         yield kafka
 
 
@@ -100,11 +102,15 @@ def process_of(broker: LocalKafka) -> psutil.Process:
 
 @pytest.fixture
 def frozen(broker: LocalKafka) -> Iterator[psutil.Process]:
-    """The broker, for a SIGSTOP; it goes on afterwards."""
+    """The broker, for a SIGSTOP; after one, the next test gets it started anew.
+
+    Not resumed: a broker that stood still for longer than its session now and then has no
+    controller for a while, or never answers again.
+    """
     process = process_of(broker)
     yield process
-    if process.is_running():
-        process.resume()
+    if process.is_running() and process.status() == psutil.STATUS_STOPPED:
+        broker.kill()
 
 
 def codes_after(

@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from stream.agents.health import HealthPage
+from stream.agents.endpoints import HealthPage
 from stream.agents.run import running_workers
 from stream.agents.search_view import SearchFollower
 from stream.broker.client import Reader
-from stream.broker.settings import KafkaSettings
 from stream.broker.topics import log_identity
 from stream.contract.events import VideoEmbedded, VideoFingerprinted
 from stream.contract.order import RESTATED_HEADER
@@ -28,20 +27,13 @@ from stream.library.snapshot_reader import SnapshotReader
 from stream.settings import Settings
 from tests.kafka.test_topics import alter
 from tests.stream.command import Command, environment, started
-from tests.stream.service import Platform, make_film, running_service, service_settings, upload
+from tests.stream.service import Platform, make_film, running_service, upload
 from tests.stream.text_video_pair import DIMENSION, VERSION
 from tests.stream.videos import make_long_video, make_video
 
 SHARDS = 2
 WAIT_SECONDS = 120.0
-VERSIONS = 10
-
-
-@pytest.fixture
-def settings(kafka_settings: KafkaSettings, tmp_path: Path) -> Settings:
-    made = service_settings(kafka_settings, tmp_path)
-    search = made.search.model_copy(update={"snapshot_folder": tmp_path / "view"})
-    return made.model_copy(update={"search": search})
+VERSIONS = 6
 
 
 @pytest.fixture
@@ -59,7 +51,7 @@ def variables(settings: Settings) -> dict[str, str]:
         **environment(settings.kafka),
         "SAMESOURCE_FETCH__ROOTS": json.dumps([str(root) for root in settings.fetch.roots]),
         "SAMESOURCE_DECODE__PROCESSES": "1",
-        "SAMESOURCE_EMBEDDING__PATH": str(settings.embedding.path),
+        "SAMESOURCE_TEXT_VIDEO__PATH": str(settings.text_video.path),
         "SAMESOURCE_LIBRARY__SHARDS": str(SHARDS),
         "SAMESOURCE_LIBRARY__SNAPSHOT_FOLDER": str(settings.library.snapshot_folder),
         "SAMESOURCE_SEARCH__SNAPSHOT_FOLDER": str(settings.search.snapshot_folder),

@@ -1,8 +1,7 @@
 """Policies and verdicts on a real Kafka: read whole by each new decide worker, and followed."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,21 +11,15 @@ from prometheus_client import REGISTRY
 from stream.agents.decide import DecideWorker
 from stream.agents.run import running_workers
 from stream.broker.client import Headers, send
-from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
-from stream.contract.events import Event, Match, PolicyUpdated
+from stream.contract.events import AlertSuppressed, Event, Match, PolicyUpdated
 from stream.metrics import WAITING_REQUESTS
 from stream.settings import Settings
 from tests.stream.answers import answer, match, policy, verdict
 from tests.stream.command import Command
-from tests.stream.service import Platform, running_service, service_settings
+from tests.stream.service import Platform, eventually, running_service
 
 OTHERS = 3_000
-
-
-@pytest.fixture
-def settings(kafka_settings: KafkaSettings, tmp_path: Path) -> Settings:
-    return service_settings(kafka_settings, tmp_path)
 
 
 @asynccontextmanager
@@ -120,6 +113,29 @@ async def test_a_flood_is_held_exactly_over_workers_that_raise_at_the_same_momen
         assert not failure.done()
 
 
+async def test_of_several_workers_one_raises_each_held_alert_that_is_confirmed(
+    settings: Settings, tmp_path: Path
+) -> None:
+    await publish(settings, policy("owner of hit", alerts_per_hour=1))
+    names = [f"confirmed-{number}" for number in range(24)]
+    worker = settings.worker.model_copy(update={"data_folder": tmp_path / "second"})
+    beside = settings.model_copy(update={"worker": worker})
+    async with deciding(settings) as platform, running_workers(beside, ("decide",)) as failure:
+        for name in names:
+            await ask(settings, name, match("hit"))
+        await platform.read_until(platform.has_decided(*names), 120)
+        await platform.read_until(lambda: len(platform.answers["alert.suppressed"]) == 23)
+        held = [AlertSuppressed.from_json(one) for one in platform.answers["alert.suppressed"]]
+        said = [verdict(alert.alert_id, "confirmed", alert=alert) for alert in held]
+        await publish(settings, *said)
+        await platform.read_until(lambda: len(platform.answers["alert.raised"]) >= 24)
+        await platform.read(1.0)
+        raised = [one["alert_id"] for one in platform.answers["alert.raised"]]
+        assert len(raised) == len({*raised}) == 24
+        assert {alert.alert_id for alert in held} < {*raised}
+        assert not failure.done()
+
+
 async def test_workers_read_no_states_of_one_another(settings: Settings, tmp_path: Path) -> None:
     """They would hold each other's requests, and be recovering whenever a thousand came."""
     await asyncio.to_thread(create_topics, settings.kafka)
@@ -152,13 +168,6 @@ async def test_a_worker_that_takes_over_knows_what_waits_for_a_shard(settings: S
         await platform.read_until(platform.has_decided("half"))
         assert platform.of("video.decided", "half")[0]["outcome"] == "matched"
         await eventually(lambda: waiting() == 0)
-
-
-async def eventually(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
 
 
 async def test_a_verdict_by_the_command_is_followed_by_a_running_worker(

@@ -13,7 +13,6 @@ import pytest
 
 from stream.admin.takedown import take_down
 from stream.agents.search_view import SearchFollower
-from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoEmbedded
 from stream.failpoints import VARIABLE
 from stream.fingerprint.embed import open_text_encoder
@@ -23,7 +22,7 @@ from stream.settings import Settings
 from tests.stream.cli.test_search import embedded
 from tests.stream.command import SAMESOURCE, Command, Done, environment, publish
 from tests.stream.fingerprint.test_embed import tinted_video
-from tests.stream.service import Platform, running_service, service_settings, upload
+from tests.stream.service import Platform, running_service, upload
 from tests.stream.text_video_pair import DIMENSION, VERSION
 
 SOON_SECONDS = 5.0
@@ -31,18 +30,11 @@ FILMS = {"film-red": ("red",) * 3, "film-green": ("green",) * 3, "mixed": ("red"
 
 
 @pytest.fixture
-def settings(kafka_settings: KafkaSettings, tmp_path: Path) -> Settings:
-    made = service_settings(kafka_settings, tmp_path)
-    search = made.search.model_copy(update={"snapshot_folder": tmp_path / "view"})
-    return made.model_copy(update={"search": search})
-
-
-@pytest.fixture
 def variables(settings: Settings) -> dict[str, str]:
     """What tells the command of these settings."""
     return {
         **environment(settings.kafka),
-        "SAMESOURCE_EMBEDDING__PATH": str(settings.embedding.path),
+        "SAMESOURCE_TEXT_VIDEO__PATH": str(settings.text_video.path),
         "SAMESOURCE_SEARCH__SNAPSHOT_FOLDER": str(settings.search.snapshot_folder),
         "SAMESOURCE_SEARCH__SNAPSHOT_EVERY_VIDEOS": "1",
         "SAMESOURCE_LIBRARY__SHARDS": "2",
@@ -132,7 +124,7 @@ async def test_a_search_that_is_killed_while_it_saves_leaves_a_whole_snapshot_or
 async def test_a_view_follows_and_a_restored_one_equals_one_that_read_everything(
     settings: Settings, tmp_path: Path
 ) -> None:
-    encoder = open_text_encoder(settings.embedding)
+    encoder = open_text_encoder(settings.text_video)
     red = text_query(encoder, "red").vector
 
     def names(follower: SearchFollower) -> list[str]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from models.detector.pair_plans import PairRecipe
 from models.training.descriptor_pool import Footage
 from models.training.pool_pictures import FRAMES_PER_SECOND
 
@@ -25,3 +26,19 @@ def footage(number: int, seconds: float = 12.0, variants: int = 2) -> Footage:
         np.array([4.0, 8.0], np.float32),
         np.cumsum(random.normal(0, 0.4, count)).astype(np.float32) % 3,
     )
+
+
+POOL = [footage(number) for number in range(14)]
+# Pairs of which every one shows one copy, as it is.
+CLEAN = PairRecipe(
+    longest_seconds=30.0,
+    clear_share=0.0,
+    several_share=0.0,
+    reversed_share=0.0,
+    other_speed_share=0.0,
+    gaps_seconds=(1.0,),
+    query_steps_seconds=(1.0,),
+    most_noise=0.0,
+    most_mixed=0.0,
+    pooled_share=0.0,
+)

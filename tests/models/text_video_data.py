@@ -20,7 +20,7 @@ THINGS = {"wall": "墙", "field": "田"}
 
 
 def make_data(folder: Path, *, train: int = 48, held: int = 12) -> Path:
-    """`photos/` and `captions/` in the layout that `samesource train text` reads."""
+    """`photos/` and `captions/` in the layout that `samesource train text-video` reads."""
     for name, count in (("train", train), ("val", held)):
         make_split(folder, f"flickr8k-{name}", count, seed=count)
     return folder

@@ -1,5 +1,6 @@
 """Made answers of shards about one upload, for the tests of what is decided of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from stream.contract.events import (
@@ -71,3 +72,16 @@ def policy(owner_id: str = "owner of r", **fields: Any) -> PolicyUpdated:
 def verdict(alert_id: str, verdict: Any = "dismissed", **fields: Any) -> AlertReviewed:
     given = {"alert_id": alert_id, "verdict": verdict, "reviewer": "ann", "reviewed_at": now()}
     return AlertReviewed(**given | fields)
+
+
+def spans(segments: Sequence[MatchedSegment]) -> list[list[float]]:
+    """(upload start, end, reference start, end) of each."""
+    return [
+        [
+            segment.video_start_seconds,
+            segment.video_end_seconds,
+            segment.reference_start_seconds,
+            segment.reference_end_seconds,
+        ]
+        for segment in segments
+    ]

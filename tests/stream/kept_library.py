@@ -10,8 +10,9 @@ from models.aligners.matrix import SimilarityMatrix
 from stream.contract.fingerprint import Fingerprint
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
-from stream.library.shard import LibraryShard, ShardState
+from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore
+from stream.library.state import ShardState
 from stream.library.upkeep import Upkeep
 
 TINY: dict[str, Any] = {"exact_rows": 64, "run_rows": 40, "keep_replaced": 3}

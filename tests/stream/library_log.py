@@ -16,7 +16,8 @@ from stream.contract.events import (
 from stream.contract.fingerprint import Fingerprint
 from stream.contract.packed import pack_codes, pack_times
 from stream.library.settings import LibrarySettings
-from stream.library.shard import LibraryShard, ShardState
+from stream.library.shard import LibraryShard
+from stream.library.state import ShardState
 
 DIMENSION = 32
 

@@ -50,11 +50,19 @@ class Platform:
         await asyncio.to_thread(send, self._kafka, VideoUploaded.topic, messages)
 
     async def read_until(self, done: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Read on until `done`; the test fails when that takes longer."""
+        """Read on until `done`, and all that lies on the topics then; else the test fails.
+
+        What was published before a decision may come behind it, from another topic.
+        """
         deadline = time.monotonic() + seconds
         while not done():
             assert time.monotonic() < deadline, f"still waiting; got {self.summary()}"
             await self.read(0.1)
+        await asyncio.to_thread(self._catch_up)
+
+    def _catch_up(self) -> None:
+        for topic, message in self._reader.until_now():
+            self.answers[topic].append(_read(message.value()))
 
     async def read(self, seconds: float) -> None:
         """Read what comes within so long."""
@@ -90,8 +98,9 @@ def service_settings(kafka: KafkaSettings, folder: Path, **worker: Any) -> Setti
         kafka=kafka,
         fetch={"roots": [str(folder)]},
         decode={"processes": 1},
-        embedding={"path": make_pair(folder / "pair")},
+        text_video={"path": make_pair(folder / "pair")},
         library={"shards": 2, "snapshot_folder": str(folder / "snapshots")},
+        search={"snapshot_folder": str(folder / "view")},
         worker={"data_folder": str(folder / "workers"), "fingerprint_concurrency": 2, **worker},
     )
 
@@ -106,6 +115,16 @@ async def running_service(
             yield platform
             if failure.done():
                 failure.result()
+
+
+async def eventually(
+    holds: Callable[[], bool], seconds: float = 60.0, *, shown: Callable[[], object] = str
+) -> None:
+    """Wait until something holds; the test fails, and shows what it is told to, when it doesn't."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, shown()
+        await asyncio.sleep(0.05)
 
 
 def upload(path: Path, video_id: str, **more: Any) -> dict[str, Any]:

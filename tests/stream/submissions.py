@@ -16,7 +16,8 @@ from stream.contract.message import Source
 from stream.contract.order import RESTATED, Takedown
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
-from stream.library.shard import LibraryShard, ShardState, Truth
+from stream.library.shard import LibraryShard, Truth
+from stream.library.state import ShardState
 from tests.stream.library_log import fingerprint, look
 from tests.stream.list_log import ListLog
 

@@ -12,11 +12,11 @@ from models.encoder.serve import default_encoder_path
 from stream import find_copies
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
-from stream.contract.events import MatchedSegment
 from stream.demo.footage import FRAMES_PER_SECOND, write_video
 from stream.demo.scenes import SCENES
 from stream.errors import NotFoundError, RejectedError, SettingsError
 from stream.settings import load_settings
+from tests.stream.answers import spans
 from tests.stream.service import running_service, service_settings, upload
 
 SHOT_SECONDS = 4
@@ -48,19 +48,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_video(folder / "unrelated.mp4", [*other, *shots("chart")])
     (folder / "broken.mp4").write_bytes(b"no video")
     return folder
-
-
-def spans(segments: Sequence[MatchedSegment]) -> list[list[float]]:
-    """(upload start, end, known start, end) of each."""
-    return [
-        [
-            segment.video_start_seconds,
-            segment.video_end_seconds,
-            segment.reference_start_seconds,
-            segment.reference_end_seconds,
-        ]
-        for segment in segments
-    ]
 
 
 @needs_weights

@@ -84,6 +84,14 @@ def test_it_carries_the_ids_of_what_is_in_hand(written: Written) -> None:
     assert not {"video_id", "request_id", "trace_id"} & outside.keys()
 
 
+def test_a_probe_is_not_called_a_video(written: Written) -> None:
+    with about(message(), key="probe_id"):
+        log.info("in hand")
+    told = json.loads(written.lines[0])
+    assert told["probe_id"] == "a video"
+    assert "video_id" not in told
+
+
 def test_the_ids_go_along_into_a_thread() -> None:
     with ThreadPoolExecutor(1) as threads, about(message()):
         assert threads.submit(carried(in_hand)).result()["trace_id"] == TRACE

@@ -82,6 +82,41 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key_frames", "frames_per_second", "words"),
+    [
+        (
+            {"query_every_seconds": 0.25},
+            1.0,
+            "key_frames.query_every_seconds = 0.25: frames are chosen among those that "
+            "decode.frames_per_second = 1 gives, expected at least 1; "
+            "raise it, or decode.frames_per_second to 4",
+        ),
+        ({}, 0.5, "expected at least 2; raise it, or decode.frames_per_second to 1"),
+        ({"selector": "even", "every_seconds": 0.2}, 4.0, "key_frames.every_seconds = 0.2: "),
+    ],
+)
+def test_frames_closer_together_than_they_are_decoded_are_refused(
+    key_frames: dict[str, object], frames_per_second: float, words: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        load_settings(key_frames=key_frames, decode={"frames_per_second": frames_per_second})
+
+
+@pytest.mark.parametrize(
+    ("key_frames", "frames_per_second"),
+    [
+        ({"query_every_seconds": 0.25}, 4.0),
+        ({"query_every_seconds": 0.33}, 3.0),
+        ({"every_seconds": 0.2}, 1.0),  # `learned` doesn't read it
+    ],
+)
+def test_frames_as_close_together_as_they_are_decoded_can_be_chosen(
+    key_frames: dict[str, object], frames_per_second: float
+) -> None:
+    load_settings(key_frames=key_frames, decode={"frames_per_second": frames_per_second})
+
+
+@pytest.mark.parametrize(
     ("name", "words"),
     [
         ("SAMESOURCE_KAFKA__BOTSTRAP", "botstrap"),
@@ -161,6 +196,67 @@ def test_both_names_in_both_parts_are_an_error(tmp_path: Path) -> None:
     file = file_with(tmp_path, "[library]\nsegment_rows = 5\n[advanced.library]\nrun_rows = 6\n")
     with pytest.raises(SettingsError, match=r"library\.run_rows and advanced\.library\.run_rows"):
         load_settings(file)
+
+
+@pytest.mark.parametrize("table", ["embedding", "advanced.embedding"])
+def test_a_file_may_call_a_section_as_it_was_called_before(tmp_path: Path, table: str) -> None:
+    pair = load_settings(file_with(tmp_path, f"[{table}]\nframes = 7\n")).text_video
+    assert pair.frames == 7
+
+
+def test_a_table_in_a_section_of_the_former_name_is_read_too(tmp_path: Path) -> None:
+    text = (
+        '[embedding.outside]\nimage = "i"\ntext = "t"\ntokenizer = "k"\n'
+        "input_size = 16\ndimension = 4\nmost_tokens = 9\n"
+    )
+    pair = load_settings(file_with(tmp_path, text)).text_video
+    assert pair.outside is not None and pair.outside.dimension == 4
+
+
+@pytest.mark.parametrize("names", [("EMBEDDING", "text_video"), ("TEXT_VIDEO", "embedding")])
+def test_a_variable_wins_over_a_file_whatever_each_calls_the_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, str]
+) -> None:
+    variable, table = names
+    monkeypatch.setenv(f"SAMESOURCE_{variable}__FRAMES", "7")
+    pair = load_settings(file_with(tmp_path, f"[{table}]\nframes = 8\nthumbnails = 2\n")).text_video
+    assert (pair.frames, pair.thumbnails) == (7, 2)
+
+
+def test_an_argument_and_json_may_use_a_former_section_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SAMESOURCE_EMBEDDING", '{"frames": 7, "thumbnails": 2}')
+    monkeypatch.setenv("SAMESOURCE_EMBEDDING__THUMBNAILS", "1")
+    pair = load_settings(embedding={"frames": 8}).text_video
+    assert (pair.frames, pair.thumbnails) == (8, 1)
+
+
+def test_what_is_no_json_in_a_variable_of_a_former_section_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SAMESOURCE_EMBEDDING", "frames")
+    with pytest.raises(SettingsError, match="SAMESOURCE_EMBEDDING: lists and tables are JSON"):
+        load_settings()
+
+
+TWO_NAMES = "embedding was renamed to text_video: keep one of the two"
+
+
+@pytest.mark.parametrize("part", ["", "advanced."])
+def test_both_names_of_a_section_in_one_file_are_an_error(tmp_path: Path, part: str) -> None:
+    file = file_with(tmp_path, f"[embedding]\nthumbnails = 2\n[{part}text_video]\nframes = 7\n")
+    with pytest.raises(SettingsError, match=TWO_NAMES):
+        load_settings(file)
+
+
+def test_both_names_of_a_section_in_the_environment_are_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SAMESOURCE_EMBEDDING__THUMBNAILS", "2")
+    monkeypatch.setenv("SAMESOURCE_TEXT_VIDEO__FRAMES", "7")
+    with pytest.raises(SettingsError, match=TWO_NAMES):
+        load_settings()
 
 
 @pytest.mark.parametrize("table", ["", "advanced."])

@@ -62,7 +62,7 @@ def make_pair(folder: Path, *, size: int = SIZE, version: str = VERSION) -> Path
 
 
 def make_outside(folder: Path, *, size: int = 224) -> dict[str, Any]:
-    """The same as a CLIP-like pair from outside; returns `embedding.outside`."""
+    """The same as a CLIP-like pair from outside; returns `text_video.outside`."""
     made = make_pair(folder)
     nodes = [
         helper.make_node("ReduceMean", ["pixel_values", "places"], ["colour"], keepdims=0),

@@ -58,7 +58,7 @@ def make_video(
     path: Path,
     *,
     count: int = 100,
-    frames_per_second: int = 25,
+    frames_per_second: int | Fraction = 25,
     times_ms: Sequence[int] | None = None,
     size: tuple[int, int] = (320, 240),
     codec: str = "libx264",
@@ -73,7 +73,7 @@ def make_video(
     Args:
         path: its extension names the container.
         count: of frames.
-        frames_per_second: when `times_ms` isn't given.
+        frames_per_second: when `times_ms` isn't given; else only what the file states.
         times_ms: presentation time of each frame in milliseconds, for a variable rate.
         size: width and height in pixels.
         codec: the encoder.
@@ -91,7 +91,7 @@ def make_video(
         path.write_bytes(_MADE[asked])
         return path
     defaults = {"preset": "veryfast", "sc_threshold": "0"} if codec == "libx264" else {}
-    ticks = TICKS if times_ms else frames_per_second
+    ticks = TICKS if times_ms else int(frames_per_second)
     times = times_ms or range(count)
     with av.open(path.as_posix(), "w") as container:
         stream: Any = container.add_stream(

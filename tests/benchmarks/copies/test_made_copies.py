@@ -1,6 +1,7 @@
 """A made copy set: labels say what was copied, and a seed gives the same set again."""
 
 import json
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -44,15 +45,37 @@ def clip(path: Path, seed: int, seconds: float) -> Path:
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     for number in range(6):
-        clip(folder / f"c{number}.mp4", number, 6)
+        clip(folder / f"c{number}.mp4", number, 2)
     return folder
 
 
-def test_the_set_has_the_layout_that_evaluation_reads(clips: Path, tmp_path: Path) -> None:
-    write_set(clips, tmp_path, (2, 3), 3, [])
-    copies = read_copy_set(tmp_path)
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of six seconds."""
+    return clip(tmp_path_factory.mktemp("long") / "long.mp4", 0, 6)
+
+
+@pytest.fixture(scope="module")
+def made_set(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("set")
+    write_set(clips, folder, (2, 4), 3, [])
+    return folder
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other processes, as `made_set` has them: each loads what this one has."""
+
+    def pool() -> Executor:
+        return ThreadPoolExecutor(1)
+
+    monkeypatch.setattr("benchmarks.copies.made_copies._processes", pool)
+
+
+def test_the_set_has_the_layout_that_evaluation_reads(made_set: Path) -> None:
+    copies = read_copy_set(made_set)
     assert list(copies.references) == ["r000", "r001"]
-    assert len(copies.queries) == 3
+    assert len(copies.queries) == 4
     listed = {f"{query}-{reference}" for query, reference in copies.pairs}
     assert copies.labels and copies.labels.keys() <= listed
     for pair, boxes in copies.labels.items():
@@ -61,12 +84,13 @@ def test_the_set_has_the_layout_that_evaluation_reads(clips: Path, tmp_path: Pat
         assert (boxes[:, 3] <= seconds_of(copies.references[reference]) + 0.1).all()
         paces = (boxes[:, 3] - boxes[:, 1]) / (boxes[:, 2] - boxes[:, 0])
         assert (paces > 0.45).all() and (paces < 2.1).all()
-    edits = json.loads((tmp_path / "edits.json").read_text())
+    edits = json.loads((made_set / "edits.json").read_text())
     assert edits.keys() == copies.queries.keys()
     copied = {f"{name}-{part['reference']}" for name, parts in edits.items() for part in parts}
     assert copied == copies.labels.keys()
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_seed_gives_the_same_files_again(clips: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
@@ -88,17 +112,16 @@ def test_another_seed_asks_for_something_else(clips: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("speed", [0.5, 1.0, 2.0])
 def test_the_labelled_seconds_show_the_same_pictures(
-    clips: Path, tmp_path: Path, speed: float
+    clips: Path, long: Path, tmp_path: Path, speed: float
 ) -> None:
-    source = clips / "c0.mp4"
-    parts = [Part(clips / "c1.mp4", 0.0, 2.0), Part(source, 1.0, 4.0, speed, reference="r")]
+    parts = [Part(clips / "c1.mp4", 0.0, 2.0), Part(long, 1.0, 4.0, speed, reference="r")]
     video = Video("q", SIZE, 20, parts)
     make(video, tmp_path / "q.mp4")
     ((start, reference_start, end, reference_end),) = video.boxes["r"]
     assert (start, reference_start, reference_end) == (2.0, 1.0, 5.0)
     assert end == pytest.approx(2 + 4 / speed, abs=0.1)
     shown = list(read_frames(tmp_path / "q.mp4", start, end))
-    copied = list(read_frames(source, reference_start, reference_end, speed=speed))
+    copied = list(read_frames(long, reference_start, reference_end, speed=speed))
     assert abs(len(shown) - len(copied)) <= 1
     middles = range(FRAMES_PER_SECOND // 4, min(len(shown), len(copied)), FRAMES_PER_SECOND)
     for number in middles:
@@ -130,10 +153,14 @@ def test_of_each_scene_one_clip_is_used() -> None:
     assert one_of_each_scene(clips, []) == clips
 
 
-def test_a_harder_exam_has_the_references_and_other_queries(clips: Path, tmp_path: Path) -> None:
-    write_set(clips, tmp_path / "set", (2, 4), 3, [])
-    write_harder_set(tmp_path / "set", tmp_path / "harder", 3, 4)
-    easy, harder = read_copy_set(tmp_path / "set"), read_copy_set(tmp_path / "harder")
+@pytest.mark.usefixtures("in_process")
+def test_a_harder_exam_has_the_references_and_other_queries(
+    made_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Short spans, as a harder edit of a picture takes a twentieth of a second.
+    monkeypatch.setattr("benchmarks.copies.made_copies.SPAN_SECONDS", (0.5, 1.0))
+    write_harder_set(made_set, tmp_path, 3, 4)
+    easy, harder = read_copy_set(made_set), read_copy_set(tmp_path)
     assert harder.references.keys() == easy.references.keys()
     for name, path in harder.references.items():
         assert path.read_bytes() == easy.references[name].read_bytes()

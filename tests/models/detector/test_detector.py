@@ -16,6 +16,7 @@ from models.detector.boxes import TILE, find_segments
 from models.detector.grid import CHANNELS, Axis, lay_axis, lay_out
 from models.detector.network import DetectorConfig, PatternNetwork, place_centres
 from models.detector.refine import Refiner
+from models.detector.validate import box_of
 from models.detector.windows import windowed
 from models.video import motion
 
@@ -162,19 +163,12 @@ class Oracle:
         return what[None].numpy(), distances.permute(2, 0, 1)[None].numpy()
 
 
-def box(segment: Segment) -> list[float]:
-    return [
-        segment.query_start_seconds,
-        segment.reference_start_seconds,
-        segment.query_end_seconds,
-        segment.reference_end_seconds,
-    ]
-
-
 def test_one_box_a_span_however_many_places_speak_for_it() -> None:
     truth = [[4.0, 10.0, 20.0, 26.0], [24.0, 2.0, 30.0, 8.0]]
     found = find_segments(matrix(np.zeros((40, 40), np.float32)), Oracle(truth))
-    np.testing.assert_allclose(sorted(box(segment) for segment in found), sorted(truth), atol=1e-3)
+    np.testing.assert_allclose(
+        sorted(box_of(segment) for segment in found), sorted(truth), atol=1e-3
+    )
 
 
 def test_a_span_across_tiles_is_one_box(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +182,7 @@ def test_a_span_across_tiles_is_one_box(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("models.detector.boxes.picture_of", marked)
     found = find_segments(matrix(np.zeros((height, width), np.float32)), Oracle(truth))
-    got = sorted(box(segment) for segment in found)
+    got = sorted(box_of(segment) for segment in found)
     assert len(got) == 2
     np.testing.assert_allclose(got, sorted(truth), atol=0.5)
 
@@ -244,7 +238,7 @@ def test_edges_move_to_the_cuts_and_shots_fall_on_shots(
     pair = SimilarityMatrix.of(copied(11.37, 7.2, 16.0), reference(step))
     rough = Segment(11.37 + off[0], 27.37 + off[1], 7.2 - off[1], 23.2 - off[0], 0.9)
     found = Refiner(pair).refine(rough)
-    np.testing.assert_allclose(box(found), [11.37, 7.2, 27.37, 23.2], atol=0.12)
+    np.testing.assert_allclose(box_of(found), [11.37, 7.2, 27.37, 23.2], atol=0.12)
 
 
 @pytest.mark.parametrize("pace", [1.0, -1.0, 1.2])
@@ -293,5 +287,5 @@ def test_refined_spans_lie_inside_both_videos(
 ) -> None:
     pair = SimilarityMatrix.of(copied(11.37, 7.2, 16.0), reference(2.5))
     rough = Segment(start, min(start + length, 40.0), at, min(at + span, 36.0), 0.5, backwards)
-    q0, r0, q1, r1 = box(Refiner(pair).refine(rough))
+    q0, r0, q1, r1 = box_of(Refiner(pair).refine(rough))
     assert 0 <= q0 < q1 <= 40 and 0 <= r0 < r1 <= 36

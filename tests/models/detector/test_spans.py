@@ -115,6 +115,24 @@ def test_of_few_frames_what_they_usually_resemble_tells() -> None:
     assert Refiner(SimilarityMatrix(slides, *times, 10, 40)).is_merely_alike(one_frame)
 
 
+@pytest.mark.parametrize(
+    ("above", "seconds", "alike"), [(0.25, 5, True), (0.25, 1, False), (0.4, 5, False)]
+)
+def test_a_still_that_is_like_one_frame_has_to_stand_out_more(
+    above: float, seconds: int, alike: bool
+) -> None:
+    """Of an upload that stands still one frame is searched in five seconds, not one a second."""
+    values = np.full((10, 4), 0.2, np.float32)
+    values[:, 1] += above
+    query, reference = (
+        np.arange(10, dtype=np.float32) * seconds,
+        np.array([0, 10, 20, 30], np.float32),
+    )
+    matrix = SimilarityMatrix(values, query, reference, 10 * seconds, 40)
+    one_frame = Segment(2 * seconds, 5 * seconds, 9, 12, 0.9)
+    assert Refiner(matrix).is_merely_alike(one_frame) is alike
+
+
 def test_spans_are_one_where_both_axes_agree() -> None:
     here = Segment(0, 10, 20, 30, 0.9)
     assert same(here, Segment(1, 11, 21, 31, 0.2))

@@ -176,6 +176,12 @@ def test_the_exported_file_names_itself(exported: Path, tmp_path: Path) -> None:
     assert names[0] == names[1] != names[2]
 
 
+def test_a_file_without_biases_gives_zeros(exported: Path) -> None:
+    described = FrameEncoder(exported).describe(frames(5))
+    assert described.score_biases.tolist() == [0.0] * 5
+    assert described.descriptors.shape == (5, 16)
+
+
 def test_weights_are_stored_in_half_their_size(exported: Path) -> None:
     model = onnx.load(str(exported))
     onnx.checker.check_model(model)

@@ -85,13 +85,6 @@ def test_the_file_says_how_its_biases_were_made(exported: Path, tmp_path: Path) 
     assert FrameEncoder(tmp_path / "other.onnx").model_version != metadata["model_version"]
 
 
-def test_a_file_without_biases_gives_zeros(tmp_path: Path) -> None:
-    export(network(), tmp_path / "plain.onnx", frames(2))
-    described = FrameEncoder(tmp_path / "plain.onnx").describe(frames(5))
-    assert described.score_biases.tolist() == [0.0] * 5
-    assert described.descriptors.shape == (5, 16)
-
-
 def test_training_goes_on_from_a_file_with_biases(exported: Path) -> None:
     again = network(seed=2)
     load_exported(again, exported)

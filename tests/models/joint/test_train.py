@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.detector.network import DetectorConfig
-from models.detector.pasted_pairs import PairRecipe
+from models.detector.pair_plans import PairRecipe
 from models.detector.recipe import DetectorRecipe
 from models.detector.train import DetectorTrainer
 from models.joint.pairs import JointPairs

@@ -55,22 +55,25 @@ def test_a_missing_file_is_named_by_its_key_whichever_tower_opens(
 ) -> None:
     settings.files[missing].unlink()
     for opened in (open_video, open_text):
-        with pytest.raises(ModelFileError, match=f"embedding.outside.{missing} = .*no such file"):
+        with pytest.raises(ModelFileError, match=f"text_video.outside.{missing} = .*no such file"):
             opened(None, settings)
 
 
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ({"dimension": 5}, r"image.onnx gives \(2, 6\).*set embedding.outside.dimension"),
-        ({"input_size": 32}, "image.onnx fails on .*(?s:.*)embedding.outside.input_size"),
-        ({"image_output": "x"}, "embedding.outside.image_output = 'x': .*image_embeds, other"),
-        ({"image_output": "other"}, r"image.onnx gives \(2, 768\).*embedding.outside.image_output"),
-        ({"std": (0.0, 1.0, 1.0)}, "embedding.outside.std"),
-        ({"text_output": "x"}, "embedding.outside.text_output = 'x': .*text_embeds, hidden"),
-        ({"text_output": "hidden"}, r"text.onnx gives \(1, 7, 6\).*embedding.outside.text_output"),
+        ({"dimension": 5}, r"image.onnx gives \(2, 6\).*set text_video.outside.dimension"),
+        ({"input_size": 32}, "image.onnx fails on .*(?s:.*)text_video.outside.input_size"),
+        ({"image_output": "x"}, "text_video.outside.image_output = 'x': .*image_embeds, other"),
+        (
+            {"image_output": "other"},
+            r"image.onnx gives \(2, 768\).*text_video.outside.image_output",
+        ),
+        ({"std": (0.0, 1.0, 1.0)}, "text_video.outside.std"),
+        ({"text_output": "x"}, "text_video.outside.text_output = 'x': .*text_embeds, hidden"),
+        ({"text_output": "hidden"}, r"text.onnx gives \(1, 7, 6\).*text_video.outside.text_output"),
         ({"most_tokens": 2}, "no room for the text"),
-        ({"pad_id": 10}, "text.onnx fails on ids.*embedding.outside.tokenizer"),
+        ({"pad_id": 10}, "text.onnx fails on ids.*text_video.outside.tokenizer"),
     ],
 )
 def test_settings_that_do_not_fit_the_files_are_named(

@@ -19,12 +19,13 @@ from models.text_video.network import TextVideoConfig
 from models.text_video.pairs import learn_tokenizer, make_pairs, mismatch
 from models.text_video.photos import VIEWS, make_views, read_photos
 from models.text_video.recipe import DrawConfig, TextRecipe, read_text_recipe
-from models.text_video.run import Split, load_split, train_text
+from models.text_video.run import Split, load_split, train_text_video
 from models.text_video.serve import open_pair
 from models.text_video.tokenizer import CLS, PAD, CaptionTokenizer
 from models.text_video.train import TextTrainer, trained_network
 from models.text_video.trunk import RegionTrunk, TrunkConfig, load_trunk
 from models.text_video.validate import make_check, pair_similarities
+from tests.models.text_video.exported_numbers import name_of_weights
 from tests.models.text_video_data import make_data
 
 RECIPE = TextRecipe(
@@ -72,7 +73,7 @@ def tokenizer(split: Split) -> CaptionTokenizer:
 @pytest.fixture(scope="module")
 def taught(data: Path, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> TextTrainer:
     """A whole run, in a folder of its own."""
-    return train_text(RECIPE, data, tmp_path_factory.mktemp("taught"), features_dir=kept)
+    return train_text_video(RECIPE, data, tmp_path_factory.mktemp("taught"), features_dir=kept)
 
 
 def batches_of(
@@ -92,8 +93,12 @@ def test_a_few_steps_teach_colours_in_both_languages(
     assert last["en t2v r5"] > 65  # of twelve photos: 42 by chance
     assert last["zh t2v r5"] > 65
     assert last["step"] == 30 > first["step"]
-    export_run(taught.folder, tmp_path / "pair")
+    made = export_run(taught.folder, tmp_path / "pair")
+    assert made.text_cosine > 0.9999
+    assert made.video_cosine > 0.99
     pair = open_pair(tmp_path / "pair")
+    tokenizer = CaptionTokenizer.load(taught.folder / "tokenizer.json")
+    assert made.model_version == pair.model_version == name_of_weights(tmp_path / "pair", tokenizer)
     pictures = [
         make_views(p, 64, ("full",)) for _, p in read_photos(data / "photos/flickr8k-val.tar")
     ]
@@ -183,7 +188,7 @@ def test_the_filter_drops_mismatched_pairs_first(
     )
     keep = kept_pairs(scores, WeakPairs(volume=0.5))
     assert wrong[keep].mean() < 0.6 * wrong.mean()
-    again = train_text(
+    again = train_text_video(
         replace(RECIPE, steps=2, draw=replace(RECIPE.draw, sources=("zh",), mismatched_share=0.5)),
         data,
         tmp_path / "next",
@@ -286,7 +291,7 @@ def test_a_language_that_is_missing_is_named(split: Split, tokenizer: CaptionTok
 
 
 def test_the_shipped_recipe_is_read() -> None:
-    recipe = read_text_recipe(Path("configs/training/text.toml"))
+    recipe = read_text_recipe(Path("configs/training/text-video.toml"))
     assert recipe.draw.sources == ("en", "zh", "zh_mt_a", "zh_mt_b")
     assert recipe.network.trunk.input_size == 256
     assert list(recipe.methods) == ["dual_attention"]

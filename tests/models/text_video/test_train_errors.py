@@ -1,4 +1,4 @@
-"""`samesource train text` and `export text` with bad input: one line that says what to mend."""
+"""`samesource train text-video` and `export text-video`: bad input is one line with its cure."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from models.errors import ModelFileError
 from models.text_video.captions import read_captions
+from models.text_video.features import TRAINING_VIEWS, _Sessions, build_features
 from models.text_video.pairs import learn_tokenizer
 from models.text_video.recipe import read_text_recipe
+from models.text_video.run import HELD_VIEWS
 from models.text_video.train import TextTrainer, trained_network
+from models.text_video.trunk import TrunkConfig, load_trunk
 from tests.models.text_video_data import make_data
 from tests.stream.command import Command, Done
 
@@ -38,8 +42,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("features")
+def features(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What torch says of the photos, made beforehand: tracing the trunk takes seconds."""
+    folder = tmp_path_factory.mktemp("features")
+    trunk = load_trunk(TrunkConfig("imagenet", input_size=64))
+
+    def regions(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.asarray(trunk(torch.from_numpy(frames)).numpy(), np.float32)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.text_video.features.TrunkSession", lambda *_: regions)
+        patch.setattr("models.text_video.features._SESSIONS", _Sessions())
+        for name, views in (("train", TRAINING_VIEWS), ("val", HELD_VIEWS)):
+            build_features(data / f"photos/flickr8k-{name}.tar", trunk, folder, views=views)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +73,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Training:
-    """`samesource train text` on made data, with a recipe of one step."""
+    """`samesource train text-video` on made data, with a recipe of one step."""
 
     def __init__(self, command: Command, folder: Path, data: Path, features: Path) -> None:
         self.recipe, self.out = folder / "recipe.toml", folder / "out"
@@ -67,7 +83,7 @@ class Training:
     def __call__(self, *arguments: str | Path) -> Done:
         """Run it."""
         own = ("--out", self.out, "--recipe", self.recipe)
-        return self._command("train", "text", *self._always, *own, *arguments)
+        return self._command("train", "text-video", *self._always, *own, *arguments)
 
     def refused(self, *arguments: str | Path) -> str:
         """The one line that it ends with."""
@@ -214,7 +230,7 @@ def test_a_run_of_other_code_is_neither_started_from_nor_exported(
     state["mean"].pop("video.head.weight")
     torch.save(state, tmp_path / "checkpoint.pt")
     (tmp_path / "tokenizer.json").write_bytes((run / "tokenizer.json").read_bytes())
-    exported = command("export", "text", tmp_path, "--out", tmp_path / "pair")
+    exported = command("export", "text-video", tmp_path, "--out", tmp_path / "pair")
     for done in (exported, train("--start", tmp_path)):
         assert "an older version of the code" in one_line(done)
 
@@ -229,7 +245,7 @@ def test_a_run_goes_on_and_only_with_its_own_methods(train: Training, run: Path)
 
 def test_what_is_no_run_is_not_exported(command: Command, run: Path, tmp_path: Path) -> None:
     def refused() -> str:
-        return one_line(command("export", "text", tmp_path, "--out", tmp_path / "pair"))
+        return one_line(command("export", "text-video", tmp_path, "--out", tmp_path / "pair"))
 
     assert f"no checkpoint.pt in {tmp_path}" in refused()
     (tmp_path / "checkpoint.pt").write_bytes((run / "checkpoint.pt").read_bytes())

@@ -82,6 +82,7 @@ def test_weights_are_cut_like_the_ids(tokenizer: CaptionTokenizer) -> None:
     assert significance([], tokenizer).shape == tokenizer.ids([]).shape
 
 
+@pytest.mark.timed
 def test_what_was_looked_up_once_is_not_again(tokenizer: CaptionTokenizer) -> None:
     significance([ENGLISH, CHINESE], tokenizer)
     start = time.perf_counter()

@@ -152,6 +152,7 @@ def test_prepare_takes_a_view_that_is_not_contiguous() -> None:
     assert (prepare(picture[:, ::-1], 32) == prepare(picture[:, ::-1].copy(), 32)).all()
 
 
+@pytest.mark.timed
 def test_the_box_is_cheap_enough_for_every_frame() -> None:
     frame = bordered(scene(256, 340), 0, 40, 0, 40, (0, 0, 0))
     best = float("inf")

@@ -20,8 +20,9 @@ from stream.contract.fingerprint import Fingerprint
 from stream.errors import SettingsError
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
-from stream.library.shard import LibraryShard, ShardState
+from stream.library.shard import LibraryShard
 from stream.library.snapshot_reader import SnapshotReader
+from stream.library.state import ShardState
 from tests.stream.library_log import content, fingerprint, look, submitted
 from tests.stream.list_log import LOG_ID, ListLog
 

@@ -41,10 +41,20 @@ def upload(video_id: str, content_version: int = 1) -> VideoUploaded:
     )
 
 
-def test_the_newest_upload_of_each_video_of_the_library_is_taken(kafka: KafkaSettings) -> None:
+def test_the_newest_upload_of_each_video_is_taken_or_what_its_fingerprint_says_of_it(
+    kafka: KafkaSettings,
+) -> None:
     submit(kafka, [upload("a"), upload("refused"), upload("b"), upload("gone"), upload("a", 2)])
     send(kafka, VideoUploaded.topic, [(b"x", b"no event", NO_HEADERS)])
-    events = [fingerprint(name, np.eye(32)[:3]).to_event() for name in ("a", "b", "gone", "old")]
+    rows = np.eye(32)[:3]
+    events = [fingerprint(name, rows).to_event() for name in ("a", "b", "gone", "old")]
+    told = VideoUploaded(
+        video_id="older", uri="s3://films/older.mp4", owner_id="o", title="Older",
+        role="reference", content_version=3,
+    )  # fmt: skip
+    more = told.model_dump(include={"uri", "owner_id", "title", "role", "content_version"})
+    events.append(fingerprint("older", rows, **more).to_event())
+    events.append(fingerprint("a", rows, uri="s3://films/a.mp4").to_event())
     log: list[tuple[bytes | None, bytes, Headers]] = [
         (event.key(), event.to_bytes(), NO_HEADERS) for event in events
     ]
@@ -53,11 +63,13 @@ def test_the_newest_upload_of_each_video_of_the_library_is_taken(kafka: KafkaSet
 
     new = kafka.model_copy(update={"topic_prefix": "new."})
     found = resubmit(new, "old.")
-    assert sorted(found.uploads, key=lambda one: one.video_id) == [upload("a", 2), upload("b")]
+    assert sorted(found.uploads, key=lambda one: one.video_id) == [
+        upload("a", 2), upload("b"), told,
+    ]  # fmt: skip
     assert found.lost == ["old"]
     with Reader(new, VideoUploaded.topic) as reader:
         arrived = [VideoUploaded.from_bytes(message.value()) for _, message in reader.until_now()]
-    assert {one.video_id for one in arrived} == {"a", "b"}
+    assert {one.video_id for one in arrived} == {"a", "b", "older"}
     assert uploads_of_library(new).uploads == []
 
 

@@ -17,14 +17,18 @@ from stream.errors import InternalError
 
 PILL = Source("video.uploaded", 3, 7, 1000, b"{}")
 OTHER = Source("video.uploaded", 3, 8, 1000, b"{}")
+PROBE = Source("probe.asked", 3, 7, 1000, b"{}")
 CRASHES = """
 import ctypes, sys
+from contextlib import ExitStack
 from pathlib import Path
 from stream.agents.deaths import Deaths, leave_behind
 from stream.contract.message import Source
 deaths = Deaths(Path(sys.argv[1]), "role")
 deaths.open()
-with deaths.at_work(Source("video.uploaded", 3, 7, 1000, b"{}")):
+with ExitStack() as in_hand:
+    for topic in sys.argv[2:]:
+        in_hand.enter_context(deaths.at_work(Source(topic, 3, 7, 1000, b"{}")))
     ctypes.string_at(0)
 """
 
@@ -52,6 +56,16 @@ def killed(folder: Path, *sources: Source) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
+def crashed_twice(folder: Path, *topics: str) -> None:
+    """Two workers that crash with a message of each of these topics in hand."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("PYTHONFAULTHANDLER", None)
+    for _ in range(2):
+        command = [sys.executable, "-c", CRASHES, str(folder), *topics]
+        done = subprocess.run(command, env=environment, timeout=120, capture_output=True)
+        assert done.returncode == -signal.SIGSEGV, done.stderr
+
+
 def is_left_behind(deaths: Deaths, source: Source) -> bool:
     try:
         with deaths.at_work(source):
@@ -61,16 +75,28 @@ def is_left_behind(deaths: Deaths, source: Source) -> bool:
 
 
 def test_what_crashed_a_worker_twice_is_left_behind_by_the_third(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment.pop("PYTHONFAULTHANDLER", None)
-    for _ in range(2):
-        command = [sys.executable, "-c", CRASHES, str(tmp_path)]
-        done = subprocess.run(command, env=environment, timeout=120, capture_output=True)
-        assert done.returncode == -signal.SIGSEGV, done.stderr
+    crashed_twice(tmp_path, "video.uploaded")
     with opened(tmp_path) as deaths:
         assert is_left_behind(deaths, PILL)
         assert not is_left_behind(deaths, PILL), "once; a replay is another attempt"
         assert not is_left_behind(deaths, OTHER)
+
+
+def test_an_upload_isnt_blamed_for_two_crashes_that_a_probe_beside_it_may_have_made(
+    tmp_path: Path,
+) -> None:
+    crashed_twice(tmp_path, "video.uploaded", "probe.asked")
+    with opened(tmp_path) as deaths:
+        assert not is_left_behind(deaths, PILL)
+        assert not is_left_behind(deaths, PROBE)
+
+
+def test_twenty_deaths_with_a_probe_in_hand_are_an_uploads_too(tmp_path: Path) -> None:
+    for _ in range(20):
+        killed(tmp_path, PILL, PROBE)
+    with opened(tmp_path) as deaths:
+        assert is_left_behind(deaths, PILL)
+        assert not is_left_behind(deaths, PROBE), "it never comes again: nothing is known of it"
 
 
 def test_kills_from_outside_are_forgiven_nineteen_times(tmp_path: Path) -> None:

@@ -7,13 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from stream.agents.decide import DecideWorker
 from stream.broker.client import Reader, send
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
@@ -26,13 +24,10 @@ from stream.contract.events import (
     VideoDecided,
     VideoRejected,
 )
-from stream.decide.alert import alert_of
-from stream.decide.decide import Join, Pending, on_compared
-from stream.errors import TooLargeError
 from stream.failpoints import VARIABLE
 from stream.settings import Settings
 from stream.times import now
-from tests.stream.answers import answer, match, policy, verdict
+from tests.stream.answers import policy, verdict
 from tests.stream.command import publish
 from tests.stream.mortal import (
     NUMBERS,
@@ -60,17 +55,6 @@ async def decide():
 
 asyncio.run(decide())
 """
-
-
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[KafkaSettings]:
-    with embedded_kafka(KafkaSettings(topic_prefix="t.")) as settings:
-        yield settings
-
-
-@pytest.fixture
-def settings(kafka: KafkaSettings, tmp_path: Path) -> Settings:
-    return service_settings(kafka, tmp_path)
 
 
 def begin_with(mortal: Mortal, name: str) -> None:
@@ -149,23 +133,6 @@ async def test_what_can_be_noted_and_not_published_is_a_dead_letter_and_decided_
     assert [len(texts) for texts in said.values()] == [1]
 
 
-async def test_more_than_the_changelog_takes_is_noted_without_the_answers_or_refused(
-    settings: Settings,
-) -> None:
-    kafka = settings.kafka.model_copy(update={"max_message_bytes": 400_000})
-    worker = DecideWorker(settings.model_copy(update={"kafka": kafka}))
-    segments = match("film").segments * (kafka.max_message_bytes // 200)
-    whole = answer(0, match("film", segments=segments))
-    join, _ = on_compared(Join(), whole)
-    outputs = [alert_of(whole, whole.matches[0])]
-    then = Join(decided_at=now())
-    noted = worker._fitting(join.about_to_say(outputs, then))
-    assert (noted.answers, noted.pending) == ({}, Pending(outputs=tuple(outputs), then=then))
-    assert worker._fitting(join) is join
-    with pytest.raises(TooLargeError, match="what is said of a request: "):
-        worker._fitting(join.about_to_say(outputs * 3, then))
-
-
 async def test_a_process_killed_behind_its_decision_is_followed_by_one_that_says_the_same(
     tmp_path: Path,
 ) -> None:
@@ -174,7 +141,7 @@ async def test_a_process_killed_behind_its_decision_is_followed_by_one_that_says
         asked = [(event.key(), event.to_bytes(), [TRACE]) for event in answers_about("v0")]
         send(kafka, VideoCompared.topic, asked)
         process = subprocess.run(
-            [sys.executable, "-c", ROLE, settings.model_dump_json()],
+            [sys.executable, "-c", ROLE, settings.model_dump_json(exclude_defaults=True)],
             env={**os.environ, VARIABLE: "decide.after_produce=2"},
             check=False,
             timeout=120,

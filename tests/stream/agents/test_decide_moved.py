@@ -1,9 +1,8 @@
 """Partitions of a decide worker keep their order; one that moves is judged by its next owner."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +11,6 @@ import pytest
 from stream.agents.faust_app import Drain, MovedError
 from stream.agents.publisher import Publisher
 from stream.agents.pulse import Pulse
-from stream.broker.embedded import embedded_kafka
-from stream.broker.settings import KafkaSettings
 from stream.decide.joins import CHANGELOG
 from stream.settings import Settings
 from tests.stream.answers import answer
@@ -23,20 +20,8 @@ from tests.stream.mortal import (
     answers_about,
     mortal_of,
 )
-from tests.stream.service import service_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[KafkaSettings]:
-    with embedded_kafka(KafkaSettings(topic_prefix="t.")) as settings:
-        yield settings
-
-
-@pytest.fixture
-def settings(kafka: KafkaSettings, tmp_path: Path) -> Settings:
-    return service_settings(kafka, tmp_path)
 
 
 async def test_what_is_in_hand_when_partitions_move_is_said_by_whoever_has_them_then(

@@ -100,6 +100,7 @@ async def test_a_broker_that_refuses_for_a_while_is_asked_again(error: int) -> N
         assert await asyncio.to_thread(on_topic, kafka) == ["first", "second"]
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     "error",
     [
@@ -121,6 +122,7 @@ async def test_a_refusal_that_a_retry_cannot_mend_is_one_line_that_names_the_top
         assert await asyncio.to_thread(on_topic, kafka) == ["next"]
 
 
+@pytest.mark.timed
 async def test_an_event_over_the_limit_is_an_error_and_the_next_one_is_published() -> None:
     with EmbeddedBroker() as broker:
         async with publishing(broker) as (publisher, kafka):

@@ -1,7 +1,7 @@
 """Several decide workers claim at the same moment: all see one order, and the limit holds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,18 +9,11 @@ import pytest
 from stream.agents.flood_claims import CLAIMS_TOPIC, FloodClaims
 from stream.agents.publisher import Publisher
 from stream.broker.client import Headers, send
-from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
 from stream.decide.floods import Floods
 
 pytestmark = pytest.mark.asyncio
 LIMIT = 5
-
-
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[KafkaSettings]:
-    with embedded_kafka(KafkaSettings(topic_prefix="t.")) as settings:
-        yield settings
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stream.broker.local import free_port
 from stream.broker.settings import KafkaSettings
-from tests.stream.agents.test_health import get
+from tests.stream.agents.test_endpoints import get
 from tests.stream.command import started
 
 

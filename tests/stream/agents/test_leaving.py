@@ -118,5 +118,5 @@ async def test_a_task_that_was_cancelled_is_no_crash(caplog: pytest.LogCaptureFi
     assert not failure.done()
     supervised(breaks(), "breaking", failure)
     with pytest.raises(WorkerError, match="breaking crashed: ValueError: broken"):
-        await asyncio.wait_for(failure, 5)
+        await asyncio.wait_for(failure, 60)
     caplog.clear()  # an ERROR that was asked for

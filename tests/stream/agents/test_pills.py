@@ -12,13 +12,24 @@ from typing import Any
 import pytest
 
 from models.all_aligners import make_aligner
-from stream.agents.decide import decide_step, known_state
+from stream.agents.decide import decide_step
 from stream.agents.fingerprint import fingerprint_step
 from stream.agents.library import library_step
 from stream.agents.policy_follower import policy_step
+from stream.agents.probe_answers import answer_step, read_probe
+from stream.agents.probe_fingerprints import probe_step
+from stream.agents.probes import refused
+from stream.agents.requests import known_state
 from stream.agents.search_view import search_step
 from stream.broker.settings import KafkaSettings
-from stream.contract.events import Event, PolicyUpdated, VideoCompared, VideoRejected, VideoUploaded
+from stream.contract.events import (
+    Event,
+    PolicyUpdated,
+    ProbeAnswered,
+    VideoCompared,
+    VideoRejected,
+    VideoUploaded,
+)
 from stream.contract.message import HEAD_BYTES, WHOLE_BYTES, Source
 from stream.decide.decide import Join
 from stream.decide.policy import Policies
@@ -29,7 +40,7 @@ from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
 from stream.search.settings import SearchSettings
 from stream.search.view import SearchView
-from tests.stream.pills import ATTEMPTS, READ_TOPICS, Pill, good_fields, pills
+from tests.stream.pills import ATTEMPTS, PROBE_TOPICS, READ_TOPICS, Pill, good_fields, pills
 from tests.stream.service import service_settings
 
 LETTER_BYTES = 6_000_000
@@ -67,7 +78,21 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Step]]
         search_step(view, source)
         return []
 
+    def probe(source: Source) -> list[Event]:
+        output = probe_step(fingerprinter, source)
+        return [] if output is None else [output]
+
+    def answer(source: Source) -> list[Event]:
+        output: Event | None
+        try:
+            output = answer_step(shard, source, read_probe(source), 0)
+        except RejectedError as error:
+            output = refused(source, error, shard=0, shards=1)
+        return [] if output is None else [output]
+
     yield {
+        "probe.asked": probe,
+        "probe.fingerprinted": answer,
         "video.uploaded": lambda source: fingerprint_step(fingerprinter, source),
         "video.fingerprinted": lambda source: library_step(shard, source, answered=False),
         "video.compared": decide,
@@ -87,7 +112,12 @@ def taken(step: Step, source: Source) -> list[Event]:
         return [source.rejected(error)]
 
 
-@pytest.mark.parametrize("topic", READ_TOPICS)
+def code_of(output: Event) -> str | None:
+    """Of a dead letter, or of the refusal of a probe."""
+    return output.error if isinstance(output, VideoRejected | ProbeAnswered) else None
+
+
+@pytest.mark.parametrize("topic", (*READ_TOPICS, *PROBE_TOPICS))
 def test_every_pill_is_processed_or_a_small_letter_and_costs_little(
     steps: dict[str, Step], topic: str
 ) -> None:
@@ -99,11 +129,11 @@ def test_every_pill_is_processed_or_a_small_letter_and_costs_little(
             data = output.to_bytes()
             assert len(data) < LETTER_BYTES, name
             assert type(output).from_bytes(data) is not None, name
-            rejected += isinstance(output, VideoRejected)
+            rejected += code_of(output) is not None
         assert time.thread_time() - started < CPU_SECONDS, name
     assert rejected > 20
     outputs = taken(steps[topic], delivered(topic, Pill(json.dumps(good_fields(topic)).encode())))
-    codes = {output.error for output in outputs if isinstance(output, VideoRejected)}
+    codes = {code_of(output) for output in outputs} - {None}
     assert codes <= {"forbidden_uri", "not_found"}, "a good one behind them is processed"
 
 

@@ -1,7 +1,6 @@
 """The decide worker with policies and verdicts on their topics, and with a shard that is away."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -17,7 +16,7 @@ from stream.broker.settings import KafkaSettings
 from stream.contract.events import Event, Match, PolicyUpdated
 from stream.settings import Settings
 from tests.stream.answers import answer, match, policy, verdict
-from tests.stream.service import Platform, running_service, service_settings
+from tests.stream.service import Platform, eventually, running_service, service_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -70,6 +69,10 @@ async def platform(settings: Settings) -> AsyncIterator[Platform]:
     await say(settings, PolicyUpdated.topic, "strict", policy("strict", least_score=1.0).to_bytes())
     await say(settings, PolicyUpdated.topic, "broken", b"{}")
     await ask(settings, "early", match("film"), match("own", reference_owner_id="strict"))
+    names = {"video_id": "judged", "reference_id": "film"}
+    first = verdict("judged often", **names)
+    await publish(settings, first, verdict("judged often", "withdrawn"), first)
+    await ask(settings, "judged", match("film"))
     async with running_service(settings, ("decide",)) as client:
         yield client
 
@@ -103,17 +106,9 @@ async def ask_until(
         asked = answer(0, found, video_id=name, owner_id=owner, request_id=request, shards=1)
         await publish(settings, asked)
         await platform.read_until(platform.has_decided(name, times=before + 1))
-        await platform.read(0.3)  # alerts are on another topic than decisions
         if followed(name):
             return name
     raise AssertionError(f"nothing was followed; got {platform.summary()}")
-
-
-async def eventually(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
 
 
 def metric(name: str, **labels: str) -> float:
@@ -128,6 +123,35 @@ async def test_nothing_is_decided_before_all_policies_and_verdicts_are_read(
     assert platform.of("alert.raised", "early") == []
     assert outcome(platform, "early") == "clear"
     assert metric("samesource_suppressed_total", reason="dismissed") >= 1
+
+
+async def test_of_all_that_was_said_of_an_alert_the_newest_holds_wherever_it_lies(
+    platform: Platform,
+) -> None:
+    await platform.read_until(platform.has_decided("judged"))
+    assert reasons(platform, "judged") == {}
+    assert outcome(platform, "judged") == "matched"
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        {"scope": "span", "reference_start_seconds": 30.0, "reference_end_seconds": 40.0},
+        {"scope": "uploader", "video_owner_id": "owner of fan", "reference_owner_id": "a label"},
+    ],
+    ids=lambda scope: str(scope["scope"]),
+)
+async def test_what_is_dismissed_for_all_uploads_is_followed_and_withdrawn(
+    platform: Platform, settings: Settings, scope: dict[str, Any]
+) -> None:
+    name = f"song by {scope['scope']}"
+    song = match(name, reference_owner_id="a label")
+    await publish(settings, verdict(name, reference_id=name, **scope))
+    asked = await ask_until(platform, settings, lambda one: bool(reasons(platform, one)), song)
+    assert reasons(platform, asked) == {name: "dismissed"}
+    assert outcome(platform, asked) == "clear"
+    await publish(settings, verdict(name, "withdrawn"))
+    await ask_until(platform, settings, lambda one: bool(platform.of("alert.raised", one)), song)
 
 
 async def test_what_is_said_later_is_followed_and_can_be_taken_back(

@@ -113,7 +113,7 @@ def black(path: Path, **more: Any) -> None:
 
 
 def huge(path: Path) -> None:
-    black(path, count=1, size=(7680, 4320), options={"preset": "ultrafast"})
+    black(path, count=1, size=(4112, 2304), options={"preset": "ultrafast"})
 
 
 def nothing(path: Path) -> None:
@@ -128,7 +128,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Any], ErrorCode, str]] = {
     "truncated": (truncated, "corrupt", ""),
     "sound": (make_audio, "no_video", ""),
     "black": (black, "no_video", "blank"),
-    "huge": (huge, "too_large", "7680"),
+    "huge": (huge, "too_large", "4112"),
 }
 BAD_EVENTS: dict[str, tuple[dict[str, Any], ErrorCode, str]] = {
     "fieldless": ({}, "bad_event", "uri: Field required"),

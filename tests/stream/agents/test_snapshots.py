@@ -1,8 +1,6 @@
 """The age of the newest snapshot, as a library worker shows it."""
 
 import asyncio
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
 from stream.settings import Settings
 from tests.stream.library_log import fingerprint, look
-from tests.stream.service import service_settings
+from tests.stream.service import eventually, service_settings
 
 pytestmark = pytest.mark.asyncio
 
@@ -22,13 +20,6 @@ pytestmark = pytest.mark.asyncio
 def age() -> float:
     name, labels = "samesource_snapshot_age_seconds", {"shard": "0"}
     return REGISTRY.get_sample_value(name, labels) or 0.0
-
-
-async def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"{age() = }"
-        await asyncio.sleep(0.05)
 
 
 async def upload(settings: Settings, *numbers: int) -> None:
@@ -48,12 +39,14 @@ async def test_the_age_of_a_snapshot_grows_while_it_lacks_something_over_restart
         settings = settings.model_copy(update={"library": library})
         async with running_workers(settings, ("library",)):
             await upload(settings, 1)
-            await eventually(lambda: age() > 0.3)
+            await eventually(lambda: age() > 0.3, shown=age)
             await upload(settings, 2, 3)
             written = library.snapshot_folder
-            await eventually(lambda: age() == 0 and any(written.glob("*/*3/manifest.json")))
+            await eventually(
+                lambda: age() == 0 and any(written.glob("*/*3/manifest.json")), shown=age
+            )
             await asyncio.sleep(1.0)
             assert age() == 0
         async with running_workers(settings, ("library",)):
             await upload(settings, 4)
-            await eventually(lambda: age() > 1.0)
+            await eventually(lambda: age() > 1.0, shown=age)

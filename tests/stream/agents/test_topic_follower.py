@@ -12,10 +12,9 @@ from stream.agents import topic_follower
 from stream.agents.clients import seeking_consumer
 from stream.agents.topic_follower import TopicFollower
 from stream.broker.client import send
-from stream.broker.embedded import EmbeddedBroker
 from stream.broker.settings import KafkaSettings
-from stream.contract.topics import load_topics
 from stream.errors import WorkerError
+from tests.stream.brokers import broker_with
 
 pytestmark = pytest.mark.asyncio
 TOPICS = ("alert.reviewed", "policy.updated")
@@ -23,11 +22,8 @@ TOPICS = ("alert.reviewed", "policy.updated")
 
 @pytest.fixture
 def kafka() -> Iterator[KafkaSettings]:
-    needed = [topic for topic in load_topics() if topic.name in TOPICS]
-    with EmbeddedBroker(topic_prefix="t.", topics=needed) as broker:
-        yield KafkaSettings(
-            broker="embedded", bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."
-        )
+    with broker_with(TOPICS) as settings:
+        yield settings
 
 
 class Reader:

@@ -32,6 +32,7 @@ async def test_who_comes_later_waits_and_others_do_not() -> None:
     assert turns._last == {}
 
 
+@pytest.mark.timed
 async def test_one_that_fails_gives_up_its_turn() -> None:
     turns = Turns()
     with pytest.raises(ValueError, match="broken"):

@@ -1,24 +1,22 @@
 """The client of the command: naming videos, sending all or saying why not, reading from a point."""
 
+import ctypes
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError
 
 from stream.broker.client import Reader, send, submit, upload_of
-from stream.broker.embedded import EmbeddedBroker, embedded_kafka
+from stream.broker.clients import ANSWER_SECONDS
+from stream.broker.embedded import EmbeddedBroker
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoUploaded
 from stream.errors import BrokerError, SettingsError, UnreachableError
 
 MIB = 2**20
-
-
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[KafkaSettings]:
-    with embedded_kafka(KafkaSettings(topic_prefix="t.")) as settings:
-        yield settings
+LIST_OFFSETS = 2  # Kafka's number of the request
 
 
 def test_a_file_is_named_by_its_stem_and_its_whole_path(
@@ -58,6 +56,50 @@ def test_a_uri_is_named_by_its_file_and_kept_as_it_is(uri: str, video_id: str) -
 def test_a_host_or_a_bucket_is_no_name(uri: str) -> None:
     with pytest.raises(SettingsError, match=f"{uri} has no file name"):
         upload_of(uri, owner_id="o")
+
+
+@pytest.fixture
+def failing() -> Iterator[tuple[KafkaSettings, Callable[[int], None]]]:
+    """A broker, and what makes it refuse the next question for offsets with a code."""
+    with EmbeddedBroker("t.") as broker:
+        library, cluster = broker._library, broker._cluster
+        assert library is not None
+        push = library.rd_kafka_mock_push_request_errors_array
+        push.argtypes = [ctypes.c_void_p, ctypes.c_int16, ctypes.c_size_t, ctypes.c_void_p]
+
+        def refuse(code: int) -> None:
+            push(cluster, LIST_OFFSETS, 1, (ctypes.c_int * 1)(code))
+
+        yield KafkaSettings(bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."), refuse
+
+
+def test_a_leader_that_is_being_elected_is_waited_for(
+    failing: tuple[KafkaSettings, Callable[[int], None]],
+) -> None:
+    kafka, refuse = failing
+    submit(kafka, [VideoUploaded(video_id="v", uri="file:///v", owner_id="o")])
+    with Reader(kafka, VideoUploaded.topic) as reader:
+        assert len(list(reader.until_now())) == 1  # afterwards it asks for nothing by itself
+        for _ in range(3):
+            refuse(KafkaError.NOT_LEADER_FOR_PARTITION)
+        assert sum(reader.ends()) == 1
+    with Reader(kafka, VideoUploaded.topic) as reader:
+        refuse(KafkaError.LEADER_NOT_AVAILABLE)
+        assert len(list(reader.until_now())) == 1
+
+
+@pytest.mark.timed
+def test_a_refusal_that_stays_is_said_at_once(
+    failing: tuple[KafkaSettings, Callable[[int], None]],
+) -> None:
+    kafka, refuse = failing
+    with Reader(kafka, VideoUploaded.topic) as reader:
+        list(reader.until_now())
+        refuse(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+        started = time.monotonic()
+        with pytest.raises(BrokerError, match=r"(?i)authoriz"):
+            reader.ends()
+        assert time.monotonic() - started < ANSWER_SECONDS / 2
 
 
 def test_until_now_is_everything_of_every_partition_and_no_more(kafka: KafkaSettings) -> None:
@@ -105,6 +147,7 @@ def test_a_broker_that_went_away_is_an_error_with_the_cure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("stream.broker.client.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("stream.broker.clients.ANSWER_SECONDS", 0.5)
     with EmbeddedBroker() as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         reader = Reader(kafka, "alert.raised")
@@ -129,6 +172,7 @@ def test_a_broker_that_falls_silent_halfway_is_an_error_and_not_the_end(
                 next(found)
 
 
+@pytest.mark.timed
 def test_what_was_read_is_not_waited_for_again(kafka: KafkaSettings) -> None:
     send(kafka, "alert.suppressed", [(b"k", b"first", [])])
     with Reader(kafka, "alert.suppressed") as reader:

@@ -17,6 +17,7 @@ COMMANDS = [
     "alerts",
     "rejected",
     "review",
+    "match",
     "search",
     "show",
     "policy",
@@ -27,6 +28,7 @@ COMMANDS = [
     "worker fingerprint",
     "worker library",
     "worker decide",
+    "worker lag",
     "worker all",
     "topics",
     "topics create",
@@ -34,10 +36,25 @@ COMMANDS = [
     "broker",
     "broker start",
     "broker stop",
+    "console",
+    "token",
+    "token create",
+    "token list",
+    "token revoke",
     "config",
     "config show",
     "evaluate",
     "evaluate copies",
+    "train text-video",
+    "export encoder-int8",
+    "export text-video",
+]
+FORMER_COMMANDS = [
+    ("train", "spd", "detector"),
+    ("export", "spd", "detector"),
+    ("train", "text", "text-video"),
+    ("export", "text", "text-video"),
+    ("evaluate", "text", "text-video"),
 ]
 
 
@@ -53,6 +70,7 @@ def command(
 def nobody(command: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The command where no broker answers, and it doesn't wait long for one."""
     monkeypatch.setattr("stream.broker.client.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("stream.broker.clients.ANSWER_SECONDS", 0.5)
     monkeypatch.setattr("stream.broker.topics.ANSWER_SECONDS", 0.5)
     command.on(KafkaSettings(bootstrap_servers="127.0.0.1:9"))
     return command
@@ -65,6 +83,17 @@ def test_every_command_says_what_it_does(command: Command, name: str) -> None:
     lines = [line for line in done.out.splitlines() if line.strip()]
     assert f" {name} [OPTIONS]" in lines[0]
     assert len(lines[1].split()) >= 3, "a sentence about it comes next"
+
+
+@pytest.mark.parametrize(("group", "old", "new"), FORMER_COMMANDS)
+def test_a_name_of_before_is_the_same_command_and_not_shown(
+    command: Command, group: str, old: str, new: str
+) -> None:
+    shown = {*command(group, "--help").out.replace("│", " ").split()}
+    assert new in shown and old not in shown
+    before, today = command(group, old, "--help"), command(group, new, "--help")
+    assert before.code == 0
+    assert before.out.replace(f" {old} [", f" {new} [").split() == today.out.split()
 
 
 def test_the_installed_command_names_all_of_them() -> None:
@@ -145,6 +174,7 @@ def test_a_shard_that_there_cannot_be_is_refused_before_anything_starts(
     [
         ("submit", "here.mp4"),
         ("submit", "--wait", "here.mp4"),
+        ("match", "here.mp4"),
         ("alerts",),
         ("alerts", "--suppressed"),
         ("rejected",),

@@ -29,6 +29,7 @@ from tests.stream.text_video_pair import DIMENSION, VERSION, make_pair
 
 TOPICS = ("video.embedded", "video.fingerprinted", "video.uploaded")  # for takedowns
 DOCUMENT = FOLDER.parent / "docs" / "contract.md"
+pytestmark = pytest.mark.usefixtures("settled")
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0)}
 
 
@@ -41,19 +42,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pair: Path) -> Path:
     """An environment with a pair and a folder for snapshots."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SAMESOURCE_EMBEDDING__PATH", str(pair))
+    monkeypatch.setenv("SAMESOURCE_TEXT_VIDEO__PATH", str(pair))
     monkeypatch.setenv("SAMESOURCE_SEARCH__SNAPSHOT_FOLDER", str(tmp_path / "view"))
     return tmp_path
-
-
-@pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], settled: Path,
-    kafka: KafkaSettings,
-) -> Command:  # fmt: skip
-    made = Command(monkeypatch, capfd)
-    made.on(kafka)
-    return made
 
 
 def jpeg(colour: tuple[int, int, int]) -> str:
@@ -178,7 +169,7 @@ def test_no_broker_is_an_error(
 def test_a_pair_that_is_not_there_is_an_error(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("SAMESOURCE_EMBEDDING__PATH", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("SAMESOURCE_TEXT_VIDEO__PATH", str(tmp_path / "nowhere"))
     done = command("search", "red")
     assert done.code == 1
     one_line(done.err, "nowhere")
@@ -187,7 +178,7 @@ def test_a_pair_that_is_not_there_is_an_error(
 def test_without_any_pair_the_answer_is_one_line(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.delenv("SAMESOURCE_EMBEDDING__PATH")
+    monkeypatch.delenv("SAMESOURCE_TEXT_VIDEO__PATH")
     monkeypatch.setattr(
         "stream.fingerprint.embed.default_pair_files", lambda: PairFiles.of(tmp_path)
     )

@@ -10,7 +10,6 @@ import pytest
 
 from stream.admin.story import story_of
 from stream.broker.client import Reader, send
-from stream.broker.embedded import EmbeddedBroker
 from stream.broker.settings import KafkaSettings
 from stream.cli.output import stdout
 from stream.contract.events import (
@@ -24,9 +23,9 @@ from stream.contract.events import (
     VideoUploaded,
 )
 from stream.contract.order import RESTATED
-from stream.contract.topics import load_topics
 from stream.times import now
 from tests.stream.answers import SEGMENT, answer, match, verdict
+from tests.stream.brokers import broker_with
 from tests.stream.cli.test_commands import one_line
 from tests.stream.command import Command, publish
 from tests.stream.library_log import fingerprint as unpacked
@@ -37,11 +36,8 @@ from tests.stream.library_log import look
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaSettings]:
     """A broker of this test's own, which holds a fetch for as long as it may: ends come behind."""
     monkeypatch.setattr("stream.broker.clients.FETCH_WAIT_MS", 5)
-    needed = [topic for topic in load_topics() if topic.name in EVENTS]
-    with EmbeddedBroker(topic_prefix="t.", topics=needed) as broker:
-        yield KafkaSettings(
-            broker="embedded", bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."
-        )
+    with broker_with(EVENTS) as settings:
+        yield settings
 
 
 @pytest.fixture
@@ -120,6 +116,7 @@ def test_an_upload_is_told_from_its_submission_to_its_takedown(
     publish(kafka, AlertRaised(**alert("a3", "third", "copy")))
     publish(kafka, AlertRaised(**alert("a4", "third", "film")))
     publish(kafka, verdict("a1", note="theirs"), verdict("a4"))
+    publish(kafka, verdict("a1", scope="alert"), verdict("a1", "withdrawn", note="a mistake"))
     for topic in ("video.embedded", "video.fingerprinted"):
         send(kafka, topic, [(b"copy", None, [])])
         send(kafka, topic, [(b"other", None, [])])
@@ -143,6 +140,8 @@ def test_an_upload_is_told_from_its_submission_to_its_takedown(
             "third copies it: 1.0–9.0 s are the original's 31.0–39.0 s, 90% (alert a3)",
         ),
         ("verdict", "alert a1 dismissed by ann: theirs"),
+        ("verdict", "alert a1 dismissed as this alert alone by ann"),
+        ("verdict", "alert a1 withdrawn by ann: a mistake"),
         *((what, where) for what, where in lines_of(done.out) if what == "taken down"),
     ]
     taken_down = [where for what, where in lines_of(done.out) if what == "taken down"]

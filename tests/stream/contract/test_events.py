@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stream.contract.events import (
     EVENTS,
     AlertReviewed,
+    AlertSuppressed,
     Event,
     Match,
     MatchedSegment,
@@ -102,6 +103,43 @@ json_values = st.recursive(
         rejected_at=instants,
         event=json_values,
     )
+    | st.builds(
+        AlertReviewed,
+        alert_id=text,
+        verdict=st.just("dismissed"),
+        reviewer=text,
+        reviewed_at=instants,
+        scope=st.none() | st.sampled_from(["alert", "pair", "span", "uploader"]),
+        video_id=text,
+        reference_id=text,
+        reference_start_seconds=seconds,
+        reference_end_seconds=seconds.map(lambda end: end + 1e6 + 1),
+        video_owner_id=text,
+        reference_owner_id=text,
+        note=st.none() | text,
+    )
+    | st.builds(
+        AlertReviewed,
+        alert_id=st.just("a"),
+        verdict=st.just("confirmed"),
+        reviewer=text,
+        reviewed_at=instants,
+        alert=st.builds(
+            AlertSuppressed,
+            alert_id=st.just("a"),
+            video_id=text,
+            reference_id=text,
+            video_owner_id=text,
+            reference_owner_id=text,
+            score=shares,
+            segments=st.lists(segments, min_size=1, max_size=3),
+            model_version=text,
+            library_offset=st.integers(0, 2**53),
+            raised_at=instants,
+            reason=st.just("held"),
+            detail=text,
+        ),
+    )
 )
 def test_an_event_comes_back_from_its_bytes_as_it_was(event: Event) -> None:
     assert type(event).from_bytes(event.to_bytes()) == event
@@ -192,15 +230,77 @@ def test_a_vector_of_another_length_is_refused() -> None:
         VideoEmbedded.from_json(example | {"dimension": 5})
 
 
-def test_the_key_is_the_video_for_reviews_the_alert_and_for_policies_the_owner() -> None:
-    for topic in EVENTS.keys() - {"alert.reviewed", "policy.updated"}:
+REVIEW = {
+    "alert_id": "a", "verdict": "dismissed", "reviewer": "ann",
+    "reviewed_at": "2026-01-01T00:00:00+00:00",
+}  # fmt: skip
+SPAN = {"scope": "span", "reference_id": "r", "reference_start_seconds": 5.0}
+[HELD] = examples_of("alert.suppressed")
+HELD = HELD | {"alert_id": "a", "reason": "held"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"scope": "pair", "video_id": "v"}, "self.scope = 'pair' without reference_id"),
+        ({"scope": "span"}, "without reference_id, reference_start_seconds, reference_end_sec"),
+        (SPAN, "self.scope = 'span' without reference_end_seconds"),
+        (SPAN | {"reference_end_seconds": 5.0}, "reference_end_seconds = 5.0, expected more than"),
+        ({"scope": "uploader"}, "'uploader' without video_owner_id, reference_owner_id"),
+        ({"scope": "everybody"}, "scope: "),
+        ({"scope": "alert", "verdict": "confirmed"}, "beside self.verdict = 'confirmed', expected"),
+        ({"alert": HELD}, "alert beside self.verdict = 'dismissed', expected it of confirmed"),
+        ({"alert": HELD, "verdict": "confirmed", "alert_id": "b"}, "expected self.alert_id = 'b'"),
+        (
+            {"alert": HELD | {"reason": "licensed"}, "verdict": "confirmed"},
+            "self.alert.reason = 'licensed', expected held",
+        ),
+        ({"alert": {"alert_id": "a"}, "verdict": "confirmed"}, "alert.video_id: Field required"),
+    ],
+)
+def test_a_verdict_that_lacks_what_its_scope_needs_or_raises_what_it_cannot_is_refused_in_words(
+    fields: dict[str, object], words: str
+) -> None:
+    with pytest.raises(BadEventError, match=words):
+        AlertReviewed.from_json(REVIEW | fields)
+
+
+def test_what_earlier_releases_said_of_an_alert_is_read_and_written_as_ever() -> None:
+    for fields in ({}, {"verdict": "confirmed"}, {"video_id": "v"}, {"note": "n"}):
+        event = AlertReviewed.from_json(REVIEW | fields)
+        assert json.loads(event.to_bytes()) == REVIEW | fields | {"schema_version": 1}
+
+
+def test_the_key_is_the_video_or_the_alert_reviewed_the_policys_owner_the_probe() -> None:
+    probes = {topic for topic in EVENTS if topic.startswith("probe.")}
+    for topic in EVENTS.keys() - probes - {"alert.reviewed", "policy.updated"}:
         for example in examples_of(topic):
             expected = example["video_id"].encode() if "video_id" in example else None
             assert EVENTS[topic].from_json(example).key() == expected
-    [review] = examples_of("alert.reviewed")
-    assert AlertReviewed.from_json(review).key() == review["alert_id"].encode()
+    for review in examples_of("alert.reviewed"):
+        assert AlertReviewed.from_json(review).key() == review["alert_id"].encode()
     for policy in examples_of("policy.updated"):
         assert PolicyUpdated.from_json(policy).key() == policy["owner_id"].encode()
+    for topic in probes:
+        for example in examples_of(topic):
+            assert EVENTS[topic].from_json(example).key() == example["probe_id"].encode()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"error": "timeout", "message": "late"}, "or error and message"),
+        ({"matches": None}, "expected shard, shards, library_offset and matches"),
+        ({"shard": 2}, "self.shard = 2, expected less than self.shards = 2"),
+        ({"shards": 4097}, "shards: "),
+    ],
+)
+def test_an_answer_to_a_probe_is_a_shards_or_says_why_there_is_none(
+    changed: dict[str, object], words: str
+) -> None:
+    answer, _ = examples_of("probe.answered")
+    with pytest.raises(BadEventError, match=words):
+        EVENTS["probe.answered"].from_json(answer | changed)
 
 
 def test_times_are_written_with_their_zone() -> None:

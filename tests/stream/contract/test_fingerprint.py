@@ -34,6 +34,8 @@ OPTIONAL = (
     "query_frame_seconds",
     "query_descriptors",
     "query_score_offsets",
+    "uri",
+    "title",
 )
 ARRAYS = 8  # of a fingerprint with a denser query
 
@@ -84,6 +86,9 @@ def test_every_array_survives_the_topic_bit_for_bit(
     again = Fingerprint.from_bytes(sent)
     assert again.to_event().to_bytes() == sent
     assert again.has_denser_query is denser
+    counted = made.to_event()
+    assert counted.key_frames == len(key.seconds)
+    assert counted.query_frames == len((query if denser else key).seconds)
     for ours, theirs in zip(all_arrays(made), all_arrays(again), strict=True):
         np.testing.assert_array_equal(ours, theirs)
         assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)

@@ -207,6 +207,123 @@ def test_a_dismissed_alert_stays_dismissed_when_an_exclusion_cuts_it() -> None:
     assert (why(judge(policies, found)) or ("",))[0] == "dismissed"
 
 
+def dismissing(start: float, end: float, alert_id: str = "a jingle's", **more: Any) -> Event:
+    """Seconds of r."""
+    fields = {"reference_start_seconds": start, "reference_end_seconds": end, "scope": "span"}
+    return verdict(alert_id, reference_id="r", **fields | more)
+
+
+def test_dismissed_seconds_are_cut_out_of_any_upload_and_what_is_outside_still_alerts() -> None:
+    found = match("r", segments=[segment(60, 120), segment(5, 30, video_start=70.0)])
+    policies = policies_of(dismissing(0, 90))
+    for video_id in ("v", "w"):
+        judged = judge(policies, found, answer(0, video_id=video_id))
+        assert isinstance(judged, AlertRaised)
+        assert judged.segments == [segment(90, 120, video_start=30.0)]
+    assert why(judge(policies, match("s", segments=found.segments))) is None
+
+
+def test_a_copy_of_nothing_but_dismissed_seconds_is_dismissed_until_that_is_withdrawn() -> None:
+    found = match("r", segments=[segment(0, 88.0)])
+    policies = policies_of(dismissing(0, 50, "one"), dismissing(50, 90, "another"))
+    judged = judge(policies, found)
+    assert isinstance(judged, AlertSuppressed)
+    assert (judged.reason, judged.segments) == ("dismissed", found.segments)
+    assert "dismissed spans of r, the newest by ann with alert another at 2" in judged.detail
+    policies.take(verdict("another", "withdrawn"))
+    assert why(judge(policies, found)) is None
+
+
+def test_dismissed_seconds_and_exclusions_leave_what_neither_covers() -> None:
+    found = match("r", segments=[segment(60, 120)])
+    policies = policies_of(excluding((0, 90)), dismissing(100, 130))
+    judged = judge(policies, found)
+    assert judged.segments == [segment(90, 100, video_start=30.0)]
+    policies.take(dismissing(85, 130, "more"))
+    judged = judge(policies, found)
+    assert (why(judged) or ("",))[0] == "dismissed"
+    assert judged.segments == [segment(90, 120, video_start=30.0)], "what the exclusion left"
+    policies.take(excluding((0, 130)))
+    assert (why(judge(policies, found)) or ("",))[0] == "excluded"
+
+
+def test_an_alert_dismissed_alone_is_its_seconds_and_model_and_nothing_else() -> None:
+    found = match("r", segments=[segment(60, 120)])
+    alert = alert_of(answer(0), found)
+    policies = policies_of(verdict(alert.alert_id, scope="alert", video_id="v", reference_id="r"))
+    assert (why(judge(policies, found)) or ("",))[0] == "dismissed"
+    assert why(judge(policies, match("r", segments=[segment(70, 120)]))) is None
+    assert why(judge(policies, found, answer(0, model_version="encoder-2"))) is None
+
+
+def test_a_dismissed_uploader_is_dismissed_against_one_rights_holder_until_withdrawn() -> None:
+    said = verdict("a", scope="uploader", video_owner_id="me", reference_owner_id="owner of r")
+    policies = policies_of(said)
+    reason, detail = why(judge(policies, asked=answer(0, video_id="another"))) or ("", "")
+    assert reason == "dismissed"
+    assert detail.startswith("ann dismissed me's videos against owner of r's with alert a at 2")
+    assert why(judge(policies, match("s"))) is None
+    assert why(judge(policies, asked=answer(0, owner_id="another"))) is None
+    policies.take(verdict("b", "confirmed", video_id="v", reference_id="r"))
+    assert why(judge(policies)) is not None, "as a licence, for all of the uploader's videos"
+    policies.take(verdict("a", "withdrawn"))
+    assert why(judge(policies)) is None
+
+
+def held(policies: Policies, number: int, timestamp_ms: int = 0) -> AlertSuppressed:
+    judged = judge(policies, asked=uploaded(number), timestamp_ms=timestamp_ms)
+    assert isinstance(judged, AlertSuppressed)
+    assert judged.reason == "held"
+    return judged
+
+
+def test_a_confirmation_that_carries_the_held_alert_raises_it_in_the_same_words_each_time() -> None:
+    policies = policies_of(policy(alerts_per_hour=1))
+    judge(policies, asked=uploaded(0))
+    kept = held(policies, 1)
+    said = verdict(kept.alert_id, "confirmed", alert=kept)
+    raised = policies.release(said, 0)
+    assert raised is not None
+    assert raised.raised_at == said.reviewed_at
+    fields = kept.model_dump(exclude={"reason", "detail", "raised_at"})
+    assert raised.model_dump(exclude={"raised_at"}) == fields
+    again = policies.release(type(said).from_bytes(said.to_bytes()), 7 * HOUR_MS)
+    assert again is not None and again.to_bytes() == raised.to_bytes()
+
+
+def test_a_confirmation_without_the_alert_and_any_other_verdict_raise_nothing() -> None:
+    for word in ("confirmed", "dismissed", "withdrawn"):
+        assert policies_of().release(verdict("a", word), 0) is None
+
+
+def test_a_released_alert_counts_in_the_hour_in_which_it_is_raised() -> None:
+    policies = policies_of(policy(alerts_per_hour=2))
+    for number in range(2):
+        judge(policies, asked=uploaded(number))
+    kept = held(policies, 2)
+    said, later = verdict(kept.alert_id, "confirmed", alert=kept), 3 * HOUR_MS
+    assert policies.release(said, later) is not None
+    assert policies.release(said, later) is not None, "a repeat is not another alert"
+    assert why(judge(policies, asked=uploaded(3), timestamp_ms=later)) is None
+    held(policies, 4, later)
+
+
+def test_a_released_alert_is_claimed_elsewhere_where_its_reference_has_a_limit() -> None:
+    limited = policies_of(policy(alerts_per_hour=1))
+    judge(limited, asked=uploaded(0))
+    kept = held(limited, 1)
+    said = verdict(kept.alert_id, "confirmed", alert=kept)
+    policies = Policies(claimed_elsewhere=True)
+    assert policies.release(said, 0) is not None
+    assert policies.take_unclaimed() == [], "no limit, nothing to count"
+    policies.take(policy(alerts_per_hour=1))
+    assert policies.release(said, 0) is not None
+    assert policies.take_unclaimed() == [("r", kept.alert_id)]
+    policies.floods.claim("r", kept.alert_id, 0)
+    assert policies.release(said, 3 * HOUR_MS) is not None
+    assert policies.take_unclaimed() == [("r", kept.alert_id)], "it counts in this hour too"
+
+
 @given(
     st.lists(st.sampled_from(["judge", "repeat", "policy", "other verdict"]), max_size=12),
     st.floats(0, 60),

@@ -1,21 +1,14 @@
-"""The parts of a policy: spans without what is excluded, verdicts on pairs, counts of an hour."""
-
-from datetime import UTC, datetime, timedelta
-from typing import Any
+"""The parts of a policy: spans without what is excluded, counts of an hour."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.contract.events import AlertReviewed
 from stream.decide.floods import HOUR_MS, Floods
 from stream.decide.spans import Span, covered_seconds, outside, remainder
-from stream.decide.verdicts import Verdicts, pair_of
 from tests.stream.answers import segment
-from tests.stream.answers import verdict as verdict_event
 
 spans = st.tuples(st.integers(0, 40), st.integers(1, 20)).map(lambda span: (span[0], sum(span)))
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def whole_seconds(*found: Span) -> set[int]:
@@ -69,72 +62,6 @@ def test_what_remains_and_is_too_short_to_be_of_use_is_dropped() -> None:
     found = segment(0.0, 92.0)
     assert outside(found, [(0.0, 90.0)], min_seconds=3.0) == []
     assert len(outside(found, [(0.0, 89.0)], min_seconds=3.0)) == 1
-
-
-def said(alert_id: str, verdict: Any, minute: int, *pair: str) -> AlertReviewed:
-    named: dict[str, Any] = dict(zip(("video_id", "reference_id"), pair, strict=False))
-    at = NOON + timedelta(minutes=minute)
-    return verdict_event(alert_id, verdict, reviewed_at=at, **named)
-
-
-def verdict_of(verdicts: Verdicts, *alert_ids: str, pair: str = "vr") -> str | None:
-    found = verdicts.about(alert_ids, pair_of(*pair))
-    return None if found is None else found.verdict
-
-
-def test_a_verdict_is_on_the_alert_and_on_the_pair_in_either_order() -> None:
-    verdicts = Verdicts()
-    verdicts.take(said("a", "dismissed", 0, "v", "r"))
-    assert verdict_of(verdicts, "a", pair="xy") == "dismissed"
-    assert verdict_of(verdicts, "another", pair="rv") == "dismissed"
-    assert verdict_of(verdicts, "another", pair="vx") is None
-
-
-def test_a_verdict_without_a_pair_is_on_the_alert_only_unless_an_earlier_one_named_it() -> None:
-    verdicts = Verdicts()
-    verdicts.take(said("a", "dismissed", 0))
-    assert verdict_of(verdicts, "a") == "dismissed"
-    assert verdict_of(verdicts, "another") is None
-    verdicts.take(said("a", "dismissed", 1, "v", "r"))
-    verdicts.take(said("a", "confirmed", 2))
-    assert verdict_of(verdicts, "another") == "confirmed"
-
-
-def test_of_two_verdicts_at_the_same_time_the_later_read_holds() -> None:
-    verdicts = Verdicts()
-    verdicts.take(said("a", "dismissed", 0, "v", "r"))
-    verdicts.take(said("a", "confirmed", 0, "v", "r"))
-    assert verdict_of(verdicts, "another") == "confirmed"
-
-
-def test_a_verdict_that_is_taken_back_leaves_the_others_of_the_pair() -> None:
-    verdicts = Verdicts()
-    verdicts.take(said("a", "dismissed", 0, "v", "r"))
-    verdicts.take(said("b", "confirmed", 1, "v", "r"))
-    verdicts.remove("b")
-    verdicts.remove("never said")
-    assert verdict_of(verdicts, "b") == "dismissed"
-    verdicts.remove("a")
-    assert verdict_of(verdicts, "a") is None
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("abc"), st.sampled_from(["confirmed", "dismissed"])), min_size=1
-    ),
-    st.data(),
-)
-def test_the_newest_verdict_on_a_pair_holds_in_whatever_order_they_are_read(
-    given_verdicts: list[tuple[str, str]], data: st.DataObject
-) -> None:
-    events = [
-        said(alert_id, word, minute, "v", "r")
-        for minute, (alert_id, word) in enumerate(given_verdicts)
-    ]
-    verdicts = Verdicts()
-    for event in data.draw(st.permutations(events + events[:3])):
-        verdicts.take(event)
-    assert verdict_of(verdicts, "new") == events[-1].verdict
 
 
 def test_claims_of_an_hour_are_counted_once_by_reference_and_in_their_order() -> None:

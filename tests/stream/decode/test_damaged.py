@@ -12,7 +12,8 @@ import av.logging
 import pytest
 from PIL import Image
 
-from benchmarks.mutated_videos import MUTATIONS, external_tracks, reference_files
+from benchmarks.hostile.damages import MUTATIONS
+from benchmarks.hostile.references import external_tracks, reference_files
 from stream.decode.child import decode_video
 from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings

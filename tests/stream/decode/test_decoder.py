@@ -172,12 +172,12 @@ def test_a_long_still_is_small_and_decodes_fast(decoder: Decoder, tmp_path: Path
         frames_per_second=5,
         draw=lambda index, w, h: numbered(9, w, h),
     )
-    path = make_long_video(tmp_path / "still.mp4", still, seconds=3 * 3600)
+    path = make_long_video(tmp_path / "still.mp4", still, seconds=3600)
     with decoder.decode(path) as video:
-        assert video.duration_seconds == pytest.approx(3 * 3600, abs=1)
-        assert len(video.frames) == 3 * 3600 / SETTINGS.repeat_gap_seconds
+        assert video.duration_seconds == pytest.approx(3600, abs=1)
+        assert len(video.frames) == 3600 / SETTINGS.repeat_gap_seconds
         assert number_of(video.frames[-1]) == 9
-        assert video.decode_cpu_seconds < 60
+        assert video.decode_cpu_seconds < 20
 
 
 def _text(path: Path) -> Path:
@@ -268,7 +268,12 @@ def test_frames_over_the_limit_are_refused_before_decoding(
     decoder: Decoder, tmp_path: Path
 ) -> None:
     path = make_video(
-        tmp_path / "8k.mp4", codec="mjpeg", pixel_format="yuvj420p", count=1, size=(7680, 4320)
+        tmp_path / "8k.mp4",
+        codec="mjpeg",
+        pixel_format="yuvj420p",
+        count=1,
+        size=(7680, 4320),
+        draw=lambda _, width, height: np.zeros((height, width, 3), np.uint8),
     )
     with pytest.raises(TooLargeError, match="7680x4320.*decode.max_pixels"):
         decoder.decode(path)

@@ -1,6 +1,8 @@
 """Seconds are those that players show: jumps of a broadcast's clock are none, a hole is real."""
 
+import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -181,3 +183,29 @@ def test_a_recording_with_few_frames_has_a_cut_at_each_new_picture(tmp_path: Pat
             [t / 1000 for t in times[1:-2]], abs=0.01
         )
         assert len(video.motion) == 0
+
+
+def test_a_last_frame_is_not_shown_for_the_mean_distance_of_uneven_frames(
+    decoder: Decoder, tmp_path: Path
+) -> None:
+    """Matroska states one duration for all frames; a converter writes the mean, and a true end."""
+    path = make_video(
+        tmp_path / "a.mkv",
+        times_ms=[0, 2000, 4040, 5870, 7410, 7440, 8740, 10340, 12410, 14210],
+        frames_per_second=Fraction(5, 8),
+    )
+    data = path.read_bytes()
+    at = data.index(b"\x44\x89\x88") + 3  # the length in milliseconds, a float of 64 bits
+    path.write_bytes(data[:at] + struct.pack(">d", 14_250.0) + data[at + 8 :])
+    with decoder.decode(path) as video:
+        assert video.duration_seconds == pytest.approx(14.2 + 1, abs=0.1)
+
+
+def test_the_last_slide_of_an_even_slide_show_is_shown_as_long_as_the_others(
+    decoder: Decoder, tmp_path: Path
+) -> None:
+    path = make_video(
+        tmp_path / "a.mkv", times_ms=[0, 3000, 6000, 9000], frames_per_second=Fraction(1, 3)
+    )
+    with decoder.decode(path) as video:
+        assert video.duration_seconds == pytest.approx(12, abs=0.1)

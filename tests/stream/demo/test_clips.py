@@ -1,5 +1,7 @@
 """The demo's own clips: rich, distinct, the same every time, and copied where they say so."""
 
+import time
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from itertools import combinations
 from pathlib import Path
@@ -160,6 +162,24 @@ def test_what_is_not_drawn_at_the_end_of_the_block_is_left(tmp_path: Path) -> No
         *_, last = clips.drawn.values()
     assert isinstance(last.exception(timeout=60), CancelledError | RuntimeError)
     assert clips.done() == len(clips.drawn)
+
+
+@pytest.mark.timed
+def test_nobody_waits_for_a_clip_that_is_being_drawn(tmp_path: Path) -> None:
+    plan = Plan(references=(Clip("long", (Drawn("reef", 1, 3600),)),), uploads=())
+    with drawing(tmp_path, plan) as clips:
+        wait_until(lambda: (tmp_path / "references" / "long.mp4").exists())
+        began = time.monotonic()
+    assert time.monotonic() - began < 10  # it takes some minutes to draw
+    (future,) = clips.drawn.values()
+    assert isinstance(future.exception(timeout=1), CancelledError)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

@@ -64,8 +64,9 @@ def rejection() -> tuple[VideoRejected, VideoDecided]:
     return letter, decision
 
 
-def test_every_topic_but_the_clients_own_and_those_of_policy_is_followed() -> None:
+def test_every_topic_but_the_clients_own_and_those_of_policy_and_probes_is_followed() -> None:
     unused = {"alert.reviewed", "alert.suppressed", "policy.updated"}  # all owners differ
+    unused |= {topic for topic in EVENTS if topic.startswith("probe.")}
     assert {*OUTCOME_TOPICS} == EVENTS.keys() - {"video.uploaded"} - unused
 
 

@@ -266,6 +266,36 @@ def test_the_closing_table_shows_both_spans_beside_the_truth() -> None:
     assert "corrupt" in next(line for line in text.splitlines() if "u3" in line)
 
 
+@pytest.mark.parametrize(
+    ("refused", "words"),
+    [
+        (["u1"], "source rejected: corrupt"),
+        (["u2"], " rejected: no_video"),
+        (["u1", "u2"], " rejected: no_video"),
+    ],
+)
+def test_a_pair_with_a_rejected_video_is_not_missed(refused: list[str], words: str) -> None:
+    codes: dict[str, ErrorCode] = {"u1": "corrupt", "u2": "no_video"}
+    events: list[Event] = []
+    for video_id, code in codes.items():
+        refusal = [uploaded(video_id), rejected(video_id, code), decided(video_id, "rejected")]
+        events += refusal if video_id in refused else whole_way(video_id)
+    found, lost = ("u4", "u3"), ("u5", "u3")
+    tally = tally_of(
+        *events, *whole_way("u3"), *whole_way("u4", alert("u4", "u3")), *whole_way("u5")
+    )
+    truth = {pair: [span(12.0, 20.5, 4.0, 12.4)] for pair in (("u2", "u1"), found, lost)}
+    demo = DemoSet([], [], truth, judged=frozenset(truth))
+    verdict = Verdict.of(demo, tally)
+    assert verdict.rejected == {("u2", "u1")}
+    assert verdict.found == {found}
+    assert verdict.missed == {lost}
+    text = rendered(demo, tally)
+    row = next(line for line in text.splitlines() if " u2 " in line)
+    assert words in row and "missed" not in row and "12.0–20.5 ← 4.0–12.4" in row
+    assert "of 2 copied pairs 1 found (50%); 1 copied, but rejected" in text
+
+
 def test_a_video_that_text_cannot_find_is_complete_all_the_same() -> None:
     events = [event for event in whole_way("u") if not isinstance(event, VideoEmbedded)]
     assert tally_of(*events).complete()

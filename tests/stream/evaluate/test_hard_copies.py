@@ -21,6 +21,7 @@ from stream.demo.scenes import SCENES
 from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.library.shard import LibraryShard
 from stream.settings import Settings, load_settings
+from tests.stream.answers import spans
 
 RATE = 15
 SHOTS = ("landscape", "road", "reef", "wheel", "skyline")
@@ -119,20 +120,7 @@ def reference(
     return finder.fingerprint("reference", footage)
 
 
-def spans(segments: list[MatchedSegment]) -> list[list[float]]:
-    """(upload start, end, reference start, end) of each."""
-    return [
-        [
-            segment.video_start_seconds,
-            segment.video_end_seconds,
-            segment.reference_start_seconds,
-            segment.reference_end_seconds,
-        ]
-        for segment in segments
-    ]
-
-
-@pytest.mark.parametrize("speed", [1, *(pytest.param(s, marks=later("speed")) for s in (2, 3))])
+@pytest.mark.parametrize("speed", [1, pytest.param(2, marks=later("speed")), 3])
 def test_a_copy_at_another_speed_is_one_span(
     find: Finder, footage: Pictures, reference: Fingerprint, speed: int
 ) -> None:
@@ -140,9 +128,7 @@ def test_a_copy_at_another_speed_is_one_span(
     assert spans(found) == [pytest.approx([0, 12 / speed, 4, 16], abs=EDGE_SECONDS)]
 
 
-@pytest.mark.parametrize(
-    "seconds", [pytest.param(seconds, marks=later("short loops")) for seconds in (1.5, 2, 3, 5)]
-)
+@pytest.mark.parametrize("seconds", [1.5, 2, 3, 5])
 def test_each_turn_of_a_loop_is_found_at_its_place(
     find: Finder, footage: Pictures, reference: Fingerprint, seconds: float
 ) -> None:
@@ -153,7 +139,6 @@ def test_each_turn_of_a_loop_is_found_at_its_place(
     assert spans(found) == [pytest.approx(span, abs=EDGE_SECONDS) for span in wanted]
 
 
-@later("a still of ten minutes is found as pieces")
 def test_a_still_of_ten_minutes_is_one_span(
     find: Finder, footage: Pictures, reference: Fingerprint
 ) -> None:

@@ -29,6 +29,7 @@ def server() -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("path", ["/slow", "/silent"])
 def test_a_server_below_the_least_rate_is_tried_again_and_then_named(
     server: Server, tmp_path: Path, path: str
@@ -52,6 +53,7 @@ def test_a_small_video_is_taken_however_slow(server: Server, tmp_path: Path) -> 
         assert copy.path.read_bytes() == b"x" * 5
 
 
+@pytest.mark.timed
 def test_a_steady_server_is_not_too_slow(server: Server, tmp_path: Path) -> None:
     settings = LOOPBACK.model_copy(
         update={"least_bytes_per_second": 2, "rate_window_seconds": 0.3, "timeout_seconds": 2.0}
@@ -61,6 +63,7 @@ def test_a_steady_server_is_not_too_slow(server: Server, tmp_path: Path) -> None
     assert server.requests["/slow"] == 1
 
 
+@pytest.mark.timed
 def test_a_download_ends_when_the_worker_does(server: Server, tmp_path: Path) -> None:
     stop = threading.Event()
     timer = threading.Timer(0.3, stop.set)
@@ -98,6 +101,7 @@ def test_a_disk_that_takes_a_part_and_then_no_more_is_noticed(tmp_path: Path) ->
         assert file.written == 10_000
 
 
+@pytest.mark.timed
 def test_slow_downloads_hold_no_slot_of_the_quick(server: Server, tmp_path: Path) -> None:
     quick = make_video(tmp_path / "quick.mp4", count=50)
     settings = load_settings(

@@ -87,6 +87,7 @@ def test_a_video_of_exactly_the_size_limit_is_taken(server: Server, tmp_path: Pa
         assert copy.size_bytes == len(BODY)
 
 
+@pytest.mark.timed
 def test_the_time_limit_is_for_all_and_not_for_each_read(server: Server, tmp_path: Path) -> None:
     settings = LOOPBACK.model_copy(update={"timeout_seconds": 0.5})
     began = time.monotonic()

@@ -31,7 +31,7 @@ from stream.fingerprint.embed import (
     thumbnail,
 )
 from stream.fingerprint.fingerprinter import Fingerprinted, Fingerprinter
-from stream.fingerprint.settings import EmbeddingSettings
+from stream.fingerprint.settings import TextVideoSettings
 from stream.settings import Settings, load_settings
 from tests.stream.text_video_pair import DIMENSION, VERSION, make_outside, make_pair
 from tests.stream.videos import make_video, set_display_matrix
@@ -65,9 +65,9 @@ def tinted_video(path: Path, *names: str, **options: Any) -> Path:
     )
 
 
-def settings_of(folder: Path, **embedding: Any) -> Settings:
+def settings_of(folder: Path, **text_video: Any) -> Settings:
     return load_settings(
-        fetch={"roots": [str(folder)]}, decode={"processes": 1}, embedding=embedding
+        fetch={"roots": [str(folder)]}, decode={"processes": 1}, text_video=text_video
     )
 
 
@@ -170,7 +170,7 @@ def test_a_pair_from_outside_replaces_ours_for_videos_and_for_texts(tmp_path: Pa
     path = tinted_video(tmp_path / "green.mp4", "green", "green")
     with Fingerprinter(settings) as fingerprinter:
         event = embedded(fingerprinter.fingerprint(upload(path), "request"))
-    texts = open_text_encoder(settings.embedding)
+    texts = open_text_encoder(settings.text_video)
     assert event.model_version == texts.model_version
     assert event.model_version.startswith("colours-")
     red, green = texts.embed(["red", "绿"]) @ np.array(event.vector)
@@ -299,13 +299,13 @@ def test_without_a_shipped_pair_nothing_is_embedded_and_it_is_said(
 ) -> None:
     monkeypatch.setattr(embed, "default_pair_files", lambda: PairFiles.of(tmp_path))
     with caplog.at_level(logging.WARNING):
-        assert open_embedder(EmbeddingSettings()) is None
+        assert open_embedder(TextVideoSettings()) is None
     assert "no text–video pair" in caplog.text
 
 
 def test_a_pair_that_is_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"video\.onnx"):
-        open_embedder(EmbeddingSettings(path=tmp_path))
+        open_embedder(TextVideoSettings(path=tmp_path))
 
 
 def test_two_pairs_at_once_are_refused() -> None:
@@ -314,7 +314,7 @@ def test_two_pairs_at_once_are_refused() -> None:
         "dimension": 8, "most_tokens": 8,
     }  # fmt: skip
     with pytest.raises(ValueError, match="leave one out"):
-        EmbeddingSettings.model_validate({"path": "p", "outside": outside})
+        TextVideoSettings.model_validate({"path": "p", "outside": outside})
 
 
 def test_pixels_that_are_no_squares_count(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return load_settings(
         fetch={"roots": [str(tmp_path_factory.getbasetemp())]},
         decode={"processes": 1},
-        embedding={"path": make_pair(tmp_path_factory.mktemp("pair"))},
+        text_video={"path": make_pair(tmp_path_factory.mktemp("pair"))},
     )
 
 
@@ -60,7 +60,12 @@ def scene(index: int, width: int, height: int) -> NDArray[np.uint8]:
 
 def upload(path: Path, video_id: str = "v") -> VideoUploaded:
     return VideoUploaded(
-        video_id=video_id, uri=path.as_uri(), owner_id="o", role="reference", content_version="2"
+        video_id=video_id,
+        uri=path.as_uri(),
+        owner_id="o",
+        title="A [title]",
+        role="reference",
+        content_version="2",
     )
 
 
@@ -76,7 +81,7 @@ def test_key_frames_lie_a_second_apart_at_their_true_times(made: Fingerprinted) 
 
 
 def test_descriptors_are_unit_rows_of_the_encoders_dimension(made: Fingerprinted) -> None:
-    codes, encoder = made.fingerprint.key_frames.codes, FrameEncoder(default_encoder_path())
+    codes, encoder = made.fingerprint.key_frames.codes, FrameEncoder(default_encoder_path("auto"))
     assert codes.shape == (SECONDS, encoder.dimension)
     assert made.fingerprint.model_version == encoder.model_version
     norms = np.linalg.norm(codes.astype(np.float64), axis=1) / 127
@@ -84,7 +89,7 @@ def test_descriptors_are_unit_rows_of_the_encoders_dimension(made: Fingerprinted
 
 
 def test_each_descriptor_is_that_of_the_picture_shown_then(made: Fingerprinted) -> None:
-    encoder = FrameEncoder(default_encoder_path())
+    encoder = FrameEncoder(default_encoder_path("auto"))
     pictures = [scene(second * RATE, 320, 240) for second in range(SECONDS)]
     expected = encoder.encode(
         np.stack([prepare(picture, encoder.input_size) for picture in pictures])
@@ -94,8 +99,11 @@ def test_each_descriptor_is_that_of_the_picture_shown_then(made: Fingerprinted) 
     assert cosines.diagonal().min() > 0.97
 
 
-def test_what_the_library_keeps_of_the_upload_travels_with_it(made: Fingerprinted) -> None:
+def test_what_the_library_keeps_of_the_upload_travels_with_it(
+    made: Fingerprinted, video: Path
+) -> None:
     event = made.fingerprint.to_event()
+    assert (event.uri, event.title) == (video.as_uri(), "A [title]")
     assert (event.video_id, event.content_version) == ("v", "2")
     assert (event.owner_id, event.role, event.request_id) == ("o", "reference", "request")
     assert event.stage_seconds.keys() == {"fetch", "decode", "select", "encode", "embed"}

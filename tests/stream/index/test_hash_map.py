@@ -21,6 +21,7 @@ def test_a_hash_map_is_a_dictionary(changes: list[tuple[int, int]]) -> None:
         if number % 17 == 0:
             ours = HashMap(*ours.arrays())
         assert ours.get(key) == theirs.get(key)
+        assert len(ours) == len(theirs)
     keys, values = ours.arrays()
     assert dict(zip(keys.tolist(), values.tolist(), strict=True)) == theirs
     assert keys.tolist() == sorted(theirs)

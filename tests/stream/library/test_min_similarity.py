@@ -15,8 +15,9 @@ from models.aligners.matrix import SimilarityMatrix
 from stream.contract.fingerprint import Fingerprint
 from stream.library.candidates import SMALL_LOG, min_similarity_at
 from stream.library.settings import LibrarySettings
-from stream.library.shard import LibraryShard, ShardState
+from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore
+from stream.library.state import ShardState
 from tests.stream.library_log import fingerprint, look
 
 LATE = 10_000_000  # an offset

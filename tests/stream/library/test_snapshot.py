@@ -1,6 +1,7 @@
 """A snapshot is whole or passed over, and a restored shard answers as if nothing had happened."""
 
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from stream.contract.packed import pack_codes, pack_motion, pack_times
 from stream.errors import SnapshotError
 from stream.library.settings import LibrarySettings
-from stream.library.snapshot import FILES, STATE, SnapshotStore
+from stream.library.snapshot import SnapshotStore
+from stream.library.snapshot_files import FILES, STATE
 from tests.stream.library_log import content, fingerprint, look, shard
 
 LOG = [
@@ -55,6 +57,13 @@ def saved(folder: Path, *offsets: int) -> list[Path]:
     return paths
 
 
+@cache
+def undisturbed_answers(number: int, shards: int) -> list[dict[str, Any]]:
+    """Of a shard that is never cut off, to the whole log."""
+    library = shard(number=number, shards=shards)
+    return [content(library.apply(event, offset)) for offset, event in enumerate(LOG)]
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -63,8 +72,7 @@ def test_any_cut_of_the_log_gives_the_same_answers(
     tmp_path: Path, cuts: set[int], number: int, shards: int
 ) -> None:
     number = min(number, shards - 1)
-    undisturbed = shard(number=number, shards=shards)
-    expected = [content(undisturbed.apply(event, offset)) for offset, event in enumerate(LOG)]
+    expected = undisturbed_answers(number, shards)
     folder = tmp_path / "snapshots"
     shutil.rmtree(folder, ignore_errors=True)
     snapshots = store(folder, shard=number, shards=shards)

@@ -17,8 +17,9 @@ from models.all_aligners import make_aligner
 from stream.errors import SnapshotError
 from stream.library import upkeep as upkeep_module
 from stream.library.settings import LibrarySettings
-from stream.library.shard import LibraryShard, ShardState
+from stream.library.shard import LibraryShard
 from stream.library.snapshot import SnapshotStore
+from stream.library.state import ShardState
 from stream.library.upkeep import Upkeep
 from tests.stream.library_log import content, fingerprint, look
 

@@ -1,4 +1,4 @@
-"""`samesource evaluate text`: figures of a pair that a test makes, and clear words on bad input."""
+"""`samesource evaluate text-video`: figures of a pair that a test makes, and bad input named."""
 
 import tarfile
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_pair_that_knows_colours_finds_them_in_both_languages(
     command: Command, pair: Path, photos: Path, captions: Path, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
-    done = command("evaluate", "text", photos, captions, "--pair", pair, "--json", report)
+    done = command("evaluate", "text-video", photos, captions, "--pair", pair, "--json", report)
     assert done.code == 0, done.err
     found = orjson.loads(report.read_bytes())
     assert found["photos"] == 3
@@ -75,7 +75,7 @@ def test_wrong_captions_are_seen_in_the_figures(
     ]
     report = tmp_path / "report.json"
     path = write(tmp_path / "wrong.jsonl", lines)
-    done = command("evaluate", "text", photos, path, "--pair", pair, "--json", report)
+    done = command("evaluate", "text-video", photos, path, "--pair", pair, "--json", report)
     assert done.code == 0, done.err
     found = orjson.loads(report.read_bytes())
     assert found["en"]["text_to_video"]["r1"] == 0
@@ -87,7 +87,7 @@ def test_one_language_alone(
 ) -> None:
     report = tmp_path / "report.json"
     arguments = ("--language", "zh", "--pair", pair, "--json", report)
-    assert command("evaluate", "text", photos, captions, *arguments).code == 0
+    assert command("evaluate", "text-video", photos, captions, *arguments).code == 0
     assert "en" not in orjson.loads(report.read_bytes())
 
 
@@ -107,7 +107,7 @@ def test_a_line_that_cannot_be_used_is_named(
 ) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(line, encoding="utf-8")
-    done = command("evaluate", "text", photos, path, "--language", "en", "--pair", pair)
+    done = command("evaluate", "text-video", photos, path, "--language", "en", "--pair", pair)
     assert done.code == 1
     assert f"{path}" in done.err
     assert said in done.err
@@ -122,7 +122,7 @@ def test_a_picture_that_cannot_be_read_is_named(
         for name in COLOURS:
             (tmp_path / name).write_bytes(b"no picture")
             archive.add(tmp_path / name, f"{name}.webp")
-    done = command("evaluate", "text", tar, captions, "--pair", pair)
+    done = command("evaluate", "text-video", tar, captions, "--pair", pair)
     assert done.code == 1
     assert "red.webp is no picture" in done.err
 
@@ -132,7 +132,7 @@ def test_files_that_are_missing_are_named(
 ) -> None:
     gone = tmp_path / "gone"
     for tar, lines in ((gone, captions), (photos, gone)):
-        done = command("evaluate", "text", tar, lines, "--pair", pair)
+        done = command("evaluate", "text-video", tar, lines, "--pair", pair)
         assert done.code == 1
         assert str(gone) in done.err
 
@@ -140,6 +140,6 @@ def test_files_that_are_missing_are_named(
 def test_a_language_that_there_is_not_is_refused(
     command: Command, pair: Path, photos: Path, captions: Path
 ) -> None:
-    done = command("evaluate", "text", photos, captions, "--language", "fr", "--pair", pair)
+    done = command("evaluate", "text-video", photos, captions, "--language", "fr", "--pair", pair)
     assert done.code == 2
     assert "fr" in done.err

@@ -1,0 +1,56 @@
+"""A sender that lives long, and the message that lies at a place."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stream.broker.embedded import embedded_kafka
+from stream.broker.message_at import MessageAt
+from stream.broker.sender import Sender
+from stream.broker.settings import KafkaSettings
+from stream.errors import BrokerError
+
+TOPIC = "video.uploaded"
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[KafkaSettings]:
+    with embedded_kafka(KafkaSettings(topic_prefix="t.")) as settings:
+        yield settings
+
+
+def test_what_was_sent_lies_where_it_says(kafka: KafkaSettings) -> None:
+    sender = Sender(kafka)
+    with MessageAt(kafka) as messages:
+        for value in (b"one", b"two", None):
+            (place,) = sender.send(TOPIC, [(b"key", value, ())])
+            found = messages.read(TOPIC, place.partition, place.offset)
+            assert found is not None and (found.key, found.value) == (b"key", value)
+
+
+def test_threads_share_a_sender(kafka: KafkaSettings) -> None:
+    sender = Sender(kafka)
+
+    def send(number: int) -> list[bytes | None]:
+        keys = [f"{number}-{each}".encode() for each in range(20)]
+        sent = sender.send(TOPIC, [(key, b"{}", ()) for key in keys])
+        assert {place.key for place in sent} == set(keys)
+        return [place.key for place in sent]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(len(each) for each in threads.map(send, range(8))) == 160
+
+
+def test_where_there_is_no_message_none_is_found(kafka: KafkaSettings) -> None:
+    (place,) = Sender(kafka).send(TOPIC, [(b"key", b"{}", ())])
+    with MessageAt(kafka) as messages:
+        assert messages.read(TOPIC, place.partition, place.offset + 1) is None
+        assert messages.read(TOPIC, place.partition, place.offset + 1000) is None
+        assert messages.read(TOPIC, place.partition, place.offset) is not None
+
+
+def test_a_topic_that_is_missing_is_told(kafka: KafkaSettings) -> None:
+    other = kafka.model_copy(update={"topic_prefix": "other."})
+    with pytest.raises(BrokerError, match=r"no topic other\.video\.uploaded"):
+        Sender(other).send(TOPIC, [(b"key", b"{}", ())])
