@@ -11,12 +11,11 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import faiss
 import numpy as np
@@ -24,7 +23,6 @@ import orjson
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.copies.set_frames import read_set_frames
 from benchmarks.copies.tables import machine
@@ -33,73 +31,32 @@ from benchmarks.library.build import (
     LOG_ID,
     NEAREST,
     QUERIES_PER_UPLOAD,
-    SEED,
     UPLOADS,
     build,
     settings_in,
 )
-from benchmarks.library.rows import FRAMES_PER_VIDEO, RowMaker, entry_of
-from stream.contract.hashes import version_hash, video_hash
+from benchmarks.library.latencies import ask_store, latencies
+from benchmarks.library.memory import PeakMemory, memory
+from benchmarks.library.rows import RowMaker
+from benchmarks.library.size_figures import Figures, exponent, table_of
 from stream.contract.packed import quantise
-from stream.library.entry import Entry
-from stream.library.settings import LibrarySettings
-from stream.library.shard import ShardState
 from stream.library.snapshot import SnapshotStore
 from stream.library.store import FrameStore
-from stream.library.upkeep import Upkeep
 from stream.settings import load_settings
 
 # Key frames; at 900 an hour, the last is eleven thousand hours of video.
 SIZES = (100_000, 1_000_000, 10_000_000)
 ROUNDS = 5  # of each upload; the median is told
 MIN_SIMILARITY = 0.3  # below the tenth neighbour of any query
-VIDEOS_PER_SECOND = 100
-LOADED_SECONDS = 30.0  # of searches beside a full stream of appends; set by hand
 
 Floats = NDArray[np.float32]
-
-
-@dataclass
-class Figures:
-    """One size.
-
-    Attributes:
-        recall_at_10: share of the ten nearest of an exact search of the library that are found.
-        whole_recall_at_10: the same, of an exact search of the descriptors before they were made
-            4-bit codes.
-        plain_recall_at_10: of the plain index's own order.
-        refined_recall_at_10: of plain Faiss that orders what the codes find by the packed rows.
-        resident_bytes: of a key frame, all of the process less an empty one's, after searching;
-            `anonymous_bytes` can't be dropped by the kernel, the rest is mapped from files.
-        peak_bytes: the most that was resident at any time of a search.
-        quiet, loaded: latency of a search in milliseconds, `p50` and `p99`.
-    """
-
-    rows: int
-    kind: str
-    recall_at_10: float = 0.0
-    whole_recall_at_10: float = 0.0
-    plain_recall_at_10: float = 0.0
-    refined_recall_at_10: float = 0.0
-    queries_per_second: float = 0.0
-    plain_queries_per_second: float = 0.0
-    refined_queries_per_second: float = 0.0
-    resident_bytes: float = 0.0
-    anonymous_bytes: float = 0.0
-    peak_bytes: float = 0.0
-    disk_bytes: float = 0.0
-    build_seconds: float = 0.0
-    snapshot_seconds: float = 0.0
-    restore_seconds: float = 0.0
-    quiet: dict[str, float] | None = None
-    loaded: dict[str, float] | None = None
 
 
 def search(figures: Figures, folder: Path) -> Figures:
     """Restore, search and load a library that was built."""
     faiss.omp_set_num_threads(1)
     settings = settings_in(folder)
-    empty = _memory()
+    empty = memory()
     before = time.perf_counter()
     found = SnapshotStore(settings, shard=0, log_id=LOG_ID).load_latest()
     assert found is not None and found.state.store is not None
@@ -109,8 +66,8 @@ def search(figures: Figures, folder: Path) -> Figures:
     codes = quantise(known["queries"])
     with PeakMemory() as peak:
         for upload in np.split(codes, UPLOADS):
-            _search(store, upload)
-    after = _memory()
+            ask_store(store, upload)
+    after = memory()
     for name in ("resident", "anonymous"):
         setattr(figures, f"{name}_bytes", (after[name] - empty[name]) / figures.rows)
     figures.peak_bytes = (peak.resident - empty["resident"]) / figures.rows
@@ -119,8 +76,8 @@ def search(figures: Figures, folder: Path) -> Figures:
     top = _top(hits.queries, hits.serials, hits.similarities, len(codes))
     figures.recall_at_10 = _recall(top, known["exact"])
     figures.whole_recall_at_10 = _recall(top, known["whole"])
-    figures.quiet = _latencies(found.state, settings, codes, load=False)
-    figures.loaded = _latencies(found.state, settings, codes, load=True)
+    figures.quiet = latencies(found.state, settings, codes, load=False)
+    figures.loaded = latencies(found.state, settings, codes, load=True)
     return figures
 
 
@@ -150,7 +107,7 @@ def plain(figures: Figures, folder: Path) -> Figures:
     refined_rows = refined.search(queries, most)[1][:, :NEAREST]
     figures.refined_recall_at_10 = _recall(refined_rows, known["exact"])
     asked = {
-        "queries_per_second": lambda part: _search(store, codes[part]),
+        "queries_per_second": lambda part: ask_store(store, codes[part]),
         "plain_queries_per_second": lambda part: alone.search(queries[part], most),
         "refined_queries_per_second": lambda part: refined.search(queries[part], most),
     }
@@ -202,94 +159,6 @@ def _rates(asked: dict[str, Callable[[slice], Any]], queries: int) -> dict[str, 
     return {name: float(np.median(found)) for name, found in rates.items()}
 
 
-def _search(store: FrameStore, codes: NDArray[np.int8]) -> None:
-    store.search(codes, np.zeros(len(codes), np.int8), 0.4, before=2**60)
-
-
-def _latencies(
-    state: ShardState, settings: LibrarySettings, codes: NDArray[np.int8], *, load: bool
-) -> dict[str, float]:
-    """Milliseconds from when a search is due until it is answered.
-
-    With load, `VIDEOS_PER_SECOND` videos are appended on the same thread, and merges and snapshots
-    are made all the time on another.
-    """
-    store = state.store
-    assert store is not None
-    upkeep = Upkeep(SnapshotStore(settings, shard=0, log_id=LOG_ID))
-    random = np.random.default_rng(SEED)
-    uploads = np.split(codes, UPLOADS)
-    for upload in uploads:  # a first time, not counted
-        _search(store, upload)
-    before = time.perf_counter()
-    for upload in uploads:
-        _search(store, upload)
-    every = 5.0 * (time.perf_counter() - before) / UPLOADS  # a search is under way 20 %
-    start, spent, appended = time.perf_counter(), [], 0
-    due, number = start + every, 0
-    while (now := time.perf_counter()) < start + LOADED_SECONDS:
-        if load and appended < VIDEOS_PER_SECOND * (now - start):
-            _append(state, random, appended)
-            appended += 1
-        elif now >= due:
-            _search(store, uploads[number % UPLOADS])
-            spent.append(1000 * (time.perf_counter() - due))
-            number, due = number + 1, due + random.exponential(every)
-        elif load and not upkeep.step(state):
-            upkeep.snapshot(state, 10**9 + appended, lambda: None)
-        else:
-            time.sleep(0.0005)
-    upkeep.finish()
-    upkeep.close()
-    p50, p99 = np.percentile(spent, (50, 99)).tolist()
-    return {"searches": len(spent), "appended": appended, "p50": p50, "p99": p99}
-
-
-def _append(state: ShardState, random: np.random.Generator, number: int) -> None:
-    store = state.store
-    assert store is not None
-    entry: Entry = entry_of(10**8 + number)
-    rows = random.standard_normal((FRAMES_PER_VIDEO, store.codes.dimension)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    offset = 10**9 + number
-    state.seen.put(version_hash(entry.video_id, 1), offset)
-    store.append(entry, quantise(rows), video_hash(entry.video_id), offset)
-
-
-def _memory() -> dict[str, int]:
-    """Bytes of this process, by the kernel's count."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return {
-        name: 1024 * int(lines[field].split()[0])
-        for name, field in (("resident", "VmRSS"), ("anonymous", "RssAnon"))
-    }
-
-
-class PeakMemory:
-    """Looks at this process's memory a thousand times a second, on a thread.
-
-    Attributes:
-        resident: the most bytes that were seen.
-    """
-
-    def __init__(self) -> None:
-        self.resident = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def _look(self) -> None:
-        while not self._over.wait(0.001):
-            self.resident = max(self.resident, _memory()["resident"])
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-
 def _disk(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -305,43 +174,6 @@ def _step(name: str, dataset: Path, rows: int, folder: Path, kept: Path) -> None
         figures = Figures(**orjson.loads(file.read_bytes()))
         figures = {"search": search, "plain": plain}[name](figures, folder)
     file.write_bytes(orjson.dumps(asdict(figures)))
-
-
-def table_of(found: list[Figures]) -> Table:
-    """All sizes."""
-    table = Table(
-        "key frames", "index", "recall@10", "of floats", "queries/s", "Faiss, codes alone", "ratio",
-        "Faiss, ordered by rows", "ratio",
-        "resident B", "in a search B", "anonymous B", "disk B",
-        "build s", "snapshot s", "restore s",
-        "quiet p50/p99 ms", "loaded p50/p99 ms",
-    )  # fmt: skip
-    for one in found:
-        quiet, loaded = one.quiet or {}, one.loaded or {}
-        table.add_row(
-            f"{one.rows:,}", one.kind, f"{one.recall_at_10:.3f}",
-            f"{one.whole_recall_at_10:.3f}", f"{one.queries_per_second:.0f}",
-            f"{one.plain_queries_per_second:.0f} ({one.plain_recall_at_10:.3f})",
-            f"{one.queries_per_second / max(one.plain_queries_per_second, 1e-9):.2f}",
-            f"{one.refined_queries_per_second:.0f} ({one.refined_recall_at_10:.3f})",
-            f"{one.queries_per_second / max(one.refined_queries_per_second, 1e-9):.2f}",
-            f"{one.resident_bytes:.0f}", f"{one.peak_bytes:.0f}",
-            f"{one.anonymous_bytes:.0f}", f"{one.disk_bytes:.0f}",
-            f"{one.build_seconds:.1f}", f"{one.snapshot_seconds:.2f}",
-            f"{one.restore_seconds:.1f}",
-            *(f"{each.get('p50', 0):.0f} / {each.get('p99', 0):.0f}" for each in (quiet, loaded)),
-        )  # fmt: skip
-    return table
-
-
-def exponent(found: list[Figures]) -> float | None:
-    """Of the time of a query in the number of key frames, from the first to the last with lists."""
-    listed = [one for one in found if one.kind != "exact"]
-    if len(listed) < 2:
-        return None
-    first, last = listed[0], listed[-1]
-    slower = first.queries_per_second / last.queries_per_second
-    return float(np.log(slower) / np.log(last.rows / first.rows))
 
 
 def main(

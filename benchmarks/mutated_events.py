@@ -33,6 +33,7 @@ from benchmarks.delivery.mutated_writer import FOLLOWED, WRITTEN, Place, Writer
 from benchmarks.delivery.workers import SAMESOURCE, Workers, all_running
 from stream.agents.run import MEMORY_BACK_EVERY_SECONDS
 from stream.broker.client import Reader
+from stream.broker.clients import AT_END, AT_START, offsets_at
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
@@ -97,8 +98,9 @@ class Lags:
         names = [self._kafka.topic(topic) for topic in GROUPS[group]]
         known = consumer.list_topics(timeout=30).topics
         asked = [TopicPartition(name, part) for name in names for part in known[name].partitions]
-        for found in consumer.committed(asked, timeout=30):
-            low, high = consumer.get_watermark_offsets(found, timeout=30)
+        committed = consumer.committed(asked, timeout=30)
+        lows, highs = (offsets_at(consumer, committed, time) for time in (AT_START, AT_END))
+        for found, low, high in zip(committed, lows, highs, strict=True):
             total += high - (found.offset if found.offset >= 0 else low)
         return total
 

@@ -8,7 +8,6 @@ alone. Exit code 1 when a run isn't green.
 
 import argparse
 import json
-import os
 import random
 import resource
 import subprocess
@@ -30,12 +29,13 @@ SLOWEST = 40  # tests that are named with their time: about half of a run's
 COLUMNS = ("seed", "green", "passed", "failed", "skipped", "seconds", "CPU seconds")
 
 
-def command(seed: int, paths: Sequence[str]) -> list[str]:
+def command(seed: int, paths: Sequence[str], reports: Path) -> list[str]:
     """What runs the tests: the README's command, or pytest on some of them as it does."""
     if not paths:
-        return ["make", "test", f"SEED={seed}"]
+        return ["make", "test", f"SEED={seed}", f"REPORT={reports}"]
     parallel = ["--numprocesses", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
-    return [sys.executable, "-m", "pytest", *parallel, "--randomly-seed", str(seed), *paths]
+    known = ["--randomly-seed", str(seed), "--junitxml", str(reports / "tests.xml")]
+    return [sys.executable, "-m", "pytest", *parallel, *known, *paths]
 
 
 def run(seed: int, paths: Sequence[str], console: Console) -> dict[str, Any]:
@@ -44,13 +44,10 @@ def run(seed: int, paths: Sequence[str], console: Console) -> dict[str, Any]:
     CPU seconds are those of all processes that the run waited for, so without Kafka's.
     """
     with tempfile.TemporaryDirectory(prefix="test-seeds-") as folder:
-        report = Path(folder) / "report.xml"
-        options = f"{os.environ.get('PYTEST_ADDOPTS', '')} --junitxml={report}"
         began, used = time.monotonic(), _cpu_seconds()
         done = subprocess.run(
-            command(seed, paths),
+            command(seed, paths, Path(folder)),
             cwd=ROOT,
-            env={**os.environ, "PYTEST_ADDOPTS": options},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -59,8 +56,8 @@ def run(seed: int, paths: Sequence[str], console: Console) -> dict[str, Any]:
         seconds, cpu_seconds = time.monotonic() - began, _cpu_seconds() - used
         if done.returncode:
             console.print("\n".join(done.stdout.splitlines()[-TAIL_LINES:]), markup=False)
-        outcomes = read_report(report) if report.is_file() else {}
-        slowest = slowest_of(report) if report.is_file() else []
+        cases = read_reports(Path(folder))
+    outcomes = outcomes_of(cases)
     return {
         "seed": seed,
         "green": done.returncode == 0,
@@ -69,14 +66,20 @@ def run(seed: int, paths: Sequence[str], console: Console) -> dict[str, Any]:
         "CPU seconds": round(cpu_seconds),
         "names": outcomes.get("failed", []),
         "output": done.stdout if done.returncode else "",
-        "slowest": slowest,
+        "slowest": slowest_of(cases),
     }
 
 
-def read_report(path: Path) -> dict[str, list[str]]:
-    """The tests of a JUnit report by what became of them; an error in a fixture is a failure."""
+def read_reports(folder: Path) -> list[ElementTree.Element]:
+    """The test cases of a folder's JUnit reports."""
+    reports = sorted(folder.glob("*.xml"))
+    return [case for path in reports for case in ElementTree.parse(path).iter("testcase")]
+
+
+def outcomes_of(cases: Sequence[ElementTree.Element]) -> dict[str, list[str]]:
+    """Test cases by what became of them; an error in a fixture is a failure."""
     found: dict[str, list[str]] = {"passed": [], "failed": [], "skipped": []}
-    for case in ElementTree.parse(path).iter("testcase"):
+    for case in cases:
         kinds = {part.tag for part in case}
         outcome = "failed" if kinds & {"failure", "error"} else "passed"
         outcome = "skipped" if outcome == "passed" and "skipped" in kinds else outcome
@@ -84,13 +87,13 @@ def read_report(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def slowest_of(path: Path) -> list[tuple[float, str]]:
-    """(seconds, name) of the tests of a JUnit report that took longest, fixtures included."""
-    cases = [
+def slowest_of(cases: Sequence[ElementTree.Element]) -> list[tuple[float, str]]:
+    """(seconds, name) of the test cases that took longest, fixtures included."""
+    named = (
         (float(case.get("time", 0)), f"{case.get('classname')}::{case.get('name')}")
-        for case in ElementTree.parse(path).iter("testcase")
-    ]
-    return sorted(cases, reverse=True)[:SLOWEST]
+        for case in cases
+    )
+    return sorted(named, reverse=True)[:SLOWEST]
 
 
 def _cpu_seconds() -> float:

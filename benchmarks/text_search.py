@@ -40,7 +40,7 @@ from benchmarks.text.view import (
 from models.errors import ModelError
 from models.text_video.serve import TextEncoder
 from stream.fingerprint.embed import no_pair, open_text_encoder
-from stream.fingerprint.settings import EmbeddingSettings
+from stream.fingerprint.settings import TextVideoSettings
 from stream.search.query import text_query
 from stream.search.settings import SearchSettings
 from stream.search.view import Hit, SearchView
@@ -132,23 +132,23 @@ def measure(
     Returns:
         The report as JSON.
     """
-    encoder = open_text_encoder(settings.embedding)
+    encoder = open_text_encoder(settings.text_video)
     asked = questions(WARM_UP + count, data)
     vectors = np.concatenate([encoder.embed([question.text]) for question in asked])
-    alike = centres(settings.embedding, vectors, data)
+    alike = centres(settings.text_video, vectors, data)
     wanted = vectors[WARM_UP:][:RECALL_QUESTIONS]
     found = []
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="samesource-text-search-") as folder:
             search = settings.search.model_copy(update={"snapshot_folder": Path(folder)})
             made = in_fresh_process(build, search, encoder.model_version, alike, size, wanted)
-            found.append(in_fresh_process(ask, settings.embedding, search, asked, size, made))
+            found.append(in_fresh_process(ask, settings.text_video, search, asked, size, made))
     return {
         "model_version": encoder.model_version,
         "dimension": encoder.dimension,
         "data": data is not None,
         "queries": count,
-        "threads": settings.embedding.threads,
+        "threads": settings.text_video.threads,
         "machine": machine(),
         "sizes": [asdict(figures) for figures in found],
     }
@@ -163,14 +163,14 @@ def in_fresh_process(
 
 
 def ask(
-    embedding: EmbeddingSettings,
+    text_video: TextVideoSettings,
     search: SearchSettings,
     asked: Sequence[Question],
     size: int,
     made: Built,
 ) -> Figures:
     """Restore a view from its snapshot and ask it."""
-    encoder = open_text_encoder(embedding)
+    encoder = open_text_encoder(text_video)
     encoder.embed([asked[0].text])
     empty, before = memory(), time.perf_counter()
     store = snapshots(search, encoder.model_version, encoder.dimension)
@@ -261,8 +261,10 @@ def main(
 ) -> None:
     """Measure search by text in views of several sizes."""
     settings = load_settings()
-    if no_pair(settings.embedding):
-        raise typer.BadParameter("no text–video pair is shipped and embedding names none: set one")
+    if no_pair(settings.text_video):
+        raise typer.BadParameter(
+            "no text–video pair is shipped and text_video names none: set text_video.path"
+        )
     try:
         questions(WARM_UP + queries, data)
     except (ModelError, ValueError) as error:

@@ -43,7 +43,7 @@ from models.text_video.run import (
     load_split,
     recipe_pairs,
     run_tokenizer,
-    train_text,
+    train_text_video,
 )
 from models.text_video.tokenizer import CaptionTokenizer
 from models.text_video.train import TextTrainer, trained_network
@@ -131,7 +131,7 @@ class Bench:
             out = folder if last else folder / "first"
             if start is None:
                 self._tokenizer().save(out / "tokenizer.json")
-            trainer = train_text(
+            trainer = train_text_video(
                 recipe,
                 self.data,
                 out,
@@ -157,7 +157,7 @@ class Bench:
         return keep, float(wrong[keep].mean())
 
     def _photos(self) -> list[Photo]:
-        """Training photos as `train_text` has them."""
+        """Training photos as `train_text_video` has them."""
         trunk = load_trunk(self.base.network.trunk)
         split = load_split(
             self.data, "train", trunk, self.features, views=TRAINING_VIEWS, threads=self.threads
@@ -260,7 +260,9 @@ def _clean(folder: Path) -> None:
 
 
 def main(
-    data: Annotated[Path, typer.Argument(help="Photos and captions, as `train text` reads them.")],
+    data: Annotated[
+        Path, typer.Argument(help="Photos and captions, as `train text-video` reads them.")
+    ],
     steps: Annotated[
         int, typer.Option(min=10, help="Of every run, pre-training included.")
     ] = STEPS,
@@ -269,7 +271,7 @@ def main(
     json: Annotated[Path | None, typer.Option(help="Written anew after every run.")] = None,
     runs: Annotated[Path | None, typer.Option(help="A folder for each run goes here.")] = None,
     recipe: Annotated[Path, typer.Option(help="What the rows share.")] = Path(
-        "configs/training/text-table.toml"
+        "configs/training/text-video-table.toml"
     ),
     features: Annotated[Path, typer.Option(help="What the trunks see is kept here.")] = FEATURES,
     threads: Annotated[int, typer.Option(min=1, help="More only on cores that are idle.")] = 1,

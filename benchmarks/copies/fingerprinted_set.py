@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from models.encoder.serve import default_encoder_path
 from stream.contract.events import Role, VideoUploaded
 from stream.contract.fingerprint import Fingerprint
 from stream.errors import RejectedError
@@ -96,10 +97,11 @@ def _fingerprint(
 
 def _name(path: Path, fingerprinter: Fingerprinter, settings: Settings) -> str:
     """A file name that changes with whatever the fingerprint depends on."""
-    stat = path.stat()
+    stat, own = path.stat(), settings.encoder
+    encoder = own.path or default_encoder_path(own.precision, own.provider)
     parts = (
         FINGERPRINT_FORMAT, str(path.resolve()), str(stat.st_size), str(stat.st_mtime_ns),
-        fingerprinter.model_version, fingerprinter.key_frames_version,
+        fingerprinter.model_version, fingerprinter.key_frames_version, str(encoder),
         settings.decode.model_dump_json(), settings.key_frames.model_dump_json(),
     )  # fmt: skip
     digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()

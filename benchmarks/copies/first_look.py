@@ -108,7 +108,8 @@ def main(
     except SettingsError as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(2) from error
-    encoder = FrameEncoder(settings.encoder.path or default_encoder_path())
+    own = settings.encoder
+    encoder = FrameEncoder(own.path or default_encoder_path(own.precision))
     choices = KeyFrames(settings.key_frames).sampling().choose
     references = {v.video_id: choices(v) for v in frames.videos if v.role == "reference"}
     queries = [video for video in frames.videos if video.role != "reference"]

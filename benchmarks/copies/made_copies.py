@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, islice
@@ -266,8 +266,9 @@ def write_set(
     asked = [
         query(f"q{number:03d}", out, known, files[cut:], random) for number in range(counts[1])
     ]
-    for folder, videos in (("references", known), ("queries", asked)):
-        _make_all(videos, out / folder)
+    with _processes() as pool:
+        for folder, videos in (("references", known), ("queries", asked)):
+            _make_all(videos, out / folder, pool)
     _write_labels(out, known, asked, random)
 
 
@@ -298,17 +299,22 @@ def write_harder_set(source: Path, out: Path, count: int, seed: int) -> None:
     asked = [
         query(f"h{number:03d}", out, known, rest, random, harder=True) for number in range(count)
     ]
-    _make_all(asked, out / "queries")
+    with _processes() as pool:
+        _make_all(asked, out / "queries", pool)
     _write_labels(out, known, asked, random)
 
 
-def _make_all(videos: list[Video], folder: Path) -> None:
+def _processes() -> Executor:
+    """One a core."""
+    # Not forked: a caller with many threads leaves its children locks that nobody holds.
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+
+
+def _make_all(videos: list[Video], folder: Path, pool: Executor) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{video.name}.mp4" for video in videos]
-    # Not forked: a caller with many threads leaves its children locks that nobody holds.
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for _ in track(pool.map(make, videos, paths), folder.name, total=len(videos)):
-            pass
+    for _ in track(pool.map(make, videos, paths), folder.name, total=len(videos)):
+        pass
 
 
 def _write_labels(out: Path, known: list[Video], asked: list[Video], random: Random) -> None:

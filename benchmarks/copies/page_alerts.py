@@ -21,18 +21,29 @@ from PIL import Image
 from rich.console import Console
 
 from models.encoder.school import HELD_FAMILIES
+from models.errors import ModelError
 from models.training.edits.drawn_pages import KINDS, drawn_page
 from stream.demo.footage import FRAMES_PER_SECOND, write_video
+from stream.errors import SettingsError
 from stream.evaluate.copies import evaluate_copies
-from stream.settings import load_settings
+from stream.evaluate.report import CopiesReport
+from stream.settings import Settings, load_settings
 
 PAGE_SECONDS = 5  # of each page, long enough for several samples and key frames; set by hand
 
 
 def write_set(folder: Path, families: int, pages: int, first_family: int = HELD_FAMILIES) -> None:
-    """A copy set without copies: a reference and a query of every family."""
+    """A copy set without copies: a reference and a query of every family.
+
+    Raises:
+        SettingsError: there is a copy set already, or a file.
+    """
     names = [f"{kind}{family}" for kind in KINDS for family in range(families)]
-    for first, side in ((0, "references"), (pages, "queries")):
+    sides = ((0, "references"), (pages, "queries"))
+    taken = [folder / side for _, side in sides if (folder / side).exists()]
+    if taken or folder.is_file():
+        raise SettingsError(f"{[*taken, folder][0]} is there already: name a new folder")
+    for first, side in sides:
         (folder / side).mkdir(parents=True)
         for kind, family in product(KINDS, range(families)):
             drawn = [
@@ -46,6 +57,28 @@ def write_set(folder: Path, families: int, pages: int, first_family: int = HELD_
     (folder / "labels.json").write_text("{}")
 
 
+def measured(
+    settings: Settings,
+    encoder: Path | None,
+    aligner: str | None,
+    families: int,
+    pages: int,
+    console: Console,
+) -> CopiesReport:
+    """All queries of a new set against all references, by the service's own steps.
+
+    Raises:
+        ModelError: a network can't run.
+        SettingsError: there is no such aligner.
+    """
+    if encoder is not None:
+        named = settings.encoder.model_copy(update={"path": encoder})
+        settings = settings.model_copy(update={"encoder": named})
+    with tempfile.TemporaryDirectory() as folder:
+        write_set(Path(folder), families, pages)
+        return evaluate_copies(Path(folder), settings, aligner=aligner, console=console)
+
+
 def main(
     encoder: Annotated[Path | None, typer.Option(help="The shipped one without.")] = None,
     aligner: Annotated[str | None, typer.Option(help="That of the settings without.")] = None,
@@ -55,16 +88,15 @@ def main(
     json: Annotated[Path | None, typer.Option(help="Write the counts here.")] = None,
 ) -> None:
     """Print how many pairs of one family, of one kind and of two kinds raise an alert."""
-    console, settings = Console(), load_settings()
-    if training_set is not None:
-        write_set(training_set, families, pages, first_family=0)
-        return
-    if encoder is not None:
-        named = settings.encoder.model_copy(update={"path": encoder})
-        settings = settings.model_copy(update={"encoder": named})
-    with tempfile.TemporaryDirectory() as folder:
-        write_set(Path(folder), families, pages)
-        report = evaluate_copies(Path(folder), settings, aligner=aligner, console=console)
+    console = Console()
+    try:
+        if training_set is not None:
+            write_set(training_set, families, pages, first_family=0)
+            return
+        report = measured(load_settings(), encoder, aligner, families, pages, console)
+    except (ModelError, SettingsError) as error:
+        console.print(f"error: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
     counts: Counter[str] = Counter()
     for pair, boxes in report.boxes.items():
         query, reference = (name[1:] for name in pair.split("-"))

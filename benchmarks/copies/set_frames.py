@@ -121,15 +121,19 @@ def read_set_frames(folder: Path, settings: Settings, kept: Path, console: Conso
         ModelFileError: the encoder can't be used.
     """
     copies = read_copy_set(folder)
+    own = settings.encoder
+    file = own.path or default_encoder_path(own.precision, own.provider)
     encoder = FrameEncoder(
-        settings.encoder.path or default_encoder_path(),
-        provider=settings.encoder.provider,
-        threads=settings.encoder.threads,
-        batch=settings.encoder.batch,
+        file,
+        provider=own.provider,
+        threads=own.threads,
+        batch=own.batch,
     )
     # Exact repeats stay, for rows that store them; `unrepeated` are the others.
     decode = settings.decode.model_copy(update={"repeat_gap_seconds": 0.0})
-    describer = _Describer(encoder, settings.encoder.batch, settings.decode.repeat_gap_seconds)
+    # By the file too: both precisions are one version.
+    name = f"{encoder.model_version}-{file.stem}"
+    describer = _Describer(encoder, name, own.batch, settings.decode.repeat_gap_seconds)
     videos, unanswered = [], {}
     with Decoder(decode, encoder.input_size) as decoder:
         for video_id, path, role in track(
@@ -202,8 +206,10 @@ def unrepeated(
 class _Describer:
     """Descriptors and hashes of all frames, and what one costs."""
 
-    def __init__(self, encoder: FrameEncoder, batch: int, repeat_gap_seconds: float) -> None:
-        self._repeat_gap = repeat_gap_seconds
+    def __init__(
+        self, encoder: FrameEncoder, name: str, batch: int, repeat_gap_seconds: float
+    ) -> None:
+        self._name, self._repeat_gap = name, repeat_gap_seconds
         self._encoder, self._batched = encoder, BatchedEncoder(encoder, batch)
         self._costs: dict[str, list[float]] = {"encoder": [], "pdq": []}
 
@@ -212,7 +218,7 @@ class _Describer:
     ) -> VideoFrames:
         """Add what the encoder and PDQ say of the frames."""
         frames = np.asarray(decoded.pop("frames"), np.uint8)
-        file = place.with_name(f"{place.name}-{self._encoder.model_version}.npz")
+        file = place.with_name(f"{place.name}-{self._name}.npz")
         ours = self._kept(file, "encoder", len(frames), lambda: self._encoded(frames))
         theirs = self._kept(
             place.with_name(f"{place.name}-pdq.npz"), "pdq", len(frames), lambda: _hashed(frames)

@@ -22,7 +22,8 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.delivery.made_answers import made_answer
-from stream.agents.decide import decide_step, known_state
+from stream.agents.decide import decide_step
+from stream.agents.requests import known_state
 from stream.contract.events import VideoCompared
 from stream.contract.message import Source
 from stream.decide.joins import Joins

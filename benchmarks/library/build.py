@@ -15,8 +15,8 @@ from stream.library.head import fill
 from stream.library.rows import RowCodes
 from stream.library.run import Run
 from stream.library.settings import LibrarySettings
-from stream.library.shard import ShardState
 from stream.library.snapshot import SnapshotStore
+from stream.library.state import ShardState
 from stream.library.store import SEALED_SHARE, FrameStore
 from stream.library.upkeep import sample_of
 

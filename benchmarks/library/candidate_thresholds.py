@@ -295,7 +295,9 @@ def main(
     """Encode, make, search, print."""
     settings, console = load_settings(), Console(width=120)
     fingerprinted = fingerprint_set(folder, settings, kept / "fingerprints", console)
-    encoder = FrameEncoder(settings.encoder.path or default_encoder_path(), threads=1)
+    own = settings.encoder
+    file = own.path or default_encoder_path(own.precision)
+    encoder = FrameEncoder(file, threads=1)
     real = encode_rounds(data, kept / "real-rows", rounds, encoder)
     maker, frames = VideoMaker.of(real), Frames.of(fingerprinted, uploads)
     codes = RowCodes(encoder.dimension, settings.library.code_bits)

@@ -147,8 +147,10 @@ def in_order(texts: Vectors, forth: Vectors, back: Vectors) -> float:
 
 
 def main(
-    data: Annotated[Path, typer.Argument(help="Photos and captions, as `train text` reads them.")],
-    run: Annotated[Path, typer.Argument(help="The folder of a run of `train text`.")],
+    data: Annotated[
+        Path, typer.Argument(help="Photos and captions, as `train text-video` reads them.")
+    ],
+    run: Annotated[Path, typer.Argument(help="The folder of a run of `train text-video`.")],
     seed: Annotated[int, typer.Option(help="Of groups and captions.")] = 1,
     json: Annotated[Path | None, typer.Option(help="Figures go here.")] = None,
     features: Annotated[Path, typer.Option(help="What the trunk sees is kept here.")] = FEATURES,

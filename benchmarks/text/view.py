@@ -19,13 +19,14 @@ from models.text_video.photos import make_views, read_photos
 from models.text_video.serve import open_video
 from stream.contract.events import VideoEmbedded
 from stream.contract.hashes import video_hash
-from stream.fingerprint.settings import EmbeddingSettings
+from stream.fingerprint.settings import TextVideoSettings
 from stream.search.index import TAIL_ROWS, VectorIndex
 from stream.search.rows import LARGEST, VectorRows
 from stream.search.settings import SearchSettings
 from stream.search.snapshot import ViewSnapshots
+from stream.search.state import OWN, ViewState
 from stream.search.table import NO_LOG, NO_VERSION, RECORD, Place, VideoTable
-from stream.search.view import OWN, SearchView, ViewState
+from stream.search.view import SearchView
 
 SEED = 20261125  # any; fixed, so that two runs search the same vectors
 LOG_ID = "benchmark"
@@ -58,7 +59,7 @@ class Built:
     exact: NDArray[np.int64]
 
 
-def centres(settings: EmbeddingSettings, asked: Floats, data: Path | None) -> Floats:
+def centres(settings: TextVideoSettings, asked: Floats, data: Path | None) -> Floats:
     """What the videos of a view are like, (M, D) unit rows.
 
     The validation photos' vectors by the pair's video tower. Without data, a made video for each
