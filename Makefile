@@ -1,6 +1,7 @@
-# make demo            watch videos go in and decisions come out (VIDEOS=folder, BROKER=kafka)
-# make test            all tests, in random order (SEED=n, WORKERS=n); those on a real Kafka need
-#                      Java 17 and Maven
+# make demo            watch videos go in and decisions come out (VIDEOS=folder, BROKER=kafka,
+#                      CONSOLE=1: in a browser, until Ctrl-C)
+# make test            all tests, in random order (SEED=n, WORKERS=n, REPORT=folder for JUnit's XML);
+#                      those on a real Kafka need Java 17 and Maven
 # make check           style, types, import rules
 # make quick           check, and the tests of the pure steps, which need no broker and no training
 # make setup           .venv with the `samesource` command
@@ -10,8 +11,10 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BROKER ?= embedded
 VIDEOS ?=
+CONSOLE ?=
 SEED ?=
 WORKERS ?= 4
+REPORT ?=
 
 bin := .venv/bin
 
@@ -35,14 +38,22 @@ setup: .venv/serve.done
 	$(bin)/pip install --quiet --disable-pip-version-check --editable '.[train]'
 	@touch $@
 
+# In the shell's place, so that a signal to make, which passes it on to its child, ends the demo.
 demo: setup
-	$(bin)/samesource demo --broker $(BROKER) $(if $(VIDEOS),--videos "$(VIDEOS)")
+	exec $(bin)/samesource demo --broker $(BROKER) $(if $(VIDEOS),--videos "$(VIDEOS)") $(if $(CONSOLE),--console)
+
+# Demo and tests start many processes: compiled code is kept for the next, whatever the shell says.
+demo test quick: export PYTHONDONTWRITEBYTECODE =
 
 # More workers than cores: the tests on a Kafka mostly wait. Numeric libraries use one thread each.
+# What bounds seconds of real time runs by itself afterwards.
+pytest = $(bin)/python -m pytest $(if $(SEED),--randomly-seed $(SEED)) $(if $(REPORT),--junitxml $(REPORT)/$(1).xml)
 test: export OMP_NUM_THREADS = 1
 test: .venv/test.done
-	$(bin)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
-		$(if $(SEED),--randomly-seed $(SEED))
+	@failed=0; \
+	$(call pytest,tests) -m 'not timed' --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder || failed=1; \
+	$(call pytest,timed) -m timed || failed=1; \
+	exit $$failed
 
 # Torch, which is large, isn't needed; without it mypy can't judge what is built on its classes.
 has_torch = $(bin)/python -c 'import sys, importlib.util as u; sys.exit(u.find_spec("torch") is None)'
@@ -58,7 +69,7 @@ check: .venv/check.done
 quick_tests := tests/models/aligners tests/models/training/test_edits.py tests/stream/contract \
 	$(addprefix tests/stream/decide/test_,$(addsuffix .py,alert decide joins policy policy_parts waiting)) \
 	$(addprefix tests/stream/library/test_,$(addsuffix .py,codes library)) \
-	tests/stream/agents/test_health.py tests/stream/test_settings.py
+	$(addprefix tests/stream/agents/test_,$(addsuffix .py,endpoints health)) tests/stream/test_settings.py
 
 quick: export OMP_NUM_THREADS = 1
 quick: check .venv/test.done
