@@ -78,6 +78,7 @@ def judge(calm: Run, disturbed: Run, windows: Sequence[Window]) -> dict[str, Any
         "not_reached": disturbed.unreached,
         "ended_by_themselves": disturbed.ended,
         "hung_at_sigterm": disturbed.hung,
+        "undecided": disturbed.undecided,
         "alerts": len(calm.answers["alert.raised"]),
         "outcomes": Counter(event["outcome"] for event in calm.answers["video.decided"]),
         "probes": probe_figures(calm.answers, [one for part in windows for one in part.probes]),

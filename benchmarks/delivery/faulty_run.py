@@ -16,6 +16,7 @@ from benchmarks.delivery.answer_differences import IDS
 from benchmarks.delivery.faults import Fault, Site, small_disks
 from benchmarks.delivery.made_log import Entry, LogMaker, Probe
 from benchmarks.delivery.outside_client import LINGER_SECONDS, Answers, Platform
+from benchmarks.delivery.undecided import traces
 from benchmarks.delivery.workers import Workers, all_running
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
@@ -65,7 +66,7 @@ class Run:
     Attributes:
         came: how many faults happened, by window.
         unreached: how many didn't come to pass, by kind.
-        undecided: requests.
+        undecided: by request, what the topics say of it.
         ended: how often workers ended by themselves, by worker and exit code.
         hung: how often workers didn't end when they were told to.
     """
@@ -74,7 +75,7 @@ class Run:
     seconds: float
     came: dict[str, int] = field(default_factory=dict)
     unreached: dict[str, int] = field(default_factory=dict)
-    undecided: int = 0
+    undecided: dict[str, list[str]] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
     hung: dict[str, int] = field(default_factory=dict)
 
@@ -118,7 +119,8 @@ def run(
         with _platform(kafka) as platform, all_running(workers):
             found, start = Run(platform.answers, 0.0), time.monotonic()
             for window in windows:
-                _run_window(Site(workers, local, disks, small), platform, window, found)
+                missing = _run_window(Site(workers, local, disks, small), platform, window, found)
+                found.undecided |= traces(kafka, missing) if missing else {}
             platform.read(LINGER_SECONDS)
             found.seconds = time.monotonic() - start
     found.ended = {f"{name} with {code}": count for (name, code), count in workers.ended.items()}
@@ -135,8 +137,12 @@ def _platform(kafka: KafkaSettings) -> Iterator[Platform]:
         platform.close()
 
 
-def _run_window(site: Site, platform: Platform, window: Window, found: Run) -> None:
-    """Publish a window while its faults happen, then wait for all its decisions."""
+def _run_window(site: Site, platform: Platform, window: Window, found: Run) -> set[str]:
+    """Publish a window while its faults happen, then wait for all its decisions.
+
+    Returns:
+        The requests that none came of.
+    """
     lanes: dict[str, list[Fault]] = {}
     for fault in window.faults:
         lanes.setdefault(fault.lane, []).append(fault)
@@ -156,14 +162,14 @@ def _run_window(site: Site, platform: Platform, window: Window, found: Run) -> N
         counts[name] = counts.get(name, 0) + 1
     platform.flush()
     undecided = _wait_for_decisions(site.workers, platform, window)
-    found.undecided += undecided
     print(
         f"{window.name:24} {sum(came for _, came in results):4} of {len(window.faults):3} faults, "
-        f"{len(window.entries):4} entries, {undecided} undecided, "
+        f"{len(window.entries):4} entries, {len(undecided)} undecided, "
         f"{time.monotonic() - start:5.1f} s",
         file=sys.stderr,
         flush=True,
     )
+    return undecided
 
 
 def _hit_all(
@@ -197,16 +203,16 @@ def _publish(
         platform.read(0.2)
 
 
-def _wait_for_decisions(workers: Workers, platform: Platform, window: Window) -> int:
-    """How many requests are still undecided when nothing has come for `SILENCE_SECONDS`."""
+def _wait_for_decisions(workers: Workers, platform: Platform, window: Window) -> set[str]:
+    """The requests that are still undecided when nothing has come for `SILENCE_SECONDS`."""
     wanted = {entry.event.request_id for entry in window.entries if entry.event is not None}
     heard, count = time.monotonic(), -1
     while True:
         platform.read(0.3)
         decided = {event["request_id"] for event in platform.answers["video.decided"]}
-        left = len(wanted - decided)
-        if left == 0:
-            return 0
+        left = wanted - decided
+        if not left:
+            return left
         if (now := sum(map(len, platform.answers.values()))) != count:
             heard, count = time.monotonic(), now
         elif time.monotonic() - heard > SILENCE_SECONDS:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 ANSWERS = ("video.decided", "alert.raised", "video.embedded", "video.rejected")
 # For answers that come twice; over a worker's commit of every second, set by hand.
@@ -53,6 +53,7 @@ class Platform:
                 "bootstrap.servers": bootstrap_servers,
                 "group.id": f"{prefix}outside-platform",
                 "enable.auto.commit": False,
+                "auto.offset.reset": "error",  # otherwise it would go on at the end, silently
                 "log_level": 0,  # a broker that is away is no news
             }
         )
@@ -113,8 +114,8 @@ class Platform:
             if message is None:
                 continue
             if (error := message.error()) is not None:
-                if error.fatal():
-                    raise RuntimeError(error.str())
+                if error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
+                    raise RuntimeError(f"{message.topic()} {message.partition()}: {error.str()}")
                 continue  # the broker is away; the client connects again by itself
             name = str(message.topic()).removeprefix(self._prefix)
             self.answers[name].append(_answer(message.key(), message.value()))

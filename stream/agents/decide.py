@@ -203,8 +203,7 @@ class DecideWorker:
         await self._check_era(source, era)  # a claim may have taken its time
         # Written down before the first word is out; `Pending` says why.
         if noted is not before:
-            await self._requests.store(source.partition, key, noted)
-            await self._check_era(source, era)
+            await self._store(source, era, key, noted)
         failpoint("decide.before_produce")
         published = await publish_or_reject(
             self._publisher, source, outputs, request_id=key.decode()
@@ -213,13 +212,24 @@ class DecideWorker:
         too_large = any(isinstance(output, VideoRejected) for output in published)
         after = noted.unsaid() if too_large else after  # then the letter decides it
         if after is not before:
-            await self._requests.store(source.partition, key, after)
+            await self._store(source, era, key, after)
             failpoint("decide.after_state")
             self._requests.note_waiting(source.partition, key, after, source.timestamp_ms)
         for output in published:
             _count(output)
         is_answered = too_large and source.topic == VideoCompared.topic
         return before.pending is not None and not is_answered
+
+    async def _store(self, source: Source, era: int, key: bytes, state: Join) -> None:
+        """Write a state, then know it.
+
+        Raises:
+            MovedError: partitions have moved meanwhile. Whoever recovers this one may have read the
+                changelog up to just before it, so the message must come to them again.
+        """
+        await self._requests.write(source.partition, key, state)
+        await self._check_era(source, era)
+        self._requests.put(source.partition, key, state)
 
     async def _check_era(self, source: Source, era: int) -> None:
         """Go on if partitions are where they were; after a freeze, when that is known again.

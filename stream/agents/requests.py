@@ -53,10 +53,15 @@ class Requests:
             raise TooLargeError(f"{what}: {size} bytes, expected {most} at most")
         return join
 
-    async def store(self, partition: int, key: bytes, join: Join) -> None:
-        """Write the state and wait until the broker has it, however long it is away."""
+    async def write(self, partition: int, key: bytes, join: Join) -> None:
+        """Put the state into the changelog and wait until it is there, however long Kafka is away.
+
+        Before `put`: what is known here, whoever takes the partition over knows too.
+        """
         await self._publisher.send(CHANGELOG, join.to_bytes(), key, partition=partition)
-        # On the broker first: what is known here, whoever takes the partition over knows too.
+
+    def put(self, partition: int, key: bytes, join: Join) -> None:
+        """Take what was written for the newest state."""
         self._joins.put(partition, key, join, time.time())
 
     def note_waiting(self, partition: int, key: bytes, join: Join, since_ms: int) -> None:

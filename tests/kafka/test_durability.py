@@ -1,5 +1,6 @@
 """A service with every kind of fault at once tells the same as an undisturbed one."""
 
+import json
 from pathlib import Path
 
 from benchmarks.delivery.faults import AT_ONCE, plan
@@ -14,7 +15,7 @@ def test_nothing_is_lost_and_nothing_told_otherwise_whatever_happens(tmp_path: P
     windows = make_windows(plan(FAULTS, SEED, [AT_ONCE]), SEED)
     with LocalKafka(tmp_path / "kafka") as broker:  # of its own: it is killed as well
         figures = measure(broker, tmp_path, windows, mount=False)
-    assert not is_wrong(figures), figures
+    assert not is_wrong(figures), json.dumps(figures, indent=1)
     assert figures["faults"] >= FAULTS - 4, figures  # a point may not be reached in time
     probes = figures["probes"]
     assert probes["kept_named"] == probes["kept"] > 0

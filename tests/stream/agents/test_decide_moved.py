@@ -11,6 +11,7 @@ import pytest
 from stream.agents.faust_app import Drain, MovedError
 from stream.agents.publisher import Publisher
 from stream.agents.pulse import Pulse
+from stream.decide.decide import Join
 from stream.decide.joins import CHANGELOG
 from stream.settings import Settings
 from tests.stream.answers import answer
@@ -45,6 +46,28 @@ async def test_what_is_in_hand_when_partitions_move_is_said_by_whoever_has_them_
             errors = await asyncio.gather(*handled, return_exceptions=True)
         assert [type(error) for error in errors] == [MovedError, MovedError]
         assert mortal.said().get(name) is None, "noted, not said: another may judge otherwise"
+        assert await mortal.live([first, last])
+        assert len(mortal.said()[name]) == 4
+
+
+async def test_a_state_that_is_written_while_partitions_move_is_unknown_and_its_answer_comes_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"v{next(NUMBERS)}"
+    first, last = answers_about(name)
+    async with mortal_of(settings, monkeypatch) as mortal:
+        real = Publisher.send
+
+        async def moves(publisher: Publisher, topic: str, *arguments: Any, **more: Any) -> Any:
+            mortal.worker._app.era += 1  # read by the next owner up to here
+            return await real(publisher, topic, *arguments, **more)
+
+        with monkeypatch.context() as patches:
+            patches.setattr(Publisher, "send", moves)
+            with pytest.raises(MovedError):
+                await mortal.worker._handle(mortal.delivered(first, 0))
+        key = f"{PARTITION}-{name[1:]}-1".encode()
+        assert mortal.worker._requests.get(PARTITION, key) == Join()
         assert await mortal.live([first, last])
         assert len(mortal.said()[name]) == 4
 
