@@ -82,12 +82,16 @@ class OrderedConsumer(Consumer):
         self._moving = asyncio.Lock()  # a fetch sees the positions before a seek, or after it
         self._seeks = 0
         self._fetched_after = 0
+        # Between a seek and the flow, Faust empties its queues: what came in between would be lost.
+        self._flows = asyncio.Event()
+        self._flows.set()
 
     def _new_consumer_thread(self) -> PatientThread:
         return PatientThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
         """Rewind every partition to its committed offset; to its start where there is none."""
+        self._flows.clear()
         async with self._moving:
             # What was fetched under another number lies before the seek, and isn't handed on.
             self._seeks += 1
@@ -103,7 +107,14 @@ class OrderedConsumer(Consumer):
             if fresh:
                 await self.seek_wait(await self.earliest_offsets(*fresh))
 
+    def resume_flow(self) -> None:
+        """Hand on what is fetched."""
+        super().resume_flow()
+        self._flows.set()
+
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        if not self._flows.is_set():
+            await self.wait(self._flows.wait())
         async with self._moving:
             records = await super()._getmany(active_partitions, timeout)
             self._fetched_after = self._seeks
