@@ -43,7 +43,7 @@ def prepare_child(settings: DecodeSettings) -> None:
         # On top of what is mapped by now: libraries alone map gigabytes that they never touch.
         limit = pages * resource.getpagesize() + settings.memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    # Python ignores SIGXFSZ, so a write beyond it raises EFBIG, which `_outcomes` knows.
+    # Python ignores SIGXFSZ, so a write beyond it raises EFBIG, which `outcomes` knows.
     resource.setrlimit(resource.RLIMIT_FSIZE, (settings.spool_bytes, settings.spool_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # The kernel's own action ends the process inside a C call; a Python handler would wait for its
@@ -106,7 +106,7 @@ def decode_video(
     """
     began = time.process_time()
     needed = 0
-    with _outcomes(settings, lambda: needed), ExitStack() as files:
+    with outcomes(settings, lambda: needed), ExitStack() as files:
         work = work_of(path, settings)
         table = work.table
         shares = spool_shares(work.max_frames, table.duration_seconds, size, preview)
@@ -145,7 +145,7 @@ def decode_video(
 
 
 @contextmanager
-def _outcomes(settings: DecodeSettings, needed: Callable[[], int]) -> Iterator[None]:
+def outcomes(settings: DecodeSettings, needed: Callable[[], int]) -> Iterator[None]:
     """Whatever a video can raise, as what it means."""
     try:
         yield

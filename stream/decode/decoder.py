@@ -73,7 +73,7 @@ class Decoder:
         Raises:
             RejectedError: the video can't be used, or a limit was passed; its code says why.
         """
-        with _rejections(self._settings), self._room.enter() as turn:
+        with rejections(self._settings), self._room.enter() as turn:
             killed = 0
             while True:
                 # SIGKILL doesn't say who sent it; the kernel's count, before and after, does.
@@ -173,7 +173,7 @@ class _SpoolFile:
 
 
 @contextmanager
-def _rejections(settings: DecodeSettings) -> Iterator[None]:
+def rejections(settings: DecodeSettings) -> Iterator[None]:
     """Whatever ends a child, as the error that the video is rejected with."""
     try:
         yield

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import av.error
 import numpy as np
@@ -28,8 +29,28 @@ from stream.decode.sampling import (
     times_between,
 )
 from stream.decode.settings import DecodeSettings
-from stream.decode.spool import Spool
 from stream.decode.webp import is_animated_webp, read_webp_table, webp_frames
+
+
+class SeesAll(Protocol):
+    """Is given every decoded frame."""
+
+    def add(self, frame: VideoFrame, seconds: float, held_seconds: float = 0.0) -> None:
+        """Take a frame, when it is shown, and for how long the one before it was."""
+        ...
+
+
+class Sink(Protocol):
+    """Is given the samples, and by `cuts` every decoded frame."""
+
+    @property
+    def cuts(self) -> SeesAll:
+        """Takes every decoded frame."""
+        ...
+
+    def add(self, frame: VideoFrame, seconds: float) -> None:
+        """Take a frame as the sample of a time; the same frame may come for several."""
+        ...
 
 
 @dataclass
@@ -56,12 +77,12 @@ class Work:
 
     Attributes:
         max_frames: that may be written.
-        decode: fills a spool.
+        decode: gives the samples to a sink.
     """
 
     table: PacketTable
     max_frames: int
-    decode: Callable[[Spool], Counts]
+    decode: Callable[[Sink], Counts]
 
 
 def work_of(path: Path, settings: DecodeSettings) -> Work:
@@ -100,7 +121,7 @@ def _planned(
         wanted=len(plan.sample_pts),
     )
 
-    def decode(sink: Spool) -> Counts:
+    def decode(sink: Sink) -> Counts:
         _keep_samples(sink, frames(plan, counts), table, plan)
         return counts
 
@@ -109,7 +130,7 @@ def _planned(
 
 
 def _keep_samples(
-    sink: Spool, frames: Iterator[VideoFrame], table: PacketTable, plan: SamplingPlan
+    sink: Sink, frames: Iterator[VideoFrame], table: PacketTable, plan: SamplingPlan
 ) -> None:
     """Match frames, in order of presentation, with the samples of the plan.
 
@@ -180,7 +201,7 @@ def _decode(stream: VideoStream, packet: object, counts: Counts) -> list[VideoFr
     return frames
 
 
-def _follow(sink: Spool, path: Path, table: PacketTable, settings: DecodeSettings) -> Counts:
+def _follow(sink: Sink, path: Path, table: PacketTable, settings: DecodeSettings) -> Counts:
     """Decode every frame of a stream whose packets don't carry their times.
 
     A frame without a time of its own follows the one before it at the stream's rate. Samples of
@@ -202,7 +223,7 @@ def _follow(sink: Spool, path: Path, table: PacketTable, settings: DecodeSetting
 
 
 def _hold(
-    sink: Spool, frame: VideoFrame, start: float, end: float, settings: DecodeSettings
+    sink: Sink, frame: VideoFrame, start: float, end: float, settings: DecodeSettings
 ) -> None:
     """The samples of a frame that is on the screen from start to end, in seconds."""
     times = times_between(start, end, settings.frames_per_second)

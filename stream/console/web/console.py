@@ -17,6 +17,7 @@ from stream.console.store.views import Place
 from stream.console.web.evidence import Evidence
 from stream.console.web.matches import Matches
 from stream.console.web.media import Videos
+from stream.console.web.playable import Playables
 from stream.console.web.signin.limits import Attempts, Requests, Waits
 from stream.console.web.signin.links import OneTimeLinks
 from stream.console.web.signin.provider import Provider
@@ -76,6 +77,7 @@ class Console:
         self._signing_key: SigningKey | None = None
         self._policies = asyncio.Lock()
         self.videos = Videos(self.settings.fetch, own.cache_bytes)
+        self.playables = Playables(self.settings.decode, own.cache_bytes)
         self.evidence = Evidence(self.kafka)
         self.matches = Matches(self.settings.kafka)
         self.search = TextSearch(self.settings)
@@ -141,6 +143,7 @@ class Console:
     def close(self) -> None:
         """Give back what it holds."""
         self.videos.close()
+        self.playables.close()
         self.matches.close()
         self.kafka.close()
 

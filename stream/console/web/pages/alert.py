@@ -22,6 +22,7 @@ from stream.console.web.pages.queue import (
     said_in,
 )
 from stream.console.web.pages.render import render
+from stream.console.web.playable import TYPE
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Looker, Reviewer, visible_to
 from stream.console.web.verdicts import span_of
@@ -34,6 +35,7 @@ Here = Annotated[Console, Depends(console_of)]
 Side = Literal["video", "reference"]
 PRIVATE = {"Cache-Control": "private, no-cache"}  # kept by the browser, asked for each time
 PICTURE = {"Cache-Control": "private, max-age=600"}  # set by hand
+NO_ROOM = "no room for a copy of the video here: try again later"
 
 
 @dataclass(frozen=True)
@@ -184,22 +186,44 @@ async def strip(console: Here, found: Alert, side: Side) -> Response:
 @router.get("/alerts/{alert_id}/{side}/play")
 async def play(console: Here, found: Alert, side: Side) -> Response:
     """The video itself, whole or a range of its bytes."""
+    path, uri = await _fetched(console, found, side)
+    return _file(path, media_type(uri))
+
+
+@router.get("/alerts/{alert_id}/{side}/playable.webm")
+async def playable(console: Here, found: Alert, side: Side) -> Response:
+    """A small copy without sound, for a browser that doesn't know the video's format."""
+    path, _ = await _fetched(console, found, side)
+    try:
+        copy = await console.playables.file(path, entity_tag(path))
+    except RejectedError as error:
+        raise Problem(422, f"the video can't be decoded: {error.code}") from error
+    except DiskError as error:
+        raise Problem(503, NO_ROOM) from error
+    return _file(copy, TYPE)
+
+
+async def _fetched(console: Console, found: Seen, side: Side) -> tuple[Path, str]:
+    """The file of a video, and where it was fetched from.
+
+    Raises:
+        Problem: it can't be had.
+    """
     video = found.side(side)
     if video is None or video.uri is None:
         raise Problem(404, "where this video lies is not known any more")
     try:
-        path = await console.videos.file(video.uri)
+        return await console.videos.file(video.uri), video.uri
     except RejectedError as error:
         # The text may name folders and hosts; a reviewer needs to know that it can't be had.
         raise Problem(_status(error), f"the video can't be fetched: {error.code}") from error
     except DiskError as error:
-        raise Problem(503, "no room for a copy of the video here: try again later") from error
-    return _file(path, video.uri)
+        raise Problem(503, NO_ROOM) from error
 
 
-def _file(path: Path, uri: str) -> Response:
+def _file(path: Path, kind: str) -> Response:
     headers = PRIVATE | {"ETag": entity_tag(path), "Content-Disposition": "inline"}
-    return FileResponse(path, media_type=media_type(uri), headers=headers)
+    return FileResponse(path, media_type=kind, headers=headers)
 
 
 def _status(error: RejectedError) -> int:

@@ -237,6 +237,19 @@ async def test_a_video_is_sent_by_ranges(site: Site) -> None:
     assert (await browser.get(path, Range="bytes=99999999-")).status_code == 416
 
 
+async def test_a_copy_of_a_video_is_sent_to_a_browser_that_cant_play_it(site: Site) -> None:
+    video = make_video(site.folder / "videos" / "refused.mp4", count=20)
+    alert = await site.alert(uri=video.as_uri())
+    browser, path = await site.browser(), f"/alerts/{alert.alert_id}/video/playable.webm"
+    copy = await browser.get(path)
+    assert copy.status_code == 200 and copy.headers["content-type"] == "video/webm"
+    part = await browser.get(path, Range="bytes=0-3")
+    assert part.status_code == 206 and part.content == b"\x1a\x45\xdf\xa3"
+    video.write_text("no video any more")
+    answer = await browser.get(path)
+    assert answer.status_code == 422 and "corrupt" in answer.text
+
+
 async def test_a_page_in_chinese(site: Site) -> None:
     alert = await site.alert()
     browser = await site.browser()

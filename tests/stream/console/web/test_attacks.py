@@ -143,7 +143,8 @@ async def test_a_rights_holder_sees_only_what_is_about_their_references(site: Si
     others = await site.alert(reference_owner_id="others", uri=video.as_uri(), title="Others' film")
     holder = await site.browser("holder", owners=["mine"])
     machine = await site.machine("holder", owners=["mine"])
-    for path in ("", "/matrix.png", "/video/play", "/reference/play", "/video/strip.jpg"):
+    for path in ("", "/matrix.png", "/video/play", "/reference/play", "/video/playable.webm",
+                 "/video/strip.jpg"):  # fmt: skip
         assert (await holder.get(f"/alerts/{mine.alert_id}{path}")).status_code == 200, path
         assert (await holder.get(f"/alerts/{others.alert_id}{path}")).status_code == 404, path
     for page in ("/queue", "/queue?owner=others", f"/queue?video={others.video_id}",

@@ -7,10 +7,11 @@ import asyncio
 import base64
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.resources import files
+from itertools import count
 from typing import Any, Literal
 
 import pytest
@@ -32,6 +33,7 @@ from tests.tools import not_installed
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHOTS = os.environ.get("CONSOLE_SHOTS")  # a folder for pictures of the pages, to look at
+NUMBERS = count()
 PATIENCE_SECONDS = 120  # for a page; mostly well under one, on a busy machine many
 RED = base64.b64encode(jpeg("red")).decode()
 SPEEDS = {
@@ -146,10 +148,13 @@ async def shot(page: Page, name: str) -> None:
         await page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
 
 
-async def playing_alert(site: Site, name: str, **fields: Any) -> str:
+async def playing_alert(
+    site: Site, name: str, coding: Mapping[str, Any] | None = None, **fields: Any
+) -> str:
     """An alert whose two videos are files; its id."""
     start, end, backwards = SPEEDS[name]
-    video = make_video(site.folder / "videos" / f"{name}.mp4", count=300, frames_per_second=10)
+    path = site.folder / "videos" / f"{name}-{next(NUMBERS)}.mp4"
+    video = make_video(path, count=300, frames_per_second=10, **(coding or {}))
     segment = {
         "video_start_seconds": 1.0,
         "video_end_seconds": 5.0,
@@ -210,6 +215,23 @@ async def test_both_players_show_the_matching_moment(page: Page, site: Site, nam
     await until(page, "!document.getElementById('reference-video').seeking")
     upload, reference = await seconds_of(page)
     assert upload > 3.5 and abs(reference - matching(upload)) < 0.1
+
+
+async def test_a_format_that_the_browser_refuses_is_played_from_a_copy(
+    page: Page, site: Site
+) -> None:
+    hevc = {"codec": "libx265", "options": {"x265-params": "log-level=none"}}
+    alert_id = await playing_alert(site, "forward", hevc)
+    await open_alert(page, site, alert_id)
+    players = "['upload', 'reference'].map(each => document.getElementById(each + '-video'))"
+    sources = await page.evaluate(f"{players}.map(each => each.currentSrc)")
+    assert [each.rpartition("/")[2] for each in sources] == ["playable.webm"] * 2
+    assert await page.evaluate(f"{players}.every(each => each.videoWidth > 0)")
+    assert not await page.locator(".making:visible, .unplayable:visible").count()
+    await page.keyboard.press("ArrowRight")
+    await until(page, "document.getElementById('upload-video').currentTime === 2")
+    upload, reference = await seconds_of(page)
+    assert abs(reference - (upload + 10)) < 0.1
 
 
 async def test_ten_alerts_are_worked_through_by_keyboard(page: Page, site: Site) -> None:

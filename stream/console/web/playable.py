@@ -1,0 +1,110 @@
+"""Copies that every browser plays, of videos that one has refused; made one at a time.
+
+The decoding and encoding run in a child process with a decoder's limits (`stream.decode.playable`).
+"""
+
+import asyncio
+import hashlib
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from pebble import ProcessPool
+
+from stream.decode.child import prepare_child
+from stream.decode.decoder import rejections
+from stream.decode.playable import playable_in_time
+from stream.decode.room import NoRoomError
+from stream.decode.settings import DecodeSettings
+from stream.decode.spawned import AloneContext
+from stream.fetch.fetch import DiskError
+
+VIDEOS_PER_PROCESS = 20  # what a codec leaks ends with it; set by hand
+TYPE = "video/webm"
+
+
+class Playables:
+    """The newest copies, within a limit; the process that makes them starts with the first."""
+
+    def __init__(self, settings: DecodeSettings, cache_bytes: int) -> None:
+        """Nothing is made yet.
+
+        Args:
+            settings: limits of the child; frames go to a folder of our own.
+            cache_bytes: of all copies together; the newest one stays, however large.
+        """
+        self._folder = tempfile.TemporaryDirectory(prefix="samesource-playable-")
+        self._settings = settings.model_copy(update={"spool_folder": Path(self._folder.name)})
+        self._cache_bytes = cache_bytes
+        self._copies: OrderedDict[str, Path] = OrderedDict()
+        self._making: dict[str, asyncio.Task[Path]] = {}
+        self._pool: Any = None
+
+    async def file(self, video: Path, tag: str) -> Path:
+        """The copy of a video; people who ask for one at the same time wait for one encoding.
+
+        Args:
+            video: the file.
+            tag: of its bytes.
+
+        Raises:
+            RejectedError: it can't be decoded.
+            DiskError: there is no room for the copy.
+        """
+        if (known := self._copies.get(tag)) is not None and known.is_file():
+            self._copies.move_to_end(tag)
+            return known
+        task = self._making.get(tag)
+        if task is None:
+            task = asyncio.create_task(self._make(video, tag), name="console-playable")
+            self._making[tag] = task
+            task.add_done_callback(lambda done: self._made(tag, done))
+        # Shielded: one of several that wait may go away.
+        return await asyncio.shield(task)
+
+    async def _make(self, video: Path, tag: str) -> Path:
+        target = Path(self._folder.name) / f"{hashlib.sha256(tag.encode()).hexdigest()[:32]}.webm"
+        target.touch()
+        try:
+            await asyncio.to_thread(self._encode, video, target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        return target
+
+    def _encode(self, video: Path, target: Path) -> None:
+        if self._pool is None or not self._pool.active:
+            self._pool = ProcessPool(
+                max_workers=1,
+                max_tasks=VIDEOS_PER_PROCESS,
+                initializer=prepare_child,
+                initargs=(self._settings,),
+                context=AloneContext(),
+            )
+        with rejections(self._settings):
+            try:
+                self._pool.schedule(playable_in_time, args=(video, target, self._settings)).result()
+                return
+            except NoRoomError:
+                pass
+        raise DiskError(f"no room for a copy of {video.name}")
+
+    def _made(self, tag: str, task: "asyncio.Task[Path]") -> None:
+        del self._making[tag]
+        if task.cancelled() or task.exception() is not None:
+            return
+        self._copies[tag] = task.result()
+        while len(self._copies) > 1 and self._held_bytes() > self._cache_bytes:
+            # Whoever reads the file now reads on: it is gone from the folder alone.
+            self._copies.popitem(last=False)[1].unlink(missing_ok=True)
+
+    def _held_bytes(self) -> int:
+        return sum(copy.stat().st_size for copy in self._copies.values() if copy.is_file())
+
+    def close(self) -> None:
+        """End the process and delete all copies."""
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+        self._folder.cleanup()
