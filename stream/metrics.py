@@ -1,7 +1,7 @@
 """Prometheus metrics of the workers: outcomes, stage times, log positions."""
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -70,6 +70,11 @@ UNDECIDED = Gauge("samesource_undecided_uploads", "Uploads without a decision, b
 OLDEST_UNDECIDED = Gauge(
     "samesource_oldest_undecided_seconds", "Since the oldest of them was submitted; 0 without one"
 )
+WEBHOOKS = Counter(
+    "samesource_webhooks", "Tries to deliver a webhook's message, by how they went", ["result"]
+)
+WebhookResult = Literal["delivered", "later", "dead", "gone"]
+"""Delivered; it comes again; it is a dead letter; the endpoint wants no more."""
 CODES: tuple[str, ...] = get_args(ErrorCode)
 _shown: dict[str, set[tuple[str, str]]] = {}
 _models: dict[tuple[str, str], str | None] = {}
@@ -105,6 +110,9 @@ def begin_at_zero(role: str) -> None:
         OUTCOMES.labels(role, outcome)
     for code in CODES:
         DEAD_LETTERS.labels(code)
+    if role == "console":
+        for result in get_args(WebhookResult):
+            WEBHOOKS.labels(result)
     if role == "fingerprint":
         for use in ("stored", "searching"):
             FRAMES.labels(use)

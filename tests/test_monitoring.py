@@ -28,6 +28,7 @@ from stream.contract.event import Outcome, SuppressionReason
 from stream.contract.events import EVENTS, VideoUploaded
 from stream.contract.topics import load_topics
 from stream.errors import ErrorCode
+from stream.metrics import WebhookResult
 from tests.stream.agents.test_endpoints import get
 from tests.stream.command import publish, started
 from tests.stream.service import make_film
@@ -50,6 +51,7 @@ VALUES: dict[str, set[str]] = {
     "role": {*ROLES, "console"},
     "error": {*get_args(ErrorCode)},
     "reason": {*get_args(SuppressionReason)},
+    "result": {*get_args(WebhookResult)},
     "topic": TOPICS,
     "outcome": {
         *EVENTS,

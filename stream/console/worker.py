@@ -21,7 +21,7 @@ from stream.console.web.app import create_app
 from stream.console.web.console import Console, Store
 from stream.console.webhooks.sender import WebhookSender
 from stream.errors import SettingsError
-from stream.metrics import OLDEST_UNDECIDED, UNDECIDED
+from stream.metrics import OLDEST_UNDECIDED, UNDECIDED, begin_at_zero
 from stream.settings import Settings
 from stream.times import now
 
@@ -69,6 +69,7 @@ class ConsoleWorker:
             BrokerError: a topic is missing.
         """
         own = self._settings.console
+        begin_at_zero("console")
         self._shown.enter_context(DISK_METRICS.of(folders_of(self._settings, ["console"])))
         # First, as it is quickly known: a taken port is told before anything is migrated or read.
         self._socket = _listening(own.host, DEFAULT_PORT if own.port is None else own.port)

@@ -23,6 +23,7 @@ from stream.console.store.webhooks import WebhookView
 from stream.console.webhooks.keys import SigningKey
 from stream.console.webhooks.post import Answer, post, webhook_session
 from stream.errors import SettingsError, brief
+from stream.metrics import WEBHOOKS, WebhookResult
 
 log = logging.getLogger(__name__)
 
@@ -164,22 +165,28 @@ class WebhookSender:
             self._bug = task.exception()  # which ends the console, as any bug does
 
     async def _note(self, webhook: WebhookView, delivery: DeliveryView, answer: Answer) -> None:
+        WEBHOOKS.labels(await self._noted(webhook, delivery, answer)).inc()
+
+    async def _noted(
+        self, webhook: WebhookView, delivery: DeliveryView, answer: Answer
+    ) -> WebhookResult:
         now = self._clock()
         if answer.arrived and answer.status is not None:
             await self._desk.note_delivered(delivery, answer.status)
-            return
+            return "delivered"
         error = answer.error or f"it answered {answer.status}"
         if answer.status == GONE:
             await self._desk.note_failed(delivery, answer.status, error, None)
             why = "it answered 410 Gone"
             if await self._desk.disable_webhook(webhook.webhook_id, webhook.url, why, now):
                 await self._desk.note("console", "disable webhook", webhook.webhook_id, now, why)
-            return
+            return "gone"
         if answer.status in BUSY and answer.retry_after:
             await self._desk.pause_webhook(webhook.webhook_id, now + answer.retry_after)
         wait = self._wait(delivery, answer)
         next_at = None if wait is None else now + wait
         await self._desk.note_failed(delivery, answer.status, error, next_at)
+        return "dead" if next_at is None else "later"
 
     def _wait(self, delivery: DeliveryView, answer: Answer) -> timedelta | None:
         """Before the next try; None where there is none."""

@@ -2,12 +2,13 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
@@ -26,6 +27,7 @@ from stream.console.webhooks.keys import signing_key
 from stream.console.webhooks.post import checked
 from stream.console.webhooks.sender import WebhookSender
 from stream.errors import ForbiddenUriError, NotFoundError
+from stream.metrics import WEBHOOKS, WebhookResult
 from stream.times import now
 
 pytestmark = pytest.mark.asyncio
@@ -173,6 +175,7 @@ async def test_it_arrives_signed_by_both_live_secrets(bench: Bench) -> None:
 async def test_what_fails_comes_again_under_the_same_id_until_it_is_a_dead_letter(
     bench: Bench,
 ) -> None:
+    before = counted()
     async with receiver(500, 404, 302, 204) as there, bench.sending():
         webhook_id = await bench.endpoint(there.url)
         message_id = await bench.put(webhook_id)
@@ -193,6 +196,14 @@ async def test_what_fails_comes_again_under_the_same_id_until_it_is_a_dead_lette
         await bench.became(webhook_id, message_id, lambda one: one.state == "delivered")
     assert [headers["webhook-id"] for headers, _ in there.got] == [message_id] * 4
     assert len({headers["webhook-timestamp"] for headers, _ in there.got}) >= 3
+    assert counted() - before == Counter(later=2, dead=1, delivered=1)
+
+
+def counted() -> Counter[str]:
+    """How often the metrics say that something came of a try."""
+    return Counter(
+        {name: int(WEBHOOKS.labels(name)._value.get()) for name in get_args(WebhookResult)}
+    )
 
 
 @pytest.mark.parametrize(
