@@ -56,6 +56,21 @@ def open_text_encoder(settings: TextVideoSettings) -> TextEncoder:
     )
 
 
+def open_video_encoder(settings: TextVideoSettings) -> VideoEncoder:
+    """The video tower of the pair.
+
+    Raises:
+        ModelError: as `models.text_video.serve.open_video`.
+    """
+    return open_video(
+        settings.path,
+        settings.outside,
+        provider=settings.provider,
+        threads=settings.threads,
+        engine_cache=settings.engine_cache,
+    )
+
+
 def open_embedder(settings: TextVideoSettings) -> "Embedder | None":
     """The embed step; None, with a warning, where no pair is named and none is shipped.
 
@@ -69,13 +84,7 @@ def open_embedder(settings: TextVideoSettings) -> "Embedder | None":
             default_pair_files().video.parent,
         )
         return None
-    encoder = open_video(
-        settings.path,
-        settings.outside,
-        provider=settings.provider,
-        threads=settings.threads,
-        engine_cache=settings.engine_cache,
-    )
+    encoder = open_video_encoder(settings)
     return Embedder(encoder, frames=settings.frames, thumbnails=settings.thumbnails)
 
 

@@ -17,6 +17,7 @@ from stream.console.store.views import Place
 from stream.console.web.evidence import Evidence
 from stream.console.web.matches import Matches
 from stream.console.web.media import Videos
+from stream.console.web.pictures import PictureVectors
 from stream.console.web.playable import Playables
 from stream.console.web.signin.limits import Attempts, Requests, Waits
 from stream.console.web.signin.links import OneTimeLinks
@@ -81,6 +82,7 @@ class Console:
         self.evidence = Evidence(self.kafka)
         self.matches = Matches(self.settings.kafka)
         self.search = TextSearch(self.settings)
+        self.pictures = PictureVectors(self.settings)
         self.provider = None if own.oidc_issuer is None else Provider(own)
 
     @property
@@ -144,6 +146,7 @@ class Console:
         """Give back what it holds."""
         self.videos.close()
         self.playables.close()
+        self.pictures.close()
         self.matches.close()
         self.kafka.close()
 

@@ -1,15 +1,21 @@
-"""Videos of the library that show what is written, as somebody may see them: pages and API ask."""
+"""Videos of the library that show what is asked for, as somebody may see them: pages and API ask.
 
-from collections.abc import Sequence
+It is asked for in words, or by a picture or clip that looks like it.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from stream.console.store.desk import Person
 from stream.console.store.views import VideoView
 from stream.console.web.console import Console
+from stream.console.web.media import NO_ROOM
+from stream.console.web.pictures import NoPictureSearchError
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import visible_to
 from stream.console.web.text_search import NoTextSearchError, NotReadError, Question
-from stream.errors import QueryError
+from stream.errors import QueryError, RejectedError
+from stream.fetch.fetch import DiskError
 
 # Of the nearest videos, most may be others' or gone by now: it is looked further, up to here.
 LOOKS = (100, 1000, 10_000)
@@ -39,14 +45,37 @@ async def found_by_text(console: Console, person: Person, text: str, most: int) 
         Problem: 422 of a text without a word, 503 where it can't be asked, or not yet.
         BrokerError: Kafka doesn't answer.
     """
+    return await _found(console, person, lambda: console.search.question(text), most)
+
+
+async def found_by_picture(console: Console, person: Person, uri: str, most: int) -> Found:
+    """Videos in the library that somebody may see, and that look like a picture or clip.
+
+    Raises:
+        Problem: 422 of what can't be fetched or decoded, 503 as above.
+        BrokerError: Kafka doesn't answer.
+    """
+
+    async def question() -> Question:
+        path = await console.videos.file(uri)
+        return await console.search.question_of(await console.pictures.vector(path))
+
+    return await _found(console, person, question, most)
+
+
+async def _found(
+    console: Console, person: Person, ask: Callable[[], Awaitable[Question]], most: int
+) -> Found:
     try:
-        question = await console.search.question(text)
-    except QueryError as error:
+        question = await ask()
+    except (QueryError, RejectedError) as error:
         raise Problem(422, str(error)) from error
     except NotReadError as error:
         raise Problem(503, str(error), RETRY) from error
-    except NoTextSearchError as error:
+    except (NoTextSearchError, NoPictureSearchError) as error:
         raise Problem(503, str(error)) from error
+    except DiskError as error:
+        raise Problem(503, NO_ROOM) from error
     mine, videos = visible_to(person), list[FoundVideo]()
     for k in LOOKS:
         hits = await question.nearest(k)

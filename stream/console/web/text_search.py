@@ -17,6 +17,7 @@ from stream.agents.search_view import SearchFollower
 from stream.errors import BrokerError, brief
 from stream.fingerprint.embed import no_pair, open_text_encoder
 from stream.search.query import TextQuery, text_query
+from stream.search.rows import Floats
 from stream.search.view import Hit
 from stream.settings import Settings
 
@@ -60,6 +61,14 @@ class TextSearch:
         opened = await self._opened()
         query = await asyncio.to_thread(text_query, opened.encoder, text)
         return Question(opened, query)
+
+    async def question_of(self, vector: Floats) -> "Question":
+        """A question by a vector of the pair, (1, D).
+
+        Raises:
+            NoTextSearchError: as `question`, and the others of it but a `QueryError`.
+        """
+        return Question(await self._opened(), TextQuery(vector, ()))
 
     async def close(self) -> None:
         """Ask no more."""

@@ -1,4 +1,4 @@
-"""Search: videos of the library by what they show."""
+"""Search: videos of the library by what they show, in words or as a picture."""
 
 from typing import Annotated
 
@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stream.console.store.desk import Person
 from stream.console.web.api.common import Here, Limit, problems
-from stream.console.web.found import FoundVideo, found_by_text
-from stream.console.web.signin.rights import at_least
+from stream.console.web.found import FoundVideo, found_by_picture, found_by_text
+from stream.console.web.problems import Problem
+from stream.console.web.signin.rights import at_least, may_fetch
 
 router = APIRouter(prefix="/api/v1/search", tags=["references"])
 Reader = Annotated[Person, Depends(at_least("holder", "references"))]
@@ -18,7 +19,7 @@ class FoundVideoBody(BaseModel):
     """A video of the library that was found."""
 
     video_id: str
-    similarity: float = Field(description="Cosine of its vector and the text's")
+    similarity: float = Field(description="Cosine of its vector and that of what was asked")
     owner_id: str | None = None
     role: str | None = None
     title: str | None = None
@@ -63,25 +64,42 @@ class FoundBody(BaseModel):
 
 
 @router.get("", responses=problems(503))
-async def search_by_text(
+async def search(
     console: Here,
     person: Reader,
     text: Annotated[
-        str,
+        str | None,
         Query(
             min_length=1,
             max_length=1000,
             description="What the videos show, in Chinese or English",
             examples=["two dogs running on grass"],
         ),
-    ],
+    ] = None,
+    uri: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=4096,
+            description="Of a picture or clip that they look like, for reviewers and above",
+            examples=["https://cdn.example/still.jpg"],
+        ),
+    ] = None,
     limit: Limit = 50,
 ) -> FoundBody:
-    """Videos of the library that show what is written, the most alike first.
+    """Videos of the library that show what is asked for, the most alike first.
 
-    503 with `Retry-After` while the videos' vectors are being read, after the console's start.
+    By a text or by a picture. 503 with `Retry-After` while the videos' vectors are being read,
+    after the console's start.
     """
-    found = await found_by_text(console, person, text, limit)
+    if (text is None) == (uri is None):
+        raise Problem(422, "expected either text or uri")
+    if text is not None:
+        found = await found_by_text(console, person, text, limit)
+    else:
+        assert uri is not None
+        may_fetch(person)
+        found = await found_by_picture(console, person, uri, limit)
     return FoundBody(
         model_version=found.question.model_version,
         left_out=found.question.left_out,

@@ -11,7 +11,7 @@ from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, VideoView
 from stream.console.web.console import Console, console_of
 from stream.console.web.evidence import NoEvidenceError
-from stream.console.web.media import entity_tag, media_type
+from stream.console.web.media import NO_ROOM, entity_tag, media_type
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.queue import (
     Looked,
@@ -35,7 +35,6 @@ Here = Annotated[Console, Depends(console_of)]
 Side = Literal["video", "reference"]
 PRIVATE = {"Cache-Control": "private, no-cache"}  # kept by the browser, asked for each time
 PICTURE = {"Cache-Control": "private, max-age=600"}  # set by hand
-NO_ROOM = "no room for a copy of the video here: try again later"
 
 
 @dataclass(frozen=True)

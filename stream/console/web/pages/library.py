@@ -1,7 +1,8 @@
 """The library: what matches can find, an entry with its matches both ways, and takedowns."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -11,12 +12,12 @@ from stream.console.store.desk import Person
 from stream.console.store.views import Page, VideoView
 from stream.console.web.console import COMES_BACK_SECONDS, Console, console_of
 from stream.console.web.evidence import NoEvidenceError
-from stream.console.web.found import found_by_text
+from stream.console.web.found import Found, found_by_picture, found_by_text
 from stream.console.web.pages.alert import PICTURE
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.render import ROLE_NAMES, render
 from stream.console.web.problems import Problem
-from stream.console.web.signin.rights import Admin, Looker, visible_to
+from stream.console.web.signin.rights import Admin, Looker, Reviewer, visible_to
 from stream.errors import QueryError
 
 router = APIRouter(include_in_schema=False)
@@ -45,7 +46,8 @@ async def page(
         return RedirectResponse(f"{url.path}?{url.query}", 303)
     chosen = role if role in ROLE_NAMES else "reference"
     if text:
-        return await _found(request, console, person, text, chosen)
+        by_text = partial(found_by_text, console, person, text, FOUND)
+        return await _found(request, by_text, text=text, role=chosen)
     try:
         found = await console.queries.library(
             chosen, owner.strip() or None, visible_to(person), "live", cursor
@@ -61,19 +63,34 @@ async def page(
         find=find,
         missing=bool(find),
         text="",
+        like="",
         found=None,
         problem=None,
     )
 
 
+@router.post("/library/like")
+async def like(request: Request, console: Here, person: Reviewer, form: Form) -> Response:
+    """Videos that look like a picture or clip."""
+    uri = form.get("like")
+    if uri is None:
+        raise Problem(422, "expected the address of a picture or clip")
+    return await _found(request, partial(found_by_picture, console, person, uri, FOUND), like=uri)
+
+
 async def _found(
-    request: Request, console: Console, person: Person, text: str, role: str
+    request: Request,
+    ask: Callable[[], Awaitable[Found]],
+    *,
+    text: str = "",
+    like: str = "",
+    role: str = "reference",
 ) -> Response:
-    """What shows what is written; or why nobody knows, beside the form."""
+    """What shows what is asked for; or why nobody knows, beside the form."""
     found, problem, status = None, None, 200
     headers: Mapping[str, str] = {}
     try:
-        found = await found_by_text(console, person, text, FOUND)
+        found = await ask()
     except Problem as error:
         problem, status, headers = str(error.detail), error.status_code, error.headers or {}
     return render(
@@ -87,6 +104,7 @@ async def _found(
         find="",
         missing=False,
         text=text,
+        like=like,
         found=found,
         problem=problem,
     )

@@ -29,11 +29,24 @@ def at_least(role: Role, noun: str) -> Callable[[Request], Person]:
         person = signed_in(request).person
         if person.scopes is not None and noun not in person.scopes:
             raise Problem(403, f"this token may not touch {noun}: make one with that scope")
-        if RANKS[person.role] < RANKS[role]:
-            raise Problem(403, f"{person.name} is {person.role}, expected {role} or more")
+        _ranked(person, role)
         return person
 
     return person_of
+
+
+def _ranked(person: Person, least: Role) -> None:
+    if RANKS[person.role] < RANKS[least]:
+        raise Problem(403, f"{person.name} is {person.role}, expected {least} or more")
+
+
+def may_fetch(person: Person) -> None:
+    """Whoever has the service fetch something by its address is a reviewer or more.
+
+    Raises:
+        Problem: 403.
+    """
+    _ranked(person, "reviewer")
 
 
 def visible_to(person: Person) -> tuple[str, ...] | None:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
+from PIL import Image
 
 from models.text_video.serve import TextEncoder
 from stream.broker.client import Reader
 from stream.console.web import text_search
+from stream.console.web.pictures import PictureVectors
 from stream.console.web.text_search import TextSearch
 from stream.contract.events import ProbeAsked, VideoEmbedded
 from stream.fingerprint.embed import open_text_encoder
@@ -21,6 +23,7 @@ from stream.search.settings import SearchSettings
 from tests.stream.console.web.site import Site, running_site
 from tests.stream.library_log import fingerprint, look
 from tests.stream.text_video_pair import DIMENSION, VERSION, make_pair
+from tests.stream.videos import make_video
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 COLOURS = {"ruby": (1, 0, 0), "rose": (1, 0.3, 0.3), "leaf": (0, 1, 0), "sea": (0, 0, 1)}
@@ -49,6 +52,7 @@ def know_colours(site: Site) -> None:
         }
     )
     site.console.settings, site.console.search = settings, TextSearch(settings)
+    site.console.pictures = PictureVectors(settings)
 
 
 def embedded(name: str, colour: Any, **fields: Any) -> VideoEmbedded:
@@ -169,6 +173,47 @@ async def test_a_view_that_has_ended_is_read_anew(site: Site) -> None:
     opening.result().failure.exception()
     assert (await found(machine, "red"))[0] == "ruby"
     assert site.console.search._opening is not opening
+
+
+async def test_a_picture_or_a_clip_finds_what_looks_like_it(site: Site) -> None:
+    machine, browser = await site.machine("reviewer"), await site.browser("reviewer")
+    folder = site.folder / "videos"
+    still = folder / "still.png"
+    Image.new("RGB", (64, 48), (250, 10, 10)).save(still)
+    clip = make_video(folder / "sea.mp4", count=20, draw=plain((10, 10, 250)))
+    for path, first in ((still, "ruby"), (clip, "sea")):
+        answer = await machine.get("/api/v1/search", params={"uri": path.as_uri(), "limit": 1})
+        assert [each["video_id"] for each in answer.json()["items"]] == [first]
+    page = (await browser.send("/library/like", {"like": still.as_uri()})).text
+    assert page.index("A ruby") < page.index("A leaf") and "still.png" in page
+
+
+def plain(colour: tuple[int, int, int]) -> Any:
+    """Draws frames of one colour."""
+    return lambda index, width, height: np.full((height, width, 3), colour, np.uint8)
+
+
+async def test_who_may_have_nothing_fetched_asks_by_no_picture(site: Site) -> None:
+    viewer, browser = await site.machine("viewer"), await site.browser("viewer")
+    query = {"uri": (site.folder / "videos" / "still.png").as_uri()}
+    assert (await viewer.get("/api/v1/search", params=query)).status_code == 403
+    assert (await browser.send("/library/like", {"like": query["uri"]})).status_code == 403
+    assert 'action="/library/like"' not in (await browser.get("/library")).text
+
+
+async def test_what_is_no_picture_is_told(site: Site) -> None:
+    text = site.folder / "videos" / "text.png"
+    text.write_text("no picture")
+    machine, browser = await site.machine("reviewer"), await site.browser("reviewer")
+    for uri in (text.as_uri(), "file:///etc/hostname", text.with_name("gone.png").as_uri()):
+        answer = await machine.get("/api/v1/search", params={"uri": uri})
+        assert answer.status_code == 422, answer.text
+        page = await browser.send("/library/like", {"like": uri})
+        assert page.status_code == 422 and 'role="alert"' in page.text
+    assert (
+        await machine.get("/api/v1/search", params={"uri": "a", "text": "b"})
+    ).status_code == 422
+    assert (await browser.send("/library/like")).status_code == 422
 
 
 async def test_without_a_pair_it_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
