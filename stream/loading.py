@@ -22,6 +22,15 @@ def loading() -> Iterator[None]:
             gc.enable()
 
 
+def settled() -> None:
+    """What there is now stays: the collector needn't look through it again.
+
+    A look through all modules and networks halts a process for tenths of a second, and whoever
+    waits for an answer then waits for that.
+    """
+    gc.freeze()
+
+
 def end_without_a_look() -> None:
     """When this process ends, leave what it has to the system."""
     atexit.register(gc.freeze)

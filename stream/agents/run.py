@@ -26,7 +26,7 @@ from stream.agents.lifetime import Failure, fail, gone_after, supervised
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import require_topics, topic_problems
 from stream.errors import BrokerError, SamesourceError, UnreachableError, WorkerError
-from stream.loading import loading
+from stream.loading import loading, settled
 from stream.settings import Settings
 from stream.traces import tracing
 
@@ -243,6 +243,7 @@ async def _run(
 ) -> None:
     with serves:
         async with workers as failure:
+            settled()
             started()
             await asyncio.wait((stop, failure), return_when=asyncio.FIRST_COMPLETED)
             if not stop.done():

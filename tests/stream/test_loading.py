@@ -41,6 +41,12 @@ def test_a_load_leaves_the_collector_off_where_it_was_off() -> None:
         gc.enable()
 
 
+def test_what_a_process_has_when_it_has_started_is_looked_through_no_more() -> None:
+    looked = "import gc; gc.collect(); print(len(gc.get_objects()) < 100)"
+    settle = "from stream.loading import settled; settled()"
+    assert run(f"import stream.settings\n{settle}\n{looked}") == "True"
+
+
 def test_what_a_process_has_at_its_end_is_left_to_the_system() -> None:
     off = "import gc; gc.disable()"
     assert run(f"{off}\n{CYCLE}") == "looked"
