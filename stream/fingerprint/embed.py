@@ -7,7 +7,8 @@ import base64
 import io
 import logging
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ if TYPE_CHECKING:  # a search by text opens its tower here, and needs no codec
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 THUMBNAIL_PIXELS = 128 * 128  # in any shape: some 7 KB as a JPEG
 THUMBNAIL_QUALITY = 80  # of 100
 MAX_ASPECT_RATIO = 4.0  # in either direction: a thinner picture would show nothing
@@ -47,13 +50,7 @@ def open_text_encoder(settings: TextVideoSettings) -> TextEncoder:
     Raises:
         ModelError: as `models.text_video.serve.open_text`.
     """
-    return open_text(
-        settings.path,
-        settings.outside,
-        provider=settings.provider,
-        threads=settings.threads,
-        engine_cache=settings.engine_cache,
-    )
+    return _opened(open_text, settings)
 
 
 def open_video_encoder(settings: TextVideoSettings) -> VideoEncoder:
@@ -62,7 +59,11 @@ def open_video_encoder(settings: TextVideoSettings) -> VideoEncoder:
     Raises:
         ModelError: as `models.text_video.serve.open_video`.
     """
-    return open_video(
+    return _opened(open_video, settings)
+
+
+def _opened(open_tower: Callable[..., T], settings: TextVideoSettings) -> T:
+    return open_tower(
         settings.path,
         settings.outside,
         provider=settings.provider,

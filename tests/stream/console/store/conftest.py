@@ -1,12 +1,14 @@
 """Databases for the tests of the store: SQLite in a temporary folder, a PostgreSQL of one's own."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stream.console.settings import ConsoleSettings
+from stream.console.store.database import Database
+from stream.console.store.desk import Desk
 from tests.stream.console.migrated import postgresql_database, sqlite_file
 from tests.stream.postgres import Postgres, running
 
@@ -25,3 +27,15 @@ def settings(request: Any, tmp_path: Path) -> ConsoleSettings:
     else:
         url = sqlite_file(tmp_path / "console.db")
     return ConsoleSettings.model_validate({"database_url": url})
+
+
+@pytest.fixture
+async def database(settings: ConsoleSettings) -> AsyncIterator[Database]:
+    opened = await Database.open(settings)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def desk(database: Database) -> Desk:
+    return Desk(database)

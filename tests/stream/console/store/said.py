@@ -1,11 +1,14 @@
 """Messages of all topics about a few videos and people, so that everything meets everything."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from stream.console.store.columns import EPOCH
+from stream.console.store.database import Database
+from stream.console.store.intake import Intake
+from stream.console.store.messages import TOPICS
 from stream.contract.events import (
     AlertRaised,
     AlertReviewed,
@@ -295,3 +298,15 @@ def in_some_order(log: Log, seed: int) -> Iterator[list[Source]]:
             batch += log[key][begin:end]
             heads[key] = max(heads[key], end)
         yield batch
+
+
+async def take(database: Database, sources: Iterable[Source]) -> None:
+    await Intake(database, dict.fromkeys(TOPICS, "log"), 3.0).take([*sources])
+
+
+async def say(database: Database, *events: Event) -> Writer:
+    writer = Writer()
+    for event in events:
+        writer.say(event)
+    await take(database, writer.all())
+    return writer

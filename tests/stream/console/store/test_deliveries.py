@@ -1,7 +1,7 @@
 """Deliveries of webhooks: one console sends each, those that fail are kept, and sent anew."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -21,18 +21,6 @@ pytestmark = pytest.mark.asyncio
 
 def at(seconds: float) -> datetime:
     return datetime.now(BEGIN.tzinfo) + timedelta(seconds=seconds)
-
-
-@pytest.fixture
-async def database(settings: ConsoleSettings) -> AsyncIterator[Database]:
-    opened = await Database.open(settings)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def desk(database: Database) -> Desk:
-    return Desk(database)
 
 
 async def told(database: Database, number: int, *, owners: Sequence[str] = ("league",)) -> str:

@@ -1,7 +1,6 @@
 """What lives only in the database: claims, sessions, tokens, idempotency keys and the audit log."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -24,18 +23,6 @@ NOW = BEGIN
 
 def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
-
-
-@pytest.fixture
-async def database(settings: ConsoleSettings) -> AsyncIterator[Database]:
-    opened = await Database.open(settings)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def desk(database: Database) -> Desk:
-    return Desk(database)
 
 
 async def raise_alerts(database: Database, number: int) -> None:

@@ -1,13 +1,12 @@
 """A crash anywhere in a batch loses nothing and doubles nothing, on both databases."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from stream.console.settings import ConsoleSettings
 from stream.console.store.batch import forget_all
 from stream.console.store.database import Database
 from stream.console.store.intake import Intake
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.asyncio
 
 class Crash(Exception):
     """The process ends here."""
-
-
-@pytest.fixture
-async def database(settings: ConsoleSettings) -> AsyncIterator[Database]:
-    opened = await Database.open(settings)
-    yield opened
-    await opened.close()
 
 
 def intake(database: Database, log_id: str = "log") -> Intake:

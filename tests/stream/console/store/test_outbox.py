@@ -1,12 +1,11 @@
 """What is put out for webhooks: each new message once, for those who want it and may see it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import orjson
 import pytest
 from sqlalchemy import select
 
-from stream.console.settings import ConsoleSettings
 from stream.console.store import intake as intake_module
 from stream.console.store.batch import forget_all
 from stream.console.store.database import Database
@@ -22,13 +21,6 @@ from tests.stream.console.store.said import BEGIN, Writer, alert, random_log, ve
 
 pytestmark = pytest.mark.asyncio
 FAR = {(topic, partition): 10**6 for topic in TOPICS for partition in range(8)}
-
-
-@pytest.fixture
-async def database(settings: ConsoleSettings) -> AsyncIterator[Database]:
-    opened = await Database.open(settings)
-    yield opened
-    await opened.close()
 
 
 def intake_of(database: Database, log_id: str = "log") -> Intake:
