@@ -12,6 +12,7 @@ from typing import Any
 
 from pebble import ProcessPool
 
+from stream.console.web.matches import BusyError
 from stream.decode.child import prepare_child
 from stream.decode.decoder import rejections
 from stream.decode.playable import playable_in_time
@@ -21,6 +22,7 @@ from stream.decode.spawned import AloneContext
 from stream.fetch.fetch import DiskError
 
 VIDEOS_PER_PROCESS = 20  # what a codec leaks ends with it; set by hand
+MOST_WAITING = 8  # copies that are made or wait for it: more would come too late; set by hand
 TYPE = "video/webm"
 
 
@@ -51,12 +53,15 @@ class Playables:
         Raises:
             RejectedError: it can't be decoded.
             DiskError: there is no room for the copy.
+            BusyError: too many wait already.
         """
         if (known := self._copies.get(tag)) is not None and known.is_file():
             self._copies.move_to_end(tag)
             return known
         task = self._making.get(tag)
         if task is None:
+            if len(self._making) >= MOST_WAITING:
+                raise BusyError("many videos are being made playable: try again in a moment")
             task = asyncio.create_task(self._make(video, tag), name="console-playable")
             self._making[tag] = task
             task.add_done_callback(lambda done: self._made(tag, done))

@@ -1,5 +1,6 @@
 """Copies for browsers: VP9, small, and with the seconds of the video."""
 
+import asyncio
 from pathlib import Path
 
 import av
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stream.console.web.matches import BusyError
 from stream.console.web.playable import Playables
 from stream.decode.decoder import Decoder
 from stream.decode.playable import write_playable
@@ -98,6 +100,23 @@ async def test_copies_are_made_once_and_the_oldest_give_way(tmp_path: Path) -> N
     finally:
         made.close()
     assert not second.exists()
+
+
+async def test_more_than_a_few_copies_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.console.web.playable.MOST_WAITING", 1)
+    videos = [make_video(tmp_path / f"{name}.mp4", count=10) for name in "ab"]
+    made = Playables(SETTINGS, 0)
+    try:
+        first = asyncio.create_task(made.file(videos[0], "a"))
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError):
+            await made.file(videos[1], "b")
+        assert (await first).is_file()
+        assert (await made.file(videos[1], "b")).is_file()
+    finally:
+        made.close()
 
 
 async def test_an_encoding_has_the_time_limit_of_decoding(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, VideoView
 from stream.console.web.console import Console, console_of
 from stream.console.web.evidence import NoEvidenceError
+from stream.console.web.matches import BusyError
 from stream.console.web.media import NO_ROOM, entity_tag, media_type
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.queue import (
@@ -199,6 +200,8 @@ async def playable(console: Here, found: Alert, side: Side) -> Response:
         raise Problem(422, f"the video can't be decoded: {error.code}") from error
     except DiskError as error:
         raise Problem(503, NO_ROOM) from error
+    except BusyError as error:
+        raise Problem(429, str(error), {"Retry-After": "10"}) from error
     return _file(copy, TYPE)
 
 
