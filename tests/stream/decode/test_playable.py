@@ -1,6 +1,5 @@
 """Copies for browsers: VP9, small, and with the seconds of the video."""
 
-import asyncio
 from pathlib import Path
 
 import av
@@ -8,12 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stream.console.web.matches import BusyError
-from stream.console.web.playable import Playables
 from stream.decode.decoder import Decoder
 from stream.decode.playable import write_playable
 from stream.decode.settings import DecodeSettings
-from stream.errors import CorruptError, VideoTimeoutError
+from stream.errors import CorruptError
 from tests.stream.decode.test_decoder import SIZE, X265
 from tests.stream.videos import make_video, numbers_of, set_display_matrix
 
@@ -86,45 +83,3 @@ def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
     text.write_text("this is no video" * 100)
     with pytest.raises(CorruptError):
         copied(text)
-
-
-async def test_copies_are_made_once_and_the_oldest_give_way(tmp_path: Path) -> None:
-    videos = [make_video(tmp_path / f"{name}.mp4", count=10) for name in "ab"]
-    made = Playables(SETTINGS, 0)
-    try:
-        first = await made.file(videos[0], "a")
-        assert await made.file(videos[0], "a") == first
-        second = await made.file(videos[1], "b")
-        assert second.is_file() and not first.exists()
-        assert (await made.file(videos[0], "a")).is_file()
-    finally:
-        made.close()
-    assert not second.exists()
-
-
-async def test_more_than_a_few_copies_are_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stream.console.web.playable.MOST_WAITING", 1)
-    videos = [make_video(tmp_path / f"{name}.mp4", count=10) for name in "ab"]
-    made = Playables(SETTINGS, 0)
-    try:
-        first = asyncio.create_task(made.file(videos[0], "a"))
-        await asyncio.sleep(0)
-        with pytest.raises(BusyError):
-            await made.file(videos[1], "b")
-        assert (await first).is_file()
-        assert (await made.file(videos[1], "b")).is_file()
-    finally:
-        made.close()
-
-
-async def test_an_encoding_has_the_time_limit_of_decoding(tmp_path: Path) -> None:
-    video = make_video(tmp_path / "long.mp4", count=1000, size=(640, 480))
-    made = Playables(SETTINGS.model_copy(update={"timeout_seconds": 0.1}), 0)
-    try:
-        with pytest.raises(VideoTimeoutError):
-            await made.file(video, "a")
-        assert not list(Path(made._folder.name).iterdir())
-    finally:
-        made.close()
