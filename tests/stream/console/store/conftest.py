@@ -1,6 +1,6 @@
-"""Databases for the tests of the store: SQLite in a temporary folder, a PostgreSQL of one's own."""
+"""Databases for the tests of the store: SQLite in a temporary folder, PostgreSQL."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,6 @@ from stream.console.settings import ConsoleSettings
 from stream.console.store.database import Database
 from stream.console.store.desk import Desk
 from tests.stream.console.migrated import postgresql_database, sqlite_file
-from tests.stream.postgres import Postgres, running
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    with running() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -14,6 +14,7 @@ from tests.stream.console.web.site import RAISED, SPAN, Browser, Site
 from tests.stream.videos import make_video
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+DATABASES = ("sqlite", "postgresql")
 
 
 def said(site: Site, alert_id: str) -> list[AlertReviewed]:

@@ -10,6 +10,7 @@ import pytest
 from tests.stream.console.web.site import RAISED, SPAN, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+DATABASES = ("sqlite", "postgresql")
 
 
 def shown(text: str) -> list[str]:
