@@ -3,6 +3,7 @@
 The compiler comes from Maven, as the broker does, and runs on the Node that Playwright brings.
 """
 
+import shutil
 import subprocess
 from pathlib import Path
 from zipfile import ZipFile
@@ -10,7 +11,7 @@ from zipfile import ZipFile
 import pytest
 from playwright._impl._driver import compute_driver_executable
 
-from stream.broker.jars import tool
+from tests.tools import not_installed
 
 SCRIPTS = Path(__file__).parents[4] / "stream" / "console" / "web" / "static"
 COMPILER = "org.webjars.npm:typescript:5.9.3"
@@ -23,10 +24,12 @@ OPTIONS = (
 
 @pytest.fixture(scope="module")
 def compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("mvn") is None:
+        not_installed("maven")
     folder = tmp_path_factory.mktemp("typescript")
     copy = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
     subprocess.run(
-        [tool("mvn"), "-q", "-B", copy, f"-Dartifact={COMPILER}", f"-DoutputDirectory={folder}"],
+        ["mvn", "-q", "-B", copy, f"-Dartifact={COMPILER}", f"-DoutputDirectory={folder}"],
         cwd=folder,
         check=True,
     )
