@@ -66,6 +66,7 @@ class Platform:
             ]
         )
         self.answers: Answers = {name: [] for name in topics}
+        self._undelivered: list[str] = []
 
     def submit(self, uploads: Iterable[dict[str, Any]]) -> None:
         """Publish upload events and wait until the broker has them."""
@@ -90,20 +91,30 @@ class Platform:
             topic: without the prefix.
             value: none takes back what was said under the key.
             key: of the message.
-            delivered: called with an error or None, and the message, in `read` or `flush`.
+            delivered: called with an error or None, and the message, in `read` or `flush`; without
+                it, an error is raised by `flush`.
         """
-        self._producer.produce(self._prefix + topic, value=value, key=key, on_delivery=delivered)
+        self._producer.produce(
+            self._prefix + topic, value=value, key=key, on_delivery=delivered or self._delivered
+        )
         self._producer.poll(0)
+
+    def _delivered(self, error: Any, message: Any) -> None:
+        if error is not None:
+            self._undelivered.append(f"{message.topic()} {message.key()!r}: {error}")
 
     def flush(self) -> None:
         """Wait until the broker has all messages.
 
         Raises:
             TimeoutError: it hasn't within a minute.
+            RuntimeError: it will never have some of them.
         """
         left = self._producer.flush(60)
         if left:
             raise TimeoutError(f"{left} messages didn't reach the broker within 60 s")
+        if self._undelivered:
+            raise RuntimeError(f"never delivered: {'; '.join(self._undelivered)}")
 
     def read(self, seconds: float) -> None:
         """Read for so long."""
