@@ -6,6 +6,7 @@ the process ends, which costs a worker a good part of its start.
 
 import atexit
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,4 +34,10 @@ def settled() -> None:
 
 def end_without_a_look() -> None:
     """When this process ends, leave what it has to the system."""
-    atexit.register(gc.freeze)
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    # Torch brings bindings that complain at length of all that isn't given back.
+    if "torch" not in sys.modules:
+        gc.freeze()

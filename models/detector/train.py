@@ -18,6 +18,7 @@ from models.detector.network import PatternNetwork
 from models.detector.recipe import DetectorRecipe
 from models.detector.validate import held_out_figures, split_pool, validation_pairs
 from models.encoder.serve import FrameEncoder
+from models.errors import MissingDataError
 from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.descriptor_pool import Footage, load_pool
 from models.training.pool_pictures import build_pictures
@@ -45,10 +46,20 @@ class DetectorTrainer(Trainer):
         return {"network": self.network, "mean": self.mean}
 
     def run(self, pool: list[Footage], minutes: float | None) -> None:
-        """Train to the recipe's last step, or for so many minutes."""
+        """Train to the recipe's last step, or for so many minutes.
+
+        Raises:
+            MissingDataError: there are too few clips to make pairs of.
+        """
         recipe, console, limit = self.recipe, Console(), TimeLimit(minutes)
         learned, held = split_pool(pool)
-        batches = Subset(PairBatches(learned, recipe), range(self.step, recipe.steps))
+        try:
+            made = PairBatches(learned, recipe)
+        except ValueError as error:
+            raise MissingDataError(
+                f"no pairs can be made of the clips beside those that are held out: {error}"
+            ) from error
+        batches = Subset(made, range(self.step, recipe.steps))
         loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
         check = validation_pairs(held, recipe) if len(held) >= 4 else []
 

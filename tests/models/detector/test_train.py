@@ -19,7 +19,7 @@ from models.detector.recipe import DetectorRecipe
 from models.detector.serve import PatternDetector, PatternDetectorSettings
 from models.detector.train import DetectorTrainer
 from models.detector.validate import held_out_figures
-from models.errors import ModelFileError
+from models.errors import MissingDataError, ModelFileError
 from models.losses.interval_overlap import interval_overlap
 from models.losses.quality_focal import quality_focal
 from tests.models.made_footage import CLEAN, POOL, footage
@@ -86,6 +86,12 @@ def test_a_run_or_footage_that_is_not_enough_is_one_line_at_export(
     (line,) = done.err.splitlines()
     assert re.match(f"error: {words}", line)
     assert not (tmp_path / "detector.onnx").exists()
+
+
+def test_a_few_clips_are_not_enough_to_train_on(tmp_path: Path) -> None:
+    few = [footage(number) for number in range(4)]
+    with pytest.raises(MissingDataError, match="held out.*expected at least four clips"):
+        DetectorTrainer(RECIPE, tmp_path).run(few, None)
 
 
 def state(trainer: DetectorTrainer) -> NDArray[np.float32]:
