@@ -69,13 +69,20 @@ def decode_in_time(
     preview: PreviewSpool | None = None,
     reserve: bool = True,
 ) -> DecodedVideo:
-    """As `decode_video`; SIGALRM ends this process when it takes longer than the limit.
+    """As `decode_video`, within the limit."""
+    with in_time(settings):
+        return decode_video(path, spool, size, settings, preview, reserve)
+
+
+@contextmanager
+def in_time(settings: DecodeSettings) -> Iterator[None]:
+    """SIGALRM ends this process when the block takes longer than the limit.
 
     The kernel's timer also ends code that hangs in C, and a step of the wall clock doesn't move it.
     """
     signal.setitimer(signal.ITIMER_REAL, settings.timeout_seconds)
     try:
-        return decode_video(path, spool, size, settings, preview, reserve)
+        yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

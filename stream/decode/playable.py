@@ -4,7 +4,6 @@ Its seconds are those of the video. Runs in a child process, as decoding does; t
 it where a browser refuses the video itself.
 """
 
-import signal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from stream.decode.child import outcomes
+from stream.decode.child import in_time, outcomes
 from stream.decode.container import check_pixels
 from stream.decode.pictures import pose, upright
 from stream.decode.settings import DecodeSettings
@@ -31,12 +30,9 @@ OPTIONS = {"deadline": "realtime", "cpu-used": "8", "crf": "36", "b": "0", "g": 
 
 
 def playable_in_time(path: Path, target: Path, settings: DecodeSettings) -> None:
-    """As `write_playable`; SIGALRM ends this process when it takes longer than the limit."""
-    signal.setitimer(signal.ITIMER_REAL, settings.timeout_seconds)
-    try:
+    """As `write_playable`, within the limit."""
+    with in_time(settings):
         write_playable(path, target, settings)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def write_playable(path: Path, target: Path, settings: DecodeSettings) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,10 @@ class Playables:
         self._cache_bytes = cache_bytes
         self._copies: OrderedDict[str, Path] = OrderedDict()
         self._making: dict[str, asyncio.Task[Path]] = {}
+        # Of our own: it waits for minutes, and what else needs a thread mustn't.
+        self._thread = ThreadPoolExecutor(1, "console-playable")
         self._pool: Any = None
+        self._encoding: Future[None] | None = None
 
     async def file(self, video: Path, tag: str) -> Path:
         """The copy of a video; people who ask for one at the same time wait for one encoding.
@@ -72,7 +76,8 @@ class Playables:
         target = Path(self._folder.name) / f"{hashlib.sha256(tag.encode()).hexdigest()[:32]}.webm"
         target.touch()
         try:
-            await asyncio.to_thread(self._encode, video, target)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, self._encode, video, target)
         except BaseException:
             target.unlink(missing_ok=True)
             raise
@@ -89,7 +94,9 @@ class Playables:
             )
         with rejections(self._settings):
             try:
-                self._pool.schedule(playable_in_time, args=(video, target, self._settings)).result()
+                arguments = (video, target, self._settings)
+                self._encoding = self._pool.schedule(playable_in_time, args=arguments)
+                self._encoding.result()
                 return
             except NoRoomError:
                 pass
@@ -109,7 +116,10 @@ class Playables:
 
     def close(self) -> None:
         """End the process and delete all copies."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             self._pool.stop()
             self._pool.join()
+        if self._encoding is not None:  # a stopped pool leaves it as it is, for ever
+            self._encoding.cancel()
         self._folder.cleanup()

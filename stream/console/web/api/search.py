@@ -92,14 +92,13 @@ async def search(
     By a text or by a picture. 503 with `Retry-After` while the videos' vectors are being read,
     after the console's start.
     """
-    if (text is None) == (uri is None):
-        raise Problem(422, "expected either text or uri")
-    if text is not None:
+    if text is not None and uri is None:
         found = await found_by_text(console, person, text, limit)
-    else:
-        assert uri is not None
+    elif uri is not None and text is None:
         may_fetch(person)
         found = await found_by_picture(console, person, uri, limit)
+    else:
+        raise Problem(422, "expected either text or uri")
     return FoundBody(
         model_version=found.question.model_version,
         left_out=found.question.left_out,

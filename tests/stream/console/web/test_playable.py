@@ -8,7 +8,7 @@ import pytest
 from stream.console.web.matches import BusyError
 from stream.console.web.playable import Playables
 from stream.decode.settings import DecodeSettings
-from stream.errors import VideoTimeoutError
+from stream.errors import InternalError, VideoTimeoutError
 from tests.stream.videos import make_video
 
 SETTINGS = DecodeSettings(processes=1)
@@ -54,3 +54,15 @@ async def test_an_encoding_has_the_time_limit_of_decoding(tmp_path: Path) -> Non
         assert not list(Path(made._folder.name).iterdir())
     finally:
         made.close()
+
+
+async def test_an_encoding_that_is_under_way_holds_up_no_end(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "long.mp4", count=1000, size=(640, 480))
+    made = Playables(SETTINGS, 0)
+    waiting = [asyncio.create_task(made.file(video, tag)) for tag in "ab"]
+    async with asyncio.timeout(60):
+        while made._encoding is None:
+            await asyncio.sleep(0.01)
+        made.close()
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(each, InternalError | asyncio.CancelledError) for each in ends)
