@@ -91,8 +91,6 @@ def main(
     console = Console()
     try:
         if training_set is not None:
-            if training_set.exists():
-                raise typer.BadParameter(f"--training-set {training_set}: it is there already")
             write_set(training_set, families, pages, first_family=0)
             return
         report = measured(load_settings(), encoder, aligner, families, pages, console)
