@@ -1,0 +1,49 @@
+"""The client that judges the service from outside publishes each message once, in order."""
+
+import signal
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+from confluent_kafka import Consumer
+
+from benchmarks.delivery.outside_client import PersistentProducer
+from stream.broker.local import LocalKafka
+from stream.broker.settings import KafkaSettings
+from stream.broker.topics import create_topics
+
+TOPIC = "once.video.fingerprinted"
+KEYS = [f"v{number}".encode() for number in range(30)]
+
+
+def test_a_producer_that_stalls_is_renewed_and_nothing_is_missing_or_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with LocalKafka(tmp_path) as kafka:  # of its own: it stands still for a while
+        servers, errors = kafka.bootstrap_servers, list[object]()
+        create_topics(KafkaSettings(bootstrap_servers=servers, topic_prefix="once."))
+        producer = PersistentProducer(servers)
+        for key in KEYS[:10]:
+            producer.produce(TOPIC, b"1", key, lambda error, _: errors.append(error))
+        producer.flush()
+        broker = psutil.Process(int((tmp_path / "kafka.pid").read_text()))
+        broker.send_signal(signal.SIGSTOP)
+        for key in KEYS[10:]:
+            producer.produce(TOPIC, b"2", key, lambda error, _: errors.append(error))
+        later = threading.Timer(9, broker.send_signal, [signal.SIGCONT])
+        later.start()
+        producer.flush(stalled_seconds=3)
+        later.join()
+        assert errors == [None] * len(KEYS)
+        assert keys_in(servers) == KEYS
+    assert "a producer stalled with 20 messages" in capsys.readouterr().err
+
+
+def keys_in(bootstrap_servers: str) -> list[bytes | None]:
+    options = {"bootstrap.servers": bootstrap_servers, "group.id": "reader"}
+    consumer = Consumer({**options, "auto.offset.reset": "earliest"})
+    consumer.subscribe([TOPIC])
+    messages = consumer.consume(len(KEYS), timeout=30) + consumer.consume(1, timeout=2)
+    consumer.close()
+    return [message.key() for message in messages]
