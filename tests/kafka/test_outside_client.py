@@ -1,12 +1,11 @@
 """The client that judges the service from outside publishes each message once, in order."""
 
-import signal
 import threading
 from pathlib import Path
 
 import psutil
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
 
 from benchmarks.delivery.outside_client import PersistentProducer
 from stream.broker.local import LocalKafka
@@ -18,7 +17,7 @@ KEYS = [f"v{number}".encode() for number in range(30)]
 
 
 def test_a_producer_that_stalls_is_renewed_and_nothing_is_missing_or_twice(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with LocalKafka(tmp_path) as kafka:  # of its own: it stands still for a while
         servers, errors = kafka.bootstrap_servers, list[object]()
@@ -28,13 +27,17 @@ def test_a_producer_that_stalls_is_renewed_and_nothing_is_missing_or_twice(
             producer.produce(TOPIC, b"1", key, lambda error, _: errors.append(error))
         producer.flush()
         broker = psutil.Process(int((tmp_path / "kafka.pid").read_text()))
-        broker.send_signal(signal.SIGSTOP)
+        broker.suspend()
         for key in KEYS[10:]:
             producer.produce(TOPIC, b"2", key, lambda error, _: errors.append(error))
-        later = threading.Timer(9, broker.send_signal, [signal.SIGCONT])
-        later.start()
-        producer.flush(stalled_seconds=3)
-        later.join()
+        connect = producer._connected  # noqa: SLF001
+
+        def connect_and_go_on() -> Producer:
+            threading.Timer(1, broker.resume).start()  # it stands still until it was noticed
+            return connect()
+
+        monkeypatch.setattr(producer, "_connected", connect_and_go_on)
+        producer.flush(stalled_seconds=8)
         assert errors == [None] * len(KEYS)
         assert keys_in(servers) == KEYS
     assert "a producer stalled with 20 messages" in capsys.readouterr().err
