@@ -25,10 +25,11 @@ ANSWERS = ("video.decided", "alert.raised", "video.embedded", "video.rejected")
 # For answers that come twice; over a worker's commit of every second, set by hand.
 LINGER_SECONDS = 8.0
 MAX_SECONDS = 1200  # for a message to reach the broker, which may be away
-# Without one message reaching a broker that answers: once in some hundred restarts of a broker
-# librdkafka went on waiting for ever, seen with 2.16. A start of Kafka under load takes less.
+# Without one message reaching the broker: librdkafka 2.16 was once seen to wait for minutes behind
+# a restart of a broker that answered everybody else.
 STALLED_SECONDS = 30.0
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 30.0  # to say which partitions there are; it may just be starting
+READ_SECONDS = 300.0  # for what is in the topics
 NUMBER = "outside-client-number"  # the header by which a message is known again
 SETTLE_SECONDS = 1.0  # until a broker that answers again has read what the old connection sent
 KEPT_LINES = 300  # of librdkafka's log, told when it stalls
@@ -129,6 +130,7 @@ class PersistentProducer:
         """Wait until the broker has all messages.
 
         Raises:
+            KafkaException: it doesn't answer.
             TimeoutError: it takes none of them, from a new connection either.
             RuntimeError: it will never have some of them.
         """
@@ -164,6 +166,7 @@ class PersistentProducer:
 
         Raises:
             KafkaException: the broker doesn't answer.
+            TimeoutError: it tells the topics too slowly.
         """
         options = {"bootstrap.servers": self._servers, "group.id": self._id, "log_level": 0}
         consumer = Consumer({**options, "enable.auto.commit": False, "enable.partition.eof": True})
@@ -172,13 +175,16 @@ class PersistentProducer:
             time.sleep(SETTLE_SECONDS)
             consumer.assign(wanted)
             found: dict[str, Any] = {}
-            left = len(wanted)
-            while left:
+            read, end = set[tuple[Any, Any]](), time.monotonic() + READ_SECONDS
+            while len(read) < len(wanted):
+                if time.monotonic() > end:
+                    raise TimeoutError(f"the topics weren't read within {READ_SECONDS:.0f} s")
                 message = consumer.poll(1)
                 if message is None:
                     continue
                 if (error := message.error()) is not None:
-                    left -= error.code() == KafkaError._PARTITION_EOF
+                    if error.code() == KafkaError._PARTITION_EOF:  # again behind what comes later
+                        read.add((message.topic(), message.partition()))
                     continue
                 headers: Any = message.headers() or ()
                 if (number := dict(headers).get(NUMBER)) is not None:
@@ -260,6 +266,7 @@ class Platform:
         """Wait until the broker has all messages.
 
         Raises:
+            KafkaException: it doesn't answer.
             TimeoutError: it takes none of them.
             RuntimeError: it will never have some of them.
         """
