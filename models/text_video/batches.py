@@ -30,6 +30,10 @@ class Batch:
         ids: (B, L) int64, 0 is padding.
         significance: (B, L) float32 in [0, 1]; all 0 if it wasn't asked for.
         same: (B, B) bool, pairs that share a photo; the diagonal is True.
+        sentences: (B, E) float32, what a sentence encoder says of each caption; of joined ones
+            the mean. E is 0 if it wasn't asked.
+        orders: (B, 2, L') int64, joined captions in order and in the opposite one, no word masked;
+            padding alone where a caption isn't joined; L' is 0 in a batch without clips.
     """
 
     regions: Tensor
@@ -37,6 +41,8 @@ class Batch:
     ids: Tensor
     significance: Tensor
     same: Tensor
+    sentences: Tensor
+    orders: Tensor
 
     def to(self, device: str) -> "Batch":
         """The same with every tensor on a device."""
@@ -60,6 +66,7 @@ class PairBatches:
         seed: int,
         most_tokens: int,
         significance: NDArray[np.float32] | None = None,
+        sentences: NDArray[np.float16] | None = None,
     ) -> None:
         """Sort the pairs by photo and language.
 
@@ -71,6 +78,7 @@ class PairBatches:
             seed: of every draw.
             most_tokens: of a caption.
             significance: (M, L) of the pairs' words.
+            sentences: (M, E) of the pairs' captions.
         """
         self.features, self.draw, self.seed = features, draw, seed
         order = np.argsort(2 * pairs.photos + pairs.chinese, kind="stable")
@@ -84,6 +92,8 @@ class PairBatches:
         self._weights = np.zeros(self._ids.shape, np.float32)
         if significance is not None:
             self._weights[:, : significance.shape[1]] = significance[order]
+        told = np.zeros((len(order), 0), np.float16) if sentences is None else sentences
+        self._sentences = told[order]
         self._clips = ClipMaker(features, tokenizer)
 
     def __getitem__(self, step: int) -> Batch:
@@ -98,8 +108,9 @@ class PairBatches:
         regions = self.features.regions[photos, self._views(len(photos), random)]
         present = np.ones((len(photos), 1), np.bool_)
         return self._batch(
-            regions, present, self._ids[rows], self._weights[rows], photos[:, None], random
-        )
+            regions, present, self._ids[rows], self._weights[rows], photos[:, None],
+            self._sentences[rows].astype(np.float32), self._ids[rows, None, :0], random,
+        )  # fmt: skip
 
     def _drawn(self, step: int) -> NDArray[np.int64]:
         """(B,) photos: the next ones of endless rounds over all."""
@@ -142,7 +153,13 @@ class PairBatches:
         told = np.concatenate([rows[:, None], other_rows], axis=1)  # (B, 3)
         clips = self._clips.draw(shown, self._ids[told], self._weights[told], chinese, random)
         regions = self.features.regions[clips.photos, clips.views]
-        return self._batch(regions, clips.present, clips.ids, clips.weights, clips.members, random)
+        used = (clips.members >= 0)[..., None]  # (B, 3, 1)
+        said = (self._sentences[told] * used).sum(axis=1, dtype=np.float32)
+        said /= used.sum(axis=1, dtype=np.float32)
+        return self._batch(
+            regions, clips.present, clips.ids, clips.weights, clips.members, said,
+            clips.orders, random,
+        )  # fmt: skip
 
     def _batch(
         self,
@@ -151,6 +168,8 @@ class PairBatches:
         ids: NDArray[np.int64],
         weights: NDArray[np.float32],
         members: NDArray[np.int64],
+        sentences: NDArray[np.float32],
+        orders: NDArray[np.int64],
         random: np.random.Generator,
     ) -> Batch:
         """Cut padding that no caption needs, mask words, and find pairs that share a photo."""
@@ -166,4 +185,6 @@ class PairBatches:
             torch.from_numpy(np.where(masked, MASK, ids)),
             torch.from_numpy(np.where(masked, np.float32(0), weights)),
             torch.from_numpy(shared.any(axis=(2, 3))),
+            torch.from_numpy(sentences),
+            torch.from_numpy(orders),
         )

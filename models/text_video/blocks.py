@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+SOFTNESS = 0.1  # rows much shorter than this say nothing, and are not blown up to length 1
+
 
 class Block(nn.Module):
     """Self-attention and a feed-forward layer, each normed before and added to what came in.
@@ -77,3 +79,28 @@ class AttentionPool(nn.Module):
         mean = (x * share).sum(dim=1) / share.sum(dim=1)  # (B, d)
         pooled: Tensor = self.merge(torch.cat([mean, seen], dim=-1))
         return pooled
+
+
+def soft_unit(x: Tensor) -> Tensor:
+    """Rows near unit length; those near 0 stay there, without the steep gradient of a division."""
+    return x * soft_scale(x)
+
+
+def soft_scale(x: Tensor) -> Tensor:
+    """(..., 1), what brings (..., d) rows near unit length, as in `soft_unit`."""
+    return (x.square().sum(dim=-1, keepdim=True) + SOFTNESS**2).rsqrt()
+
+
+def leaning(present: Tensor) -> Tensor:
+    """How far each place is behind the middle of what is present, so that order can be told.
+
+    Args:
+        present: (B, N) bool.
+
+    Returns:
+        (B, N) float32, from -2 for the first of many to 2 for the last, 0 for one alone and where
+        there is none; its size is 1 on average, so that two halves weigh -1 and 1.
+    """
+    count = present.sum(dim=1, keepdim=True).clamp_min(1)
+    rank = present.cumsum(dim=1) - 0.5
+    return (4 * rank / count - 2) * present

@@ -34,6 +34,8 @@ class Clips:
         ids: (B, L) int64 captions, joined where photos are.
         weights: (B, L) float32, the significance of the words.
         members: (B, 3) int64, the photos of each clip, -1 where there are fewer.
+        orders: (B, 2, L) int64, the captions in order and in the opposite one; padding alone where
+            a clip has one photo.
     """
 
     photos: NDArray[np.int64]
@@ -42,6 +44,7 @@ class Clips:
     ids: NDArray[np.int64]
     weights: NDArray[np.float32]
     members: NDArray[np.int64]
+    orders: NDArray[np.int64]
 
 
 class ClipMaker:
@@ -74,16 +77,21 @@ class ClipMaker:
         frames: list[list[tuple[int, int]]] = []
         members = np.full(photos.shape, NO_PHOTO, np.int64)
         told, told_weights = np.zeros_like(ids[:, 0]), np.zeros_like(weights[:, 0])
+        orders, unused = np.zeros_like(ids[:, :2]), np.zeros_like(told_weights[0])
         for row in range(len(photos)):
             count = int(random.integers(2, 4)) if random.random() < CUT_SHARE else 1
             members[row, :count] = photos[row, :count]
             frames.append(self._frames(photos[row, :count], random))
             joint = self._joints[int(chinese[row])][int(random.integers(len(ENGLISH_JOINTS)))]
-            self._join(ids[row, :count], weights[row, :count], joint, told[row], told_weights[row])
+            said, weighs = ids[row, :count], weights[row, :count]
+            self._join(said, weighs, joint, told[row], told_weights[row])
+            if count > 1:
+                orders[row, 0] = told[row]
+                self._join(said[::-1], weighs[::-1], joint, orders[row, 1], unused)
         lengths = np.array([len(shown) for shown in frames])
         flat = np.array([frame for shown in frames for frame in shown], np.int64)  # (F, 2)
         present = np.arange(lengths.max()) < lengths[:, None]
-        return Clips(flat[:, 0], flat[:, 1], present, told, told_weights, members)
+        return Clips(flat[:, 0], flat[:, 1], present, told, told_weights, members, orders)
 
     def _frames(
         self, photos: NDArray[np.int64], random: np.random.Generator

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from models.encoder.onnx_file import store_half, to_onnx
 from models.errors import ModelError
-from models.text_video.network import TextTower, TextVideoNetwork, VideoTower
+from models.text_video.caption_tower import TextTower
+from models.text_video.network import TextVideoNetwork
 from models.text_video.serve import PairFiles, open_pair
 from models.text_video.tokenizer import CaptionTokenizer
 from models.text_video.train import trained_network
 from models.text_video.trunk import RegionTrunk, load_trunk
+from models.text_video.video_tower import JoinedVideoTower, VideoTower
 
 MIN_COSINE = 0.99  # set by hand: the shipped files have 0.99999, a wrong layer far less
 # What files and torch are compared on.
@@ -39,7 +41,7 @@ TEXTS = (
 class VideoPart(nn.Module):
     """Frames of one clip to its vector: trunk and tower together."""
 
-    def __init__(self, trunk: RegionTrunk, tower: VideoTower) -> None:
+    def __init__(self, trunk: RegionTrunk, tower: VideoTower | JoinedVideoTower) -> None:
         super().__init__()
         self.trunk, self.tower = trunk, tower
 
@@ -119,9 +121,11 @@ def export_pair(
         texts: captions to compare on.
 
     Raises:
-        ModelError: a file strays from torch.
+        ModelError: a file strays from torch, or the pair doesn't read ids.
     """
     config = network.config
+    if not isinstance(network.text, TextTower):
+        raise ModelError("a pair that reads sentence vectors can't be exported: teach one with it")
     video, text = VideoPart(trunk, network.video).eval(), TextPart(network.text).eval()
     frames = np.zeros((2, *clips[0].shape[1:]), np.uint8)
     models = {

@@ -7,7 +7,7 @@ from typing import Any
 from models.errors import RecipeError
 from models.text_video.captions import SOURCES
 from models.text_video.methods.combined import SETTINGS, Methods
-from models.text_video.network import TextVideoConfig
+from models.text_video.shape import TextVideoConfig
 from models.training.bounds import Count, Natural, Positive, Seed, Share, Weight
 from models.training.recipe_file import fill, read_recipe_file
 

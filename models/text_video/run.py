@@ -1,5 +1,6 @@
 """A training run of the text-video encoder on a data folder, from its tars and captions on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
@@ -24,12 +25,14 @@ from models.text_video.pairs import (
     mismatch,
 )
 from models.text_video.recipe import TextRecipe
+from models.text_video.sentences import sentence_vectors
+from models.text_video.shape import TextVideoConfig
 from models.text_video.significance import word_significance
 from models.text_video.start import make_start
 from models.text_video.tokenizer import CaptionTokenizer
 from models.text_video.train import TextTrainer, read_fitting
 from models.text_video.trunk import RegionTrunk, load_trunk
-from models.text_video.validate import make_check
+from models.text_video.validate import Readable, make_check
 from models.training.checkpoint import read_checkpoint
 
 FEATURES = Path("runs/text-video-features")
@@ -145,6 +148,21 @@ def run_tokenizer(folder: Path, recipe: TextRecipe, photos: list[Photo]) -> Capt
     return CaptionTokenizer.load(path)
 
 
+def caption_reader(
+    config: TextVideoConfig, tokenizer: CaptionTokenizer, folder: Path
+) -> Callable[[list[str]], Readable]:
+    """Texts to what the text tower of a network takes.
+
+    Args:
+        config: of the network.
+        tokenizer: of its run.
+        folder: sentence vectors are kept here.
+    """
+    if config.read_sentences:
+        return lambda texts: sentence_vectors(texts, folder)
+    return lambda texts: tokenizer.ids(texts, config.most_tokens)
+
+
 def train_text_video(
     recipe: TextRecipe,
     data_dir: Path,
@@ -199,12 +217,14 @@ def train_text_video(
     tokenizer = run_tokenizer(out_dir, recipe, train.photos)
     recipe, most = _with_entries(recipe, tokenizer), recipe.network.most_tokens
     trainer = TextTrainer(recipe, trunk.channels, out_dir, device)
+    reads = recipe.network.read_sentences
+    told = sentence_vectors(pairs.texts, features_dir) if reads else None
     if resume:
         trainer.resume()
     elif start is not None:
         trainer.start_from(start)
     else:
-        trainer.standardise(sample_regions(train.features))
+        trainer.standardise(sample_regions(train.features), told)
         if recipe.words_by_pictures:
             ids = tokenizer.ids(pairs.texts, most)
             make_start(trainer.mean, train.features, pairs, ids).apply(
@@ -222,8 +242,11 @@ def train_text_video(
             if trainer.methods.needs_significance
             else None
         ),
+        sentences=told,
     )
-    check = make_check(held.features, held.photos, tokenizer, most)
+    check = make_check(
+        held.features, held.photos, caption_reader(recipe.network, tokenizer, features_dir)
+    )
     trainer.run(batches, check, minutes)
     return trainer
 

@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.text_video.caption_tower import TextTower
 from models.text_video.features import Features
 from models.text_video.network import TextVideoNetwork
 from models.text_video.pairs import Pairs
 from models.text_video.tokenizer import SPECIAL
+from models.text_video.video_tower import VideoTower
 
 FLATTENING = 0.7  # 1 makes all axes equally wide, 0 leaves them as they are
 PRIOR = 10.0  # a word that was said once counts a tenth of its picture
@@ -41,8 +43,10 @@ class Start:
         """Write them over the plain paths of both towers, in place."""
         with torch.no_grad():
             for network in networks:
-                network.video.picture_in.weight.copy_(self.axes)
-                network.text.embedding.weight.copy_(self.words)
+                if isinstance(network.video, VideoTower):
+                    network.video.picture_in.weight.copy_(self.axes)
+                if isinstance(network.text, TextTower):
+                    network.text.embedding.weight.copy_(self.words)
 
 
 def make_start(
@@ -69,6 +73,8 @@ def make_start(
 
 def mean_pictures(network: TextVideoNetwork, features: Features) -> NDArray[np.float32]:
     """(P, C) standardised channels of every photo, whole, the mean of its regions."""
+    if not isinstance(network.video, VideoTower):
+        raise ValueError(f"{network.config.video_towers = }, expected one tower to begin with")
     mean, scale = (
         part.cpu().numpy() for part in (network.video.region_mean, network.video.region_scale)
     )

@@ -10,17 +10,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor, nn
 
 from models.errors import ModelFileError
 from models.metrics.recall import Retrieval
 from models.text_video.batches import Batch, PairBatches
+from models.text_video.caption_tower import SentenceTower
 from models.text_video.methods.combined import Methods
 from models.text_video.methods.step import Step
-from models.text_video.network import TextVideoConfig, TextVideoNetwork
+from models.text_video.network import TextVideoNetwork
 from models.text_video.recipe import TextRecipe
+from models.text_video.shape import TextVideoConfig
 from models.text_video.validate import Check, check_figures
 from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.rates import LEAST_RATE, rate_factor, set_rates
@@ -68,10 +72,17 @@ class TextTrainer(Trainer):
             {"params": kept, "weight_decay": 0.0},
         ]
 
-    def standardise(self, regions: Tensor) -> None:
-        """Fit the video tower to the trunk's channels: (N, C) float32 of training photos."""
-        self.network.video.standardise(regions.to(self.device))
-        self.mean.video.standardise(regions.to(self.device))
+    def standardise(self, regions: Tensor, sentences: NDArray[np.float16] | None = None) -> None:
+        """Fit the towers to what they read: of training photos and their captions.
+
+        Args:
+            regions: (N, C) float32, the trunk's.
+            sentences: (M, E), where the text tower reads those.
+        """
+        for network in (self.network, self.mean):
+            network.video.standardise(regions.to(self.device))
+            if sentences is not None and isinstance(network.text, SentenceTower):
+                network.text.standardise(torch.from_numpy(sentences.astype(np.float32)))
 
     def run(self, batches: PairBatches, check: Check | None, minutes: float | None) -> None:
         """Train to the recipe's last step, or for so many minutes."""
@@ -117,15 +128,17 @@ class TextTrainer(Trainer):
         ids, significance = self.methods.change_captions(
             batch.ids, batch.significance, self.generator
         )
+        sentences = self.recipe.network.read_sentences
         return Step(
             visual=self.network.video(batch.regions, batch.present),
-            text=self.network.text(ids),
+            text=self.network.text(batch.sentences if sentences else ids),
             ids=ids,
             significance=significance,
             same=batch.same,
             progress=self.step / self.recipe.steps,
             temperature=self.network.temperature,
             encode_text=self.network.text,
+            orders=batch.orders if batch.orders.shape[2] else None,
         )
 
     def validate(self, check: Check, console: Console) -> dict[str, Retrieval]:

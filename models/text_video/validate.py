@@ -1,5 +1,6 @@
 """How well captions and held-out photos find each other: the figures that training watches."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.metrics.recall import Retrieval, retrieval
+from models.text_video.caption_tower import SentenceTower
 from models.text_video.captions import Photo
 from models.text_video.features import Features
 from models.text_video.network import TextVideoNetwork
 from models.text_video.pairs import make_pairs
-from models.text_video.tokenizer import PAD, CaptionTokenizer
+from models.text_video.tokenizer import PAD
 
 LANGUAGES = ("en", "zh")
+Readable = NDArray[np.int64] | NDArray[np.float16]  # ids, or sentence vectors
 AT_ONCE = 250  # photos or captions: bounds the memory; the figures are the same
 
 
@@ -24,23 +27,22 @@ class Check:
 
     Attributes:
         features: of the photos.
-        captions: by language ids, (M, L) int64, and the photo of each, (M,) int64.
+        captions: by language what the text tower reads, and the photo of each, (M,) int64.
     """
 
     features: Features
-    captions: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]
+    captions: dict[str, tuple[Readable, NDArray[np.int64]]]
 
 
 def make_check(
-    features: Features, photos: list[Photo], tokenizer: CaptionTokenizer, most_tokens: int
+    features: Features, photos: list[Photo], read: Callable[[list[str]], Readable]
 ) -> Check:
-    """Tokenize the captions of held-out photos.
+    """Make the captions of held-out photos readable.
 
     Args:
         features: of the photos.
         photos: in the features' order.
-        tokenizer: of the run.
-        most_tokens: of a caption.
+        read: texts to what the run's text tower takes.
 
     Raises:
         BrokenDataError: a language has no caption.
@@ -48,7 +50,7 @@ def make_check(
     captions = {}
     for language in LANGUAGES:
         pairs = make_pairs(photos, [language])
-        captions[language] = (tokenizer.ids(pairs.texts, most_tokens), pairs.photos)
+        captions[language] = (read(pairs.texts), pairs.photos)
     return Check(features, captions)
 
 
@@ -64,8 +66,8 @@ def check_figures(network: TextVideoNetwork, check: Check, device: str) -> dict[
     network.eval()
     videos = video_vectors(network, check.features, device)
     return {
-        language: retrieval(videos, text_vectors(network, ids, device), owners)
-        for language, (ids, owners) in check.captions.items()
+        language: retrieval(videos, text_vectors(network, told, device), owners)
+        for language, (told, owners) in check.captions.items()
     }
 
 
@@ -84,16 +86,25 @@ def video_vectors(
 
 
 @torch.inference_mode()
-def text_vectors(
-    network: TextVideoNetwork, ids: NDArray[np.int64], device: str
-) -> NDArray[np.float32]:
-    """(M, L) ids to (M, D) float32 unit rows; captions of a length go together."""
-    lengths = (ids != PAD).sum(axis=1)
+def text_vectors(network: TextVideoNetwork, told: Readable, device: str) -> NDArray[np.float32]:
+    """Captions to (M, D) float32 unit rows; those of a length go together.
+
+    Args:
+        network: in evaluation mode.
+        told: (M, L) int64 ids, or (M, E) float sentence vectors where the network reads those.
+        device: of the network.
+    """
+    found = np.empty((len(told), network.config.dimension), np.float32)
+    if isinstance(network.text, SentenceTower):
+        for at in range(0, len(told), AT_ONCE):
+            few = torch.from_numpy(told[at : at + AT_ONCE].astype(np.float32)).to(device)
+            found[at : at + AT_ONCE] = network.text.vector(few).cpu().numpy()
+        return found
+    lengths = (told != PAD).sum(axis=1)
     order = np.argsort(lengths, kind="stable")
-    found = np.empty((len(ids), network.config.dimension), np.float32)
-    for at in range(0, len(ids), AT_ONCE):
+    for at in range(0, len(told), AT_ONCE):
         rows = order[at : at + AT_ONCE]
-        part: Tensor = torch.from_numpy(ids[rows, : lengths[rows].max()]).to(device)
+        part: Tensor = torch.from_numpy(told[rows, : lengths[rows].max()]).to(device)
         found[rows] = network.text.vector(network.text.hidden(part), part).cpu().numpy()
     return found
 
@@ -101,7 +112,7 @@ def text_vectors(
 def pair_similarities(
     network: TextVideoNetwork,
     features: Features,
-    ids: NDArray[np.int64],
+    told: Readable,
     photos: NDArray[np.int64],
     device: str,
 ) -> NDArray[np.float32]:
@@ -110,7 +121,7 @@ def pair_similarities(
     Args:
         network: changed to evaluation mode.
         features: of the photos.
-        ids: (M, L) int64 captions.
+        told: M captions, as `text_vectors` takes them.
         photos: (M,) int64.
         device: of the network.
 
@@ -119,6 +130,6 @@ def pair_similarities(
     """
     network.eval()
     videos = video_vectors(network, features, device)
-    texts = text_vectors(network, ids, device)
+    texts = text_vectors(network, told, device)
     similarities: NDArray[np.float32] = (videos[photos] * texts).sum(axis=1)
     return similarities

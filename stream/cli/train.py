@@ -21,10 +21,11 @@ from stream.cli.train_options import (
     StartEncoder,
     Threads,
 )
-from stream.cli.train_text_video import text_video
+from stream.cli.train_text_video import text_student, text_video
 
 train_app = typer.Typer(help="Train the networks. Needs the extra `train`.", no_args_is_help=True)
 train_app.command("text-video")(text_video)
+train_app.command("text-student")(text_student)
 train_app.command("text", hidden=True)(text_video)  # its name of before
 
 

@@ -57,3 +57,46 @@ def text_video(
         threads=threads,
     )
     stdout.print(f"{out}/checkpoint.pt is at step {trainer.step}")
+
+
+def text_student(
+    data: Annotated[
+        Path, typer.Argument(help="Folder with photos/ and captions/ of flickr8k-train and -val.")
+    ],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of `train text-video`, two or more; the first reads ids."),
+    ],
+    out: Annotated[Path, typer.Option(help="Tokenizer, checkpoints and the curve go here.")] = Path(
+        "runs/text-student"
+    ),
+    recipe: Recipe = Path("configs/training/text-student.toml"),
+    features: Annotated[
+        Path,
+        typer.Option(help="What the frozen trunk sees is kept here, made where it is missing."),
+    ] = Path("runs/text-video-features"),
+    resume: Resume = False,
+    minutes: Minutes = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
+) -> None:
+    """Join text-video pairs: their video towers, and one text tower that learns from all."""
+    import torch
+
+    from models.text_video.student import StudentRecipe
+    from models.text_video.student_run import train_student
+    from models.training.recipe_file import read_recipe_file
+
+    torch.set_num_threads(threads)
+    trainer = train_student(
+        read_recipe_file(recipe, StudentRecipe),
+        runs,
+        data,
+        out,
+        features_dir=features,
+        minutes=minutes,
+        resume=resume,
+        device=device,
+        threads=threads,
+    )
+    stdout.print(f"{out}/checkpoint.pt is at step {trainer.step}")

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.text_video.caption_tower import TextTower
 from models.text_video.methods.contrast import info_nce
 from models.text_video.methods.curriculum import Curriculum, curriculum_contrast
 from models.text_video.methods.dual_attention import DualAttention, drop_words, dual_attention
@@ -13,8 +14,10 @@ from models.text_video.methods.local_matching import LocalMatching, local_matchi
 from models.text_video.methods.masked_words import MaskedWords, MaskedWordsLoss
 from models.text_video.methods.negative_nce import NegativeNce, negative_nce
 from models.text_video.methods.partial_margin import PartialMargin, PartialMarginLoss
+from models.text_video.methods.shot_order import ShotOrder, shot_order
 from models.text_video.methods.step import Step
-from models.text_video.network import TextVideoConfig, TextVideoNetwork
+from models.text_video.network import TextVideoNetwork
+from models.text_video.shape import TextVideoConfig
 
 SETTINGS: dict[str, Any] = {
     "curriculum": Curriculum,
@@ -23,8 +26,11 @@ SETTINGS: dict[str, Any] = {
     "partial_margin": PartialMargin,
     "masked_words": MaskedWords,
     "local_matching": LocalMatching,
+    "shot_order": ShotOrder,
 }
 BY_SIGNIFICANCE = {"dual_attention", "partial_margin", "masked_words", "local_matching"}
+
+BY_WORDS = BY_SIGNIFICANCE | {"shot_order"}
 
 
 class Methods(nn.Module):
@@ -49,6 +55,9 @@ class Methods(nn.Module):
         unknown = sorted(set(tables) - set(SETTINGS))
         if unknown:
             raise ValueError(f"methods.{unknown[0]}: expected one of {', '.join(SETTINGS)}")
+        if config.read_sentences and BY_WORDS & set(tables):
+            named = min(BY_WORDS & set(tables))
+            raise ValueError(f"methods.{named} looks at words: not with network.read_sentences")
         self.settings = {name: SETTINGS[name](**table) for name, table in tables.items()}
         self.losses = nn.ModuleDict()
         if (margin := self.settings.get("partial_margin")) is not None:
@@ -113,8 +122,11 @@ class Methods(nn.Module):
             return negative_nce(step, similarities, self.settings[name])
         if name == "local_matching":
             return local_matching(step, self.settings[name], generator)
+        if name == "shot_order":
+            return shot_order(step)
         loss: Tensor
         if name == "masked_words":
+            assert isinstance(network.text, TextTower)  # as `__init__` looked at
             entries = self.losses["entries"](network.text.embedding.weight)  # (V, D)
             loss = self.losses[name](step, entries, generator=generator)
         else:

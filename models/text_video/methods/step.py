@@ -21,6 +21,8 @@ class Step:
         progress: share of the training that is done, [0, 1].
         temperature: divides similarities; a number or a learnable scalar.
         encode_text: (M, L) int64 ids -> the text side of M changed captions.
+        orders: (B, 2, L') int64, joined captions in order and in the opposite one, padding alone
+            where a caption isn't joined; None in a batch without clips.
     """
 
     visual: Side
@@ -31,6 +33,7 @@ class Step:
     progress: float
     temperature: Tensor | float
     encode_text: Callable[[Tensor], Side]
+    orders: Tensor | None = None
 
     def __post_init__(self) -> None:
         count = len(self.ids)

@@ -13,8 +13,9 @@ from benchmarks.text.clips import (
 )
 from models.text_video.captions import Photo
 from models.text_video.features import Features
-from models.text_video.network import TextVideoConfig, TextVideoNetwork
+from models.text_video.network import TextVideoNetwork
 from models.text_video.run import Split
+from models.text_video.shape import TextVideoConfig
 from models.text_video.trunk import TrunkConfig
 
 PHOTOS = 7

@@ -18,6 +18,7 @@ from models.text_video.methods.curriculum import (
     row_weights,
 )
 from models.text_video.methods.negative_nce import NegativeNce, negative_nce, outranking
+from models.text_video.methods.shot_order import shot_order
 from models.text_video.methods.step import Step
 from models.text_video.methods.weak_pairs import WeakPairs, kept_pairs, threshold
 from tests.models.method_steps import finite_gradients, step
@@ -224,3 +225,28 @@ def test_of_equal_pairs_the_earlier_stay() -> None:
 def test_a_filter_refuses_what_it_cannot_rank(scores: list[float], volume: float) -> None:
     with pytest.raises(ValueError, match=r"expected"):
         kept_pairs(scores, WeakPairs(volume))
+
+
+def test_the_opposite_order_is_a_negative_of_its_own_clip() -> None:
+    now = made(4, 0.5, False)
+    encoder = now.encode_text
+    joined = torch.tensor([[3, 5, 6, 7], [3, 8, 9, 0]])
+    other = torch.tensor([[3, 7, 6, 10], [3, 9, 11, 0]])
+    orders = torch.zeros(4, 2, 6, dtype=torch.long)
+    orders[[0, 2], 0, :4], orders[[0, 2], 1, :4] = joined, other
+    found = shot_order(dataclasses.replace(now, orders=orders))
+    losses = []
+    for row, own, backwards in zip((0, 2), joined, other, strict=True):
+        clip = now.visual.vectors[row]
+        near = (clip @ encoder(own[None]).vectors[0]).item()
+        far = (clip @ encoder(backwards[None]).vectors[0]).item()
+        losses.append(math.log1p(math.exp((far - near) / 0.5)))
+    assert found.item() == pytest.approx(sum(losses) / 2)
+    assert finite_gradients(found, now.visual.vectors)
+
+
+def test_without_joined_captions_order_costs_nothing() -> None:
+    now = made(3, 0.5, False)
+    assert shot_order(now).item() == 0
+    none = torch.zeros(3, 2, 6, dtype=torch.long)
+    assert shot_order(dataclasses.replace(now, orders=none)).item() == 0

@@ -6,8 +6,9 @@ import torch
 
 from models.metrics.recall import retrieval
 from models.text_video.features import Features
-from models.text_video.network import TextVideoConfig, TextVideoNetwork
+from models.text_video.network import TextVideoNetwork
 from models.text_video.pairs import Pairs
+from models.text_video.shape import TextVideoConfig
 from models.text_video.start import (
     FLATTENING,
     PRIOR,
@@ -18,6 +19,7 @@ from models.text_video.start import (
 )
 from models.text_video.tokenizer import CLS, SPECIAL
 from models.text_video.trunk import TrunkConfig
+from models.text_video.video_tower import VideoTower
 
 CHANNELS, KINDS, FIRST = 24, 12, len(SPECIAL)
 
@@ -95,6 +97,7 @@ def test_a_start_finds_pairs_before_any_training() -> None:
 def test_the_start_is_of_what_the_towers_see() -> None:
     network, features, _, _ = made_world()
     regions = torch.from_numpy(features.regions[:, 0]).float()
+    assert isinstance(network.video, VideoTower)
     seen = network.video.standardised(regions).mean(dim=1)
     np.testing.assert_allclose(mean_pictures(network, features), seen.numpy(), atol=1e-3)
 

@@ -10,13 +10,17 @@ import torch
 
 from models.errors import ModelFileError
 from models.metrics.recall import retrieval, retrieval_of
+from models.text_video.blocks import leaning
+from models.text_video.caption_tower import TextTower
 from models.text_video.captions import Photo
 from models.text_video.export import Exported, export_pair, made_clip
-from models.text_video.network import TextVideoConfig, TextVideoNetwork
+from models.text_video.network import TextVideoNetwork
 from models.text_video.pairs import learn_tokenizer
 from models.text_video.serve import PairFiles, open_pair
+from models.text_video.shape import TextVideoConfig
 from models.text_video.tokenizer import CLS, MASK, PAD, SPECIAL, UNKNOWN, CaptionTokenizer
 from models.text_video.trunk import RegionTrunk, TrunkConfig, TrunkSource, load_trunk
+from models.text_video.video_tower import VideoTower
 from tests.models.text_video.exported_numbers import name_of_weights, numbers
 
 ENGLISH = ["Two dogs run on the grass .", "A man runs with two dogs", "The dogs, on grass!"] * 3
@@ -129,6 +133,32 @@ def test_the_order_of_frames_matters(network: TextVideoNetwork) -> None:
     assert not torch.allclose(
         network.video.vector(regions), network.video.vector(regions.flip(0)), atol=1e-4
     )
+
+
+def test_places_lean_from_the_first_to_the_last() -> None:
+    present = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]).bool()
+    wanted = [[-1, 1, 0, 0], [0, 0, 0, 0], [-1.5, -0.5, 0.5, 1.5], [0, 0, 0, 0]]
+    assert leaning(present).tolist() == wanted
+    apart = torch.tensor([[False, True, False, True]])  # a caption's words, with what is none
+    assert leaning(apart).tolist() == [[0, -1, 0, 1]]
+
+
+def test_order_is_told_before_any_training() -> None:
+    """Words that mean what their frames show: the sentence in order is nearer to its clip."""
+    torch.manual_seed(0)
+    free = replace(SMALL, dimension=16, width=8, entries=50)
+    network = TextVideoNetwork(free, CHANNELS).eval()
+    assert isinstance(network.video, VideoTower) and isinstance(network.text, TextTower)
+    with torch.no_grad():
+        for head in (network.video.head, network.text.head):
+            head.weight.zero_()
+        network.video.picture_in.weight.copy_(torch.eye(8, CHANNELS))
+        network.text.embedding.weight[10:18] = torch.eye(8)
+        regions = torch.eye(8, CHANNELS)[:2, None].expand(2, 4, CHANNELS)  # two plain frames
+        clip = network.video.vector(regions)[0]
+        ids = torch.tensor([[CLS, 10, 11], [CLS, 11, 10]])
+        forth, back = network.text(ids).vectors @ clip
+    assert forth > back + 0.5
 
 
 def test_captions_by_length_are_what_they_are_together() -> None:

@@ -15,12 +15,12 @@ from models.text_video.export import export_run
 from models.text_video.features import TRAINING_VIEWS, build_features
 from models.text_video.methods.combined import SETTINGS, Methods
 from models.text_video.methods.weak_pairs import WeakPairs, kept_pairs
-from models.text_video.network import TextVideoConfig
 from models.text_video.pairs import learn_tokenizer, make_pairs, mismatch
 from models.text_video.photos import VIEWS, make_views, read_photos
 from models.text_video.recipe import DrawConfig, TextRecipe, read_text_recipe
 from models.text_video.run import Split, load_split, train_text_video
 from models.text_video.serve import open_pair
+from models.text_video.shape import TextVideoConfig
 from models.text_video.tokenizer import CLS, PAD, CaptionTokenizer
 from models.text_video.train import TextTrainer, trained_network
 from models.text_video.trunk import RegionTrunk, TrunkConfig, load_trunk
@@ -162,6 +162,23 @@ def test_clips_have_frames_in_order_and_joined_captions(
     assert (batch.significance[padded] == 0).all()
 
 
+def test_joined_captions_come_in_the_opposite_order_too(
+    split: Split, tokenizer: CaptionTokenizer
+) -> None:
+    batches = batches_of(split, tokenizer, replace(RECIPE.draw, token_dropout=0.0))
+    assert not batches[0].orders.numel()
+    batch = batches[2]
+    joined = (batch.orders != PAD).any(dim=2)
+    assert torch.equal(joined[:, 0], joined[:, 1])
+    assert 0 < int(joined[:, 0].sum()) < len(joined)  # the rest are moves over one photo
+    for told, row in zip(batch.ids, batch.orders, strict=True):
+        if row.any():
+            forth, back = row[:, : len(told)]
+            assert torch.equal(forth, told)
+            assert not torch.equal(back, forth)
+            assert sorted(back.tolist()) == sorted(forth.tolist())
+
+
 def test_languages_are_mixed_in_a_batch(split: Split, tokenizer: CaptionTokenizer) -> None:
     only = replace(RECIPE.draw, pairs=48, clip_every=0, token_dropout=0.0)
     mixed = batches_of(split, tokenizer, only)[0].ids
@@ -287,7 +304,7 @@ def test_missing_and_broken_files_are_named(tmp_path: Path, trunk: RegionTrunk) 
 def test_a_language_that_is_missing_is_named(split: Split, tokenizer: CaptionTokenizer) -> None:
     english = [replace(photo, captions={"en": photo.captions["en"]}) for photo in split.photos]
     with pytest.raises(BrokenDataError, match="'zh'"):
-        make_check(split.features, english, tokenizer, 12)
+        make_check(split.features, english, tokenizer.ids)
 
 
 def test_the_shipped_recipe_is_read() -> None:

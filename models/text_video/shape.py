@@ -1,0 +1,59 @@
+"""The shape of the two towers: what their weights, and those of the trunk below, depend on."""
+
+from dataclasses import dataclass, field
+
+from models.text_video.tokenizer import ENTRIES, MAX_TOKENS
+from models.text_video.trunk import TrunkConfig
+
+SIZES = (
+    "dimension", "width", "heads", "text_layers", "frame_layers", "expansion", "entries",
+    "most_tokens", "most_frames", "video_towers",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TextVideoConfig:
+    """Shape of the two towers.
+
+    Attributes:
+        dimension: D, of the shared space.
+        width: d, inside both towers.
+        text_layers: transformer blocks over words.
+        frame_layers: transformer blocks over frames.
+        expansion: how many times wider a block's feed-forward layer is.
+        dropout: inside blocks.
+        region_dropout: of the trunk's channels, for all regions of a frame at once.
+        entries: of the tokenizer.
+        most_tokens: of a caption.
+        most_frames: of a clip.
+        video_towers: side by side over one trunk, joined to one vector.
+        read_sentences: whether captions come as a frozen encoder's sentence vectors
+            (`models.text_video.sentences`), not as ids. Such a network teaches others.
+        trunk: what makes the regions.
+    """
+
+    dimension: int = 256
+    width: int = 192
+    heads: int = 4
+    text_layers: int = 2
+    frame_layers: int = 1
+    expansion: int = 2
+    dropout: float = 0.1
+    region_dropout: float = 0.2
+    entries: int = ENTRIES
+    most_tokens: int = MAX_TOKENS
+    most_frames: int = 8
+    video_towers: int = 1
+    read_sentences: bool = False
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no size or share, and heads that don't share the width evenly."""
+        for name in SIZES:
+            if getattr(self, name) < 1:
+                raise ValueError(f"self.{name} = {getattr(self, name)}, expected at least 1")
+        for name in ("dropout", "region_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"self.{name} = {getattr(self, name)}, expected 0 to below 1")
+        if self.width % self.heads:
+            raise ValueError(f"{self.width = }, expected a multiple of {self.heads = }")

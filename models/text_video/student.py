@@ -1,0 +1,373 @@
+"""Joins trained pairs into one: video towers side by side, and one text tower taught by all.
+
+`samesource train text-student` does it. Pairs that were trained apart err apart, and the sum of
+what they say is better than either. Their video towers share the trunk, which is nearly all of the
+cost, so both are kept; their text towers teach one that is shipped, which learns from captions
+alone to say what they say together (Hinton et al., "Distilling the Knowledge in a Neural Network",
+2015, with vectors in the place of classes).
+"""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.errors import ModelFileError
+from models.text_video.caption_tower import SentenceTower, TextTower
+from models.text_video.clips import CHINESE_JOINTS, ENGLISH_JOINTS
+from models.text_video.network import TextVideoNetwork
+from models.text_video.pairs import Pairs
+from models.text_video.sentences import sentence_vectors
+from models.text_video.shape import TextVideoConfig
+from models.text_video.tokenizer import MASK, PAD, SPECIAL, CaptionTokenizer
+from models.text_video.train import trained_network
+from models.text_video.validate import Check, check_figures, text_vectors
+from models.text_video.video_tower import JoinedVideoTower
+from models.training.bounds import Count, Positive, Seed, Share, Weight
+from models.training.checkpoint import read_checkpoint
+from models.training.rates import LEAST_RATE, rate_factor, set_rates
+from models.training.run import TimeLimit, run_steps
+from models.training.trainer import Trainer, descend, follow, shown, warming_up
+
+SHOW_EVERY = 50  # steps between two lines of figures
+BUCKETS = 6  # groups of captions by length that a batch is drawn from: less padding is computed
+TRIM = " .。"  # goes from the end of a caption that another follows
+
+
+@dataclass(frozen=True)
+class StudentRecipe:
+    """Everything that a run depends on, besides the data and the pairs that teach.
+
+    Attributes:
+        rate: the highest.
+        averaging: of the running mean of the weights, a step.
+        captions: B, in a batch.
+        sources: whose captions: `en`, `zh`, `zh_mt_a`, `zh_mt_b`.
+        joined_share: of sentences that are two captions, one after the other.
+        token_dropout: share of the words that are masked in every other batch.
+        temperature: at which the batch's vectors are told apart.
+        closeness: what a vector's distance to its target counts beside telling apart.
+    """
+
+    seed: Seed = 1
+    steps: Count = 1500
+    rate: Positive = 2e-3
+    weight_decay: Weight = 0.02
+    warm_up: Count = 100
+    averaging: Share = 0.995
+    validate_every: Count = 500
+    captions: Count = 512
+    sources: tuple[str, ...] = ("en", "zh", "zh_mt_a", "zh_mt_b")
+    joined_share: Share = 0.15
+    token_dropout: Share = 0.1
+    temperature: Positive = 0.05
+    closeness: Weight = 10.0
+    network: TextVideoConfig = field(default_factory=TextVideoConfig)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained pair.
+
+    Attributes:
+        network: in evaluation mode.
+        tokenizer: of its run.
+        channels: of its trunk.
+    """
+
+    network: TextVideoNetwork
+    tokenizer: CaptionTokenizer
+    channels: int
+
+    @staticmethod
+    def of(run: Path) -> "Teacher":
+        """Read a training folder.
+
+        Raises:
+            MissingDataError: it has no checkpoint.
+            ModelFileError: it is of another network, damaged, or without a tokenizer.
+        """
+        channels = int(read_checkpoint(run)["channels"])
+        tokenizer = CaptionTokenizer.load(run / "tokenizer.json")
+        return Teacher(trained_network(run), tokenizer, channels)
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """What the student reads: captions, and pairs of them joined.
+
+    Attributes:
+        texts: M + J sentences, captions first.
+        parts: (J, 2) int64, which captions the last J are joined from.
+    """
+
+    texts: list[str]
+    parts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What the student learns.
+
+    Attributes:
+        ids: (M, L) int64 sentences.
+        targets: (M, D) float32 unit rows, what the teachers say of them together.
+        turns: for each teacher (D, D) float32, from its own space into the shared one.
+    """
+
+    ids: NDArray[np.int64]
+    targets: NDArray[np.float32]
+    turns: list[NDArray[np.float32]]
+
+
+def joined_config(teachers: Sequence[Teacher]) -> TextVideoConfig:
+    """The shape of the joined network: the first teacher's, with all video towers.
+
+    Raises:
+        ModelFileError: fewer than two, the first reads no ids, or their shapes differ.
+    """
+    if len(teachers) < 2:
+        raise ModelFileError(f"{len(teachers)} pairs to learn from, expected two or more")
+    first = teachers[0].network.config
+    if first.read_sentences:
+        raise ModelFileError("the first pair reads sentence vectors: name one that reads ids first")
+    for teacher in teachers:
+        config = teacher.network.config
+        alike = replace(config, read_sentences=False, entries=first.entries)
+        if alike != first or first.video_towers > 1:
+            raise ModelFileError(f"pairs of other shapes can't be joined: {config} and {first}")
+    return replace(first, video_towers=len(teachers))
+
+
+def make_sentences(
+    pairs: Pairs, tokenizer: CaptionTokenizer, most_tokens: int, share: float, seed: int
+) -> Sentences:
+    """Captions, and joined ones that the tokens have room for.
+
+    Args:
+        pairs: M captions with their languages.
+        tokenizer: of the student.
+        most_tokens: of a sentence.
+        share: of all sentences, that are joined; fewer where many are too long.
+        seed: of the draws.
+    """
+    random = np.random.default_rng(seed)
+    count = int(len(pairs) * share / (1 - share))
+    drawn = []
+    for chinese, joints in ((False, ENGLISH_JOINTS), (True, CHINESE_JOINTS)):
+        rows = np.flatnonzero(pairs.chinese == chinese)
+        if len(rows):
+            both = random.choice(rows, (count // 2, 2))
+            drawn += [(pair, joints[int(random.integers(len(joints)))], chinese) for pair in both]
+    texts = [_joined(*(pairs.texts[row] for row in pair), *how) for pair, *how in drawn]
+    tokens = tokenizer.ids(texts, most_tokens + 1) if texts else np.zeros((0, 1), np.int64)
+    fits = np.flatnonzero((tokens != PAD).sum(axis=1) <= most_tokens)
+    parts = np.array([drawn[row][0] for row in fits], np.int64).reshape(-1, 2)
+    return Sentences([*pairs.texts, *(texts[row] for row in fits)], parts)
+
+
+def _joined(first: str, second: str, joint: str, chinese: bool) -> str:
+    blank = "" if chinese else " "
+    return f"{first.rstrip(TRIM)}{joint}{blank}{second}"
+
+
+def make_lessons(
+    teachers: Sequence[Teacher], sentences: Sentences, dimension: int, folder: Path
+) -> Lessons:
+    """What all teachers say of the sentences, in one space.
+
+    Each teacher counts by its own temperature: cosines over it are what it learned to compare.
+    The space is spanned by the axes along which their texts, side by side, are longest.
+
+    Args:
+        teachers: the first one's tokenizer is the student's.
+        sentences: that are taught.
+        dimension: D of the shared space.
+        folder: sentence vectors are kept here.
+    """
+    said = np.concatenate(
+        [
+            vectors * float(teacher.network.temperature.detach()) ** -0.5
+            for teacher in teachers
+            for vectors in [_said_by(teacher, sentences, folder)]
+        ],
+        axis=1,
+    )  # (M, T D)
+    _, axes = torch.linalg.eigh(torch.from_numpy(said.T @ said))  # ascending; columns
+    axes_kept = axes.numpy()[:, ::-1][:, :dimension]  # (T D, D)
+    targets = said @ axes_kept
+    targets /= np.linalg.norm(targets, axis=1, keepdims=True)
+    turns = [
+        (part * float(teacher.network.temperature.detach()) ** -0.5).T.astype(np.float32)
+        for teacher, part in zip(teachers, np.split(axes_kept, len(teachers)), strict=True)
+    ]
+    most = teachers[0].network.config.most_tokens
+    return Lessons(teachers[0].tokenizer.ids(sentences.texts, most), targets, turns)
+
+
+def _said_by(teacher: Teacher, sentences: Sentences, folder: Path) -> NDArray[np.float32]:
+    """(M + J, D) unit rows of one teacher."""
+    network, config = teacher.network, teacher.network.config
+    if not isinstance(network.text, SentenceTower):
+        ids = teacher.tokenizer.ids(sentences.texts, config.most_tokens)
+        return text_vectors(network, ids, "cpu")
+    alone = sentences.texts[: len(sentences.texts) - len(sentences.parts)]
+    said = sentence_vectors(alone, folder)  # (M, E)
+    # As in training: of joined captions the mean, see `models.text_video.batches.Batch`.
+    both = said[sentences.parts].astype(np.float32).mean(axis=1).astype(np.float16)
+    return text_vectors(network, np.concatenate([said, both]), "cpu")
+
+
+def joined_network(
+    config: TextVideoConfig, teachers: Sequence[Teacher], turns: Sequence[NDArray[np.float32]]
+) -> TextVideoNetwork:
+    """The teachers' video towers, and the first one's text tower, in the shared space.
+
+    Args:
+        config: of the joined network.
+        teachers: as many as it has video towers.
+        turns: of the lessons.
+    """
+    network = TextVideoNetwork(config, teachers[0].channels)
+    video, text, first = network.video, network.text, teachers[0].network.text
+    assert isinstance(video, JoinedVideoTower) and isinstance(text, TextTower)
+    with torch.no_grad():
+        for tower, teacher in zip(video.towers, teachers, strict=True):
+            tower.load_state_dict(teacher.network.video.state_dict())
+        video.join.weight.copy_(torch.from_numpy(np.concatenate(turns, axis=1)))
+        text.load_state_dict(first.state_dict())
+        turn = torch.from_numpy(turns[0])
+        turn = turn / turn.norm() * len(turn) ** 0.5  # as long as a rotation
+        for layer in (text.head, text.past, text.later, text.token_head):
+            layer.weight.copy_(turn @ layer.weight)
+            if layer.bias is not None:
+                layer.bias.copy_(turn @ layer.bias)
+    return network
+
+
+class StudentTrainer(Trainer):
+    """One run: the joined network, of which the text tower learns, and the mean of its weights."""
+
+    recipe: StudentRecipe
+    network: TextVideoNetwork
+
+    def __init__(
+        self,
+        recipe: StudentRecipe,
+        network: TextVideoNetwork,
+        channels: int,
+        folder: Path,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(recipe, folder, device)
+        self.channels = channels
+        self.network = network.to(device)
+        self.mean = deepcopy(self.network).eval()
+        named = list(self.network.text.named_parameters())
+        kept = [p for name, p in named if p.ndim < 2 or name in {"place", "embedding.weight"}]
+        inside = {id(p) for p in kept}
+        self.optimiser = torch.optim.AdamW(
+            [
+                {
+                    "params": [p for _, p in named if id(p) not in inside],
+                    "weight_decay": recipe.weight_decay,
+                },
+                {"params": kept, "weight_decay": 0.0},
+            ],
+            lr=recipe.rate,
+        )
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Whose weights are in a checkpoint, by their keys there."""
+        return {"network": self.network, "mean": self.mean}
+
+    def learning(self) -> list[nn.Parameter]:
+        """The text tower's weights; the video towers are as they were taught."""
+        return list(self.network.text.parameters())
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds: what one of `train text-video` does."""
+        return {**super().state(), "channels": self.channels, "methods": {}}
+
+    def run(self, lessons: Lessons, check: Check, minutes: float | None) -> None:
+        """Train to the recipe's last step, or for so many minutes."""
+        console, limit = Console(), TimeLimit(minutes)
+
+        def show(parts: dict[str, float]) -> None:
+            if self.step % SHOW_EVERY == 0:
+                console.print(f"step {self.step} {shown(parts)}")
+
+        run_steps(
+            self,
+            self._batches(lessons),
+            self.update,
+            limit=limit,
+            show=show,
+            validate=lambda: self.validate(check, console),
+            validate_every=self.recipe.validate_every,
+        )
+
+    def validate(self, check: Check, console: Console) -> None:
+        """Rank held-out photos and captions by the mean weights; the figures join the curve."""
+        found = check_figures(self.mean, check, self.device)
+        self.measured({f"{language} r_sum": one.r_sum for language, one in found.items()}, console)
+
+    def update(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """Take one step on (B, L) ids and (B, D) targets; gives the loss and its parts."""
+        recipe = self.recipe
+        ids, targets = (part.to(self.device) for part in batch)
+        self.network.text.train()
+        torch.manual_seed(recipe.seed * 1_000_003 + self.step)
+        factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
+        set_rates(self.optimiser, max(factor, LEAST_RATE), recipe.rate)
+        parts = student_loss(self.network.text(ids).vectors, targets, recipe)
+        descend(torch.stack(list(parts.values())).sum(), self)
+        follow(self.mean, self.network, warming_up(recipe.averaging, self.step))
+        single = {name: part.detach() for name, part in parts.items()}
+        return {"loss": torch.stack(list(single.values())).sum(), **single}
+
+    def _batches(self, lessons: Lessons) -> Iterator[tuple[Tensor, Tensor]]:
+        """A batch for each step that is left; step `i` is a function of the seed and `i`."""
+        lengths, count = (lessons.ids != PAD).sum(axis=1), self.recipe.captions
+        for step in range(self.step, self.recipe.steps):
+            random = np.random.default_rng((self.recipe.seed, step))
+            drawn = random.integers(0, len(lengths), BUCKETS * count)
+            drawn = drawn[np.argsort(lengths[drawn], kind="stable")]
+            begin = count * int(random.integers(BUCKETS))
+            rows = drawn[begin : begin + count]
+            ids = lessons.ids[rows, : lengths[rows].max()]
+            if step % 2:
+                masked = (random.random(ids.shape) < self.recipe.token_dropout) & (
+                    ids >= len(SPECIAL)
+                )
+                ids = np.where(masked, MASK, ids)
+            yield torch.from_numpy(ids), torch.from_numpy(lessons.targets[rows])
+
+
+def student_loss(vectors: Tensor, targets: Tensor, recipe: StudentRecipe) -> dict[str, Tensor]:
+    """How far vectors are from their targets, and how else they tell the batch apart.
+
+    Args:
+        vectors: (B, D) unit rows, the student's.
+        targets: (B, D) unit rows.
+        recipe: `closeness` and `temperature` are used.
+
+    Returns:
+        `closeness` times the mean of 1 - cosine; the mean divergence (Kullback and Leibler) of
+        the student's softmax over the batch's targets from the targets' own.
+    """
+    apart = 1 - (vectors * targets).sum(dim=1)
+    own = (targets @ targets.T / recipe.temperature).softmax(dim=1)
+    seen = (vectors @ targets.T / recipe.temperature).log_softmax(dim=1)
+    return {
+        "distance": recipe.closeness * apart.mean(),
+        "divergence": functional.kl_div(seen, own, reduction="batchmean"),
+    }

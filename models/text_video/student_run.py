@@ -1,0 +1,92 @@
+"""A run that joins trained pairs, from their folders and the data that they learned from on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from models.errors import ModelFileError
+from models.text_video.captions import read_captions
+from models.text_video.pairs import make_pairs
+from models.text_video.run import FEATURES, HELD_VIEWS, load_split
+from models.text_video.student import (
+    StudentRecipe,
+    StudentTrainer,
+    Teacher,
+    joined_config,
+    joined_network,
+    make_lessons,
+    make_sentences,
+)
+from models.text_video.trunk import load_trunk
+from models.text_video.validate import make_check
+
+
+def train_student(
+    recipe: StudentRecipe,
+    runs: list[Path],
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    features_dir: Path = FEATURES,
+    minutes: float | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int = 1,
+) -> StudentTrainer:
+    """Join the pairs of some training folders, and teach one text tower what theirs say.
+
+    Args:
+        recipe: how.
+        runs: training folders, the first one of a pair that reads ids.
+        data_dir: as for `models.text_video.run.train_text_video`.
+        out_dir: for the tokenizer, checkpoints and the curve.
+        features_dir: what the trunk sees, and sentence vectors, are kept here.
+        minutes: stop after so long; the recipe's last step if None.
+        resume: go on from the checkpoint in `out_dir`.
+        device: a torch device.
+        threads: of the trunk.
+
+    Returns:
+        The trainer in its last state, saved.
+
+    Raises:
+        MissingDataError: photos, captions or a run aren't there, or nothing to resume.
+        BrokenDataError: photos or captions can't be read.
+        ModelFileError: the pairs can't be joined.
+    """
+    console = Console()
+    teachers = [Teacher.of(run) for run in runs]
+    config = joined_config(teachers)
+    trunk = load_trunk(config.trunk)
+    if {teacher.channels for teacher in teachers} != {trunk.channels}:
+        raise ModelFileError(f"pairs that learned on another trunk than {config.trunk}")
+    photos = read_captions(data_dir / "captions" / "flickr8k-train.jsonl")
+    held = load_split(
+        data_dir, "val", trunk, features_dir, views=HELD_VIEWS, threads=threads, console=console
+    )
+    tokenizer = teachers[0].tokenizer
+    sentences = make_sentences(
+        make_pairs(photos, recipe.sources),
+        tokenizer,
+        config.most_tokens,
+        recipe.joined_share,
+        recipe.seed,
+    )
+    console.print(f"{len(teachers)} pairs read {len(sentences.texts)} sentences")
+    lessons = make_lessons(teachers, sentences, config.dimension, features_dir)
+    trainer = StudentTrainer(
+        replace(recipe, network=config),
+        joined_network(config, teachers, lessons.turns),
+        trunk.channels,
+        out_dir,
+        device,
+    )
+    if resume:
+        trainer.resume()
+    tokenizer.save(out_dir / "tokenizer.json")
+    check = make_check(
+        held.features, held.photos, lambda texts: tokenizer.ids(texts, config.most_tokens)
+    )
+    trainer.run(lessons, check, minutes)
+    return trainer

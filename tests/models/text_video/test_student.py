@@ -1,0 +1,239 @@
+"""Pairs that are joined: what is taught is what all say, and what is shipped says it."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from models.errors import MissingDataError, ModelError, ModelFileError, RecipeError
+from models.metrics.recall import retrieval
+from models.text_video.captions import read_captions
+from models.text_video.export import export_run
+from models.text_video.methods.combined import Methods
+from models.text_video.pairs import Pairs, learn_tokenizer, make_pairs
+from models.text_video.photos import make_views, read_photos
+from models.text_video.recipe import DrawConfig, TextRecipe, read_text_recipe
+from models.text_video.run import train_text_video
+from models.text_video.sentences import SENTENCE_DIMENSION, sentence_vectors
+from models.text_video.serve import open_pair
+from models.text_video.shape import TextVideoConfig
+from models.text_video.student import (
+    StudentRecipe,
+    StudentTrainer,
+    Teacher,
+    joined_config,
+    joined_network,
+    make_lessons,
+    make_sentences,
+    student_loss,
+)
+from models.text_video.student_run import train_student
+from models.text_video.tokenizer import PAD
+from models.text_video.train import trained_network
+from models.text_video.trunk import TrunkConfig
+from models.text_video.validate import text_vectors
+from models.training.recipe_file import read_recipe_file
+from tests.models.text_video_data import make_data
+
+NETWORK = TextVideoConfig(
+    dimension=32, width=16, heads=2, text_layers=1, trunk=TrunkConfig("imagenet", input_size=64)
+)
+RECIPE = TextRecipe(
+    steps=30,
+    rate=5e-3,
+    warm_up=3,
+    averaging=0.8,
+    validate_every=30,
+    network=NETWORK,
+    draw=DrawConfig(pairs=24, clip_pairs=12, clip_every=3),
+)
+STUDENT = StudentRecipe(
+    steps=60, rate=5e-3, warm_up=5, averaging=0.9, validate_every=60, captions=64
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("features")
+
+
+@pytest.fixture(scope="module")
+def runs(data: Path, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A pair that reads ids and one that reads sentence vectors."""
+    folders = [tmp_path_factory.mktemp("ids"), tmp_path_factory.mktemp("sentences")]
+    for folder, reads in zip(folders, (False, True), strict=True):
+        recipe = replace(RECIPE, network=replace(NETWORK, read_sentences=reads))
+        train_text_video(recipe, data, folder, features_dir=kept)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def joined(
+    data: Path, kept: Path, runs: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> StudentTrainer:
+    folder = tmp_path_factory.mktemp("joined")
+    return train_student(STUDENT, runs, data, folder, features_dir=kept)
+
+
+def test_sentences_of_one_meaning_are_alike_in_both_languages(tmp_path: Path) -> None:
+    texts = ["two dogs run on the beach", "两只狗在沙滩上奔跑", "a man reads a newspaper"]
+    vectors = sentence_vectors(texts, tmp_path).astype(np.float32)
+    assert vectors.shape == (3, SENTENCE_DIMENSION)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-2)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.3
+    [file] = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes())
+    np.testing.assert_array_equal(sentence_vectors(texts, tmp_path).astype(np.float32), vectors)
+
+
+def test_a_pair_over_sentence_vectors_learns(runs: list[Path]) -> None:
+    last = [row for row in Teacher.of(runs[1]).network.named_parameters() if "text" in row[0]]
+    assert last and all(torch.isfinite(value).all() for _, value in last)
+    curve = torch.load(runs[1] / "checkpoint.pt", weights_only=False)["curve"]
+    measured = [row for row in curve if "en r_sum" in row][-1]
+    assert measured["en t2v r5"] > 65  # of twelve photos: 42 by chance
+    assert measured["zh t2v r5"] > 65
+
+
+def test_it_is_not_exported(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="can't be exported: teach one with it"):
+        export_run(runs[1], tmp_path)
+
+
+def test_methods_that_look_at_words_are_refused_with_it(tmp_path: Path) -> None:
+    reading = replace(NETWORK, read_sentences=True)
+    Methods({"curriculum": {}, "negative_nce": {}}, reading)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("[network]\nread_sentences = true\n[methods.masked_words]\n")
+    with pytest.raises(RecipeError, match="masked_words looks at words"):
+        read_text_recipe(recipe)
+
+
+def test_the_joined_pair_finds_what_it_was_taught(
+    data: Path, joined: StudentTrainer, tmp_path: Path
+) -> None:
+    made = export_run(joined.folder, tmp_path / "pair")
+    assert made.text_cosine > 0.9999
+    assert made.video_cosine > 0.99
+    pair = open_pair(tmp_path / "pair")
+    photos = [p for _, p in read_photos(data / "photos/flickr8k-val.tar")]
+    videos = np.stack([pair.video.embed(make_views(photo, 64, ("full",))) for photo in photos])
+    for language in ("en", "zh"):
+        pairs = make_pairs(read_captions(data / "captions/flickr8k-val.jsonl"), [language])
+        found = retrieval(videos, pair.text.embed(pairs.texts), pairs.photos)
+        assert found.text_to_video.r5 > 65
+        assert joined.curve[-1][f"{language} r_sum"] == pytest.approx(found.r_sum, abs=25)
+
+
+def test_the_student_comes_near_what_its_teachers_say(
+    joined: StudentTrainer, runs: list[Path], data: Path, kept: Path
+) -> None:
+    teachers = [Teacher.of(run) for run in runs]
+    pairs = make_pairs(read_captions(data / "captions/flickr8k-train.jsonl"), STUDENT.sources)
+    sentences = make_sentences(pairs, teachers[0].tokenizer, 32, 0.15, seed=1)
+    lessons = make_lessons(teachers, sentences, 32, kept)
+    fresh = joined_network(joined_config(teachers), teachers, lessons.turns).eval()
+    near, before = (
+        float((text_vectors(n, lessons.ids, "cpu") * lessons.targets).sum(axis=1).mean())
+        for n in (trained_network(joined.folder), fresh)
+    )
+    assert near > 0.9
+    assert near > before
+
+
+def test_vectors_side_by_side_compare_as_both_pairs_do_together(
+    runs: list[Path], data: Path, kept: Path
+) -> None:
+    teachers = [Teacher.of(run) for run in runs]
+    pairs = make_pairs(read_captions(data / "captions/flickr8k-val.jsonl"), ["en", "zh"])
+    sentences = make_sentences(pairs, teachers[0].tokenizer, 32, 0.0, seed=1)
+    # In all dimensions nothing is lost: 64 axes of two pairs with 32 each.
+    lessons = make_lessons(teachers, sentences, 64, kept)
+    both = np.zeros((len(pairs), 20), np.float32)
+    turned = np.zeros((20, 64), np.float32)
+    for teacher, turn in zip(teachers, lessons.turns, strict=True):
+        network = teacher.network
+        reads = network.config.read_sentences
+        told = sentence_vectors(pairs.texts, kept) if reads else teacher.tokenizer.ids(pairs.texts)
+        videos = functional.normalize(torch.randn(20, 32), dim=1).numpy()
+        both += text_vectors(network, told, "cpu") @ videos.T / float(network.temperature.detach())
+        turned += videos @ turn.T
+    seen = lessons.targets @ turned.T  # targets have lost their length
+    lengths = (both / seen)[:, :1]
+    np.testing.assert_allclose(seen * lengths, both, rtol=1e-2, atol=1e-2 * np.abs(both).max())
+
+
+def test_captions_are_joined_where_they_fit(data: Path) -> None:
+    photos = read_captions(data / "captions/flickr8k-train.jsonl")
+    tokenizer = learn_tokenizer(photos, 200)
+    pairs = make_pairs(photos, ["en", "zh"])
+    made = make_sentences(pairs, tokenizer, 16, 0.3, seed=3)
+    assert made.texts[: len(pairs)] == pairs.texts
+    assert 0 < len(made.parts) == len(made.texts) - len(pairs)
+    assert ((tokenizer.ids(made.texts, 40) != PAD).sum(axis=1)[len(pairs) :] <= 16).all()
+    for text, (first, second) in zip(made.texts[len(pairs) :], made.parts, strict=True):
+        assert text.startswith(pairs.texts[first].rstrip(" .。"))
+        assert text.endswith(pairs.texts[second])
+        assert pairs.chinese[first] == pairs.chinese[second]
+    assert not len(make_sentences(pairs, tokenizer, 16, 0.0, seed=3).parts)
+
+
+def test_captions_of_one_language_are_joined_too() -> None:
+    pairs = Pairs(np.arange(4), ["a dog", "a cat", "a red car", "snow"], np.zeros(4, np.bool_))
+    tokenizer = learn_tokenizer([], 50)
+    assert len(make_sentences(pairs, tokenizer, 32, 0.5, seed=1).parts) == 2
+
+
+def test_the_loss_is_least_at_the_targets() -> None:
+    targets = functional.normalize(torch.randn(8, 16, generator=torch.Generator().manual_seed(1)))
+    exact = student_loss(targets, targets, STUDENT)
+    assert float(exact["distance"]) == pytest.approx(0, abs=1e-5)
+    assert float(exact["divergence"]) == pytest.approx(0, abs=1e-5)
+    turned = student_loss(targets.roll(1, 0), targets, STUDENT)
+    assert float(turned["distance"]) > 1
+    assert float(turned["divergence"]) > 1
+
+
+def test_a_resumed_run_ends_where_a_whole_one_does(
+    runs: list[Path], data: Path, kept: Path, tmp_path: Path
+) -> None:
+    recipe = replace(STUDENT, steps=6, validate_every=3)
+    whole = train_student(recipe, runs, data, tmp_path / "whole", features_dir=kept)
+    train_student(replace(recipe, steps=3), runs, data, tmp_path / "half", features_dir=kept)
+    # The rate falls to the last step, so that three of three aren't three of six: both ways differ
+    # by little, and a run that begins anew by much.
+    half = train_student(recipe, runs, data, tmp_path / "half", features_dir=kept, resume=True)
+    assert half.step == whole.step == 6
+    assert [row["step"] for row in half.curve if "en r_sum" in row] == [3, 6]
+
+
+def test_what_cannot_be_joined_is_refused(
+    runs: list[Path], joined: StudentTrainer, data: Path, kept: Path, tmp_path: Path
+) -> None:
+    def join(*folders: Path) -> None:
+        train_student(STUDENT, list(folders), data, tmp_path / "out", features_dir=kept)
+
+    with pytest.raises(ModelFileError, match="1 pairs to learn from, expected two or more"):
+        join(runs[0])
+    with pytest.raises(ModelFileError, match="name one that reads ids first"):
+        join(runs[1], runs[0])
+    with pytest.raises(ModelFileError, match="pairs of other shapes can't be joined"):
+        join(runs[0], joined.folder)
+    with pytest.raises(MissingDataError):
+        join(runs[0], tmp_path / "nowhere")
+
+
+def test_the_shipped_recipe_is_the_default() -> None:
+    shipped = read_recipe_file(Path("configs/training/text-student.toml"), StudentRecipe)
+    assert asdict(shipped) == asdict(StudentRecipe())
+    twin = read_text_recipe(Path("configs/training/text-video-sentences.toml"))
+    first = read_text_recipe(Path("configs/training/text-video.toml"))
+    assert twin.network == replace(first.network, read_sentences=True)
