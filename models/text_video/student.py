@@ -22,14 +22,13 @@ from torch.nn import functional
 
 from models.errors import ModelFileError
 from models.text_video.caption_tower import SentenceTower, TextTower
-from models.text_video.clips import CHINESE_JOINTS, ENGLISH_JOINTS
 from models.text_video.network import TextVideoNetwork
-from models.text_video.pairs import Pairs
 from models.text_video.sentences import sentence_vectors
 from models.text_video.shape import TextVideoConfig
+from models.text_video.student_sentences import Sentences
 from models.text_video.tokenizer import MASK, PAD, SPECIAL, CaptionTokenizer
 from models.text_video.train import trained_network
-from models.text_video.validate import Check, check_figures, text_vectors
+from models.text_video.validate import Check, Readable, check_figures, text_vectors
 from models.text_video.video_tower import JoinedVideoTower
 from models.training.bounds import Count, Positive, Seed, Share, Weight
 from models.training.checkpoint import read_checkpoint
@@ -39,7 +38,6 @@ from models.training.trainer import Trainer, descend, follow, shown, warming_up
 
 SHOW_EVERY = 50  # steps between two lines of figures
 BUCKETS = 6  # groups of captions by length that a batch is drawn from: less padding is computed
-TRIM = " .。"  # goes from the end of a caption that another follows
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,9 @@ class StudentRecipe:
         averaging: of the running mean of the weights, a step.
         captions: B, in a batch.
         sources: whose captions: `en`, `zh`, `zh_mt_a`, `zh_mt_b`.
-        joined_share: of sentences that are two captions, one after the other.
+        joined_share: sentences that are two captions, one after the other, beside each caption.
+        keywords_share: the same, of one to three words as people type them.
+        misspelt_share: the same, of captions and keywords with a typing error.
         token_dropout: share of the words that are masked in every other batch.
         temperature: at which the batch's vectors are told apart.
         closeness: what a vector's distance to its target counts beside telling apart.
@@ -67,6 +67,8 @@ class StudentRecipe:
     captions: Count = 512
     sources: tuple[str, ...] = ("en", "zh", "zh_mt_a", "zh_mt_b")
     joined_share: Share = 0.15
+    keywords_share: Share = 0.2
+    misspelt_share: Share = 0.2
     token_dropout: Share = 0.1
     temperature: Positive = 0.05
     closeness: Weight = 10.0
@@ -98,19 +100,6 @@ class Teacher:
         channels = int(read_checkpoint(run)["channels"])
         tokenizer = CaptionTokenizer.load(run / "tokenizer.json")
         return Teacher(trained_network(run), tokenizer, channels)
-
-
-@dataclass(frozen=True)
-class Sentences:
-    """What the student reads: captions, and pairs of them joined.
-
-    Attributes:
-        texts: M + J sentences, captions first.
-        parts: (J, 2) int64, which captions the last J are joined from.
-    """
-
-    texts: list[str]
-    parts: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -147,38 +136,6 @@ def joined_config(teachers: Sequence[Teacher]) -> TextVideoConfig:
     return replace(first, video_towers=len(teachers))
 
 
-def make_sentences(
-    pairs: Pairs, tokenizer: CaptionTokenizer, most_tokens: int, share: float, seed: int
-) -> Sentences:
-    """Captions, and joined ones that the tokens have room for.
-
-    Args:
-        pairs: M captions with their languages.
-        tokenizer: of the student.
-        most_tokens: of a sentence.
-        share: of all sentences, that are joined; fewer where many are too long.
-        seed: of the draws.
-    """
-    random = np.random.default_rng(seed)
-    count = int(len(pairs) * share / (1 - share))
-    drawn = []
-    for chinese, joints in ((False, ENGLISH_JOINTS), (True, CHINESE_JOINTS)):
-        rows = np.flatnonzero(pairs.chinese == chinese)
-        if len(rows):
-            both = random.choice(rows, (count // 2, 2))
-            drawn += [(pair, joints[int(random.integers(len(joints)))], chinese) for pair in both]
-    texts = [_joined(*(pairs.texts[row] for row in pair), *how) for pair, *how in drawn]
-    tokens = tokenizer.ids(texts, most_tokens + 1) if texts else np.zeros((0, 1), np.int64)
-    fits = np.flatnonzero((tokens != PAD).sum(axis=1) <= most_tokens)
-    parts = np.array([drawn[row][0] for row in fits], np.int64).reshape(-1, 2)
-    return Sentences([*pairs.texts, *(texts[row] for row in fits)], parts)
-
-
-def _joined(first: str, second: str, joint: str, chinese: bool) -> str:
-    blank = "" if chinese else " "
-    return f"{first.rstrip(TRIM)}{joint}{blank}{second}"
-
-
 def make_lessons(
     teachers: Sequence[Teacher], sentences: Sentences, dimension: int, folder: Path
 ) -> Lessons:
@@ -210,20 +167,22 @@ def make_lessons(
         for teacher, part in zip(teachers, np.split(axes_kept, len(teachers)), strict=True)
     ]
     most = teachers[0].network.config.most_tokens
-    return Lessons(teachers[0].tokenizer.ids(sentences.texts, most), targets, turns)
+    return Lessons(teachers[0].tokenizer.ids(sentences.read, most), targets, turns)
 
 
 def _said_by(teacher: Teacher, sentences: Sentences, folder: Path) -> NDArray[np.float32]:
-    """(M + J, D) unit rows of one teacher."""
+    """(S, D) unit rows of one teacher, of sentences without their typing errors."""
     network, config = teacher.network, teacher.network.config
-    if not isinstance(network.text, SentenceTower):
-        ids = teacher.tokenizer.ids(sentences.texts, config.most_tokens)
-        return text_vectors(network, ids, "cpu")
-    alone = sentences.texts[: len(sentences.texts) - len(sentences.parts)]
-    said = sentence_vectors(alone, folder)  # (M, E)
-    # As in training: of joined captions the mean, see `models.text_video.batches.Batch`.
-    both = said[sentences.parts].astype(np.float32).mean(axis=1).astype(np.float16)
-    return text_vectors(network, np.concatenate([said, both]), "cpu")
+    if isinstance(network.text, SentenceTower):
+        said = sentence_vectors(sentences.captions, folder)  # (M, E)
+        # As in training: of joined captions the mean, see `models.text_video.batches.Batch`.
+        both = said[sentences.parts].astype(np.float32).mean(axis=1).astype(np.float16)
+        typed = sentence_vectors(sentences.keywords, folder)
+        told: Readable = np.concatenate([said, both, typed])
+    else:
+        whole = [*sentences.captions, *sentences.joined, *sentences.keywords]
+        told = teacher.tokenizer.ids(whole, config.most_tokens)
+    return text_vectors(network, told, "cpu")[sentences.meant]
 
 
 def joined_network(

@@ -16,8 +16,8 @@ from models.text_video.student import (
     joined_config,
     joined_network,
     make_lessons,
-    make_sentences,
 )
+from models.text_video.student_sentences import make_sentences
 from models.text_video.trunk import load_trunk
 from models.text_video.validate import make_check
 
@@ -70,10 +70,12 @@ def train_student(
         make_pairs(photos, recipe.sources),
         tokenizer,
         config.most_tokens,
-        recipe.joined_share,
-        recipe.seed,
+        joined_share=recipe.joined_share,
+        keywords_share=recipe.keywords_share,
+        misspelt_share=recipe.misspelt_share,
+        seed=recipe.seed,
     )
-    console.print(f"{len(teachers)} pairs read {len(sentences.texts)} sentences")
+    console.print(f"{len(teachers)} pairs teach {len(sentences.read)} sentences")
     lessons = make_lessons(teachers, sentences, config.dimension, features_dir)
     trainer = StudentTrainer(
         replace(recipe, network=config),

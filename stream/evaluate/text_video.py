@@ -85,7 +85,7 @@ def evaluate_text_video(
     # Before the networks run, which takes long; a file of neither language is refused here too.
     for name in chosen or LANGUAGES:
         _check_language(photos, name, captions)
-    videos = _videos(photos, tar, pair, console)
+    videos = photo_vectors(photos, tar, pair, console)
     found = {}
     for name in chosen:
         texts = [text for photo in photos for text in photo.captions[name]]
@@ -117,10 +117,15 @@ def _check_language(photos: list[Photo], language: str, captions: Path) -> None:
             )
 
 
-def _videos(
+def photo_vectors(
     photos: list[Photo], tar: Path, pair: Pair, console: Console | None
 ) -> NDArray[np.float32]:
-    """(P, D) float32 unit rows, in the order of the captions."""
+    """(P, D) float32 unit rows of photos, each a video of one frame, in the order of `photos`.
+
+    Raises:
+        MissingDataError: no such tar.
+        BrokenDataError: names the photo that can't be used.
+    """
     place = {photo.image: number for number, photo in enumerate(photos)}
     vectors = np.zeros((len(photos), pair.video.dimension), np.float32)
     pictures = read_photos(tar)

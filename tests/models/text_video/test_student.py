@@ -13,7 +13,7 @@ from models.metrics.recall import retrieval
 from models.text_video.captions import read_captions
 from models.text_video.export import export_run
 from models.text_video.methods.combined import Methods
-from models.text_video.pairs import Pairs, learn_tokenizer, make_pairs
+from models.text_video.pairs import Pairs, make_pairs
 from models.text_video.photos import make_views, read_photos
 from models.text_video.recipe import DrawConfig, TextRecipe, read_text_recipe
 from models.text_video.run import train_text_video
@@ -27,11 +27,10 @@ from models.text_video.student import (
     joined_config,
     joined_network,
     make_lessons,
-    make_sentences,
     student_loss,
 )
 from models.text_video.student_run import train_student
-from models.text_video.tokenizer import PAD
+from models.text_video.student_sentences import Sentences, make_sentences
 from models.text_video.train import trained_network
 from models.text_video.trunk import TrunkConfig
 from models.text_video.validate import text_vectors
@@ -81,6 +80,14 @@ def joined(
 ) -> StudentTrainer:
     folder = tmp_path_factory.mktemp("joined")
     return train_student(STUDENT, runs, data, folder, features_dir=kept)
+
+
+def sentences_of(pairs: Pairs, teacher: Teacher, *, joined: float = 0.15) -> Sentences:
+    """Captions with joined ones, without keywords and errors."""
+    return make_sentences(
+        pairs, teacher.tokenizer, 32, joined_share=joined, keywords_share=0.0, misspelt_share=0.0,
+        seed=1,
+    )  # fmt: skip
 
 
 def test_sentences_of_one_meaning_are_alike_in_both_languages(tmp_path: Path) -> None:
@@ -138,7 +145,7 @@ def test_the_student_comes_near_what_its_teachers_say(
 ) -> None:
     teachers = [Teacher.of(run) for run in runs]
     pairs = make_pairs(read_captions(data / "captions/flickr8k-train.jsonl"), STUDENT.sources)
-    sentences = make_sentences(pairs, teachers[0].tokenizer, 32, 0.15, seed=1)
+    sentences = sentences_of(pairs, teachers[0])
     lessons = make_lessons(teachers, sentences, 32, kept)
     fresh = joined_network(joined_config(teachers), teachers, lessons.turns).eval()
     near, before = (
@@ -154,7 +161,7 @@ def test_vectors_side_by_side_compare_as_both_pairs_do_together(
 ) -> None:
     teachers = [Teacher.of(run) for run in runs]
     pairs = make_pairs(read_captions(data / "captions/flickr8k-val.jsonl"), ["en", "zh"])
-    sentences = make_sentences(pairs, teachers[0].tokenizer, 32, 0.0, seed=1)
+    sentences = sentences_of(pairs, teachers[0], joined=0.0)
     # In all dimensions nothing is lost: 64 axes of two pairs with 32 each.
     lessons = make_lessons(teachers, sentences, 64, kept)
     both = np.zeros((len(pairs), 20), np.float32)
@@ -169,27 +176,6 @@ def test_vectors_side_by_side_compare_as_both_pairs_do_together(
     seen = lessons.targets @ turned.T  # targets have lost their length
     lengths = (both / seen)[:, :1]
     np.testing.assert_allclose(seen * lengths, both, rtol=1e-2, atol=1e-2 * np.abs(both).max())
-
-
-def test_captions_are_joined_where_they_fit(data: Path) -> None:
-    photos = read_captions(data / "captions/flickr8k-train.jsonl")
-    tokenizer = learn_tokenizer(photos, 200)
-    pairs = make_pairs(photos, ["en", "zh"])
-    made = make_sentences(pairs, tokenizer, 16, 0.3, seed=3)
-    assert made.texts[: len(pairs)] == pairs.texts
-    assert 0 < len(made.parts) == len(made.texts) - len(pairs)
-    assert ((tokenizer.ids(made.texts, 40) != PAD).sum(axis=1)[len(pairs) :] <= 16).all()
-    for text, (first, second) in zip(made.texts[len(pairs) :], made.parts, strict=True):
-        assert text.startswith(pairs.texts[first].rstrip(" .。"))
-        assert text.endswith(pairs.texts[second])
-        assert pairs.chinese[first] == pairs.chinese[second]
-    assert not len(make_sentences(pairs, tokenizer, 16, 0.0, seed=3).parts)
-
-
-def test_captions_of_one_language_are_joined_too() -> None:
-    pairs = Pairs(np.arange(4), ["a dog", "a cat", "a red car", "snow"], np.zeros(4, np.bool_))
-    tokenizer = learn_tokenizer([], 50)
-    assert len(make_sentences(pairs, tokenizer, 32, 0.5, seed=1).parts) == 2
 
 
 def test_the_loss_is_least_at_the_targets() -> None:

@@ -1,0 +1,149 @@
+"""What a student reads beside captions: two that are joined, keywords, and typing errors."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.text_video.clips import CHINESE_JOINTS, ENGLISH_JOINTS
+from models.text_video.pairs import CHINESE_RUN, Pairs
+from models.text_video.tokenizer import PAD, CaptionTokenizer
+
+TRIM = " .。"  # goes from the end of a caption that another follows
+WORD = re.compile("[a-z]{4,}", re.IGNORECASE)  # in shorter ones an error leaves too little
+MOST_KEYWORDS = 3
+MIXED_SHARE = 0.2  # of keywords, with one of the photo's other language. Set by hand
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """What the student reads, and of which sentences its teachers say what is meant.
+
+    Attributes:
+        captions: M of them.
+        joined: J sentences of two captions.
+        parts: (J, 2) int64, which captions.
+        keywords: K queries of few words.
+        read: S texts: the captions, the joined ones, the keywords, then some of these with a
+            typing error.
+        meant: (S,) int64, the place of what each means among the M + J + K without errors.
+    """
+
+    captions: list[str]
+    joined: list[str]
+    parts: NDArray[np.int64]
+    keywords: list[str]
+    read: list[str]
+    meant: NDArray[np.int64]
+
+
+def make_sentences(
+    pairs: Pairs,
+    tokenizer: CaptionTokenizer,
+    most_tokens: int,
+    *,
+    joined_share: float,
+    keywords_share: float,
+    misspelt_share: float,
+    seed: int,
+) -> Sentences:
+    """Captions, and what is made of them.
+
+    Args:
+        pairs: M captions with their languages and photos.
+        tokenizer: of the student.
+        most_tokens: of a sentence.
+        joined_share: so many joined sentences a caption; fewer where many are too long.
+        keywords_share: so many keyword queries a caption.
+        misspelt_share: so many sentences with an error a caption.
+        seed: of the draws.
+    """
+    random = np.random.default_rng(seed)
+    joined, parts = _joined(pairs, tokenizer, most_tokens, int(len(pairs) * joined_share), random)
+    keywords = _keywords(pairs, int(len(pairs) * keywords_share), random)
+    whole = [*pairs.texts, *joined, *keywords]
+    likely = np.flatnonzero([bool(WORD.search(text)) for text in whole])
+    # Half of them keywords: what people type is short, and captions are many.
+    typed = likely[likely >= len(whole) - len(keywords)]
+    count = int(len(pairs) * misspelt_share)
+    wrong = np.concatenate(
+        [random.choice(rows, count // 2) for rows in (likely, typed) if len(rows)] or [likely]
+    ).astype(np.int64)
+    errors = [misspelt(whole[row], random) for row in wrong]
+    meant = np.concatenate([np.arange(len(whole)), wrong])
+    return Sentences(pairs.texts, joined, parts, keywords, [*whole, *errors], meant)
+
+
+def misspelt(text: str, random: np.random.Generator) -> str:
+    """A text with an error in one of its words: letters exchanged, lost, doubled or another.
+
+    Args:
+        text: with a word of four letters at least.
+        random: of the choice.
+    """
+    words = list(WORD.finditer(text))
+    word = words[int(random.integers(len(words)))]
+    at = word.start() + 1 + int(random.integers(len(word.group()) - 2))  # neither the first letter
+    before, here, after = text[:at], text[at], text[at + 1 :]
+    other = chr(ord("a") + int(random.integers(26)))
+    made = (after[:1] + here + after[1:], after, 2 * here + after, other + after)
+    return before + made[int(random.integers(len(made)))]
+
+
+def _joined(
+    pairs: Pairs,
+    tokenizer: CaptionTokenizer,
+    most_tokens: int,
+    count: int,
+    random: np.random.Generator,
+) -> tuple[list[str], NDArray[np.int64]]:
+    """Two captions of a language one after the other, where the tokens have room, and which."""
+    texts, parts = [], []
+    for chinese, joints in ((False, ENGLISH_JOINTS), (True, CHINESE_JOINTS)):
+        rows = np.flatnonzero(pairs.chinese == chinese)
+        for first, second in random.choice(rows, (count // 2, 2)) if len(rows) else ():
+            joint = joints[int(random.integers(len(joints)))]
+            begin = pairs.texts[first].rstrip(TRIM)
+            texts.append(f"{begin}{joint}{'' if chinese else ' '}{pairs.texts[second]}")
+            parts.append((first, second))
+    ids = tokenizer.ids(texts, most_tokens + 1)
+    fits = np.flatnonzero((ids != PAD).sum(axis=1) <= most_tokens)
+    kept = np.array([parts[row] for row in fits], np.int64).reshape(-1, 2)
+    return [texts[row] for row in fits], kept
+
+
+def _keywords(pairs: Pairs, count: int, random: np.random.Generator) -> list[str]:
+    """Some words of content of a caption, in its order; now and then one of the other language."""
+    told: dict[tuple[int, bool], list[int]] = {}
+    for row, (photo, chinese) in enumerate(zip(pairs.photos, pairs.chinese, strict=True)):
+        told.setdefault((int(photo), bool(chinese)), []).append(row)
+    found = []
+    for row in random.integers(0, len(pairs), count):
+        chosen = _drawn(content_words(pairs.texts[row]), random)
+        others = told.get((int(pairs.photos[row]), not pairs.chinese[row]), [])
+        if others and random.random() < MIXED_SHARE:
+            more = content_words(pairs.texts[int(random.choice(others))])
+            chosen = [*chosen[: MOST_KEYWORDS - 1], *more[:1]]
+        if chosen:
+            found.append(" ".join(chosen))
+    return found
+
+
+def _drawn(words: list[str], random: np.random.Generator) -> list[str]:
+    """One to three of the words, in their order; none of none."""
+    count = min(len(words), 1 + int(random.integers(MOST_KEYWORDS)))
+    places = np.sort(random.choice(len(words), count, replace=False)) if words else ()
+    return [words[place] for place in places]
+
+
+def content_words(text: str) -> list[str]:
+    """Nouns, verbs, adjectives and numbers of a caption, in its order, each once."""
+    import jieba  # here: only training needs it, and it loads for long
+
+    from models.text_video.words import chinese_content, english_content
+
+    run = CHINESE_RUN.search(text)
+    words = jieba.lcut(text) if run else re.findall("[a-z]+", text.lower())
+    content = [w for w in words if (chinese_content(w) if run else english_content(w))]
+    return list(dict.fromkeys(word for word in content if word.strip()))
