@@ -137,7 +137,7 @@ def _names(named: dict[str, Thing], shown: dict[str, NDArray[np.bool_]]) -> Iter
 
 
 def misspelled(word: str) -> str:
-    """The word with two neighbours near its middle exchanged: guitar, giutar."""
+    """The word with two neighbours near its middle exchanged: guitar, gutiar."""
     places = [at for at in range(1, len(word) - 1) if word[at] != word[at + 1]]
     at = min(places, key=lambda place: abs(place + 1 - len(word) / 2))
     return word[:at] + word[at + 1] + word[at] + word[at + 2 :]

@@ -58,7 +58,7 @@ class StudentRecipe:
     """
 
     seed: Seed = 1
-    steps: Count = 1500
+    steps: Count = 2000
     rate: Positive = 2e-3
     weight_decay: Weight = 0.02
     warm_up: Count = 100

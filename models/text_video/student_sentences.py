@@ -139,11 +139,10 @@ def _drawn(words: list[str], random: np.random.Generator) -> list[str]:
 
 def content_words(text: str) -> list[str]:
     """Nouns, verbs, adjectives and numbers of a caption, in its order, each once."""
-    import jieba  # here: only training needs it, and it loads for long
-
-    from models.text_video.words import chinese_content, english_content
+    # Here: the dictionaries take long to load.
+    from models.text_video.words import chinese_content, chinese_dictionary, english_content
 
     run = CHINESE_RUN.search(text)
-    words = jieba.lcut(text) if run else re.findall("[a-z]+", text.lower())
+    words = chinese_dictionary().lcut(text) if run else re.findall("[a-z]+", text.lower())
     content = [w for w in words if (chinese_content(w) if run else english_content(w))]
     return list(dict.fromkeys(word for word in content if word.strip()))

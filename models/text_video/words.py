@@ -114,7 +114,7 @@ _english = lru_cache(1 << 16)(english_content)
 @lru_cache(1 << 16)
 def _chinese(run: str) -> bytes:
     """A run of Chinese characters, cut into words: one byte a character."""
-    words = _chinese_dictionary().cut(run)
+    words = chinese_dictionary().cut(run)
     return b"".join(bytes([_chinese_word(word)]) * len(word) for word in words)
 
 
@@ -123,7 +123,7 @@ _chinese_word = lru_cache(1 << 16)(chinese_content)
 
 def _chinese_tag(word: str) -> str:
     """The tag of the dictionary, or of the model for unknown words."""
-    posseg = _chinese_dictionary().posseg
+    posseg = chinese_dictionary().posseg
     known: str | None = posseg.dt.word_tag_tab.get(word)
     return known or next(iter(posseg.cut(word))).flag
 
@@ -137,7 +137,7 @@ def _english_dictionary() -> Any:
 
 
 @cache
-def _chinese_dictionary() -> Any:
+def chinese_dictionary() -> Any:
     """The package jieba, loaded; it warns and logs about itself while it is."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
