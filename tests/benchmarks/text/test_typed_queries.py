@@ -41,7 +41,7 @@ def test_without_people_is_where_no_caption_has_any(made: dict[str, Query]) -> N
 
 def test_an_error_exchanges_two_letters_that_differ() -> None:
     assert misspelled("guitar") == "gutiar"
-    assert misspelled("soccer") == "socecr"
+    assert misspelled("soccer") == "scocer"
 
 
 def test_of_ten_hits_as_many_as_there_are_can_be_right() -> None:
