@@ -116,7 +116,7 @@ def make_queries(photos: list[Photo]) -> list[Query]:
     def without(words: frozenset[str]) -> NDArray[np.bool_]:
         return np.array([all(words.isdisjoint(one) for one in told) for told in captions])
 
-    shown = {thing.words[0]: right(lambda words, _, t=thing: t.said(words)) for thing in things()}
+    shown = {thing.words[0]: right(_naming(thing)) for thing in things()}
     named = {thing.words[0]: thing for thing in things()}
     made = [
         *_names(named, shown),
@@ -126,6 +126,14 @@ def make_queries(photos: list[Photo]) -> list[Query]:
         *_without(named, shown, without),
     ]
     return [query for query in made if query.right.sum() >= LEAST_RIGHT]
+
+
+def _naming(thing: Thing) -> Says:
+    return lambda words, _: thing.said(words)
+
+
+def _matching(pattern: re.Pattern[str]) -> Says:
+    return lambda _, text: bool(pattern.search(text))
 
 
 def _names(named: dict[str, Thing], shown: dict[str, NDArray[np.bool_]]) -> Iterator[Query]:
@@ -160,7 +168,7 @@ def _coloured(
         forms = "|".join(named[word].words)
         for colour, chinese in COLOURS.items():
             near = re.compile(rf"\b{colour}\b(?: and \w+)? (?:{forms})\b")
-            found = right(lambda _, text, near=near: bool(near.search(text)))
+            found = right(_matching(near))
             yield Query("a colour", f"{colour} {word}", found)
             yield Query("a colour", f"{chinese}{named[word].chinese}", found)
 
@@ -171,7 +179,7 @@ def _counted(right: Callable[[Says], NDArray[np.bool_]]) -> Iterator[Query]:
     for word, plural in many.items():
         for count, chinese in COUNTS.items():
             near = re.compile(rf"\b{count}\b(?: \w+)? {plural}\b")
-            found = right(lambda _, text, near=near: bool(near.search(text)))
+            found = right(_matching(near))
             yield Query("a count", f"{count} {plural}", found)
             yield Query("a count", f"{chinese}{COUNTED[word]}", found)
 
