@@ -11,6 +11,7 @@ from torch import nn
 
 OPSET = 18  # what torch's exporter writes by itself; a newer one would be a conversion on top
 SMALLEST_HALVED = 1024  # numbers: biases would save next to nothing for their digits; by hand
+SCALE = ".scale"  # ends the names of what filters are multiplied by
 MANY = 1 << 16  # rows: tracing wants some bound, and no batch comes near it
 
 
@@ -60,14 +61,52 @@ def store_half(model: onnx.ModelProto) -> None:
     Small weights, such as biases, stay.
     """
     casts = []
-    for tensor in model.graph.initializer:
-        values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < SMALLEST_HALVED:
-            continue
+    for tensor, values in _large(model):
         name = tensor.name
         half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
         tensor.CopyFrom(half)
         casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
-    nodes = casts + list(model.graph.node)  # ONNX wants what is used before what uses it
+    _put_first(model, casts)
+
+
+def store_filters_as_bytes(model: onnx.ModelProto) -> None:
+    """Keep the filters of convolutions as int8 in the file, in place: a quarter of the size.
+
+    Each filter has a scale of its own, by which it is float32 again when ONNX Runtime loads the
+    file: it is computed as before, with weights that are rounded to a 127th of the largest.
+    """
+    made, scales = [], []
+    for tensor, values in _large(model):
+        if values.ndim != 4:
+            continue
+        name = tensor.name
+        scale = np.abs(values).max(axis=(1, 2, 3), keepdims=True).clip(1e-12) / 127
+        whole = np.round(values / scale).astype(np.int8)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(whole, f"{name}.bytes"))
+        scales.append(onnx.numpy_helper.from_array(scale.astype(np.float32), name + SCALE))
+        wide = f"{name}.wide"
+        made += [
+            onnx.helper.make_node("Cast", [tensor.name], [wide], to=onnx.TensorProto.FLOAT),
+            onnx.helper.make_node("Mul", [wide, name + SCALE], [name]),
+        ]
+    model.graph.initializer.extend(scales)
+    _put_first(model, made)
+
+
+def _large(model: onnx.ModelProto) -> list[tuple[onnx.TensorProto, NDArray[np.float32]]]:
+    """The float32 weights that are worth another form, and their values; no scales of others."""
+    found = [(tensor, onnx.numpy_helper.to_array(tensor)) for tensor in model.graph.initializer]
+    return [
+        (tensor, values)
+        for tensor, values in found
+        if values.dtype == np.float32
+        and values.size >= SMALLEST_HALVED
+        and not tensor.name.endswith(SCALE)
+    ]
+
+
+def _put_first(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+    """ONNX wants what is used before what uses it."""
+    whole = nodes + list(model.graph.node)
     del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    model.graph.node.extend(whole)

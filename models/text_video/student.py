@@ -55,10 +55,11 @@ class StudentRecipe:
         token_dropout: share of the words that are masked in every other batch.
         temperature: at which the batch's vectors are told apart.
         closeness: what a vector's distance to its target counts beside telling apart.
+        photos: in each step, that the vectors tell apart as the targets do.
     """
 
     seed: Seed = 1
-    steps: Count = 2000
+    steps: Count = 1500
     rate: Positive = 2e-3
     weight_decay: Weight = 0.02
     warm_up: Count = 100
@@ -72,6 +73,7 @@ class StudentRecipe:
     token_dropout: Share = 0.1
     temperature: Positive = 0.05
     closeness: Weight = 10.0
+    photos: Count = 2000
     network: TextVideoConfig = field(default_factory=TextVideoConfig)
 
 
@@ -115,6 +117,15 @@ class Lessons:
     ids: NDArray[np.int64]
     targets: NDArray[np.float32]
     turns: list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One step's: (B, L) ids, (B, D) targets, and (P, D) photos to tell apart, unit rows."""
+
+    ids: Tensor
+    targets: Tensor
+    photos: Tensor
 
 
 def joined_config(teachers: Sequence[Teacher]) -> TextVideoConfig:
@@ -256,8 +267,21 @@ class StudentTrainer(Trainer):
         """What a checkpoint holds: what one of `train text-video` does."""
         return {**super().state(), "channels": self.channels, "methods": {}}
 
-    def run(self, lessons: Lessons, check: Check, minutes: float | None) -> None:
-        """Train to the recipe's last step, or for so many minutes."""
+    def run(
+        self,
+        lessons: Lessons,
+        photos: NDArray[np.float32],
+        check: Check,
+        minutes: float | None,
+    ) -> None:
+        """Train to the recipe's last step, or for so many minutes.
+
+        Args:
+            lessons: to learn.
+            photos: (P, D) unit rows, the network's own, of training photos.
+            check: of held-out photos.
+            minutes: at most.
+        """
         console, limit = Console(), TimeLimit(minutes)
 
         def show(parts: dict[str, float]) -> None:
@@ -266,7 +290,7 @@ class StudentTrainer(Trainer):
 
         run_steps(
             self,
-            self._batches(lessons),
+            self._exercises(lessons, photos),
             self.update,
             limit=limit,
             show=show,
@@ -279,22 +303,23 @@ class StudentTrainer(Trainer):
         found = check_figures(self.mean, check, self.device)
         self.measured({f"{language} r_sum": one.r_sum for language, one in found.items()}, console)
 
-    def update(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """Take one step on (B, L) ids and (B, D) targets; gives the loss and its parts."""
+    def update(self, exercise: Exercise) -> dict[str, Tensor]:
+        """Take one step; gives the loss and its parts."""
         recipe = self.recipe
-        ids, targets = (part.to(self.device) for part in batch)
+        ids = exercise.ids.to(self.device)
+        targets, photos = exercise.targets.to(self.device), exercise.photos.to(self.device)
         self.network.text.train()
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)
         factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
         set_rates(self.optimiser, max(factor, LEAST_RATE), recipe.rate)
-        parts = student_loss(self.network.text(ids).vectors, targets, recipe)
+        parts = student_loss(self.network.text(ids).vectors, targets, photos, recipe)
         descend(torch.stack(list(parts.values())).sum(), self)
         follow(self.mean, self.network, warming_up(recipe.averaging, self.step))
         single = {name: part.detach() for name, part in parts.items()}
         return {"loss": torch.stack(list(single.values())).sum(), **single}
 
-    def _batches(self, lessons: Lessons) -> Iterator[tuple[Tensor, Tensor]]:
-        """A batch for each step that is left; step `i` is a function of the seed and `i`."""
+    def _exercises(self, lessons: Lessons, photos: NDArray[np.float32]) -> Iterator[Exercise]:
+        """One for each step that is left; that of step `i` is a function of the seed and `i`."""
         lengths, count = (lessons.ids != PAD).sum(axis=1), self.recipe.captions
         for step in range(self.step, self.recipe.steps):
             random = np.random.default_rng((self.recipe.seed, step))
@@ -308,25 +333,38 @@ class StudentTrainer(Trainer):
                     ids >= len(SPECIAL)
                 )
                 ids = np.where(masked, MASK, ids)
-            yield torch.from_numpy(ids), torch.from_numpy(lessons.targets[rows])
+            shown = random.choice(len(photos), min(self.recipe.photos, len(photos)), replace=False)
+            yield Exercise(
+                torch.from_numpy(ids),
+                torch.from_numpy(lessons.targets[rows]),
+                torch.from_numpy(photos[shown]),
+            )
 
 
-def student_loss(vectors: Tensor, targets: Tensor, recipe: StudentRecipe) -> dict[str, Tensor]:
-    """How far vectors are from their targets, and how else they tell the batch apart.
+def student_loss(
+    vectors: Tensor, targets: Tensor, photos: Tensor, recipe: StudentRecipe
+) -> dict[str, Tensor]:
+    """How far vectors are from their targets, and how else they tell texts and photos apart.
 
     Args:
         vectors: (B, D) unit rows, the student's.
         targets: (B, D) unit rows.
+        photos: (P, D) unit rows.
         recipe: `closeness` and `temperature` are used.
 
     Returns:
-        `closeness` times the mean of 1 - cosine; the mean divergence (Kullback and Leibler) of
-        the student's softmax over the batch's targets from the targets' own.
+        `closeness` times the mean of 1 - cosine; the mean divergences (Kullback and Leibler) of
+        the student's softmax over the batch's targets, and over the photos, from the targets' own.
     """
     apart = 1 - (vectors * targets).sum(dim=1)
-    own = (targets @ targets.T / recipe.temperature).softmax(dim=1)
-    seen = (vectors @ targets.T / recipe.temperature).log_softmax(dim=1)
     return {
         "distance": recipe.closeness * apart.mean(),
-        "divergence": functional.kl_div(seen, own, reduction="batchmean"),
+        "texts": _divergence(vectors, targets, targets, recipe.temperature),
+        "photos": _divergence(vectors, targets, photos, recipe.temperature),
     }
+
+
+def _divergence(vectors: Tensor, targets: Tensor, others: Tensor, temperature: float) -> Tensor:
+    own = (targets @ others.T / temperature).softmax(dim=1)
+    seen = (vectors @ others.T / temperature).log_softmax(dim=1)
+    return functional.kl_div(seen, own, reduction="batchmean")

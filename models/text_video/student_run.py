@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from models.errors import ModelFileError
-from models.text_video.captions import read_captions
+from models.text_video.features import TRAINING_VIEWS
 from models.text_video.pairs import make_pairs
 from models.text_video.run import FEATURES, HELD_VIEWS, load_split
 from models.text_video.student import (
@@ -19,7 +19,7 @@ from models.text_video.student import (
 )
 from models.text_video.student_sentences import make_sentences
 from models.text_video.trunk import load_trunk
-from models.text_video.validate import make_check
+from models.text_video.validate import make_check, video_vectors
 
 
 def train_student(
@@ -61,13 +61,15 @@ def train_student(
     trunk = load_trunk(config.trunk)
     if {teacher.channels for teacher in teachers} != {trunk.channels}:
         raise ModelFileError(f"pairs that learned on another trunk than {config.trunk}")
-    photos = read_captions(data_dir / "captions" / "flickr8k-train.jsonl")
-    held = load_split(
-        data_dir, "val", trunk, features_dir, views=HELD_VIEWS, threads=threads, console=console
+    train, held = (
+        load_split(
+            data_dir, name, trunk, features_dir, views=views, threads=threads, console=console
+        )
+        for name, views in (("train", TRAINING_VIEWS), ("val", HELD_VIEWS))
     )
     tokenizer = teachers[0].tokenizer
     sentences = make_sentences(
-        make_pairs(photos, recipe.sources),
+        make_pairs(train.photos, recipe.sources),
         tokenizer,
         config.most_tokens,
         joined_share=recipe.joined_share,
@@ -90,5 +92,5 @@ def train_student(
     check = make_check(
         held.features, held.photos, lambda texts: tokenizer.ids(texts, config.most_tokens)
     )
-    trainer.run(lessons, check, minutes)
+    trainer.run(lessons, video_vectors(trainer.mean, train.features, device), check, minutes)
     return trainer

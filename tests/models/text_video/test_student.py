@@ -82,12 +82,17 @@ def joined(
     return train_student(STUDENT, runs, data, folder, features_dir=kept)
 
 
-def sentences_of(pairs: Pairs, teacher: Teacher, *, joined: float = 0.15) -> Sentences:
-    """Captions with joined ones, without keywords and errors."""
+def sentences_of(pairs: Pairs, teacher: Teacher, recipe: StudentRecipe) -> Sentences:
+    """What a run with the recipe teaches."""
     return make_sentences(
-        pairs, teacher.tokenizer, 32, joined_share=joined, keywords_share=0.0, misspelt_share=0.0,
-        seed=1,
-    )  # fmt: skip
+        pairs,
+        teacher.tokenizer,
+        32,
+        joined_share=recipe.joined_share,
+        keywords_share=recipe.keywords_share,
+        misspelt_share=recipe.misspelt_share,
+        seed=recipe.seed,
+    )
 
 
 def test_sentences_of_one_meaning_are_alike_in_both_languages(tmp_path: Path) -> None:
@@ -145,7 +150,7 @@ def test_the_student_comes_near_what_its_teachers_say(
 ) -> None:
     teachers = [Teacher.of(run) for run in runs]
     pairs = make_pairs(read_captions(data / "captions/flickr8k-train.jsonl"), STUDENT.sources)
-    sentences = sentences_of(pairs, teachers[0])
+    sentences = sentences_of(pairs, teachers[0], STUDENT)
     lessons = make_lessons(teachers, sentences, 32, kept)
     fresh = joined_network(joined_config(teachers), teachers, lessons.turns).eval()
     near, before = (
@@ -161,7 +166,8 @@ def test_vectors_side_by_side_compare_as_both_pairs_do_together(
 ) -> None:
     teachers = [Teacher.of(run) for run in runs]
     pairs = make_pairs(read_captions(data / "captions/flickr8k-val.jsonl"), ["en", "zh"])
-    sentences = sentences_of(pairs, teachers[0], joined=0.0)
+    alone = replace(STUDENT, joined_share=0.0, keywords_share=0.0, misspelt_share=0.0)
+    sentences = sentences_of(pairs, teachers[0], alone)
     # In all dimensions nothing is lost: 64 axes of two pairs with 32 each.
     lessons = make_lessons(teachers, sentences, 64, kept)
     both = np.zeros((len(pairs), 20), np.float32)
@@ -179,13 +185,15 @@ def test_vectors_side_by_side_compare_as_both_pairs_do_together(
 
 
 def test_the_loss_is_least_at_the_targets() -> None:
-    targets = functional.normalize(torch.randn(8, 16, generator=torch.Generator().manual_seed(1)))
-    exact = student_loss(targets, targets, STUDENT)
-    assert float(exact["distance"]) == pytest.approx(0, abs=1e-5)
-    assert float(exact["divergence"]) == pytest.approx(0, abs=1e-5)
-    turned = student_loss(targets.roll(1, 0), targets, STUDENT)
-    assert float(turned["distance"]) > 1
-    assert float(turned["divergence"]) > 1
+    generator = torch.Generator().manual_seed(1)
+    targets = functional.normalize(torch.randn(8, 16, generator=generator))
+    photos = functional.normalize(torch.randn(20, 16, generator=generator))
+    exact = student_loss(targets, targets, photos, STUDENT)
+    turned = student_loss(targets.roll(1, 0), targets, photos, STUDENT)
+    assert set(exact) == {"distance", "texts", "photos"}
+    for name, value in exact.items():
+        assert float(value) == pytest.approx(0, abs=1e-5)
+        assert float(turned[name]) > 1
 
 
 def test_a_resumed_run_ends_where_a_whole_one_does(
