@@ -26,6 +26,7 @@ from benchmarks.copies.tables import machine
 from models.text_video.captions import Photo, read_captions
 from models.text_video.serve import open_pair
 from stream.evaluate.text_video import photo_vectors
+from stream.search.query import text_query
 
 SAYING = 2  # captions of a photo, of five, that must say a thing: one may be wrong. Set by hand
 LEAST_RIGHT = 5  # photos: with fewer, one rank decides
@@ -227,7 +228,7 @@ def main(
     queries = make_queries(read)
     counts = Counter(query.text for query in queries)
     assert max(counts.values()) == 1, counts.most_common(1)
-    texts = opened.text.embed([query.text for query in queries])
+    texts = np.concatenate([text_query(opened.text, query.text).vector for query in queries])
     videos = photo_vectors(read, photos, opened, Console(stderr=True))
     rows = figures_of(queries, texts @ videos.T)
     title = f"{opened.model_version}, {len(queries)} queries, {len(read)} photos"
