@@ -80,7 +80,7 @@ def text_student(
     device: Device = "cpu",
     threads: Threads = 1,
 ) -> None:
-    """Join text-video pairs: their video towers, and one text tower that learns from all."""
+    """Join text-video pairs: their video towers, and one for words that learns from all."""
     import torch
 
     from models.text_video.student import StudentRecipe

@@ -175,8 +175,9 @@ def test_joined_captions_come_in_the_opposite_order_too(
         if row.any():
             forth, back = row[:, : len(told)]
             assert torch.equal(forth, told)
-            assert not torch.equal(back, forth)
             assert sorted(back.tolist()) == sorted(forth.tolist())
+    changed = (batch.orders[:, 0] != batch.orders[:, 1]).any(dim=1)
+    assert changed.any()  # not all: two photos may have one caption here
 
 
 def test_languages_are_mixed_in_a_batch(split: Split, tokenizer: CaptionTokenizer) -> None:
@@ -311,4 +312,4 @@ def test_the_shipped_recipe_is_read() -> None:
     recipe = read_text_recipe(Path("configs/training/text-video.toml"))
     assert recipe.draw.sources == ("en", "zh", "zh_mt_a", "zh_mt_b")
     assert recipe.network.trunk.input_size == 256
-    assert list(recipe.methods) == ["dual_attention"]
+    assert list(recipe.methods) == ["dual_attention", "shot_order"]
