@@ -20,7 +20,7 @@ WITHOUT = tuple(
     for pattern in (
         r"(?P<wanted>.+?)[\s,]+(?:without|with no|but no)\s+(?:any\s+)?(?P<unwanted>.+)",
         r"没有(?P<unwanted>.+?)的(?P<wanted>.+)",
-        r"(?P<wanted>.+?)[\s,，]*(?:没有|不要)(?P<unwanted>[^的]+)",  # noqa: RUF001
+        r"(?P<wanted>.+?)[\s,，]*(?<!有)(?:没有|不要)(?P<unwanted>[^的]+)",  # noqa: RUF001
     )
 )
 

@@ -72,6 +72,7 @@ def test_what_is_no_text_is_refused(text: str, words: str) -> None:
         ("withoutabox", "withoutabox", ""),
         ("without people", "without people", ""),
         ("没有人", "没有人", ""),
+        ("有没有狗", "有没有狗", ""),  # asks whether there is one
     ],
 )
 def test_what_is_wanted_is_told_from_what_is_not(text: str, wanted: str, unwanted: str) -> None:
