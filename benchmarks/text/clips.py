@@ -146,6 +146,16 @@ def in_order(texts: Vectors, forth: Vectors, back: Vectors) -> float:
     return 50 * float((np.sign(ahead) + 1).mean())
 
 
+def open_run(
+    run: Path, data: Path, features: Path
+) -> tuple[TextVideoNetwork, CaptionTokenizer, Split]:
+    """A trained pair, and the photos that it didn't see as its trunk sees them."""
+    network = trained_network(run)
+    tokenizer = CaptionTokenizer.load(run / "tokenizer.json")
+    trunk = load_trunk(network.config.trunk)
+    return network, tokenizer, load_split(data, "val", trunk, features, views=HELD_VIEWS)
+
+
 def main(
     data: Annotated[
         Path, typer.Argument(help="Photos and captions, as `train text-video` reads them.")
@@ -156,10 +166,7 @@ def main(
     features: Annotated[Path, typer.Option(help="What the trunk sees is kept here.")] = FEATURES,
 ) -> None:
     """Rank clips of several photos by sentences of several captions."""
-    network = trained_network(run)
-    tokenizer = CaptionTokenizer.load(run / "tokenizer.json")
-    trunk = load_trunk(network.config.trunk)
-    split = load_split(data, "val", trunk, features, views=HELD_VIEWS)
+    network, tokenizer, split = open_run(run, data, features)
     found = [
         figures
         for shots in SHOTS

@@ -20,13 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.copies.tables import machine
-from benchmarks.text.clips import tower_vectors
+from benchmarks.text.clips import open_run, tower_vectors
 from models.text_video.network import TextVideoNetwork
-from models.text_video.run import FEATURES, HELD_VIEWS, Split, load_split
+from models.text_video.run import FEATURES, Split
 from models.text_video.tokenizer import CaptionTokenizer
 from models.text_video.towers import evenly_spread
-from models.text_video.train import trained_network
-from models.text_video.trunk import load_trunk
 from models.text_video.validate import text_vectors, video_vectors
 
 LANGUAGES = ("en", "zh")
@@ -101,10 +99,7 @@ def main(
     features: Annotated[Path, typer.Option(help="What the trunk sees is kept here.")] = FEATURES,
 ) -> None:
     """Look for one shot of ten."""
-    network = trained_network(run)
-    tokenizer = CaptionTokenizer.load(run / "tokenizer.json")
-    trunk = load_trunk(network.config.trunk)
-    split = load_split(data, "val", trunk, features, views=HELD_VIEWS)
+    network, tokenizer, split = open_run(run, data, features)
     rows = figures_of(network, tokenizer, split, seed)
     table = Table("language", "clips", title=f"one shot of {SHOTS}, R@{RANK} in %")
     for heading in ("one vector", "nearest frame", "the photo alone"):

@@ -8,19 +8,21 @@ import typer
 from stream.cli.output import stdout
 from stream.cli.train_options import Device, Minutes, Recipe, Resume, Start, Threads
 
+Captioned = Annotated[
+    Path, typer.Argument(help="Folder with photos/ and captions/ of flickr8k-train and -val.")
+]
+Features = Annotated[
+    Path, typer.Option(help="What the frozen trunk sees is kept here, made where it is missing.")
+]
+
 
 def text_video(
-    data: Annotated[
-        Path, typer.Argument(help="Folder with photos/ and captions/ of flickr8k-train and -val.")
-    ],
+    data: Captioned,
     out: Annotated[Path, typer.Option(help="Tokenizer, checkpoints and the curve go here.")] = Path(
         "runs/text-video"
     ),
     recipe: Recipe = Path("configs/training/text-video.toml"),
-    features: Annotated[
-        Path,
-        typer.Option(help="What the frozen trunk sees is kept here, made where it is missing."),
-    ] = Path("runs/text-video-features"),
+    features: Features = Path("runs/text-video-features"),
     start: Start = None,
     keep: Annotated[
         Path | None,
@@ -60,9 +62,7 @@ def text_video(
 
 
 def text_student(
-    data: Annotated[
-        Path, typer.Argument(help="Folder with photos/ and captions/ of flickr8k-train and -val.")
-    ],
+    data: Captioned,
     runs: Annotated[
         list[Path],
         typer.Argument(help="Folders of `train text-video`, two or more; the first reads ids."),
@@ -71,10 +71,7 @@ def text_student(
         "runs/text-student"
     ),
     recipe: Recipe = Path("configs/training/text-student.toml"),
-    features: Annotated[
-        Path,
-        typer.Option(help="What the frozen trunk sees is kept here, made where it is missing."),
-    ] = Path("runs/text-video-features"),
+    features: Features = Path("runs/text-video-features"),
     resume: Resume = False,
     minutes: Minutes = None,
     device: Device = "cpu",
