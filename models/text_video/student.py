@@ -27,7 +27,7 @@ from models.text_video.sentences import sentence_vectors
 from models.text_video.shape import TextVideoConfig
 from models.text_video.student_sentences import Sentences
 from models.text_video.tokenizer import MASK, PAD, SPECIAL, CaptionTokenizer
-from models.text_video.train import trained_network
+from models.text_video.train import decaying, trained_network
 from models.text_video.validate import Check, Readable, check_figures, text_vectors
 from models.text_video.video_tower import JoinedVideoTower
 from models.training.bounds import Count, Positive, Seed, Share, Weight
@@ -56,6 +56,7 @@ class StudentRecipe:
         temperature: at which the batch's vectors are told apart.
         closeness: what a vector's distance to its target counts beside telling apart.
         photos: in each step, that the vectors tell apart as the targets do.
+        network: that of the pairs that teach; a recipe's file has none.
     """
 
     seed: Seed = 1
@@ -161,21 +162,19 @@ def make_lessons(
         dimension: D of the shared space.
         folder: sentence vectors are kept here.
     """
-    said = np.concatenate(
-        [
-            vectors * float(teacher.network.temperature.detach()) ** -0.5
-            for teacher in teachers
-            for vectors in [_said_by(teacher, sentences, folder)]
-        ],
-        axis=1,
-    )  # (M, T D)
+    scales = [float(teacher.network.temperature.detach()) ** -0.5 for teacher in teachers]
+    parts = [
+        scale * _said_by(teacher, sentences, folder)
+        for scale, teacher in zip(scales, teachers, strict=True)
+    ]
+    said = np.concatenate(parts, axis=1)  # (S, T D)
     _, axes = torch.linalg.eigh(torch.from_numpy(said.T @ said))  # ascending; columns
     axes_kept = axes.numpy()[:, ::-1][:, :dimension]  # (T D, D)
     targets = said @ axes_kept
     targets /= np.linalg.norm(targets, axis=1, keepdims=True)
     turns = [
-        (part * float(teacher.network.temperature.detach()) ** -0.5).T.astype(np.float32)
-        for teacher, part in zip(teachers, np.split(axes_kept, len(teachers)), strict=True)
+        (scale * part).T.astype(np.float32)
+        for scale, part in zip(scales, np.split(axes_kept, len(teachers)), strict=True)
     ]
     most = teachers[0].network.config.most_tokens
     return Lessons(teachers[0].tokenizer.ids(sentences.read, most), targets, turns)
@@ -241,18 +240,8 @@ class StudentTrainer(Trainer):
         self.channels = channels
         self.network = network.to(device)
         self.mean = deepcopy(self.network).eval()
-        named = list(self.network.text.named_parameters())
-        kept = [p for name, p in named if p.ndim < 2 or name in {"place", "embedding.weight"}]
-        inside = {id(p) for p in kept}
         self.optimiser = torch.optim.AdamW(
-            [
-                {
-                    "params": [p for _, p in named if id(p) not in inside],
-                    "weight_decay": recipe.weight_decay,
-                },
-                {"params": kept, "weight_decay": 0.0},
-            ],
-            lr=recipe.rate,
+            decaying(self.network.text.named_parameters(), recipe.weight_decay), lr=recipe.rate
         )
 
     def parts(self) -> dict[str, nn.Module]:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from models.errors import ModelFileError
+from models.errors import ModelFileError, RecipeError
 from models.text_video.features import TRAINING_VIEWS
 from models.text_video.pairs import make_pairs
-from models.text_video.run import FEATURES, HELD_VIEWS, load_split
+from models.text_video.run import FEATURES, HELD_VIEWS, caption_reader, load_split
+from models.text_video.shape import TextVideoConfig
 from models.text_video.student import (
     StudentRecipe,
     StudentTrainer,
@@ -54,7 +55,12 @@ def train_student(
         MissingDataError: photos, captions or a run aren't there, or nothing to resume.
         BrokenDataError: photos or captions can't be read.
         ModelFileError: the pairs can't be joined.
+        RecipeError: the recipe names a network.
     """
+    if recipe.network != TextVideoConfig():
+        raise RecipeError(
+            "[network] in a student's recipe: its shape is its teachers', leave it out"
+        )
     console = Console()
     teachers = [Teacher.of(run) for run in runs]
     config = joined_config(teachers)
@@ -89,8 +95,6 @@ def train_student(
     if resume:
         trainer.resume()
     tokenizer.save(out_dir / "tokenizer.json")
-    check = make_check(
-        held.features, held.photos, lambda texts: tokenizer.ids(texts, config.most_tokens)
-    )
+    check = make_check(held.features, held.photos, caption_reader(config, tokenizer, features_dir))
     trainer.run(lessons, video_vectors(trainer.mean, train.features, device), check, minutes)
     return trainer

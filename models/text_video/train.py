@@ -5,6 +5,7 @@ and a checkpoint holds weights, their running mean, optimiser and step. The trun
 its regions are made once.
 """
 
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -50,7 +51,13 @@ class TextTrainer(Trainer):
         self.network = TextVideoNetwork(recipe.network, channels, recipe.temperature).to(device)
         self.mean = deepcopy(self.network).eval()
         self.methods = Methods(recipe.methods, recipe.network).to(device)
-        self.optimiser = torch.optim.AdamW(self._groups(), lr=recipe.rate)
+        self.optimiser = torch.optim.AdamW(
+            decaying(
+                [*self.network.named_parameters(), *self.methods.named_parameters()],
+                recipe.weight_decay,
+            ),
+            lr=recipe.rate,
+        )
         self.generator = torch.Generator()
 
     def parts(self) -> dict[str, nn.Module]:
@@ -60,17 +67,6 @@ class TextTrainer(Trainer):
     def learning(self) -> list[nn.Parameter]:
         """The weights whose gradients `descend` bounds together."""
         return [*self.network.parameters(), *self.methods.parameters()]
-
-    def _groups(self) -> list[dict[str, object]]:
-        """Matrices decay; embeddings, norms, biases and the temperature don't."""
-        named = [*self.network.named_parameters(), *self.methods.named_parameters()]
-        kept = [p for name, p in named if p.ndim < 2 or "place" in name or "embedding" in name]
-        inside = {id(p) for p in kept}
-        decayed = [p for _, p in named if id(p) not in inside]
-        return [
-            {"params": decayed, "weight_decay": self.recipe.weight_decay},
-            {"params": kept, "weight_decay": 0.0},
-        ]
 
     def standardise(self, regions: Tensor, sentences: NDArray[np.float16] | None = None) -> None:
         """Fit the towers to what they read: of training photos and their captions.
@@ -184,6 +180,26 @@ class TextTrainer(Trainer):
                 "go on with the same ones"
             )
         self.take_over(state)
+
+
+def decaying(
+    named: Iterable[tuple[str, nn.Parameter]], weight_decay: float
+) -> list[dict[str, object]]:
+    """Weights for the optimiser: matrices decay; embeddings, norms, biases, places don't.
+
+    Args:
+        named: of a network, as `named_parameters` gives them.
+        weight_decay: of the matrices.
+    """
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
+    for name, weight in named:
+        alone = weight.ndim < 2 or "place" in name or "embedding" in name
+        (kept if alone else decayed).append(weight)
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": kept, "weight_decay": 0.0},
+    ]
 
 
 def trained_network(folder: Path) -> TextVideoNetwork:

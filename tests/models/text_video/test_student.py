@@ -223,6 +223,8 @@ def test_what_cannot_be_joined_is_refused(
         join(runs[0], joined.folder)
     with pytest.raises(MissingDataError):
         join(runs[0], tmp_path / "nowhere")
+    with pytest.raises(RecipeError, match="its shape is its teachers'"):
+        train_student(replace(STUDENT, network=NETWORK), runs, data, tmp_path, features_dir=kept)
 
 
 def test_the_shipped_recipe_is_the_default() -> None:
