@@ -211,11 +211,11 @@ class Asker:
             "queue, order": self._queue,
             "queue, rights holder": lambda: self._queue(owner_id=self._made.owner_id()),
             "queue, reference": lambda: self._queue(reference_id=self._made.reference_id()),
-            "queue, score": lambda: self._queue(least_score=self._chance.uniform(0.7, 0.999)),
+            "queue, score": lambda: self._queue(min_score=self._chance.uniform(0.7, 0.999)),
             "queue, age": lambda: self._queue(before=self._when()),
             "queue, everything": lambda: self._queue(
                 owner_id=self._made.owner_id(),
-                least_score=self._chance.uniform(0.7, 0.99),
+                min_score=self._chance.uniform(0.7, 0.99),
                 since=self._when(),
                 states=self._states(),
             ),

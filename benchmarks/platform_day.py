@@ -238,7 +238,7 @@ def figures(day: PlatformDay, capacity: float) -> dict[str, Any]:
         "decided_again": sum(decided.values()) - len(decided),
         "entries_a_second_in_the_first_tenth": round(capacity, 1),
         "seconds": last.seconds,
-        "most_undecided": max(sample.undecided for sample in day.samples),
+        "max_undecided": max(sample.undecided for sample in day.samples),
         "resident_mb_after_a_tenth": tenth.resident_mb,
         "resident_mb_at_the_end": last.resident_mb,
         "disk_mb_at_the_end": last.disk_mb,

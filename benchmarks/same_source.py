@@ -4,7 +4,7 @@
         [--no-curves] [--detector NAME=PATH]...
 
 Decodes each video once and describes each frame once; every row then goes through the library's
-own steps. Least scores are those that `benchmarks/tuning/least_scores.py` chose on other sets.
+own steps. Least scores are those that `benchmarks/tuning/min_scores.py` chose on other sets.
 """
 
 import time
@@ -28,7 +28,7 @@ from benchmarks.copies.tables import (
 )
 from benchmarks.library.set_search import Searched, align_set
 from benchmarks.tuning.decode_costs import DecodeCosts, decode_costs
-from benchmarks.tuning.least_scores import CHOSEN, read_least_scores, weights_of
+from benchmarks.tuning.min_scores import CHOSEN, read_min_scores, weights_of
 from models.errors import ModelError
 from stream.errors import SettingsError
 from stream.settings import Settings, load_settings
@@ -40,7 +40,7 @@ def run(
     wanted: str,
     curves: bool,
     weights: dict[str, Path],
-    least_scores: dict[str, float],
+    min_scores: dict[str, float],
     console: Console,
 ) -> tuple[list[Figures], DecodeCosts]:
     """All rows whose name holds the wanted text, those of the curves if asked for."""
@@ -63,7 +63,7 @@ def run(
         found.append(
             figures_of(
                 row, frames, searched[name], align_set(searched[name], aligner),
-                least_score=_least_score(row, least_scores, settings),
+                min_score=_min_score(row, min_scores, settings),
                 decoding=decoding,
                 select_cpu_seconds=key_frames.cpu_seconds.get(row.sampling.density, 0.0),
             )
@@ -72,8 +72,8 @@ def run(
     return found, decoding
 
 
-def _least_score(row: Row, least_scores: dict[str, float], settings: Settings) -> float:
-    return least_scores.get(row.name, settings.library.least_score)
+def _min_score(row: Row, min_scores: dict[str, float], settings: Settings) -> float:
+    return min_scores.get(row.name, settings.library.min_score)
 
 
 def report_of(
@@ -113,13 +113,13 @@ def main(
     rows: Annotated[str, typer.Option(help="Only rows with this in their name.")] = "",
     curves: Annotated[bool, typer.Option(help="Also other densities, for the curves.")] = True,
     detector: Annotated[list[str] | None, typer.Option(help="NAME=PATH of a detector.")] = None,
-    least_scores: Annotated[Path, typer.Option(help="Of `tuning.least_scores`.")] = CHOSEN,
+    min_scores: Annotated[Path, typer.Option(help="Of `tuning.min_scores`.")] = CHOSEN,
     kept: Annotated[Path, typer.Option(help="Frames of earlier runs.")] = Path("runs/frames"),
 ) -> None:
     """Measure every choice of frames and aligner on a labelled set."""
     console, settings, before = Console(), load_settings(), time.perf_counter()
     try:
-        weights, chosen = weights_of(detector or []), read_least_scores(least_scores)
+        weights, chosen = weights_of(detector or []), read_min_scores(min_scores)
         frames = read_set_frames(dataset, settings, kept, console)
         figures, decoding = run(frames, settings, rows, curves, weights, chosen, console)
     except (ModelError, SettingsError) as error:

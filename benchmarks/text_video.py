@@ -172,7 +172,7 @@ class Bench:
             self.data, "train", trunk, self.features, views=TRAINING_VIEWS, threads=self.threads
         )
         pairs, _ = recipe_pairs(recipe, split.photos)
-        ids = self._tokenizer().ids(pairs.texts, recipe.network.most_tokens)
+        ids = self._tokenizer().ids(pairs.texts, recipe.network.max_tokens)
         network = trained_network(folder)
         scores = pair_similarities(network, split.features, ids, pairs.photos, "cpu")
         np.save(folder / SCORES, scores)

@@ -11,9 +11,10 @@ import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
-from pydantic import ValidationError, create_model, model_validator
+from pydantic import BaseModel, ValidationError, create_model, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -186,18 +187,31 @@ def _renamed(sections: Any) -> Any:
         return sections
     _refuse_two_names(sections)
     found = {FORMER_SECTIONS.get(section, section): keys for section, keys in sections.items()}
-    for section, keys in list(found.items()):
-        fields = Settings.model_fields
-        kind = fields[section].annotation if section in fields else None
-        former = getattr(kind, "former_keys", {}) if isinstance(keys, dict) else {}
-        for old, new in former.items():
-            if old in keys and new in keys:
-                raise SettingsError(
-                    f"{section}.{old} was renamed to {section}.{new}: keep one of the two"
-                )
-        if former:
-            found[section] = {former.get(key, key): value for key, value in keys.items()}
-    return found
+    return _keys_renamed(found, Settings, ())
+
+
+def _keys_renamed(keys: Any, kind: type[BaseModel] | None, place: tuple[str, ...]) -> Any:
+    """What stands in a table by the keys of today, and so in each table in it."""
+    if not isinstance(keys, dict) or kind is None:
+        return keys
+    named: dict[str, Any] = keys
+    former: dict[str, str] = getattr(kind, "former_keys", {})
+    for old, new in former.items():
+        if old in named and new in named:
+            was, is_now = (".".join((*place, name)) for name in (old, new))
+            raise SettingsError(f"{was} was renamed to {is_now}: keep one of the two")
+    found = {former.get(key, key): value for key, value in named.items()}
+    return {
+        key: _keys_renamed(value, _table(kind.model_fields.get(key)), (*place, key))
+        for key, value in found.items()
+    }
+
+
+def _table(setting: FieldInfo | None) -> type[BaseModel] | None:
+    """What a setting that is a table consists of, one that may be left out too."""
+    annotation = None if setting is None else setting.annotation
+    kinds = (annotation, *get_args(annotation))
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
 
 
 def _tables(advanced: Any, file: Path) -> dict[str, dict[str, Any]]:

@@ -28,7 +28,7 @@ class Figures:
     """One row, as plain values.
 
     Attributes:
-        least_score: boxes below it don't count; chosen on other sets.
+        min_score: boxes below it don't count; chosen on other sets.
         segment_ap: average precision over boxes, as `micro_ap` over pairs.
         stored_frames_per_hour: of video.
         library_bytes_per_hour: of video, on disk.
@@ -43,7 +43,7 @@ class Figures:
     group: str
     aligner: str
     curve: bool
-    least_score: float
+    min_score: float
     precision: float
     recall: float
     f1: float
@@ -70,7 +70,7 @@ def figures_of(
     searched: Searched,
     aligned: Aligned,
     *,
-    least_score: float,
+    min_score: float,
     decoding: DecodeCosts,
     select_cpu_seconds: float,
 ) -> Figures:
@@ -81,13 +81,13 @@ def figures_of(
         frames: of the set.
         searched: by the row's sampling.
         aligned: by its aligner.
-        least_score: boxes below it don't count.
+        min_score: boxes below it don't count.
         decoding: CPU seconds per video-hour.
         select_cpu_seconds: of choosing key frames, for all videos.
     """
     copies, hours = frames.copies, frames.video_hours
     pairs = [pair_name(*pair) for pair in copies.pairs]
-    boxes = aligned.at(least_score)
+    boxes = aligned.at(min_score)
     score = score_pairs(boxes, copies.labels, pairs)
     listed = set(pairs)
     ranked = [one for one in aligned.boxes if one.pair in listed]
@@ -112,7 +112,7 @@ def figures_of(
         group=row.sampling.group,
         aligner=row.aligner,
         curve=row.curve,
-        least_score=least_score,
+        min_score=min_score,
         precision=score.precision,
         recall=score.recall,
         f1=score.f1,

@@ -24,7 +24,7 @@ def main_table(figures: Sequence[Figures], title: str) -> Table:
         rates = (one.precision, one.recall, one.f1, one.missed_rate, one.false_alarm_rate,
                  one.micro_ap, one.segment_ap)  # fmt: skip
         table.add_row(
-            one.row, f"{one.least_score:.2f}", *(f"{100 * rate:.1f}" for rate in rates),
+            one.row, f"{one.min_score:.2f}", *(f"{100 * rate:.1f}" for rate in rates),
             f"{one.stored_frames_per_hour:,.0f}", f"{one.library_bytes_per_hour:,.0f}",
             end_section=one is _last_plain(figures),
         )  # fmt: skip

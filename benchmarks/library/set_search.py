@@ -76,11 +76,11 @@ class Aligned:
     pairs: int
     cpu_seconds: float
 
-    def at(self, least_score: float) -> dict[str, list[list[float]]]:
+    def at(self, min_score: float) -> dict[str, list[list[float]]]:
         """Boxes by pair, those that are sure enough."""
         kept: dict[str, list[list[float]]] = {}
         for one in self.boxes:
-            if one.score >= least_score:
+            if one.score >= min_score:
                 kept.setdefault(one.pair, []).append(list(one.box))
         return kept
 
@@ -109,7 +109,7 @@ def search_set(
         choose: which frames of a video are stored and search.
         library: candidate thresholds and codes; one shard is run.
     """
-    library = library.model_copy(update={"shards": 1, "least_score": 0.0})
+    library = library.model_copy(update={"shards": 1, "min_score": 0.0})
     recorder = _Recorder()
     shard = LibraryShard(library, 0, recorder)
     known = {video.video_id for video in frames.videos if video.role == "reference"}

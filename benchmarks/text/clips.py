@@ -126,7 +126,7 @@ def figures_of(
     network: TextVideoNetwork, tokenizer: CaptionTokenizer, made: ClipSet, language: str
 ) -> list[Figures]:
     """Rank a set of clips in every way."""
-    ids = tokenizer.ids(made.texts, network.config.most_tokens)
+    ids = tokenizer.ids(made.texts, network.config.max_tokens)
     texts = text_vectors(network, ids, "cpu")
     count, shots = made.regions.shape[:2]
     found = []

@@ -61,13 +61,13 @@ def figures_of(
     groups = groups.reshape(-1, SHOTS)  # (N, 10)
     alone = video_vectors(network, split.features, "cpu")  # (P, D)
     view = split.features.view("full")
-    seen = groups[:, evenly_spread(SHOTS, min(network.config.most_frames, SHOTS))]
+    seen = groups[:, evenly_spread(SHOTS, min(network.config.max_frames, SHOTS))]
     regions = torch.from_numpy(split.features.regions[seen, view].astype(np.float32))
     whole = tower_vectors(network, regions).numpy()  # (N, D)
     found = []
     for language in LANGUAGES:
         told = [str(random.choice(photo.captions[language])) for photo in split.photos]
-        texts = text_vectors(network, tokenizer.ids(told, network.config.most_tokens), "cpu")
+        texts = text_vectors(network, tokenizer.ids(told, network.config.max_tokens), "cpu")
         shares = np.mean([_found(texts, alone, whole, groups, shot) for shot in range(SHOTS)], 0)
         found.append(Figures(language, len(groups), *(100 * shares).round(1).tolist()))
     return found

@@ -29,7 +29,7 @@ from stream.evaluate.text_video import photo_vectors
 from stream.search.query import text_query
 
 SAYING = 2  # captions of a photo, of five, that must say a thing: one may be wrong. Set by hand
-LEAST_RIGHT = 5  # photos: with fewer, one rank decides
+MIN_RIGHT = 5  # photos: with fewer, one rank decides
 FIRST = 10  # hits that a person looks at
 WORD = re.compile("[a-z]+")
 
@@ -126,7 +126,7 @@ def make_queries(photos: list[Photo]) -> list[Query]:
         *_counted(right),
         *_without(named, shown, without),
     ]
-    return [query for query in made if query.right.sum() >= LEAST_RIGHT]
+    return [query for query in made if query.right.sum() >= MIN_RIGHT]
 
 
 def _naming(thing: Thing) -> Says:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.tuning.calibrate SET [--json FILE] [--kept FOLDER] [--aligner NAME]
 
-For choosing `least_score`, `min_similarity` and `candidate_hits`, on a set that nobody is
+For choosing `min_score`, `min_similarity` and `candidate_hits`, on a set that nobody is
 judged by (`benchmarks/copies/made_copies.py`). Runs the library's own steps, without a broker.
 """
 
@@ -90,7 +90,7 @@ def find_boxes(
     Returns:
         The boxes, and CPU seconds of `search` and `align` on all videos, references included.
     """
-    settings = library.model_copy(update={"shards": 1, "least_score": 0.0})
+    settings = library.model_copy(update={"shards": 1, "min_score": 0.0})
     shard = LibraryShard(settings, 0, make_aligner(settings.aligner))
     known = {event.video_id for event in made.references}
     found, cpu_seconds = [], {"search": 0.0, "align": 0.0}
@@ -116,7 +116,7 @@ def find_boxes(
     return found, cpu_seconds
 
 
-def scores_by_least_score(made: FingerprintedSet, found: list[FoundBox]) -> list[CopyScore]:
+def scores_by_min_score(made: FingerprintedSet, found: list[FoundBox]) -> list[CopyScore]:
     """The VCSL protocol over the set's pairs, for each of `MIN_SCORES`."""
     pairs = [pair_name(*pair) for pair in made.copies.pairs]
     scores = []
@@ -181,7 +181,7 @@ def _candidates(
 def report_of(made: FingerprintedSet, library: LibrarySettings) -> dict[str, Any]:
     """All figures as plain values."""
     found, cpu_seconds = find_boxes(made, library)
-    scores = scores_by_least_score(made, found)
+    scores = scores_by_min_score(made, found)
     return {
         "model_version": made.model_version,
         "aligner": library.aligner,
@@ -193,9 +193,9 @@ def report_of(made: FingerprintedSet, library: LibrarySettings) -> dict[str, Any
         "cpu_seconds_per_video_hour": {
             stage: spent / made.video_hours for stage, spent in cpu_seconds.items()
         },
-        "by_least_score": [
+        "by_min_score": [
             {
-                "least_score": least,
+                "min_score": least,
                 **asdict(score),
                 "right_boxes": sum(one.right and one.score >= least for one in found),
                 "wrong_boxes": sum(not one.right and one.score >= least for one in found),
@@ -214,9 +214,9 @@ def tables(report: dict[str, Any]) -> list[Table]:
     for heading in ("right", "wrong", "precision", "recall", "F1", "missed", "alarms"):
         by_score.add_column(heading, justify="right")
     names = ("precision", "recall", "f1", "missed_rate", "false_alarm_rate")
-    for row in report["by_least_score"]:
+    for row in report["by_min_score"]:
         counts = (str(row["right_boxes"]), str(row["wrong_boxes"]))
-        by_score.add_row(f"{row['least_score']:.1f}", *counts, *(f"{row[n]:.3f}" for n in names))
+        by_score.add_row(f"{row['min_score']:.1f}", *counts, *(f"{row[n]:.3f}" for n in names))
     stage = Table("min similarity", title="candidate stage: recall of pairs, candidates of a query")
     for hits in CANDIDATE_HITS:
         stage.add_column(f"{hits} hits", justify="right")

@@ -59,7 +59,7 @@ def main(
     """Fit the logistic regression of the scores, and write it into the file."""
     console, settings = Console(), load_settings()
     try:
-        from_file = PatternDetectorSettings(path=file, least_score=MIN_SCORE)
+        from_file = PatternDetectorSettings(path=file, min_score=MIN_SCORE)
         finder = PatternDetector(from_file).finder(with_paths=paths)
         rows: list[Floats] = []
         right: list[bool] = []

@@ -37,7 +37,7 @@ from stream.library.shard import LibraryShard
 from stream.settings import Settings, load_settings
 
 # A demo may show no wrong answer and miss no copy on any machine: scores of pairs that copy nothing
-# must stay below the first, those of copies above the second, either side of `library.least_score`.
+# must stay below the first, those of copies above the second, either side of `library.min_score`.
 # Set by hand.
 MAX_FALSE = 0.4
 MIN_TRUE = 0.8  # as above
@@ -77,7 +77,7 @@ def answers_of(demo: DemoSet, events: list[Fingerprint], library: LibrarySetting
             if other is not event:
                 pair = (event.video_id, other.video_id)
                 match = matches.get(other.video_id)
-                found[pair] = _answer(demo, pair, match, library.least_score)
+                found[pair] = _answer(demo, pair, match, library.min_score)
     return found
 
 
@@ -88,7 +88,7 @@ def _matches(
     aligner: Aligner,
 ) -> list[Match]:
     """What a video finds in a library of all the others, unsure finds included."""
-    unsure = library.model_copy(update={"shards": 1, "least_score": 0.0})
+    unsure = library.model_copy(update={"shards": 1, "min_score": 0.0})
     shard = LibraryShard(unsure, 0, aligner)
     offset = 0
     for offset, other in enumerate(events):
@@ -97,10 +97,10 @@ def _matches(
     return shard.apply(event, offset + 1).matches
 
 
-def _answer(demo: DemoSet, pair: Pair, match: Match | None, least_score: float) -> Answer:
+def _answer(demo: DemoSet, pair: Pair, match: Match | None, min_score: float) -> Answer:
     if match is None:
         return Answer(0.0, covers=False)
-    kept = [segment for segment in match.segments if segment.score >= least_score]
+    kept = [segment for segment in match.segments if segment.score >= min_score]
     truth = demo.truth.get(pair)
     if truth is None:
         turned = demo.truth.get((pair[1], pair[0]), [])
@@ -230,7 +230,7 @@ def main(
     highest = max(score for true, score in scores if not true)
     console.print(
         f"{len(scores)} pairs in order: copies score {lowest:.3f} or more, others {highest:.3f} "
-        f"or less; the service keeps {load_settings(None).library.least_score}"
+        f"or less; the service keeps {load_settings(None).library.min_score}"
     )
     if json is not None:
         rows = [

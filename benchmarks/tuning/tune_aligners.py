@@ -39,7 +39,7 @@ from models.aligners.temporal_network import TemporalNetworkAligner, TemporalNet
 from models.metrics import ScoredBox, score_pairs
 from stream.settings import load_settings
 
-MIN_SCORES = tuple(twentieth / 20 for twentieth in range(1, 20))  # the grid of `least_scores`
+MIN_SCORES = tuple(twentieth / 20 for twentieth in range(1, 20))  # the grid of `min_scores`
 # Of a box with a label, on both axes, for it to be a right one; as in `calibrate`.
 RIGHT_OVERLAP = 0.3
 PLAIN = (0.0, 0.0, 1.0)  # the score's logit is then the similarity
@@ -162,13 +162,13 @@ class Trial:
     """Settings and how well they do.
 
     Attributes:
-        f1: mean over the runs, at `least_score`.
-        by_run: at `least_score`.
+        f1: mean over the runs, at `min_score`.
+        by_run: at `min_score`.
     """
 
     values: Values
     f1: float
-    least_score: float
+    min_score: float
     by_run: dict[str, float]
     cpu_seconds: float
 
@@ -320,10 +320,10 @@ def main(
         best = search(SPACES[name], runs, trials, steps, Random(seed))
         by_run = (f"{best.by_run[run.name]:.3f}" for run in runs)
         spent = time.process_time() - before
-        table.add_row(name, f"{best.f1:.3f}", f"{best.least_score:.2f}", *by_run, f"{spent:.0f}")
-        console.print(name, best.values, f"F1 {best.f1:.4f} at {best.least_score}")
+        table.add_row(name, f"{best.f1:.3f}", f"{best.min_score:.2f}", *by_run, f"{spent:.0f}")
+        console.print(name, best.values, f"F1 {best.f1:.4f} at {best.min_score}")
         report[name] = {
-            "settings": best.values, "f1": best.f1, "least_score": best.least_score,
+            "settings": best.values, "f1": best.f1, "min_score": best.min_score,
             "by_run": best.by_run, "descriptor": descriptor,
         }  # fmt: skip
         if json is not None:

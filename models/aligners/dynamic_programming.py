@@ -24,7 +24,7 @@ class DynamicProgrammingSettings(BaseModel):
 
     Attributes:
         cell_seconds: length of a cell of the even time axis.
-        most_cells: on an axis; longer videos get longer cells.
+        max_cells: on an axis; longer videos get longer cells.
         background: share of the medians of a row and a column that is taken off a similarity.
         floor: similarity at which a cell neither speaks for a copy nor against.
         gap_seconds: a path ends after so long below the floor.
@@ -38,7 +38,7 @@ class DynamicProgrammingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cell_seconds: float = Field(default=0.5, gt=0)
-    most_cells: int = Field(default=1000, ge=1)
+    max_cells: int = Field(default=1000, ge=1)
     background: float = Field(default=0.25, ge=0, le=1)
     floor: float = Field(default=0.3, ge=-1, le=1)
     gap_seconds: float = Field(default=4.0, ge=0)
@@ -61,7 +61,7 @@ class DynamicProgrammingAligner:
         if min(similarity.values.shape) == 0:
             return []
         lifted = less_background(similarity, settings.background)
-        even = EvenMatrix.of(lifted, settings.cell_seconds, settings.most_cells)
+        even = EvenMatrix.of(lifted, settings.cell_seconds, settings.max_cells)
         gains = even.values - settings.floor
         gap, straight = (
             int(seconds / even.cell_seconds)

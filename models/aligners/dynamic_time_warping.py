@@ -25,7 +25,7 @@ class DynamicTimeWarpingSettings(BaseModel):
 
     Attributes:
         cell_seconds: length of a cell of the even time axis.
-        most_cells: on an axis; longer videos get longer cells.
+        max_cells: on an axis; longer videos get longer cells.
         background: share of the medians of a row and a column that is taken off a similarity.
         least: cells of the warp below this similarity are no copy.
         discontinuity_seconds: the warp is cut where one side stands still, or the two differ, for
@@ -40,7 +40,7 @@ class DynamicTimeWarpingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cell_seconds: float = Field(default=1.0, gt=0)
-    most_cells: int = Field(default=1000, ge=1)
+    max_cells: int = Field(default=1000, ge=1)
     background: float = Field(default=0.75, ge=0, le=1)
     least: float = Field(default=0.25, ge=-1, le=1)
     discontinuity_seconds: float = Field(default=9.0, ge=0)
@@ -62,7 +62,7 @@ class DynamicTimeWarpingAligner:
         if min(similarity.values.shape) == 0:
             return []
         lifted = less_background(similarity, settings.background)
-        even = EvenMatrix.of(lifted, settings.cell_seconds, settings.most_cells)
+        even = EvenMatrix.of(lifted, settings.cell_seconds, settings.max_cells)
         longest = int(settings.discontinuity_seconds / even.cell_seconds)
         distances = 1.0 - even.values
         found: list[Segment] = []

@@ -32,13 +32,13 @@ class EvenMatrix:
     reference_duration_seconds: float
 
     @classmethod
-    def of(cls, similarity: SimilarityMatrix, cell_seconds: float, most_cells: int) -> Self:
+    def of(cls, similarity: SimilarityMatrix, cell_seconds: float, max_cells: int) -> Self:
         """Interpolate a matrix linearly in time; outside of the frames the nearest one holds.
 
         Args:
             similarity: at least one frame on each side.
-            cell_seconds: longer where the longer video would have more cells than `most_cells`.
-            most_cells: on an axis.
+            cell_seconds: longer where the longer video would have more cells than `max_cells`.
+            max_cells: on an axis.
         """
         sides = [
             (similarity.query_seconds, similarity.query_duration_seconds),
@@ -46,7 +46,7 @@ class EvenMatrix:
         ]
         lengths = [max(float(duration), float(times[-1])) for times, duration in sides]
         # One length of cell for both: else pace 1 would be no diagonal.
-        cell = max(cell_seconds, max(lengths) / most_cells)
+        cell = max(cell_seconds, max(lengths) / max_cells)
         rows, columns = (
             _weights(times.astype(np.float64), _middles(length, cell))
             for (times, _), length in zip(sides, lengths, strict=True)

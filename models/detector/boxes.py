@@ -60,21 +60,21 @@ class Boxes:
 
 
 def find_segments(
-    similarity: SimilarityMatrix, run: Run, least_score: float = MIN_SCORE
+    similarity: SimilarityMatrix, run: Run, min_score: float = MIN_SCORE
 ) -> list[Segment]:
     """Boxes of the copied spans of a pair, best first, before their edges are refined.
 
     Args:
         similarity: the pair.
         run: the network.
-        least_score: boxes below are left out.
+        min_score: boxes below are left out.
     """
     if min(similarity.values.shape) == 0:
         return []
     query, reference = lay_axes(similarity)
     shape = (len(query), len(reference))
     found = [
-        merged(candidates(scores, distances, least_score), origin, shape)
+        merged(candidates(scores, distances, min_score), origin, shape)
         for origin, scores, distances in _tiles(similarity.values, query, reference, run)
     ]
     if not found:
@@ -136,15 +136,15 @@ def _starts(length: int) -> list[int]:
     return [int(start) for start in np.linspace(0, length - TILE, count)]
 
 
-def candidates(what: Array, distances: Array, least_score: float) -> Boxes:
-    """Every place of the head that says more than `least_score`, at most `MAX_PLACES`.
+def candidates(what: Array, distances: Array, min_score: float) -> Boxes:
+    """Every place of the head that says more than `min_score`, at most `MAX_PLACES`.
 
     Args:
         what: (2, H, W) scores and directions in [0, 1].
         distances: (4, H, W) in cells.
-        least_score: of a place.
+        min_score: of a place.
     """
-    rows, columns = np.nonzero(what[0] > least_score)
+    rows, columns = np.nonzero(what[0] > min_score)
     scores = what[0, rows, columns]
     if len(scores) > MAX_PLACES:
         top = np.argpartition(-scores, MAX_PLACES)[:MAX_PLACES]

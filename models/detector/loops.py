@@ -14,17 +14,17 @@ Floats = NDArray[np.float64]
 SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 8.0  # of a turn: longer ones are boxed one by one
 FEWEST_TURNS = 2.5  # fewer are a scene that is shown twice
 LAG_STEP = 0.25  # codes: between two lags that are tried
-MOST_PERIODS = 4  # local maxima of the evidence that are looked at in a reference
+MAX_PERIODS = 4  # local maxima of the evidence that are looked at in a reference
 SAME_SHARE = 0.3  # of the curve's variance, by which a moment and that of the next turn may differ
-LEAST_GAIN = 0.15  # of `SAME_SHARE`, that a stretch leaves on average; chance leaves less
-LEAST_SEEN_CODES = 16  # that come again one turn later: four seconds
-LEAST_MOVING = 0.1  # share of the curve's variance that a stretch has to have itself
+MIN_GAIN = 0.15  # of `SAME_SHARE`, that a stretch leaves on average; chance leaves less
+MIN_SEEN_CODES = 16  # that come again one turn later: four seconds
+MIN_MOVING = 0.1  # share of the curve's variance that a stretch has to have itself
 SMOOTH = np.array([0.25, 0.5, 0.25])
-LEAST_VARIANCE = 0.003  # of a curve, below which nothing moves that could come again
-MOST_CUTS, FEWEST_CUTS, MOST_BY_CUTS = 200, 3, 2  # looked at; pairs one period apart; periods
-LEAST_REGULAR = 0.6  # share of a stretch's cuts that come again a period later; chance brings some
+MIN_VARIANCE = 0.003  # of a curve, below which nothing moves that could come again
+MAX_CUTS, FEWEST_CUTS, MAX_BY_CUTS = 200, 3, 2  # looked at; pairs one period apart; periods
+MIN_REGULAR = 0.6  # share of a stretch's cuts that come again a period later; chance brings some
 CUT_SLACK_SECONDS = 0.05  # by which cuts one period apart may be off: a frame or two
-LEAST_OF_BEST = 0.6  # share of the best lag's evidence, below which no other is a candidate
+MIN_OF_BEST = 0.6  # share of the best lag's evidence, below which no other is a candidate
 FINE_SECONDS, FINE_STEP = 0.16, 0.01  # to both sides of the lag; codes are 0.25 s long
 FINE_CODES, FINE_TURNS = 1200, 12  # five minutes tell it, by about so many distances
 MAX_TURNED = 0.14  # seconds from the lag: what is found further off is the search's own end
@@ -73,7 +73,7 @@ def find_loops(curve: NDArray[np.float32], cuts: Floats, duration_seconds: float
 def _by_cuts(cuts: Floats, duration_seconds: float) -> list[Loop]:
     """Where cuts come again and again at one distance: where a turn ends, and inside of it."""
     longest = min(LONGEST_SECONDS, duration_seconds / FEWEST_TURNS)
-    before, after = np.triu_indices(min(len(cuts), MOST_CUTS), 1)
+    before, after = np.triu_indices(min(len(cuts), MAX_CUTS), 1)
     apart = cuts[after] - cuts[before]
     fit = (apart >= SHORTEST_SECONDS) & (apart <= longest)
     before, after, apart = before[fit], after[fit], apart[fit]
@@ -85,13 +85,13 @@ def _by_cuts(cuts: Floats, duration_seconds: float) -> list[Loop]:
     for number in np.argsort(low - high, kind="stable").tolist():
         near = slice(low[number], high[number])
         count = int(high[number] - low[number])
-        if count < FEWEST_CUTS or len(loops) == MOST_BY_CUTS:
+        if count < FEWEST_CUTS or len(loops) == MAX_BY_CUTS:
             break
         period = float(apart[near].mean())
         if any(abs(loop.period - period) < 2 * CUT_SLACK_SECONDS for loop in loops):
             continue
         first, last = int(before[near].min()), int(after[near].max())
-        if count < LEAST_REGULAR * (last - first):
+        if count < MIN_REGULAR * (last - first):
             continue
         start, end = float(cuts[first]) - period, float(cuts[last]) + period
         loops.append(Loop(max(start, 0.0), end, period))
@@ -104,24 +104,24 @@ def _by_motion(codes: Floats, duration_seconds: float) -> list[Loop]:
     variance = float(codes.var()) if len(codes) else 0.0
     longest = min(LONGEST_SECONDS, duration_seconds / FEWEST_TURNS) * motion.RATE
     lags = np.arange(SHORTEST_SECONDS * motion.RATE, longest + 1e-9, LAG_STEP)
-    if variance < LEAST_VARIANCE or not len(lags):
+    if variance < MIN_VARIANCE or not len(lags):
         return []
     found = [_stretch(codes, float(lag), variance) for lag in lags]
     evidence = np.array([each[0] for each in found])
     beside = np.concatenate([[0.0], evidence, [0.0]])
     peaks = (evidence >= beside[:-2]) & (evidence > beside[2:])
-    peaks &= evidence >= LEAST_OF_BEST * evidence.max()
+    peaks &= evidence >= MIN_OF_BEST * evidence.max()
     numbers = np.flatnonzero(peaks)
     loops = []
-    for number in numbers[np.argsort(-evidence[numbers], kind="stable")][:MOST_PERIODS].tolist():
+    for number in numbers[np.argsort(-evidence[numbers], kind="stable")][:MAX_PERIODS].tolist():
         (_, first, last), lag = found[number], float(lags[number])
         own = float(codes[first : last + int(lag)].var())
-        if own < LEAST_MOVING * variance or own < LEAST_VARIANCE:
+        if own < MIN_MOVING * variance or own < MIN_VARIANCE:
             continue
         # Again by its own measure: beside what moves more, all of a calm piece is the same.
         gain, first, last = _stretch(codes, lag, own)
-        long_enough = last - first >= max((FEWEST_TURNS - 1) * lag, LEAST_SEEN_CODES)
-        if not long_enough or gain < LEAST_GAIN * (last - first):
+        long_enough = last - first >= max((FEWEST_TURNS - 1) * lag, MIN_SEEN_CODES)
+        if not long_enough or gain < MIN_GAIN * (last - first):
             continue
         period = _fine_period(codes[first : last + int(np.ceil(lag))], lag)
         if abs(period - lag / motion.RATE) > MAX_TURNED:  # no peak: shorter still fits better

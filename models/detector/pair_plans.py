@@ -20,7 +20,7 @@ Random = np.random.Generator
 # Set by hand, all four. Room in a query for each span that is still to be copied into it; one that
 # is played fast may be shorter than what serving lets through,
 # `PatternDetectorSettings.shortest_seconds`.
-LEAST_ROOM_SECONDS = 2.0
+MIN_ROOM_SECONDS = 2.0
 SHORT_SECONDS = (4.0, 20.0)  # of a reference that is copied whole
 FAMILY_PART = 0.7  # of the pieces in a pair of one family are of that family
 OTHER_SHOT_SIMILARITY = 0.5  # another shot is a negative only if no frame of it is more alike
@@ -59,8 +59,8 @@ class PairRecipe:
         span_share: of those, the ones whose frames are chosen by content, not by time.
         frames_per_hour: least and most of what is chosen by content.
         query_steps_seconds: distances of the query's frames.
-        most_noise: length of the noise that is added to a copied span's unit descriptors.
-        most_mixed: weight of a foreign descriptor in a span that something lies over.
+        max_noise: length of the noise that is added to a copied span's unit descriptors.
+        max_mixed: weight of a foreign descriptor in a span that something lies over.
         motionless_share: pairs of which one side's motion is not known.
         family_share: pairs whose sides show drawn pages of one family, as two lectures of one
             template do; needs footage with families.
@@ -80,8 +80,8 @@ class PairRecipe:
     span_share: float = 0.6
     frames_per_hour: tuple[float, float] = (400.0, 1500.0)
     query_steps_seconds: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5)
-    most_noise: float = 0.8
-    most_mixed: float = 0.45
+    max_noise: float = 0.8
+    max_mixed: float = 0.45
     motionless_share: float = 0.1
     family_share: float = 0.0
     still_share: float = 0.0
@@ -189,7 +189,7 @@ class PairPlanner:
         pieces: list[Piece] = []
         boxes: list[list[float]] = []
         backward: list[bool] = []
-        left = recipe.longest_seconds - LEAST_ROOM_SECONDS * copied
+        left = recipe.longest_seconds - MIN_ROOM_SECONDS * copied
         # One more than the copies: other footage may come before, between and behind them.
         for number in range(max(copied, 1) + 1):
             if random.random() < (0.75 if copied else 1.0):
@@ -197,7 +197,7 @@ class PairPlanner:
                 other = self._between(random, reference, met, length, sibling)
                 pieces += other
                 left -= sum(piece.played_seconds for piece in other)
-            if number < copied and left > LEAST_ROOM_SECONDS:
+            if number < copied and left > MIN_ROOM_SECONDS:
                 start = sum(piece.played_seconds for piece in pieces)
                 span, at, turned = self._copy(random, reference, left)
                 pieces += span
@@ -261,8 +261,8 @@ class PairPlanner:
         else:
             start, seconds = _with_whole_stills(reference, start, seconds, max_seconds * speed)
         turned = bool(random.random() < recipe.reversed_share)
-        noise = random.uniform(0, recipe.most_noise) if random.random() < 0.6 else 0.1
-        mixed = random.uniform(0, recipe.most_mixed) if random.random() < 0.35 else 0.0
+        noise = random.uniform(0, recipe.max_noise) if random.random() < 0.6 else 0.1
+        mixed = random.uniform(0, recipe.max_mixed) if random.random() < 0.35 else 0.0
         # One edit for all pieces of a span: a copy is edited as a whole, across its cuts.
         choice = int(random.integers(1, 1 << 30)) if random.random() < 0.9 else 0
         pieces = []
@@ -298,6 +298,6 @@ def _with_whole_stills(
         if piece.held and begin < start + seconds < begin + piece.seconds:
             ends = [float(begin + piece.seconds), float(begin)]
     for first, end in product(firsts, ends):
-        if LEAST_ROOM_SECONDS <= end - first <= max_seconds:
+        if MIN_ROOM_SECONDS <= end - first <= max_seconds:
             return first, end - first
     return start, seconds

@@ -36,7 +36,7 @@ class PatternDetectorSettings(BaseModel):
         path: an ONNX file; the shipped one when left out.
         engine_cache: a folder where TensorRT keeps what it builds.
         refine: whether edges are refined on the matrix.
-        least_score: of the network; boxes below are not even refined.
+        min_score: of the network; boxes below are not even refined.
         shortest_seconds: refined boxes with a shorter side are left out; set by hand.
     """
 
@@ -47,7 +47,7 @@ class PatternDetectorSettings(BaseModel):
     threads: int = Field(default=1, ge=1)
     engine_cache: Path | None = None
     refine: bool = True
-    least_score: float = Field(default=0.3, ge=0, le=1)
+    min_score: float = Field(default=0.3, ge=0, le=1)
     shortest_seconds: float = Field(default=1.5, ge=0)
 
 
@@ -105,7 +105,7 @@ class PatternDetector:
         """What proposes spans: the network, and with paths the temporal network too."""
         return SpanFinder(
             self._run,
-            self.settings.least_score,
+            self.settings.min_score,
             refine=self.settings.refine,
             paths=TemporalNetworkAligner() if with_paths else None,
         )

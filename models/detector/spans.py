@@ -27,22 +27,22 @@ class SpanFinder:
     """Spans of a pair with the features that tell how sure they are."""
 
     def __init__(
-        self, run: Run, least_score: float, *, refine: bool = True, paths: Aligner | None = None
+        self, run: Run, min_score: float, *, refine: bool = True, paths: Aligner | None = None
     ) -> None:
         """Find spans.
 
         Args:
             run: the network.
-            least_score: of the network; boxes below are not even refined.
+            min_score: of the network; boxes below are not even refined.
             refine: whether edges are refined on the matrix.
             paths: proposes spans besides; None: the network's boxes alone.
         """
-        self._run, self._least_score, self._refine = run, least_score, refine
+        self._run, self._min_score, self._refine = run, min_score, refine
         self._paths = paths
 
     def spans(self, similarity: SimilarityMatrix) -> list[tuple[Segment, Array]]:
         """Every span, refined, with its features: (`FEATURES`,) or (`FEATURES_WITH_PATHS`,)."""
-        boxes = find_segments(similarity, self._run, self._least_score)
+        boxes = find_segments(similarity, self._run, self._min_score)
         paths = self._paths.align(similarity) if self._paths else []
         if not boxes and not paths:
             return []

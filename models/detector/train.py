@@ -22,7 +22,7 @@ from models.errors import MissingDataError
 from models.training.checkpoint import load_weights, read_checkpoint
 from models.training.descriptor_pool import Footage, load_pool
 from models.training.pool_pictures import build_pictures
-from models.training.rates import LEAST_RATE, rate_factor, set_rates
+from models.training.rates import MIN_RATE, rate_factor, set_rates
 from models.training.run import TimeLimit, run_steps
 from models.training.trainer import Trainer, descend, follow, shown, warming_up
 
@@ -85,7 +85,7 @@ class DetectorTrainer(Trainer):
         recipe = self.recipe
         self.network.train()
         factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
-        set_rates(self.optimiser, max(factor, LEAST_RATE), recipe.rate)
+        set_rates(self.optimiser, max(factor, MIN_RATE), recipe.rate)
         batch = Batch(
             batch.pictures.to(self.device),
             [boxes.to(self.device) for boxes in batch.boxes],

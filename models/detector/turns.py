@@ -36,7 +36,7 @@ MAX_COLUMNS = 24  # frames of the reference around which is looked
 MAX_STARTS = 4000  # places that are tried: of hours they lie further apart
 MAX_CUT_PHASES = 6
 LINE_GAIN = 1.05  # times what straight lines explain that a loop must: they are the simpler answer
-LEAST_ALIKE = 0.6  # mean similarity of the turns of a copy
+MIN_ALIKE = 0.6  # mean similarity of the turns of a copy
 MOVES_ALIKE = 0.7  # agreement of the motion, at which part of a turn may be unlike: a blank, say
 MATCH_SIMILARITY = 0.5  # of a frame that tells where to look, besides the boxes; half have it
 
@@ -65,7 +65,7 @@ class Placed:
     @property
     def is_merely_alike(self) -> bool:
         """Whether these may be other pictures that are alike, which repeat themselves too."""
-        return self.similarity < LEAST_ALIKE and self.agreement < MOVES_ALIKE
+        return self.similarity < MIN_ALIKE and self.agreement < MOVES_ALIKE
 
     def turns(self, loop: Loop, score: float) -> list[Segment]:
         """A span for each turn, by time; those that the loop's ends cut off are shorter."""

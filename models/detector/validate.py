@@ -36,7 +36,7 @@ def held_out_figures(network: PatternNetwork, check: list[PastedPair]) -> dict[s
         refiner = Refiner(pair.similarity)
         found[str(number)] = [refiner.refine(s) for s in find_segments(pair.similarity, run)]
     truth = {str(number): pair.boxes for number, pair in enumerate(check)}
-    best = {"f1": 0.0, "precision": 0.0, "recall": 0.0, "least_score": 0.0}
+    best = {"f1": 0.0, "precision": 0.0, "recall": 0.0, "min_score": 0.0}
     for least in np.arange(0.1, 0.9, 0.1).tolist():
         boxes = {
             pair: [box_of(s) for s in segments if s.score >= least]
@@ -48,7 +48,7 @@ def held_out_figures(network: PatternNetwork, check: list[PastedPair]) -> dict[s
                 "f1": score.f1,
                 "precision": score.precision,
                 "recall": score.recall,
-                "least_score": least,
+                "min_score": least,
             }
     return best
 

@@ -34,9 +34,9 @@ class HardPairConfig:
         neighbour_share: how often the second look is of a frame nearby in the same shot.
         neighbour_frames: how far off it is at most, in frames of the source.
         plain_share: how often the first look is not edited, as a library's side is.
-        most_first_edits: how many edits a first look has at the most.
-        most_edits: how many a second look has.
-        most_page_edits: how many a page has, of those that leave words readable.
+        max_first_edits: how many edits a first look has at the most.
+        max_edits: how many a second look has.
+        max_page_edits: how many a page has, of those that leave words readable.
     """
 
     pairs: Count = 512
@@ -48,9 +48,9 @@ class HardPairConfig:
     neighbour_share: Share = 0.4
     neighbour_frames: Natural = 3
     plain_share: Share = 0.6
-    most_first_edits: Natural = 2
-    most_edits: Count = 4
-    most_page_edits: Count = 2
+    max_first_edits: Natural = 2
+    max_edits: Count = 4
+    max_page_edits: Count = 2
 
     def __post_init__(self) -> None:
         """Refuse shares that are more than all."""
@@ -181,7 +181,7 @@ class HardPairs:
 
     def _plain(self, count: int, random: np.random.Generator) -> NDArray[np.bool_]:
         """(2N,) which looks are not edited: many first ones, no second one."""
-        share = self.config.plain_share if self.config.most_first_edits else 1.0
+        share = self.config.plain_share if self.config.max_first_edits else 1.0
         return np.concatenate([random.random(count) < share, np.zeros(count, np.bool_)])
 
     def _edits(
@@ -191,9 +191,9 @@ class HardPairs:
         page, config = self.pack.is_page[picture], self.config
         second = np.arange(len(picture)) >= len(picture) // 2
         parts: list[tuple[NDArray[np.bool_], int, Weighted]] = [
-            (page & ~plain, config.most_page_edits, GENTLE),
-            (~page & ~plain & ~second, config.most_first_edits, EDITS),
-            (~page & second, config.most_edits, EDITS),
+            (page & ~plain, config.max_page_edits, GENTLE),
+            (~page & ~plain & ~second, config.max_first_edits, EDITS),
+            (~page & second, config.max_edits, EDITS),
         ]
         return [(np.flatnonzero(rows), most, table) for rows, most, table in parts if rows.any()]
 

@@ -31,7 +31,7 @@ class PairConfig:
         neighbour_share: how often the second look is of a frame nearby in the same shot.
         neighbour_frames: how far off it is at most, in frames of the source.
         plain_share: how often the first look is not edited, as a library's side is.
-        most_edits: how many edits one look has at the most.
+        max_edits: how many edits one look has at the most.
     """
 
     pairs: Count = 128
@@ -41,7 +41,7 @@ class PairConfig:
     neighbour_share: Share = 0.4
     neighbour_frames: Natural = 1
     plain_share: Share = 0.6
-    most_edits: Natural = 4
+    max_edits: Natural = 4
 
 
 class PairBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -128,7 +128,7 @@ class PairBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         if not plain:
             source = random.choice(self._photos if random.random() < 0.5 else self._clips)
             other = Image.fromarray(random.choice(source.pictures))
-            image = edited(image, random, other, self._config.most_edits)
+            image = edited(image, random, other, self._config.max_edits)
         return prepare(np.asarray(image), self._size)
 
 

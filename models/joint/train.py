@@ -30,7 +30,7 @@ from models.keyframes.soft import soft_select
 from models.keyframes.train import KeyFrameTrainer, random_spans
 from models.losses.kept_similarity import kept_similarity
 from models.training.pool_pictures import build_pictures
-from models.training.rates import LEAST_RATE, rate_factor, set_rates
+from models.training.rates import MIN_RATE, rate_factor, set_rates
 from models.training.run import TimeLimit, run_steps
 from models.training.trainer import descend, follow, shown
 from models.video.similarity import similarities
@@ -69,7 +69,7 @@ class JointTrainer:
     def update(self, pairs: list[JointPair]) -> dict[str, Tensor]:
         """Take one step with both; gives the losses."""
         recipe = self.recipe
-        factor = max(rate_factor(self.step, recipe.steps, recipe.warm_up), LEAST_RATE)
+        factor = max(rate_factor(self.step, recipe.steps, recipe.warm_up), MIN_RATE)
         set_rates(self.key_frames.optimiser, factor, recipe.key_frame_rate)
         set_rates(self.detector.optimiser, factor, recipe.detector_rate)
         self.key_frames.network.train()

@@ -64,7 +64,7 @@ class PairBatches:
         draw: DrawConfig,
         *,
         seed: int,
-        most_tokens: int,
+        max_tokens: int,
         significance: NDArray[np.float32] | None = None,
         sentences: NDArray[np.float16] | None = None,
     ) -> None:
@@ -76,7 +76,7 @@ class PairBatches:
             tokenizer: makes ids of captions.
             draw: how pairs are shown.
             seed: of every draw.
-            most_tokens: of a caption.
+            max_tokens: of a caption.
             significance: (M, L) of the pairs' words.
             sentences: (M, E) of the pairs' captions.
         """
@@ -87,8 +87,8 @@ class PairBatches:
         self._first = np.searchsorted(keys, groups)
         self._count = np.searchsorted(keys, groups, side="right") - self._first
         self._photos = np.unique(pairs.photos)
-        ids = tokenizer.ids([pairs.texts[row] for row in order], most_tokens)
-        self._ids = np.pad(ids, ((0, 0), (0, most_tokens - ids.shape[1])))
+        ids = tokenizer.ids([pairs.texts[row] for row in order], max_tokens)
+        self._ids = np.pad(ids, ((0, 0), (0, max_tokens - ids.shape[1])))
         self._weights = np.zeros(self._ids.shape, np.float32)
         if significance is not None:
             self._weights[:, : significance.shape[1]] = significance[order]

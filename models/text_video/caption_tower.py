@@ -23,7 +23,7 @@ class TextTower(nn.Module):
         width = config.width
         self.embedding = nn.Embedding(config.entries, width, padding_idx=PAD)
         nn.init.normal_(self.embedding.weight, std=0.05)
-        self.place = nn.Parameter(0.02 * torch.randn(config.most_tokens, width))
+        self.place = nn.Parameter(0.02 * torch.randn(config.max_tokens, width))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             Block(width, config.heads, config.expansion, config.dropout)
@@ -73,7 +73,7 @@ class TextTower(nn.Module):
         """Vectors and words of captions.
 
         Args:
-            ids: (B, L) int64, L from 1 to `most_tokens`, `<cls>` first, 0 is padding.
+            ids: (B, L) int64, L from 1 to `max_tokens`, `<cls>` first, 0 is padding.
 
         Returns:
             The side; its tokens are the L places of `ids`, present where there is a word or a

@@ -94,7 +94,7 @@ def export_run(run: Path, out: Path) -> Exported:
     network = trained_network(run)
     tokenizer = CaptionTokenizer.load(run / "tokenizer.json")
     trunk = load_trunk(network.config.trunk)
-    lengths = [min(length, network.config.most_frames) for length in CLIP_LENGTHS]
+    lengths = [min(length, network.config.max_frames) for length in CLIP_LENGTHS]
     clips = [made_clip(length, trunk.config.input_size) for length in lengths]
     return export_pair(network, trunk, tokenizer, out, clips=clips, texts=TEXTS)
 
@@ -129,21 +129,21 @@ def export_pair(
     video, text = VideoPart(trunk, network.video).eval(), TextPart(network.text).eval()
     frames = np.zeros((2, *clips[0].shape[1:]), np.uint8)
     models = {
-        "video": to_onnx(video, ["vector"], frames, free={0: config.most_frames}),
+        "video": to_onnx(video, ["vector"], frames, free={0: config.max_frames}),
         "text": to_onnx(
             text,
             ["vectors"],
-            tokenizer.ids(["two dogs", "一只狗"], config.most_tokens),
+            tokenizer.ids(["two dogs", "一只狗"], config.max_tokens),
             name="ids",
-            free={0: 1 << 16, 1: config.most_tokens},
+            free={0: 1 << 16, 1: config.max_tokens},
         ),
     }
     store_filters_as_bytes(models["video"])  # nearly all of them the trunk's
     for model in models.values():
         store_half(model)
     properties: dict[str, dict[str, object]] = {
-        "video": {"input_size": config.trunk.input_size, "most_frames": config.most_frames},
-        "text": {"most_tokens": config.most_tokens, "tokenizer_sha256": tokenizer.sha256},
+        "video": {"input_size": config.trunk.input_size, "most_frames": config.max_frames},
+        "text": {"most_tokens": config.max_tokens, "tokenizer_sha256": tokenizer.sha256},
     }
     version = _version(models, tokenizer)
     out.mkdir(parents=True, exist_ok=True)
@@ -198,6 +198,6 @@ def _compared(
     seen = [
         float(pair.video.embed(clip) @ video(torch.from_numpy(clip))[0].numpy()) for clip in clips
     ]
-    ids = torch.from_numpy(tokenizer.ids(texts, text.tower.config.most_tokens))
+    ids = torch.from_numpy(tokenizer.ids(texts, text.tower.config.max_tokens))
     read = (pair.text.embed(texts) * text(ids).numpy()).sum(axis=1)
     return min(seen), float(read.min())

@@ -6,6 +6,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +38,15 @@ class OutsidePairSettings(BaseModel):
         dimension: length of the vectors.
         mean: of each channel, subtracted from values in [0, 1]; CLIP's by default.
         std: of each channel, by which they are divided then.
-        most_tokens: to which every text is cut or filled up.
+        max_tokens: to which every text is cut or filled up.
         pad_id: fills up; what tokenizer.json names, or 0, when left out.
         image_output: the output that holds the vectors; the first when left out.
         text_output: the same of the text file.
+        former_keys: what keys were called before; settings of then are still read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    former_keys: ClassVar[dict[str, str]] = {"most_tokens": "max_tokens"}
 
     image: Path
     text: Path
@@ -53,7 +56,7 @@ class OutsidePairSettings(BaseModel):
     dimension: int = Field(ge=2, le=4096)
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
-    most_tokens: int = Field(ge=2, le=2048)
+    max_tokens: int = Field(ge=2, le=2048, serialization_alias="most_tokens")
     pad_id: int | None = Field(default=None, ge=0)
     image_output: str | None = None
     text_output: str | None = None
@@ -141,7 +144,7 @@ class OutsideTextTower:
     Attributes:
         model_version: of the pair, see `pair_version`.
         dimension: D.
-        most_tokens: where texts are cut.
+        max_tokens: where texts are cut.
     """
 
     def __init__(
@@ -160,8 +163,8 @@ class OutsideTextTower:
             ProviderError: the provider can't run here.
         """
         self.model_version = pair_version(settings)
-        self.dimension, self.most_tokens = settings.dimension, settings.most_tokens
-        self._path, length = settings.text, settings.most_tokens
+        self.dimension, self.max_tokens = settings.dimension, settings.max_tokens
+        self._path, length = settings.text, settings.max_tokens
         self._tokenizer = TokenizerFile(settings.tokenizer, length, settings.pad_id)
         self._network = TextNetwork(
             settings.text,
@@ -174,7 +177,7 @@ class OutsideTextTower:
         self._try()  # at the start of a worker, not at the first question
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """A vector for each text; what exceeds `most_tokens` is cut off.
+        """A vector for each text; what exceeds `max_tokens` is cut off.
 
         Args:
             texts: N texts, N from 0 on.
@@ -188,7 +191,7 @@ class OutsideTextTower:
         """
         if not len(texts):
             return np.zeros((0, self.dimension), np.float32)
-        rows = self._tokenizer.encode(texts, self.most_tokens)
+        rows = self._tokenizer.encode(texts, self.max_tokens)
         return unit_rows(self._network.run(rows), self._path)
 
     def tokens(self, text: str) -> int:
@@ -200,13 +203,13 @@ class OutsideTextTower:
         return self._tokenizer.known_share(text)
 
     def _try(self) -> None:
-        rows = self._tokenizer.encode([TRIED], self.most_tokens)
+        rows = self._tokenizer.encode([TRIED], self.max_tokens)
         try:
             found = self._network.run(rows)
         except Exception as error:
             raise ModelFileError(
                 f"{self._path} fails on ids of {rows.ids.shape}: {error}: see "
-                "text_video.outside.most_tokens and text_video.outside.tokenizer"
+                "text_video.outside.max_tokens and text_video.outside.tokenizer"
             ) from error
         if found.shape != (1, self.dimension):
             raise ModelFileError(
@@ -236,7 +239,8 @@ def pair_version(settings: OutsidePairSettings) -> str:
         for part in [path, *(other for other in beside if other.is_file())]:
             with part.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
-    fed = settings.model_dump_json(exclude={"image", "text", "tokenizer", "name"})
+    # By the keys of the first release: a pair's version outlives a setting's name.
+    fed = settings.model_dump_json(exclude={"image", "text", "tokenizer", "name"}, by_alias=True)
     digest.update(fed.encode())
     return f"{settings.name or settings.image.stem}-{digest.hexdigest()[:8]}"
 

@@ -160,7 +160,7 @@ def caption_reader(
     """
     if config.read_sentences:
         return lambda texts: sentence_vectors(texts, folder)
-    return lambda texts: tokenizer.ids(texts, config.most_tokens)
+    return lambda texts: tokenizer.ids(texts, config.max_tokens)
 
 
 def train_text_video(
@@ -215,7 +215,7 @@ def train_text_video(
     if start is not None and not resume:
         CaptionTokenizer.load(start / "tokenizer.json").save(out_dir / "tokenizer.json")
     tokenizer = run_tokenizer(out_dir, recipe, train.photos)
-    recipe, most = _with_entries(recipe, tokenizer), recipe.network.most_tokens
+    recipe, most = _with_entries(recipe, tokenizer), recipe.network.max_tokens
     trainer = TextTrainer(recipe, trunk.channels, out_dir, device)
     reads = recipe.network.read_sentences
     told = sentence_vectors(pairs.texts, features_dir) if reads else None
@@ -236,7 +236,7 @@ def train_text_video(
         tokenizer,
         recipe.draw,
         seed=recipe.seed,
-        most_tokens=most,
+        max_tokens=most,
         significance=(
             word_significance(pairs.texts, tokenizer, most, features_dir)
             if trainer.methods.needs_significance

@@ -71,15 +71,15 @@ class TextEncoder(Protocol):
     Attributes:
         model_version: of the pair; vectors of another version can't be compared.
         dimension: D.
-        most_tokens: where texts are cut.
+        max_tokens: where texts are cut.
     """
 
     model_version: str
     dimension: int
-    most_tokens: int
+    max_tokens: int
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """A vector for each text; what exceeds `most_tokens` is cut off.
+        """A vector for each text; what exceeds `max_tokens` is cut off.
 
         Args:
             texts: N texts, N from 0 on.
@@ -94,7 +94,7 @@ class TextEncoder(Protocol):
         ...
 
     def tokens(self, text: str) -> int:
-        """How many tokens the whole text has: above `most_tokens`, its end isn't read.
+        """How many tokens the whole text has: above `max_tokens`, its end isn't read.
 
         Raises:
             ValueError: a text without a word.

@@ -7,7 +7,7 @@ from models.text_video.trunk import TrunkConfig
 
 SIZES = (
     "dimension", "width", "heads", "text_layers", "frame_layers", "expansion", "entries",
-    "most_tokens", "most_frames", "video_towers",
+    "max_tokens", "max_frames", "video_towers",
 )  # fmt: skip
 
 
@@ -24,8 +24,8 @@ class TextVideoConfig:
         dropout: inside blocks.
         region_dropout: of the trunk's channels, for all regions of a frame at once.
         entries: of the tokenizer.
-        most_tokens: of a caption.
-        most_frames: of a clip.
+        max_tokens: of a caption.
+        max_frames: of a clip.
         video_towers: side by side over one trunk, joined to one vector.
         read_sentences: whether captions come as a frozen encoder's sentence vectors
             (`models.text_video.sentences`), not as ids. Such a network teaches others.
@@ -41,8 +41,8 @@ class TextVideoConfig:
     dropout: float = 0.1
     region_dropout: float = 0.2
     entries: int = ENTRIES
-    most_tokens: int = MAX_TOKENS
-    most_frames: int = 8
+    max_tokens: int = MAX_TOKENS
+    max_frames: int = 8
     video_towers: int = 1
     read_sentences: bool = False
     trunk: TrunkConfig = field(default_factory=TrunkConfig)

@@ -11,14 +11,14 @@ from models.text_video.tokenizer import CaptionTokenizer
 
 
 def word_significance(
-    texts: list[str], tokenizer: CaptionTokenizer, most_tokens: int, folder: Path
+    texts: list[str], tokenizer: CaptionTokenizer, max_tokens: int, folder: Path
 ) -> NDArray[np.float32]:
     """What each word says, by its part of speech; tagged once, which takes minutes.
 
     Args:
         texts: M captions.
         tokenizer: whose tokens the words are.
-        most_tokens: of a caption.
+        max_tokens: of a caption.
         folder: the result is kept here.
 
     Returns:
@@ -27,11 +27,11 @@ def word_significance(
     from models.text_video.words import significance  # here: its dictionaries take long to load
 
     # Of all that it depends on: other captions or another tokenizer get a file of their own.
-    key = sha256(orjson.dumps([texts, tokenizer.sha256, most_tokens])).hexdigest()[:16]
+    key = sha256(orjson.dumps([texts, tokenizer.sha256, max_tokens])).hexdigest()[:16]
     path = folder / f"significance-{key}.npy"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        found = np.asarray(significance(texts, tokenizer), np.float32)[:, :most_tokens]
+        found = np.asarray(significance(texts, tokenizer), np.float32)[:, :max_tokens]
         np.save(path, found)
     weights: NDArray[np.float32] = np.load(path)
     return weights

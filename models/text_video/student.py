@@ -32,7 +32,7 @@ from models.text_video.validate import Check, Readable, check_figures, text_vect
 from models.text_video.video_tower import JoinedVideoTower
 from models.training.bounds import Count, Positive, Seed, Share, Weight
 from models.training.checkpoint import read_checkpoint
-from models.training.rates import LEAST_RATE, rate_factor, set_rates
+from models.training.rates import MIN_RATE, rate_factor, set_rates
 from models.training.run import TimeLimit, run_steps
 from models.training.trainer import Trainer, descend, follow, shown, warming_up
 
@@ -176,7 +176,7 @@ def make_lessons(
         (scale * part).T.astype(np.float32)
         for scale, part in zip(scales, np.split(axes_kept, len(teachers)), strict=True)
     ]
-    most = teachers[0].network.config.most_tokens
+    most = teachers[0].network.config.max_tokens
     return Lessons(teachers[0].tokenizer.ids(sentences.read, most), targets, turns)
 
 
@@ -191,7 +191,7 @@ def _said_by(teacher: Teacher, sentences: Sentences, folder: Path) -> NDArray[np
         told: Readable = np.concatenate([said, both, typed])
     else:
         whole = [*sentences.captions, *sentences.joined, *sentences.keywords]
-        told = teacher.tokenizer.ids(whole, config.most_tokens)
+        told = teacher.tokenizer.ids(whole, config.max_tokens)
     return text_vectors(network, told, "cpu")[sentences.meant]
 
 
@@ -300,7 +300,7 @@ class StudentTrainer(Trainer):
         self.network.text.train()
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)
         factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
-        set_rates(self.optimiser, max(factor, LEAST_RATE), recipe.rate)
+        set_rates(self.optimiser, max(factor, MIN_RATE), recipe.rate)
         parts = student_loss(self.network.text(ids).vectors, targets, photos, recipe)
         descend(torch.stack(list(parts.values())).sum(), self)
         follow(self.mean, self.network, warming_up(recipe.averaging, self.step))

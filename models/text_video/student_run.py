@@ -77,7 +77,7 @@ def train_student(
     sentences = make_sentences(
         make_pairs(train.photos, recipe.sources),
         tokenizer,
-        config.most_tokens,
+        config.max_tokens,
         joined_share=recipe.joined_share,
         keywords_share=recipe.keywords_share,
         misspelt_share=recipe.misspelt_share,

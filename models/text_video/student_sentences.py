@@ -12,7 +12,7 @@ from models.text_video.tokenizer import PAD, CaptionTokenizer
 
 TRIM = " .。"  # goes from the end of a caption that another follows
 WORD = re.compile("[a-z]{4,}", re.IGNORECASE)  # in shorter ones an error leaves too little
-MOST_KEYWORDS = 3
+MAX_KEYWORDS = 3
 MIXED_SHARE = 0.2  # of keywords, with one of the photo's other language. Set by hand
 
 
@@ -41,7 +41,7 @@ class Sentences:
 def make_sentences(
     pairs: Pairs,
     tokenizer: CaptionTokenizer,
-    most_tokens: int,
+    max_tokens: int,
     *,
     joined_share: float,
     keywords_share: float,
@@ -53,14 +53,14 @@ def make_sentences(
     Args:
         pairs: M captions with their languages and photos.
         tokenizer: of the student.
-        most_tokens: of a sentence.
+        max_tokens: of a sentence.
         joined_share: so many joined sentences a caption; fewer where many are too long.
         keywords_share: so many keyword queries a caption.
         misspelt_share: so many sentences with an error a caption.
         seed: of the draws.
     """
     random = np.random.default_rng(seed)
-    joined, parts = _joined(pairs, tokenizer, most_tokens, int(len(pairs) * joined_share), random)
+    joined, parts = _joined(pairs, tokenizer, max_tokens, int(len(pairs) * joined_share), random)
     keywords = _keywords(pairs, int(len(pairs) * keywords_share), random)
     whole = [*pairs.texts, *joined, *keywords]
     likely = np.flatnonzero([bool(WORD.search(text)) for text in whole])
@@ -94,7 +94,7 @@ def misspelt(text: str, random: np.random.Generator) -> str:
 def _joined(
     pairs: Pairs,
     tokenizer: CaptionTokenizer,
-    most_tokens: int,
+    max_tokens: int,
     count: int,
     random: np.random.Generator,
 ) -> tuple[list[str], NDArray[np.int64]]:
@@ -107,8 +107,8 @@ def _joined(
             begin = pairs.texts[first].rstrip(TRIM)
             texts.append(f"{begin}{joint}{'' if chinese else ' '}{pairs.texts[second]}")
             parts.append((first, second))
-    ids = tokenizer.ids(texts, most_tokens + 1)
-    fits = np.flatnonzero((ids != PAD).sum(axis=1) <= most_tokens)
+    ids = tokenizer.ids(texts, max_tokens + 1)
+    fits = np.flatnonzero((ids != PAD).sum(axis=1) <= max_tokens)
     kept = np.array([parts[row] for row in fits], np.int64).reshape(-1, 2)
     return [texts[row] for row in fits], kept
 
@@ -124,7 +124,7 @@ def _keywords(pairs: Pairs, count: int, random: np.random.Generator) -> list[str
         others = told.get((int(pairs.photos[row]), not pairs.chinese[row]), [])
         if others and random.random() < MIXED_SHARE:
             more = content_words(pairs.texts[int(random.choice(others))])
-            chosen = [*chosen[: MOST_KEYWORDS - 1], *more[:1]]
+            chosen = [*chosen[: MAX_KEYWORDS - 1], *more[:1]]
         if chosen:
             found.append(" ".join(chosen))
     return found
@@ -132,7 +132,7 @@ def _keywords(pairs: Pairs, count: int, random: np.random.Generator) -> list[str
 
 def _drawn(words: list[str], random: np.random.Generator) -> list[str]:
     """One to three of the words, in their order; none of none."""
-    count = min(len(words), 1 + int(random.integers(MOST_KEYWORDS)))
+    count = min(len(words), 1 + int(random.integers(MAX_KEYWORDS)))
     places = np.sort(random.choice(len(words), count, replace=False)) if words else ()
     return [words[place] for place in places]
 

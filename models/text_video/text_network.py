@@ -109,7 +109,7 @@ class TextNetwork:
         lengths = {value.shape[1] for value in inputs if isinstance(value.shape[1], int)}
         if lengths - {self.length}:
             raise ModelFileError(
-                f"{self.path} takes {sorted(lengths)} tokens: set text_video.outside.most_tokens, "
+                f"{self.path} takes {sorted(lengths)} tokens: set text_video.outside.max_tokens, "
                 f"now {self.length}"
             )
         lone: Part = "ids"

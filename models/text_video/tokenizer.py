@@ -95,7 +95,7 @@ class CaptionTokenizer:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self._text(), encoding="utf-8")
 
-    def encodings(self, texts: Sequence[str], most_tokens: int = MAX_TOKENS) -> list[Encoding]:
+    def encodings(self, texts: Sequence[str], max_tokens: int = MAX_TOKENS) -> list[Encoding]:
         """Tokens with their places in the text: `.ids`, `.tokens`, `.offsets`.
 
         `.offsets` are (start, end) characters of the text as given, (0, 0) for `<cls>`, which is
@@ -103,24 +103,24 @@ class CaptionTokenizer:
 
         Args:
             texts: N of them.
-            most_tokens: longer ones are cut.
+            max_tokens: longer ones are cut.
         """
         found: list[Encoding] = self._tokenizer.encode_batch(list(texts))
         for encoding in found:
-            encoding.truncate(most_tokens)
+            encoding.truncate(max_tokens)
         return found
 
-    def ids(self, texts: Sequence[str], most_tokens: int = MAX_TOKENS) -> NDArray[np.int64]:
+    def ids(self, texts: Sequence[str], max_tokens: int = MAX_TOKENS) -> NDArray[np.int64]:
         """Ids for the text tower.
 
         Args:
             texts: N of them; an empty one is `<cls>` alone.
-            most_tokens: longer ones are cut.
+            max_tokens: longer ones are cut.
 
         Returns:
-            (N, L) int64, padded with 0; L is the longest one's length, 1 to `most_tokens`.
+            (N, L) int64, padded with 0; L is the longest one's length, 1 to `max_tokens`.
         """
-        rows = [encoding.ids for encoding in self.encodings(texts, most_tokens)]
+        rows = [encoding.ids for encoding in self.encodings(texts, max_tokens)]
         found = np.full((len(rows), max(map(len, rows), default=1)), PAD, np.int64)
         for row, ids in zip(found, rows, strict=True):
             row[: len(ids)] = ids

@@ -35,16 +35,16 @@ class TokenizerFile:
 
     Attributes:
         path: the file.
-        most_tokens: where texts are cut, the tokenizer's own special tokens included.
+        max_tokens: where texts are cut, the tokenizer's own special tokens included.
         pad_id: what fills short rows.
     """
 
-    def __init__(self, path: Path, most_tokens: int, pad_id: int | None = None) -> None:
+    def __init__(self, path: Path, max_tokens: int, pad_id: int | None = None) -> None:
         """Open the file.
 
         Args:
             path: a tokenizer.json of the library `tokenizers`.
-            most_tokens: where texts are cut.
+            max_tokens: where texts are cut.
             pad_id: what fills short rows; the file's own, or 0, when left out.
 
         Raises:
@@ -63,19 +63,19 @@ class TokenizerFile:
                 f"{path} is no tokenizer.json: {error}: save it with `Tokenizer.save` of the "
                 "library tokenizers"
             ) from error
-        self.path, self.most_tokens = path, most_tokens
+        self.path, self.max_tokens = path, max_tokens
         own = (content.get("padding") or {}).get("pad_id", 0)
         self.pad_id = int(own if pad_id is None else pad_id)
         self._unknown = _unknown_id(self._tokenizer, content["model"])
         self._special = self._tokenizer.num_special_tokens_to_add(False)
-        if most_tokens <= self._special:
+        if max_tokens <= self._special:
             raise ModelFileError(
-                f"{path} adds {self._special} tokens to every text, but {most_tokens = }: no room "
+                f"{path} adds {self._special} tokens to every text, but {max_tokens = }: no room "
                 "for the text"
             )
         # Whatever the file says: rows are padded in `encode`, and cutting is the settings'.
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(most_tokens)
+        self._tokenizer.enable_truncation(max_tokens)
 
     def encode(self, texts: Sequence[str], length: int | None = None) -> TokenIds:
         """Ids of texts.
@@ -97,7 +97,7 @@ class TokenizerFile:
         return TokenIds(ids, attended)
 
     def tokens(self, text: str) -> int:
-        """How many tokens the whole text has; beyond `most_tokens` they are cut off.
+        """How many tokens the whole text has; beyond `max_tokens` they are cut off.
 
         Raises:
             ValueError: a text without a token.

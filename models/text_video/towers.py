@@ -23,14 +23,14 @@ class VideoTower:
     """An exported video tower. Thread-safe.
 
     The file's contract: input `frames` (T, S, S, 3) uint8 RGB; output `vector` (1, D) float32;
-    metadata `model_version`, `input_size`, `dimension`, `most_frames`. Of a longer video,
-    `most_frames` evenly spread frames are looked at.
+    metadata `model_version`, `input_size`, `dimension`, `max_frames`. Of a longer video,
+    `max_frames` evenly spread frames are looked at.
 
     Attributes:
         model_version: of the pair.
         input_size: S, pixels.
         dimension: D.
-        most_frames: that are looked at.
+        max_frames: that are looked at.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class VideoTower:
         self.model_version = self._network.model_version
         self.input_size = _number(self._network, "input_size")
         self.dimension = _number(self._network, "dimension")
-        self.most_frames = _number(self._network, "most_frames")
+        self.max_frames = _number(self._network, "most_frames")
         size = self.input_size
         _check_ends(self._network, "frames", (size, size, 3), "vector")
         # Noise, not zeros: a black picture's vector may have no direction without any fault.
@@ -72,8 +72,8 @@ class VideoTower:
         check_frames(frames, self.input_size)
         if not len(frames):
             raise ValueError("a video without a frame: give at least one")
-        if len(frames) > self.most_frames:
-            frames = frames[evenly_spread(len(frames), self.most_frames)]
+        if len(frames) > self.max_frames:
+            frames = frames[evenly_spread(len(frames), self.max_frames)]
         found = _run(self._network, "frames", frames, "vector", (1, self.dimension))
         vector: NDArray[np.float32] = found[0]
         return vector
@@ -83,13 +83,13 @@ class TextTower:
     """An exported text tower with its tokenizer. Thread-safe.
 
     The file's contract: input `ids` (N, L) int64, 0 for padding; output `vectors` (N, D) float32;
-    metadata `model_version`, `dimension`, `most_tokens`, `tokenizer_sha256` of the tokenizer's
+    metadata `model_version`, `dimension`, `max_tokens`, `tokenizer_sha256` of the tokenizer's
     file.
 
     Attributes:
         model_version: of the pair.
         dimension: D.
-        most_tokens: where texts are cut.
+        max_tokens: where texts are cut.
     """
 
     def __init__(
@@ -118,8 +118,8 @@ class TextTower:
         )
         self.model_version = self._network.model_version
         self.dimension = _number(self._network, "dimension")
-        self.most_tokens = _number(self._network, "most_tokens")
-        self._tokenizer = TokenizerFile(tokenizer, self.most_tokens, pad_id=0)
+        self.max_tokens = _number(self._network, "most_tokens")
+        self._tokenizer = TokenizerFile(tokenizer, self.max_tokens, pad_id=0)
         _check_tokenizer(self._network, tokenizer)
         _check_ends(self._network, "ids", (None,), "vectors")
         length = self._network.inputs["ids"][1]

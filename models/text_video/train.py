@@ -28,7 +28,7 @@ from models.text_video.recipe import TextRecipe
 from models.text_video.shape import TextVideoConfig
 from models.text_video.validate import Check, check_figures
 from models.training.checkpoint import load_weights, read_checkpoint
-from models.training.rates import LEAST_RATE, rate_factor, set_rates
+from models.training.rates import MIN_RATE, rate_factor, set_rates
 from models.training.recipe_file import fill
 from models.training.run import TimeLimit, run_steps
 from models.training.trainer import Trainer, descend, follow, shown, warming_up
@@ -111,7 +111,7 @@ class TextTrainer(Trainer):
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)
         self.generator.manual_seed(recipe.seed * 1_000_003 + self.step)
         factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
-        set_rates(self.optimiser, max(factor, LEAST_RATE), recipe.rate)
+        set_rates(self.optimiser, max(factor, MIN_RATE), recipe.rate)
         parts = self.methods(self._look(batch.to(self.device)), self.network, self.generator)
         loss: Tensor = torch.stack(list(parts.values())).sum()
         descend(loss, self)

@@ -34,7 +34,7 @@ class VideoTower(nn.Module):
         self.picture_in = nn.Linear(channels, width, bias=False)
         self.region_place = nn.Parameter(0.02 * torch.randn(config.trunk.side**2, width))
         self.frame_pool = AttentionPool(width, config.heads)
-        self.frame_place = nn.Parameter(0.02 * torch.randn(config.most_frames, width))
+        self.frame_place = nn.Parameter(0.02 * torch.randn(config.max_frames, width))
         self.blocks = nn.ModuleList(
             Block(width, config.heads, config.expansion, config.dropout)
             for _ in range(config.frame_layers)

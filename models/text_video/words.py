@@ -47,7 +47,7 @@ CHINESE_CLOSED = frozenset(_CHINESE_CLOSED.split())
 
 
 def significance(
-    texts: Sequence[str], tokenizer: CaptionTokenizer, most_tokens: int = MAX_TOKENS
+    texts: Sequence[str], tokenizer: CaptionTokenizer, max_tokens: int = MAX_TOKENS
 ) -> NDArray[np.float32]:
     """Whether each token belongs to a word of content, by the part of speech it can have.
 
@@ -59,13 +59,13 @@ def significance(
     Args:
         texts: N captions, English, Chinese or both.
         tokenizer: whose tokens are weighed.
-        most_tokens: as for `tokenizer.ids`.
+        max_tokens: as for `tokenizer.ids`.
 
     Returns:
-        (N, L) float32, 0 or 1, in the places of `tokenizer.ids(texts, most_tokens)`; 0 for
+        (N, L) float32, 0 or 1, in the places of `tokenizer.ids(texts, max_tokens)`; 0 for
         `<cls>`, padding, punctuation and closed classes.
     """
-    encodings = tokenizer.encodings(texts, most_tokens)
+    encodings = tokenizer.encodings(texts, max_tokens)
     longest = max((len(encoding.ids) for encoding in encodings), default=1)
     found = np.zeros((len(texts), longest), np.float32)
     for row, text, encoding in zip(found, texts, encodings, strict=True):

@@ -6,7 +6,7 @@ from torch.optim import Optimizer
 
 # Of the highest rate: late steps of runs that end on a mean of their weights still move it a
 # little. Set by hand.
-LEAST_RATE = 0.01
+MIN_RATE = 0.01
 
 
 def rate_factor(step: int, steps: int, warm_up: int, passed: float = 0.0) -> float:

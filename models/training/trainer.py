@@ -16,7 +16,7 @@ from models.training.checkpoint import load_weights, read_checkpoint, write_chec
 
 # Longest gradient, by its norm over all weights that learn: longer ones are shortened to it, so
 # that one odd batch throws no run. Set by hand.
-MOST_GRADIENT = 5.0
+MAX_GRADIENT = 5.0
 
 
 class Recipe(Protocol):
@@ -106,7 +106,7 @@ def descend(loss: Tensor, *trainers: Trainer) -> None:
         trainer.optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     for trainer in trainers:
-        nn.utils.clip_grad_norm_(trainer.learning(), MOST_GRADIENT)
+        nn.utils.clip_grad_norm_(trainer.learning(), MAX_GRADIENT)
         trainer.optimiser.step()
         trainer.step += 1
 

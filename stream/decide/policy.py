@@ -34,7 +34,7 @@ class Rules:
     least_reference_share: float
     least_score: float
     alerts_per_hour: int | None
-    least_piece_seconds: float
+    min_piece_seconds: float
     licensed_owner_ids: frozenset[str] = frozenset()
     excluded: dict[str, list[Span]] = field(default_factory=dict)
 
@@ -196,7 +196,7 @@ def _outside(
     left = [
         part
         for segment in alert.segments
-        for part in outside(segment, excluded, rules.least_piece_seconds)
+        for part in outside(segment, excluded, rules.min_piece_seconds)
     ]
     if left == alert.segments:
         return alert

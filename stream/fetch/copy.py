@@ -64,7 +64,7 @@ async def paced(
     copying: Awaitable[None],
     file: LimitedFile,
     *,
-    least_bytes_per_second: float,
+    min_bytes_per_second: float,
     window_seconds: float,
     stop: Event,
 ) -> None:
@@ -73,7 +73,7 @@ async def paced(
     Args:
         copying: fills the file.
         file: that it fills.
-        least_bytes_per_second: on the average of each window; whatever it is where 0.
+        min_bytes_per_second: on the average of each window; whatever it is where 0.
         window_seconds: looked back at a time. What is there sooner is never too slow.
         stop: ends the copy when it is set.
 
@@ -92,10 +92,10 @@ async def paced(
             if (seconds := clock() - began) < window_seconds:
                 continue
             rate = (file.written - before) / seconds
-            if rate < least_bytes_per_second:
+            if rate < min_bytes_per_second:
                 raise TooSlowError(
                     f"{rate:.0f} bytes/s came in {seconds:.1f} s, under "
-                    f"fetch.least_bytes_per_second = {least_bytes_per_second:g}"
+                    f"fetch.min_bytes_per_second = {min_bytes_per_second:g}"
                 )
             began, before = clock(), file.written
         # For what the copy raised: `wait` keeps it to itself.

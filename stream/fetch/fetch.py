@@ -117,7 +117,7 @@ async def _copied(uri: str, path: Path, settings: FetchSettings, copy: Copy, sto
                         return await paced(
                             copy(uri, file, settings),
                             file,
-                            least_bytes_per_second=settings.least_bytes_per_second,
+                            min_bytes_per_second=settings.min_bytes_per_second,
                             window_seconds=settings.rate_window_seconds,
                             stop=stop,
                         )

@@ -14,7 +14,7 @@ from stream.contract.packed import CODE_SCALE
 from stream.errors import SettingsError
 from stream.index.protocol import Floats, Index, Nearest, Serials
 
-MOST = 2048  # the nearest that Faiss gives on a GPU
+MAX_NEAREST = 2048  # the nearest that Faiss gives on a GPU
 BATCH_ROWS = 512  # each addition is a transfer and copies the serials
 
 
@@ -50,7 +50,7 @@ class GpuFrames(Index):
         """The nearest frames of each query; as in `Index`, `probes` means nothing here."""
         if len(self) == 0:  # all frames of a young library still wait
             return Nearest.none(len(queries))
-        wanted = min(most, MOST, len(self))
+        wanted = min(most, MAX_NEAREST, len(self))
         values, places = self._index.search(queries / np.float32(CODE_SCALE), wanted)
         serials = np.where(places >= 0, self._serials[np.maximum(places, 0)], -1)
         if below is not None:

@@ -92,7 +92,7 @@ class MatchFinder:
         entry = held.entry
         similarity = similarity_of(upload, entry, store.whole_rows(held))
         found = self._aligner.align(similarity)
-        sure = [segment for segment in found if segment.score >= self._settings.least_score]
+        sure = [segment for segment in found if segment.score >= self._settings.min_score]
         segments = [_matched(segment) for segment in sure]
         if not segments:
             return None

@@ -47,8 +47,8 @@ class LibrarySettings(BaseModel):
             (docs/architecture.md).
         candidates: most videos that are aligned for one upload, those with most votes. A bound on
             the time of footage that everybody has; set by hand.
-        least_score: segments that an aligner is less sure of are dropped: higher is surer and
-            finds less. Chosen by `benchmarks/tuning/least_scores.py` on two sets of made copies;
+        min_score: segments that an aligner is less sure of are dropped: higher is surer and
+            finds less. Chosen by `benchmarks/tuning/min_scores.py` on two sets of made copies;
             another aligner needs another one.
         aligner: a name in `models.all_aligners.ALIGNERS`.
         provider: what runs the aligner's network.
@@ -61,6 +61,7 @@ class LibrarySettings(BaseModel):
         "candidate_similarity": "min_similarity",
         "candidate_similarity_growth": "min_similarity_growth",
         "segment_rows": "run_rows",
+        "least_score": "min_score",
     }
 
     shards: int = Field(default=1, ge=1, le=4096)
@@ -81,7 +82,7 @@ class LibrarySettings(BaseModel):
     min_similarity_growth: float = Field(default=0.05, ge=0, le=0.5)
     candidate_hits: int = Field(default=2, ge=1)
     candidates: int = Field(default=100, ge=1)
-    least_score: float = Field(default=0.65, ge=0, le=1)
+    min_score: float = Field(default=0.65, ge=0, le=1)
     aligner: str = "pattern_detector"
     provider: Provider = "cpu"
     engine_cache: Path | None = None

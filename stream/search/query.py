@@ -66,10 +66,10 @@ def text_query(encoder: TextEncoder, text: str) -> TextQuery:
             "the query is empty: write what the video shows, such as `two dogs running on grass`"
         ) from error
     warnings = []
-    if tokens > encoder.most_tokens:
+    if tokens > encoder.max_tokens:
         warnings.append(
             f"the query has {tokens} tokens; {encoder.model_version} reads the first "
-            f"{encoder.most_tokens}"
+            f"{encoder.max_tokens}"
         )
     if known == 0:
         warnings.append(

@@ -10,7 +10,7 @@ from stream.contract.events import Submission
 from stream.contract.hashes import video_hash
 from stream.contract.order import Takedown
 
-MOST = 2**18  # remembered, the newest, as by a shard; beyond, a late upload could come back
+MAX_KNOWN = 2**18  # remembered, the newest, as by a shard; beyond, a late upload could come back
 
 
 class Takedowns:
@@ -29,7 +29,7 @@ class Takedowns:
         key = video_hash(video_id)
         joined = takedown.joined(self._known.pop(key, None))
         self._known[key] = joined
-        while len(self._known) > MOST:
+        while len(self._known) > MAX_KNOWN:
             del self._known[next(iter(self._known))]
 
     def to_array(self) -> NDArray[np.uint8]:

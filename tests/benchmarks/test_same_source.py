@@ -31,7 +31,7 @@ from benchmarks.copies.set_frames import SetFrames, VideoFrames
 from benchmarks.copies.tables import cost_table, machine, main_table, target_table
 from benchmarks.library.set_search import align_set
 from benchmarks.tuning.decode_costs import DecodeCosts
-from benchmarks.tuning.least_scores import read_least_scores, surest, weights_of
+from benchmarks.tuning.min_scores import read_min_scores, surest, weights_of
 from models.all_aligners import ALIGNERS
 from models.keyframes.settings import KeyFrameSettings
 from stream.contract.events import Role
@@ -165,11 +165,11 @@ def row_of(every: float, aligner: str = "temporal_network") -> Row:
     return Row(f"{sampling.name}; {aligner}", sampling, aligner, ALIGNERS[aligner])
 
 
-def run(frames: SetFrames, row: Row, least_score: float = 0.5) -> Figures:
+def run(frames: SetFrames, row: Row, min_score: float = 0.5) -> Figures:
     searched = search_row(frames, row.sampling, LibrarySettings())
     return figures_of(
         row, frames, searched, align_set(searched, row.make()),
-        least_score=least_score, decoding=DECODING, select_cpu_seconds=0.0,
+        min_score=min_score, decoding=DECODING, select_cpu_seconds=0.0,
     )  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def test_a_sparse_library_stores_less_and_costs_less(frames: SetFrames) -> None:
 
 
 def test_a_least_score_above_all_scores_finds_nothing(frames: SetFrames) -> None:
-    found = run(frames, row_of(1.0), least_score=1.01)
+    found = run(frames, row_of(1.0), min_score=1.01)
     assert (found.f1, found.missed_rate) == (0, 1)
     assert found.micro_ap == 1, "a ranking needs no threshold"
 
@@ -205,7 +205,7 @@ def test_every_row_runs_and_finds_the_copy(frames: SetFrames) -> None:
         if row.aligner in {"temporal_network", "hough_voting"}
     ]
     assert len({row.name for row in rows}) == len(rows)
-    figures = [run(frames, row, least_score=0.05) for row in rows]
+    figures = [run(frames, row, min_score=0.05) for row in rows]
     assert {one.group for one in figures} >= {"PDQ", "uniform", "key frames"}
     for one in figures:
         assert one.missed_rate == 0 or one.stored_frames_per_hour < 700, one.row
@@ -273,10 +273,10 @@ def test_of_least_scores_as_good_the_highest_is_taken() -> None:
 
 
 def test_a_missing_file_of_least_scores_names_the_cure(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="benchmarks.tuning.least_scores"):
-        read_least_scores(tmp_path / "none.json")
-    (tmp_path / "some.json").write_text('{"a row": {"least_score": 0.4, "f1": 0.8}}')
-    assert read_least_scores(tmp_path / "some.json") == {"a row": 0.4}
+    with pytest.raises(SettingsError, match="benchmarks.tuning.min_scores"):
+        read_min_scores(tmp_path / "none.json")
+    (tmp_path / "some.json").write_text('{"a row": {"min_score": 0.4, "f1": 0.8}}')
+    assert read_min_scores(tmp_path / "some.json") == {"a row": 0.4}
 
 
 def test_detector_weights_are_named(tmp_path: Path) -> None:

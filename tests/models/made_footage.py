@@ -38,7 +38,7 @@ CLEAN = PairRecipe(
     other_speed_share=0.0,
     gaps_seconds=(1.0,),
     query_steps_seconds=(1.0,),
-    most_noise=0.0,
-    most_mixed=0.0,
+    max_noise=0.0,
+    max_mixed=0.0,
     pooled_share=0.0,
 )

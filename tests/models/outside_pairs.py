@@ -115,7 +115,7 @@ def pair_in(folder: Path) -> OutsidePairSettings:
         tokenizer=tokenizer_file(folder / "tokenizer.json"),
         input_size=SIZE,
         dimension=DIMENSION,
-        most_tokens=TOKENS,
+        max_tokens=TOKENS,
     )
 
 

@@ -35,7 +35,7 @@ class KeptLibrary:
 
     def __init__(self, folder: Path, **changed: Any) -> None:
         changed = (
-            {"snapshot_folder": folder, "candidate_hits": 1, "least_score": 0}
+            {"snapshot_folder": folder, "candidate_hits": 1, "min_score": 0}
             | {"min_similarity": 0.8}
             | changed
         )

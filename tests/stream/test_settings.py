@@ -149,6 +149,7 @@ FORMER = [
     ("candidate_similarity", "min_similarity", 0.7),
     ("candidate_similarity_growth", "min_similarity_growth", 0.2),
     ("segment_rows", "run_rows", 77),
+    ("least_score", "min_score", 0.7),
 ]
 
 
@@ -185,6 +186,13 @@ def test_an_argument_and_json_may_use_former_names_too(monkeypatch: pytest.Monke
     assert (library.run_rows, library.min_similarity) == (6, 0.5)
 
 
+def test_minima_of_other_sections_have_former_names_too(tmp_path: Path) -> None:
+    text = "[policy]\nleast_piece_seconds = 2.0\n[fetch]\nleast_bytes_per_second = 9\n"
+    settings = load_settings(file_with(tmp_path, text))
+    assert settings.policy.min_piece_seconds == 2.0
+    assert settings.fetch.min_bytes_per_second == 9
+
+
 def test_both_names_of_a_key_in_one_table_are_an_error(tmp_path: Path) -> None:
     file = file_with(tmp_path, "[library]\nsegment_rows = 5\nrun_rows = 6\n")
     words = "library.segment_rows was renamed to library.run_rows: keep one of the two"
@@ -210,7 +218,10 @@ def test_a_table_in_a_section_of_the_former_name_is_read_too(tmp_path: Path) -> 
         "input_size = 16\ndimension = 4\nmost_tokens = 9\n"
     )
     pair = load_settings(file_with(tmp_path, text)).text_video
-    assert pair.outside is not None and pair.outside.dimension == 4
+    assert pair.outside is not None
+    assert (pair.outside.dimension, pair.outside.max_tokens) == (4, 9)
+    with pytest.raises(SettingsError, match=r"text_video\.outside\.most_tokens was renamed to "):
+        load_settings(file_with(tmp_path, text + "max_tokens = 9\n"))
 
 
 @pytest.mark.parametrize("names", [("EMBEDDING", "text_video"), ("TEXT_VIDEO", "embedding")])

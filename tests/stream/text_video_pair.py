@@ -86,7 +86,7 @@ def make_outside(folder: Path, *, size: int = 224) -> dict[str, Any]:
         "dimension": DIMENSION,
         "mean": (0.0, 0.0, 0.0),
         "std": (1.0, 1.0, 1.0),
-        "most_tokens": MAX_TOKENS,
+        "max_tokens": MAX_TOKENS,
     }
 
 

@@ -20,13 +20,13 @@ class Curriculum:
         stage_rise: by so much, up to 1.
         kept_share: how many of the negatives a hard batch keeps. Published: eight processes
             gather theirs and each keeps one batch of them.
-        least_weight: floor of the weight of pairs that are easy already.
+        min_weight: floor of the weight of pairs that are easy already.
     """
 
     stage_share: Positive = 0.073
     stage_rise: Share = 0.15
     kept_share: Share = 0.125
-    least_weight: Share = 0.2
+    min_weight: Share = 0.2
 
 
 def hard_probability(progress: float, settings: Curriculum) -> float:
@@ -108,7 +108,7 @@ def curriculum_contrast(
     logits = logits_of(similarities, step)
     coin = float(torch.rand((), generator=generator))
     hard = coin < hard_probability(step.progress, settings)
-    weights = row_weights(similarities.detach().diagonal(), settings.least_weight)
+    weights = row_weights(similarities.detach().diagonal(), settings.min_weight)
     losses = [
         weights * positive_losses(_hardened(direction, settings) if hard else direction)
         for direction in (logits, logits.T)

@@ -34,16 +34,16 @@ class DualAttention:
         emphasis: a word of significance s weighs 1 + emphasis * s beside other words.
         companion: how much the frame most like the best frame adds to it.
         sentence: the share of the similarity that whole captions have, words have the rest.
-        most_dropped: so many uninformative words may go from a caption in training,
-        most_dropped_share: and no greater share of its words.
+        max_dropped: so many uninformative words may go from a caption in training,
+        max_dropped_share: and no greater share of its words.
     """
 
     weight: Weight = 1.0
     emphasis: Weight = 1.0
     companion: Weight = 0.5
     sentence: Share = 0.5
-    most_dropped: Natural = 5
-    most_dropped_share: Share = 0.5
+    max_dropped: Natural = 5
+    max_dropped_share: Share = 0.5
 
 
 def dual_attention(
@@ -96,8 +96,8 @@ def drop_words(
 ) -> tuple[Tensor, Tensor]:
     """Captions of which some uninformative words are gone, for training.
 
-    DMAE's random dropping: of each caption's words of significance 0, at most `most_dropped` and
-    `most_dropped_share` of all its words, a random number is left out before it is encoded. The
+    DMAE's random dropping: of each caption's words of significance 0, at most `max_dropped` and
+    `max_dropped_share` of all its words, a random number is left out before it is encoded. The
     published code ranks a caption's words by their TF-IDF among its clip's captions; here the
     part of speech says which are uninformative, since one caption is all that a search has.
 
@@ -113,8 +113,8 @@ def drop_words(
     settings = settings or DualAttention()
     words = (ids != PAD) & (ids != CLS)
     candidates = words & (significance == 0)
-    most = (words.sum(1) * settings.most_dropped_share).long()
-    most = torch.minimum(most, candidates.sum(1)).clamp_max(settings.most_dropped)  # (B,)
+    most = (words.sum(1) * settings.max_dropped_share).long()
+    most = torch.minimum(most, candidates.sum(1)).clamp_max(settings.max_dropped)  # (B,)
     chosen = (torch.rand(len(ids), generator=generator).to(ids.device) * (most + 1)).long()
     chances = torch.rand(ids.shape, generator=generator).to(ids.device)
     order = chances.masked_fill(~candidates, 2.0).argsort(1).argsort(1)  # rank among candidates

@@ -92,7 +92,7 @@ class Batch:
 
 
 async def take_batch(
-    session: AsyncSession, messages: Sequence[Message], least_piece_seconds: float
+    session: AsyncSession, messages: Sequence[Message], min_piece_seconds: float
 ) -> None:
     """Take messages into the rows; the caller's transaction holds all of it, or nothing.
 
@@ -101,7 +101,7 @@ async def take_batch(
     Args:
         session: of the transaction.
         messages: in order of each partition.
-        least_piece_seconds: of `PolicySettings`.
+        min_piece_seconds: of `PolicySettings`.
     """
     batch = Batch(session)
     wanted: dict[type[Table], set[Any]] = {}
@@ -114,7 +114,7 @@ async def take_batch(
     said = {verdict.alert_id: _said(verdict) for verdict in batch.all(Verdict)}
     for message in messages:
         project(message, batch)
-    await _settle(session, batch, said, least_piece_seconds)
+    await _settle(session, batch, said, min_piece_seconds)
     await _count(session, batch.changed_tallies())
     await session.flush()
 
@@ -129,7 +129,7 @@ async def _settle(
     session: AsyncSession,
     batch: Batch,
     said: dict[str, tuple[object, Reach]],
-    least_piece_seconds: float,
+    min_piece_seconds: float,
 ) -> None:
     """Give all alerts that a message or a verdict is about the state that follows."""
     spoken = Reach()
@@ -156,7 +156,7 @@ async def _settle(
     alerts = batch.all(Alert)
     if alerts:
         verdicts = await _verdicts_about(session, alerts)
-        known = Verdicts(verdicts, least_piece_seconds)
+        known = Verdicts(verdicts, min_piece_seconds)
         for alert in alerts:
             known.settle(alert)
     batch.add_new()

@@ -14,9 +14,11 @@ from sqlalchemy import BigInteger, Dialect, String, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LEAST = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
-MOST = (datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
-MOST_WHOLE = 2**63 - 1
+EARLIEST = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+LATEST = (datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC) - EPOCH) // timedelta(
+    microseconds=1
+)
+MAX_WHOLE = 2**63 - 1
 ESCAPES = {"\0": "\x01\x02", "\x01": "\x01\x03"}
 ESCAPED = re.compile("[\0\x01]")
 WRITTEN = re.compile("\x01[\x02\x03]")
@@ -70,7 +72,7 @@ class Whole(TypeDecorator[int]):
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
         """As the database holds it."""
-        return None if value is None else min(value, MOST_WHOLE)
+        return None if value is None else min(value, MAX_WHOLE)
 
 
 class Document(TypeDecorator[Any]):
@@ -90,12 +92,12 @@ class Document(TypeDecorator[Any]):
 
 def microseconds(instant: datetime) -> int:
     """Since 1970; beyond the calendar, where an offset may push it, it is its first or last."""
-    return min(max((instant - EPOCH) // timedelta(microseconds=1), LEAST), MOST)
+    return min(max((instant - EPOCH) // timedelta(microseconds=1), EARLIEST), LATEST)
 
 
 def of_microseconds(value: int) -> datetime:
     """The inverse of `microseconds`; what a client made up is clamped to the calendar."""
-    return EPOCH + timedelta(microseconds=min(max(value, LEAST), MOST))
+    return EPOCH + timedelta(microseconds=min(max(value, EARLIEST), LATEST))
 
 
 def utc(instant: datetime) -> datetime:
@@ -105,7 +107,7 @@ def utc(instant: datetime) -> datetime:
 
 def of_milliseconds(timestamp_ms: int) -> datetime:
     """Kafka's timestamps; below 0 there is none, and it is 1970."""
-    return EPOCH + timedelta(microseconds=min(max(timestamp_ms, 0) * 1000, MOST))
+    return EPOCH + timedelta(microseconds=min(max(timestamp_ms, 0) * 1000, LATEST))
 
 
 def key_of(*words: str) -> int:

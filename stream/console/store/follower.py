@@ -47,7 +47,7 @@ class StoreFollower:
         """
         self._kafka = settings.kafka
         self._log_ids: dict[str, str] = {}
-        self._intake = Intake(database, self._log_ids, settings.policy.least_piece_seconds)
+        self._intake = Intake(database, self._log_ids, settings.policy.min_piece_seconds)
         self._next: Positions = {}
         self._moved = asyncio.Condition()
         self._consumer = seeking_consumer(

@@ -29,17 +29,17 @@ class Intake:
     """Takes messages of topics into a database."""
 
     def __init__(
-        self, database: Database, log_ids: Mapping[str, str], least_piece_seconds: float
+        self, database: Database, log_ids: Mapping[str, str], min_piece_seconds: float
     ) -> None:
         """Nothing is taken yet.
 
         Args:
             database: whose rows and positions change.
             log_ids: what tells each topic from one of its name that was made anew.
-            least_piece_seconds: of `PolicySettings`.
+            min_piece_seconds: of `PolicySettings`.
         """
         self._database, self._log_ids = database, log_ids
-        self._least_piece_seconds = least_piece_seconds
+        self._min_piece_seconds = min_piece_seconds
 
     async def positions(self, ends: Mapping[tuple[str, int], int]) -> Positions:
         """Where to go on; nowhere, and without rows, where they are of other topics.
@@ -85,7 +85,7 @@ class Intake:
                 if self._is_new(session, positions, source)
                 and (message := _read(source)) is not None
             ]
-            await take_batch(session, messages, self._least_piece_seconds)
+            await take_batch(session, messages, self._min_piece_seconds)
             # Here, so that a kill leaves rows and what is to be told of them, or neither.
             await put_out(session, messages, self._log_ids, now())
             return {key: position.next_offset for key, position in positions.items()}

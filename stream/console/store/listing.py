@@ -21,7 +21,7 @@ from stream.console.store.views import AlertFilter, Order, State
 SCANNED = 2000  # rows of a branch that one look looks at
 SCANNED_FIRST = 4  # times the rows that are wanted, at the first look: mostly that's enough
 LOOKS = 2  # after the first, until a page is full or given back as it is
-MOST_OWNERS = 50  # of a person; each is a query of its own
+MAX_OWNERS = 50  # of a person; each is a query of its own
 
 ORDER_COLUMNS: dict[Order, str] = {
     "newest": "raised_at",
@@ -209,8 +209,8 @@ def _by_index(filter: AlertFilter, order: Order, branch: Branch) -> list[ColumnE
     if order == "newest":
         # Within the index, or all looks could go by on rows that are too new.
         found += _within_age(Alert, filter)
-    if order == "surest" and filter.least_score is not None:
-        found.append(Alert.score >= filter.least_score)
+    if order == "surest" and filter.min_score is not None:
+        found.append(Alert.score >= filter.min_score)
     return found
 
 
@@ -228,8 +228,8 @@ def _by_row(alert: Any, filter: AlertFilter) -> list[ColumnElement[bool]]:
             found.append(column == wanted)
     if filter.visible_owner_ids is not None:
         found.append(alert.reference_owner_id.in_(filter.visible_owner_ids))
-    if filter.least_score is not None:
-        found.append(alert.score >= filter.least_score)
+    if filter.min_score is not None:
+        found.append(alert.score >= filter.min_score)
     if filter.claimed is not None:
         found.append(_claimed(alert, filter))
     return found

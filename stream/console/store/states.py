@@ -81,15 +81,15 @@ class Reach:
 class Verdicts:
     """Verdicts that may speak for some alerts, found by what they speak for."""
 
-    def __init__(self, verdicts: Iterable[Verdict], least_piece_seconds: float) -> None:
+    def __init__(self, verdicts: Iterable[Verdict], min_piece_seconds: float) -> None:
         """Sort them.
 
         Args:
             verdicts: each once.
-            least_piece_seconds: what a dismissed span leaves of a segment and is shorter is
+            min_piece_seconds: what a dismissed span leaves of a segment and is shorter is
                 nothing.
         """
-        self._least_piece_seconds = least_piece_seconds
+        self._min_piece_seconds = min_piece_seconds
         self._under: dict[str, Verdict] = {}
         self._pairs: dict[int, list[Verdict]] = {}
         self._references: dict[int, list[Verdict]] = {}
@@ -136,7 +136,7 @@ class Verdicts:
             for span in spans
         ]
         segments = (MatchedSegment.model_validate(segment) for segment in alert.segments)
-        return any(outside(segment, excluded, self._least_piece_seconds) for segment in segments)
+        return any(outside(segment, excluded, self._min_piece_seconds) for segment in segments)
 
 
 def said_state(alert: Alert) -> State:

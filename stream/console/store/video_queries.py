@@ -11,7 +11,7 @@ from stream.console.store.batch import chunked
 from stream.console.store.columns import key_of, microseconds, of_microseconds
 from stream.console.store.database import Database
 from stream.console.store.listing import (
-    MOST_OWNERS,
+    MAX_OWNERS,
 )
 from stream.console.store.showing import (
     rejection_view,
@@ -63,7 +63,7 @@ class VideoQueries:
         place = Video.seen_at, Video.video_key
         rows: list[Video] = []
         async with self._database.reading() as session:
-            for owner in owners[:MOST_OWNERS]:
+            for owner in owners[:MAX_OWNERS]:
                 query = select(Video).where(Video.status == status, Video.role == role)
                 if owner is not None:
                     query = query.where(Video.owner_key == key_of(owner), Video.owner_id == owner)

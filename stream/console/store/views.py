@@ -36,7 +36,7 @@ class AlertFilter:
         visible_owner_ids: of those alone, whatever else is asked: what the person may see. None
             is everything, an empty one nothing.
         uploader_id: the owner of the uploads.
-        least_score: at least.
+        min_score: at least.
         since: raised then or later.
         before: raised earlier.
         claimed: by anybody else, `others`; by nobody, `nobody`; by the person of `reviewer`, `me`;
@@ -52,7 +52,7 @@ class AlertFilter:
     visible_owner_ids: tuple[str, ...] | None = None
     uploader_id: str | None = None
     reason: str | None = None
-    least_score: float | None = None
+    min_score: float | None = None
     since: datetime | None = None
     before: datetime | None = None
     claimed: Literal["nobody", "me", "others", "free"] | None = None

@@ -15,7 +15,7 @@ from stream.console.store.outbox import TEST
 from stream.errors import QueryError
 
 ID_BYTES = 8
-MOST_WEBHOOKS = 100  # each message is set against all of them; set by hand
+MAX_WEBHOOKS = 100  # each message is set against all of them; set by hand
 LIVE_SECRETS = 2  # so that a receiver can learn the new one while the old one still signs
 
 
@@ -103,8 +103,8 @@ class Webhooks:
         )
         async with self._database.writing() as session:
             number = await session.scalar(select(func.count()).select_from(WebhookEndpoint))
-            if (number or 0) >= MOST_WEBHOOKS:
-                raise QueryError(f"there are {number} webhooks, expected {MOST_WEBHOOKS} at most")
+            if (number or 0) >= MAX_WEBHOOKS:
+                raise QueryError(f"there are {number} webhooks, expected {MAX_WEBHOOKS} at most")
             session.add(row)
         return webhook_view(row)
 

@@ -16,7 +16,7 @@ from stream.contract.events import AlertRaised, Match, PolicyUpdated, VideoCompa
 from stream.decide.policy import Policies
 from stream.decide.settings import PolicySettings
 
-MOST_CASES = 5000  # some seconds of work; whoever has more sees that these are the newest
+MAX_CASES = 5000  # some seconds of work; whoever has more sees that these are the newest
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ async def dry_run(
         page = await console.queries.policy_cases(owner_id, since, cursor)
         cases += page.items
         cursor = page.next
-        if cursor is None or len(cases) >= MOST_CASES:
+        if cursor is None or len(cases) >= MAX_CASES:
             break
-    is_cut, cases = cursor is not None or len(cases) > MOST_CASES, cases[:MOST_CASES]
+    is_cut, cases = cursor is not None or len(cases) > MAX_CASES, cases[:MAX_CASES]
     present = await console.queries.policy(owner_id)
     settings = console.settings.policy
     before, _ = await asyncio.to_thread(

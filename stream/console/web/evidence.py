@@ -22,9 +22,9 @@ from stream.contract.events import MatchedSegment
 from stream.contract.fingerprint import CodedFrames, Fingerprint
 from stream.contract.packed import CODE_SCALE
 
-LEAST_PIXELS, MOST_PIXELS = 480, 720  # of the longer side; set by hand
-MOST_FRAMES = 2 * MOST_PIXELS  # of a video that are compared
-LEAST_SIDE = 120  # of the shorter side, so that a clip in a film is still to be seen
+MIN_PIXELS, MAX_PIXELS = 480, 720  # of the longer side; set by hand
+MAX_FRAMES = 2 * MAX_PIXELS  # of a video that are compared
+MIN_SIDE = 120  # of the shorter side, so that a clip in a film is still to be seen
 DARK_BELOW, BRIGHT_FROM = 0.1, 0.9  # similarities drawn as the first and last colour; set by hand
 BOX: Final = (255, 138, 30)
 # Dark violet to pale yellow: ever brighter, so that it can be read without colours too.
@@ -35,7 +35,7 @@ RAMP = np.array(
 
 STRIP_HEIGHT = 96  # pixels; set by hand
 STRIP_GAP = 2  # set by hand
-MOST_THUMBNAIL_PIXELS = 1024 * 1024  # a worker's have 128 x 128
+MAX_THUMBNAIL_PIXELS = 1024 * 1024  # a worker's have 128 x 128
 KEPT = 128  # pictures of each kind, some 10 MB together
 
 
@@ -145,7 +145,7 @@ def matrix_of(upload: Fingerprint, reference: Fingerprint) -> SimilarityMatrix:
 
 def _thinned(frames: CodedFrames) -> CodedFrames:
     """Every so many of the moments of a long video."""
-    every = -(-len(np.unique(frames.moments)) // MOST_FRAMES)
+    every = -(-len(np.unique(frames.moments)) // MAX_FRAMES)
     if every <= 1:
         return frames
     kept = frames.moments % every == 0
@@ -174,9 +174,9 @@ def matrix_png(matrix: SimilarityMatrix, segments: Sequence[MatchedSegment]) -> 
 def _size(across_seconds: float, down_seconds: float) -> tuple[int, int]:
     """Pixels in the shape of the two durations, within limits."""
     longer = max(across_seconds, down_seconds, 1e-3)
-    scale = min(MOST_PIXELS, max(LEAST_PIXELS, 4 * longer)) / longer
+    scale = min(MAX_PIXELS, max(MIN_PIXELS, 4 * longer)) / longer
     return tuple(  # type: ignore[return-value]
-        min(MOST_PIXELS, max(LEAST_SIDE, round(seconds * scale)))
+        min(MAX_PIXELS, max(MIN_SIDE, round(seconds * scale)))
         for seconds in (across_seconds, down_seconds)
     )
 
@@ -245,7 +245,7 @@ def _opened(data: bytes) -> Image.Image | None:
     try:
         # One decoder of many: what lies on Kafka may be made to break another.
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-            if picture.width * picture.height > MOST_THUMBNAIL_PIXELS:
+            if picture.width * picture.height > MAX_THUMBNAIL_PIXELS:
                 return None
             width = max(1, round(picture.width * STRIP_HEIGHT / picture.height))
             return picture.convert("RGB").resize((width, STRIP_HEIGHT))

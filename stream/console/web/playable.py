@@ -23,7 +23,7 @@ from stream.decode.spawned import AloneContext
 from stream.fetch.fetch import DiskError
 
 VIDEOS_PER_PROCESS = 20  # what a codec leaks ends with it; set by hand
-MOST_WAITING = 8  # copies that are made or wait for it: more would come too late; set by hand
+MAX_WAITING = 8  # copies that are made or wait for it: more would come too late; set by hand
 TYPE = "video/webm"
 
 
@@ -64,7 +64,7 @@ class Playables:
             return known
         task = self._making.get(tag)
         if task is None:
-            if len(self._making) >= MOST_WAITING:
+            if len(self._making) >= MAX_WAITING:
                 raise BusyError("many videos are being made playable: try again in a moment")
             task = asyncio.create_task(self._make(video, tag), name="console-playable")
             self._making[tag] = task

@@ -16,7 +16,7 @@ from stream.console.settings import ConsoleSettings
 from stream.errors import SettingsError
 
 KEY_BYTES = 32
-LEAST_LETTERS = 32  # of a key: as many as `ConsoleSettings.webhook_key`
+MIN_LETTERS = 32  # of a key: as many as `ConsoleSettings.webhook_key`
 
 
 class SigningKey:
@@ -60,10 +60,10 @@ def signing_key(settings: ConsoleSettings, *, make: bool) -> SigningKey | None:
             f"console.webhook_key_file = {str(file)!r} can't be used ({type(error).__name__}): "
             "name a file that the console may read and make (SAMESOURCE_CONSOLE__WEBHOOK_KEY_FILE)"
         ) from error
-    if len(text) < LEAST_LETTERS:
+    if len(text) < MIN_LETTERS:
         raise SettingsError(
             f"console.webhook_key_file = {str(file)!r} has {len(text)} characters, expected "
-            f"{LEAST_LETTERS} or more"
+            f"{MIN_LETTERS} or more"
         )
     return SigningKey(text.encode())
 

@@ -23,7 +23,7 @@ PHOTOS = [
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> dict[str, Query]:
-    monkeypatch.setattr(typed_queries, "LEAST_RIGHT", 1)
+    monkeypatch.setattr(typed_queries, "MIN_RIGHT", 1)
     return {query.text: query for query in make_queries(PHOTOS)}
 
 

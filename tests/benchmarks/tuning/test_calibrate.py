@@ -105,8 +105,8 @@ def test_the_copy_is_found_and_is_right(made: FingerprintedSet) -> None:
 
 
 def test_a_higher_least_score_keeps_fewer_boxes(made: FingerprintedSet) -> None:
-    rows = report_of(made, RULE)["by_least_score"]
-    assert [row["least_score"] for row in rows] == list(MIN_SCORES)
+    rows = report_of(made, RULE)["by_min_score"]
+    assert [row["min_score"] for row in rows] == list(MIN_SCORES)
     kept = [row["right_boxes"] + row["wrong_boxes"] for row in rows]
     assert kept == sorted(kept, reverse=True) and kept[0] == 1
     assert rows[0]["recall"] > 0.8 and rows[0]["false_alarm_rate"] == 0

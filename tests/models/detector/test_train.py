@@ -145,7 +145,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_exported_detector_takes_pictures_of_any_size(exported: Path) -> None:
-    detector = PatternDetector(PatternDetectorSettings(path=exported, least_score=0.0))
+    detector = PatternDetector(PatternDetectorSettings(path=exported, min_score=0.0))
     assert detector.version.startswith("spd-")
     for index in (1, 2):
         pair = PairMaker(POOL, replace(CLEAN, longest_seconds=30.0 * index), 1).pair(index)

@@ -153,7 +153,7 @@ def test_words_of_content_weigh_twice() -> None:
 @pytest.mark.parametrize("words", [0, 1, 7])
 def test_dropped_words_are_uninformative_and_few(words: int) -> None:
     ids, significance = captions(200, words, seed=4)
-    settings = DualAttention(most_dropped=2)
+    settings = DualAttention(max_dropped=2)
     kept_ids, weights = drop_words(ids, significance, settings, torch.Generator().manual_seed(0))
     gone = (ids > 0).sum(1) - (kept_ids > 0).sum(1)
     assert bool((gone <= ((ids > 3).sum(1) / 2)).all())

@@ -115,7 +115,7 @@ def test_half_precision_files_give_single_precision_vectors(settings: OutsidePai
 def test_long_texts_are_cut_before_their_last_special_token(settings: OutsidePairSettings) -> None:
     text = open_text(None, settings)
     long = "two dogs run run run dogs dogs dogs"
-    assert text.tokens(long) == 10 and text.most_tokens == TOKENS
+    assert text.tokens(long) == 10 and text.max_tokens == TOKENS
     assert np.abs(text.embed([long]) - said(["two dogs run run run"])).max() < 1e-5
 
 
@@ -142,7 +142,7 @@ def test_the_version_is_of_every_file_and_of_how_they_are_fed(
         return open_video(None, told).model_version
 
     seen = [version(), version(changed(settings, mean=(0.5, 0.5, 0.5)))]
-    seen.append(version(changed(settings, most_tokens=8)))
+    seen.append(version(changed(settings, max_tokens=8)))
     text_file(settings.text, words=WORDS + 1)
     seen.append(version())
     tokenizer_file(settings.tokenizer, pad_id=END)

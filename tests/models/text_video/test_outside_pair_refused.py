@@ -72,7 +72,7 @@ def test_a_missing_file_is_named_by_its_key_whichever_tower_opens(
         ({"std": (0.0, 1.0, 1.0)}, "text_video.outside.std"),
         ({"text_output": "x"}, "text_video.outside.text_output = 'x': .*text_embeds, hidden"),
         ({"text_output": "hidden"}, r"text.onnx gives \(1, 7, 6\).*text_video.outside.text_output"),
-        ({"most_tokens": 2}, "no room for the text"),
+        ({"max_tokens": 2}, "no room for the text"),
         ({"pad_id": 10}, "text.onnx fails on ids.*text_video.outside.tokenizer"),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_text_file_that_takes_floats_is_refused(settings: OutsidePairSettings)
 
 def test_a_text_file_of_another_length_names_the_key(settings: OutsidePairSettings) -> None:
     text_file(settings.text, length=9)
-    with pytest.raises(ModelFileError, match=r"takes \[9\] tokens: .*most_tokens, now 7"):
+    with pytest.raises(ModelFileError, match=r"takes \[9\] tokens: .*max_tokens, now 7"):
         open_text(None, settings)
 
 

@@ -166,7 +166,7 @@ def test_a_file_of_fixed_length_gets_that_many_tokens(files: PairFiles) -> None:
 def test_long_texts_are_cut_and_their_tokens_counted(files: PairFiles) -> None:
     text = open_text(files)
     long = "two dogs run on grass " * 2000
-    assert text.most_tokens == TOKENS
+    assert text.max_tokens == TOKENS
     assert text.tokens("two dogs") == 3  # <cls> is one
     assert text.tokens(long) == 10_001
     assert (

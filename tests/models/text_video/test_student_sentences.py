@@ -21,11 +21,11 @@ def made(
     joined: float = 0.0,
     keywords: float = 0.0,
     errors: float = 0.0,
-    most_tokens: int = 16,
+    max_tokens: int = 16,
 ) -> Sentences:
     tokenizer = learn_tokenizer([], 50)
     return make_sentences(
-        pairs, tokenizer, most_tokens, joined_share=joined, keywords_share=keywords,
+        pairs, tokenizer, max_tokens, joined_share=joined, keywords_share=keywords,
         misspelt_share=errors, seed=3,
     )  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_captions_alone_mean_themselves(pairs: Pairs) -> None:
 
 
 def test_captions_are_joined_where_they_fit(pairs: Pairs) -> None:
-    found = made(pairs, joined=0.5, most_tokens=60)
+    found = made(pairs, joined=0.5, max_tokens=60)
     assert 0 < len(found.joined) == len(found.parts) <= len(pairs) / 2
     assert found.read == [*pairs.texts, *found.joined]
     tokenizer = learn_tokenizer([], 50)
@@ -57,7 +57,7 @@ def test_captions_are_joined_where_they_fit(pairs: Pairs) -> None:
 
 def test_captions_of_one_language_are_joined_too() -> None:
     pairs = Pairs(np.arange(4), ["a dog", "a cat", "a red car", "snow"], np.zeros(4, np.bool_))
-    assert len(made(pairs, joined=1.0, most_tokens=40).parts) == 2
+    assert len(made(pairs, joined=1.0, max_tokens=40).parts) == 2
 
 
 def test_keywords_are_words_of_their_captions(pairs: Pairs) -> None:

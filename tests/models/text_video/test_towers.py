@@ -77,7 +77,7 @@ def test_offsets_are_places_in_the_text(tokenizer: CaptionTokenizer) -> None:
 
 
 def test_long_texts_are_cut(tokenizer: CaptionTokenizer) -> None:
-    assert tokenizer.ids(["dogs " * 2000], most_tokens=9).shape == (1, 9)
+    assert tokenizer.ids(["dogs " * 2000], max_tokens=9).shape == (1, 9)
 
 
 def test_the_same_captions_give_the_same_tokenizer(tokenizer: CaptionTokenizer) -> None:

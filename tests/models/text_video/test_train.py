@@ -82,7 +82,7 @@ def batches_of(
     pairs = make_pairs(split.photos, draw.sources)
     weights = np.ones((len(pairs), 12), np.float32)
     return PairBatches(
-        split.features, pairs, tokenizer, draw, seed=1, most_tokens=12, significance=weights
+        split.features, pairs, tokenizer, draw, seed=1, max_tokens=12, significance=weights
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from models.errors import ModelFileError
-from models.training.trainer import MOST_GRADIENT, Trainer, descend, follow, warming_up
+from models.training.trainer import MAX_GRADIENT, Trainer, descend, follow, warming_up
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def test_the_seed_makes_the_weights(tmp_path: Path) -> None:
 
 def test_a_step_is_no_longer_than_the_bound(tmp_path: Path) -> None:
     trainer = Line(Recipe(), tmp_path)
-    for scale, length in ((1e6, MOST_GRADIENT), (0.5, 0.5)):
+    for scale, length in ((1e6, MAX_GRADIENT), (0.5, 0.5)):
         before = flat(trainer)
         trainer.optimiser.state.clear()  # no momentum
         descend(scale * trainer.network.bias.sum(), trainer)
@@ -55,7 +55,7 @@ def test_one_loss_moves_several_each_within_its_own_bound(tmp_path: Path) -> Non
     one, other = Line(Recipe(), tmp_path), Line(Recipe(seed=2), tmp_path)
     before = flat(one), flat(other)
     descend(1e6 * one.network.bias.sum() + 0.5 * other.network.bias.sum(), one, other)
-    assert np.linalg.norm(flat(one) - before[0]) == pytest.approx(MOST_GRADIENT, rel=1e-4)
+    assert np.linalg.norm(flat(one) - before[0]) == pytest.approx(MAX_GRADIENT, rel=1e-4)
     assert np.linalg.norm(flat(other) - before[1]) == pytest.approx(0.5, rel=1e-4)
 
 

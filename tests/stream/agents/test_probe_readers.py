@@ -34,14 +34,14 @@ VIDEO = Path("/nowhere/video.mp4")
 class Said:
     """A publisher that keeps what it is given, up to a size."""
 
-    def __init__(self, most_bytes: int = 10**9) -> None:
+    def __init__(self, max_bytes: int = 10**9) -> None:
         self.events: list[Any] = []
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
 
     async def publish(self, events: list[Event]) -> None:
         """Take them, or refuse what is too large."""
         for event in events:
-            if len(event.to_bytes()) > self._most_bytes:
+            if len(event.to_bytes()) > self._max_bytes:
                 raise MessageSizeTooLargeError("too large")
             self.events.append(event)
 
@@ -232,7 +232,7 @@ async def test_a_shard_answers_when_it_has_read_what_was_on_the_log(
 async def test_an_answer_that_is_too_large_for_its_topic_is_refused(
     kafka: KafkaSettings, tmp_path: Path, thread: ThreadPoolExecutor
 ) -> None:
-    library, said = shard(), Said(most_bytes=500)
+    library, said = shard(), Said(max_bytes=500)
     library.apply(fingerprint("film", look(1)), 0)
     async with answering(kafka, tmp_path, library, thread, said, Log(1, 1)):
         await asyncio.to_thread(put, kafka, fingerprinted(fingerprint("p", look(1))))

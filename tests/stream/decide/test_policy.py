@@ -122,7 +122,7 @@ def test_without_durations_a_share_is_not_known_and_keeps_nothing_back() -> None
 
 
 def test_shards_tell_both_durations_so_that_shares_are_known() -> None:
-    library = library_log.shard(least_score=0.0)
+    library = library_log.shard(min_score=0.0)
     film, copy = library_log.look(1, seconds=120), library_log.look(2, seconds=40)
     copy[10:30] = film[50:70]
     library.apply(library_log.fingerprint("film", film, role="reference"), 0)

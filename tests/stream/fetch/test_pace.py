@@ -35,11 +35,11 @@ def test_a_server_below_the_least_rate_is_tried_again_and_then_named(
     server: Server, tmp_path: Path, path: str
 ) -> None:
     settings = LOOPBACK.model_copy(
-        update={"least_bytes_per_second": 1000, "rate_window_seconds": 0.3}
+        update={"min_bytes_per_second": 1000, "rate_window_seconds": 0.3}
     )
     began = time.monotonic()
     with pytest.raises(
-        VideoTimeoutError, match=r"127\.0\.0\.1 is too slow.*least_bytes_per_second.*tried 2 times"
+        VideoTimeoutError, match=r"127\.0\.0\.1 is too slow.*min_bytes_per_second.*tried 2 times"
     ):
         fetch(server.url(path), settings, tmp_path)
     assert time.monotonic() - began < 5
@@ -48,7 +48,7 @@ def test_a_server_below_the_least_rate_is_tried_again_and_then_named(
 
 
 def test_a_small_video_is_taken_however_slow(server: Server, tmp_path: Path) -> None:
-    settings = LOOPBACK.model_copy(update={"least_bytes_per_second": 10**9})
+    settings = LOOPBACK.model_copy(update={"min_bytes_per_second": 10**9})
     with fetch(server.url("/slow_but_short"), settings, tmp_path) as copy:
         assert copy.path.read_bytes() == b"x" * 5
 
@@ -56,7 +56,7 @@ def test_a_small_video_is_taken_however_slow(server: Server, tmp_path: Path) -> 
 @pytest.mark.timed
 def test_a_steady_server_is_not_too_slow(server: Server, tmp_path: Path) -> None:
     settings = LOOPBACK.model_copy(
-        update={"least_bytes_per_second": 2, "rate_window_seconds": 0.3, "timeout_seconds": 2.0}
+        update={"min_bytes_per_second": 2, "rate_window_seconds": 0.3, "timeout_seconds": 2.0}
     )
     with pytest.raises(VideoTimeoutError, match="timeout_seconds = 2"):
         fetch(server.url("/slow"), settings, tmp_path)

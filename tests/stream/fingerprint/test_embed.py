@@ -311,7 +311,7 @@ def test_a_pair_that_is_named_must_be_there(tmp_path: Path) -> None:
 def test_two_pairs_at_once_are_refused() -> None:
     outside = {
         "image": "i.onnx", "text": "t.onnx", "tokenizer": "t.json", "input_size": 224,
-        "dimension": 8, "most_tokens": 8,
+        "dimension": 8, "max_tokens": 8,
     }  # fmt: skip
     with pytest.raises(ValueError, match="leave one out"):
         TextVideoSettings.model_validate({"path": "p", "outside": outside})

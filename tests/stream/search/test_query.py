@@ -14,7 +14,7 @@ from tests.stream.search_views import DIMENSION, OWN, vector_of
 class Words:
     """A text encoder that knows a few words."""
 
-    model_version, dimension, most_tokens = OWN, DIMENSION, 8
+    model_version, dimension, max_tokens = OWN, DIMENSION, 8
 
     def embed(self, texts: Any) -> NDArray[np.float32]:
         """By their lengths."""

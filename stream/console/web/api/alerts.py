@@ -28,7 +28,7 @@ async def list_alerts(
     owner_id: Annotated[str | None, Query(description="The rights holder")] = None,
     reference_id: str | None = None,
     video_id: str | None = None,
-    least_score: Annotated[float | None, Query(ge=0, le=1)] = None,
+    min_score: Annotated[float | None, Query(ge=0, le=1, alias="least_score")] = None,
     since: datetime | None = None,
     before: datetime | None = None,
     order: Annotated[Literal["newest", "longest", "surest"], Query()] = "newest",
@@ -46,7 +46,7 @@ async def list_alerts(
         reference_id=reference_id,
         video_id=video_id,
         visible_owner_ids=visible_to(person),
-        least_score=least_score,
+        min_score=min_score,
         since=since,
         before=before,
     )

@@ -23,9 +23,9 @@ router = APIRouter(prefix="/api/v1/uploads", tags=["uploads"])
 Reader = Annotated[Person, Depends(at_least("viewer", "uploads"))]
 Sender = Annotated[Person, Depends(at_least("reviewer", "uploads"))]
 LOOK_EVERY_SECONDS = 0.5  # of a long poll: a decision takes seconds
-MOST_WAIT_SECONDS = 60.0  # proxies cut what is silent for longer
+MAX_WAIT_SECONDS = 60.0  # proxies cut what is silent for longer
 HEARTBEAT_SECONDS = 15.0  # of an event stream that has nothing to say, for the same reason
-MOST_STREAM_SECONDS = 600.0  # then the client comes again, and is asked for its token anew
+MAX_STREAM_SECONDS = 600.0  # then the client comes again, and is asked for its token anew
 PREFERRED = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?:[,;]|$)", re.IGNORECASE)
 EVENT_STREAM = "text/event-stream"
 UNBUFFERED = {"X-Accel-Buffering": "no"}  # nginx would keep events until it has some kilobytes
@@ -66,9 +66,7 @@ async def get_upload(
     response: Response,
     wait_seconds: Annotated[
         float | None,
-        Query(
-            ge=0, le=MOST_WAIT_SECONDS, description="Answer when it is decided, or after so long"
-        ),
+        Query(ge=0, le=MAX_WAIT_SECONDS, description="Answer when it is decided, or after so long"),
     ] = None,
     prefer: Annotated[
         str | None, Header(max_length=1000, description="`wait=N` is `wait_seconds`, up to 60")
@@ -77,7 +75,7 @@ async def get_upload(
     """The status of an upload; with `wait_seconds` or `Prefer: wait=N`, a long poll for its end."""
     preferred = PREFERRED.search(prefer or "")
     if wait_seconds is None and preferred is not None:
-        wait_seconds = min(float(preferred[1]), MOST_WAIT_SECONDS)
+        wait_seconds = min(float(preferred[1]), MAX_WAIT_SECONDS)
         response.headers["Preference-Applied"] = f"wait={wait_seconds:g}"
     if not wait_seconds:
         return await _when_decided(console, request_id, 0.0)
@@ -121,7 +119,7 @@ async def stream_upload(console: Here, person: Reader, request_id: str) -> Respo
 
 async def _statuses(console: Console, now: UploadBody) -> AsyncIterator[bytes]:
     clock = asyncio.get_running_loop().time
-    until, said_at = clock() + MOST_STREAM_SECONDS, clock()
+    until, said_at = clock() + MAX_STREAM_SECONDS, clock()
     yield _status(now)
     while now.outcome is None and clock() < until:
         await asyncio.sleep(LOOK_EVERY_SECONDS)

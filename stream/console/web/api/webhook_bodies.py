@@ -27,7 +27,7 @@ OWNERS = (
     "The rights holders whose endpoint it is: it is told of their references' alerts alone. "
     "Without them, everything"
 )
-MOST_OWNERS = 1000
+MAX_OWNERS = 1000
 
 
 class NewEndpointBody(BaseModel):
@@ -49,7 +49,7 @@ class NewEndpointBody(BaseModel):
     url: str = Field(min_length=1, max_length=2048)
     kinds: list[Kind] = Field(min_length=1, max_length=20)
     owner_ids: list[Identifier] | None = Field(
-        default=None, min_length=1, max_length=MOST_OWNERS, description=OWNERS
+        default=None, min_length=1, max_length=MAX_OWNERS, description=OWNERS
     )
     description: str | None = Field(default=None, max_length=500)
 
@@ -65,7 +65,7 @@ class EndpointChangeBody(BaseModel):
     url: str | None = Field(default=None, min_length=1, max_length=2048)
     kinds: list[Kind] | None = Field(default=None, min_length=1, max_length=20)
     owner_ids: list[Identifier] | None = Field(
-        default=None, min_length=1, max_length=MOST_OWNERS, description=OWNERS
+        default=None, min_length=1, max_length=MAX_OWNERS, description=OWNERS
     )
     description: str | None = Field(default=None, max_length=500)
     enabled: bool | None = Field(default=None, description="Whether it is told anything")

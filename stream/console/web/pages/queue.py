@@ -23,7 +23,7 @@ router = APIRouter(include_in_schema=False)
 Here = Annotated[Console, Depends(console_of)]
 GROUPS = 20  # uploads on a page; set by hand
 ALERTS_EACH = 8  # of an upload; the others are on a page of their own
-MOST_AT_ONCE = 500  # alerts that one form judges; set by hand
+MAX_AT_ONCE = 500  # alerts that one form judges; set by hand
 CLAIMED = ("nobody", "me", "others")
 NOTICE = ("said", "number", "taken", "undo")  # of an address: what has just been done
 
@@ -79,7 +79,7 @@ class View:
             reference_id=self.reference,
             video_id=self.video,
             visible_owner_ids=visible_to(person),
-            least_score=None if self.score is None else self.score / 100,
+            min_score=None if self.score is None else self.score / 100,
             since=None if self.days is None else now - timedelta(days=self.days),
             claimed=claimed,
             reviewer=person.name,
@@ -211,8 +211,8 @@ async def chosen(console: Console, person: Person, form: Fields) -> list[AlertVi
         Problem: none, or too many.
     """
     ids = list(dict.fromkeys(form.all("alert")))
-    if not ids or len(ids) > MOST_AT_ONCE:
-        raise Problem(422, f"{len(ids)} alerts are chosen, expected 1 to {MOST_AT_ONCE}")
+    if not ids or len(ids) > MAX_AT_ONCE:
+        raise Problem(422, f"{len(ids)} alerts are chosen, expected 1 to {MAX_AT_ONCE}")
     return await _alerts(console, person, ids)
 
 

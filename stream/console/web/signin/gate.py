@@ -25,7 +25,7 @@ OPEN = frozenset(
 OPEN_BELOW = ("/static/", "/signin/")
 MAX_BODY_BYTES = 2**20  # of a form or of JSON; an upload on its topic has no more either
 MAX_FIELDS = 2000  # several times the alerts that one form judges; set by hand
-MOST_WELCOME = 10_000  # tokens that are known to be good; set by hand
+MAX_WELCOME = 10_000  # tokens that are known to be good; set by hand
 FORM = "application/x-www-form-urlencoded"
 COOKIE = "samesource_session"
 
@@ -146,7 +146,7 @@ class Gate:
         if person is None:
             return None
         self._welcome[known] = None
-        if len(self._welcome) > MOST_WELCOME:
+        if len(self._welcome) > MAX_WELCOME:
             self._welcome.popitem(last=False)
         return SignedIn(person, None)
 

@@ -4,7 +4,7 @@
  * form of a dismissal sends; whoever doesn't draw sets them there, or by `[` and `]` while it plays.
  */
 
-const LEAST_SHARE = 0.005; // of the strip: less is a click, or a hand that trembles
+const MIN_SHARE = 0.005; // of the strip: less is a click, or a hand that trembles
 const DRAWN = 1000; // units across, in which the strip is drawn on
 
 /**
@@ -84,7 +84,7 @@ function drawWith(exclusion) {
   const draw = (/** @type {PointerEvent} */ event) => {
     if (!begun) return;
     const now = share(event);
-    if (Math.abs(now - begun.at) < LEAST_SHARE) return;
+    if (Math.abs(now - begun.at) < MIN_SHARE) return;
     const [from, to] = [Math.min(now, begun.at), Math.max(now, begun.at)];
     exclusion.set(from * exclusion.seconds, to * exclusion.seconds);
   };

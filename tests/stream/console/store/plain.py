@@ -82,7 +82,7 @@ def lets_through(filter: AlertFilter, view: AlertView) -> bool:
         and filter.uploader_id in (None, view.video_owner_id)
         and filter.reason in (None, view.reason)
         and (visible is None or view.reference_owner_id in visible)
-        and (filter.least_score is None or view.score >= filter.least_score)
+        and (filter.min_score is None or view.score >= filter.min_score)
         and (filter.since is None or view.raised_at >= filter.since)
         and (filter.before is None or view.raised_at < filter.before)
         and claims[filter.claimed]
@@ -101,7 +101,7 @@ def random_filter(chance: random.Random) -> AlertFilter:
         video_id=perhaps("upload 3"),
         uploader_id=perhaps("fan"),
         reason=perhaps("held"),
-        least_score=perhaps(0.8, 0.9),
+        min_score=perhaps(0.8, 0.9),
         since=perhaps(BEGIN + timedelta(seconds=8)),
         before=perhaps(BEGIN + timedelta(seconds=22)),
         claimed=perhaps("nobody", "me", "others"),

@@ -224,7 +224,7 @@ async def test_the_first_alert_of_an_upload_is_looked_up_among_its_own(tmp_path:
     async with opened(ConsoleSettings.model_validate({"database_url": url})) as database:
         event.listen(database.engine.sync_engine, "before_cursor_execute", note)
         for order in ORDERS:
-            some = AlertFilter(least_score=0.7, since=BEGIN, before=BEGIN, owner_id="league")
+            some = AlertFilter(min_score=0.7, since=BEGIN, before=BEGIN, owner_id="league")
             await Queries(database).queue(some, order)
         queues = [found for found in statements if "EXISTS" in found[0]]
         assert len(queues) >= 3

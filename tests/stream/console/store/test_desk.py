@@ -97,7 +97,7 @@ async def test_going_on_keeps_to_ones_own_and_to_the_filter(database: Database, 
     assert await after("alert 5") == "alert 3"
     assert await after("alert 3", mine) == "alert 1"
     assert await after("alert 3") == "alert 2"
-    assert await after("alert 3", AlertFilter(least_score=0.9)) is None
+    assert await after("alert 3", AlertFilter(min_score=0.9)) is None
     assert await after("alert 0") is None and await after("unheard of") is None
 
 
@@ -136,7 +136,7 @@ async def test_a_claim_takes_only_what_the_filter_lets_through(
     database: Database, desk: Desk
 ) -> None:
     await raise_alerts(database, 6)
-    some = AlertFilter(least_score=0.503, before=at(5))
+    some = AlertFilter(min_score=0.503, before=at(5))
     claimed = await desk.claim_next("ann", NOW, some, order="surest", number=9)
     assert [one.alert_id for one in claimed] == ["alert 4", "alert 3"]
     assert await desk.claim_next("bob", NOW, AlertFilter(visible_owner_ids=("studio",))) == ()

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from stream.console.web.evidence import (
-    LEAST_SIDE,
-    MOST_PIXELS,
+    MAX_PIXELS,
+    MIN_SIDE,
     NoEvidenceError,
     matrix_of,
     matrix_png,
@@ -43,7 +43,7 @@ def test_two_models_are_never_compared() -> None:
 def test_any_two_lengths_make_a_picture_within_limits(down: int, across: int) -> None:
     matrix = matrix_of(fingerprint("u", look(1, down)), fingerprint("r", look(2, across)))
     picture = opened(matrix_png(matrix, []))
-    assert min(picture.size) >= LEAST_SIDE and max(picture.size) <= MOST_PIXELS
+    assert min(picture.size) >= MIN_SIDE and max(picture.size) <= MAX_PIXELS
     assert (picture.width >= picture.height) == (across >= down)
 
 

@@ -96,7 +96,7 @@ async def test_a_stream_that_has_nothing_to_say_still_beats(
 ) -> None:
     monkeypatch.setattr(uploads_module, "HEARTBEAT_SECONDS", 0.1)
     monkeypatch.setattr(uploads_module, "LOOK_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr(uploads_module, "MOST_STREAM_SECONDS", 1.0)
+    monkeypatch.setattr(uploads_module, "MAX_STREAM_SECONDS", 1.0)
     machine = await site.machine("reviewer")
     request_id = await submitted(machine, "quiet")
     answer = await machine.get(f"/api/v1/uploads/{request_id}/events")

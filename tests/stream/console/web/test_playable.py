@@ -31,7 +31,7 @@ async def test_copies_are_made_once_and_the_oldest_give_way(tmp_path: Path) -> N
 async def test_more_than_a_few_copies_are_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.console.web.playable.MOST_WAITING", 1)
+    monkeypatch.setattr("stream.console.web.playable.MAX_WAITING", 1)
     videos = [make_video(tmp_path / f"{name}.mp4", count=10) for name in "ab"]
     made = Playables(SETTINGS, 0)
     try:

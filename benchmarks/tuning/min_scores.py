@@ -1,6 +1,6 @@
 """Chooses each row's least score of `same_source`, on sets that nobody is judged by.
 
-    python -m benchmarks.tuning.least_scores SET... [--out benchmarks/tuning/least_scores.json]
+    python -m benchmarks.tuning.min_scores SET... [--out benchmarks/tuning/min_scores.json]
 
 Make the sets of training clips with `copies/made_copies.py`. Run it again when the encoder,
 a selector or an aligner has changed. Of scores that are within a point of the best F1, which two
@@ -24,15 +24,15 @@ from models.metrics import score_pairs
 from stream.errors import SettingsError
 from stream.settings import load_settings
 
-# The grid: `least_score` is a setting with two digits.
+# The grid: `min_score` is a setting with two digits.
 MIN_SCORES = tuple(twentieth / 20 for twentieth in range(20))
 # F1 that is given up for a higher threshold: of scores that are as good, the one with fewest false
 # alerts. Set by hand.
 AS_GOOD = 0.01
-CHOSEN = Path(__file__).parent / "least_scores.json"
+CHOSEN = Path(__file__).parent / "min_scores.json"
 
 
-def read_least_scores(path: Path) -> dict[str, float]:
+def read_min_scores(path: Path) -> dict[str, float]:
     """By row.
 
     Raises:
@@ -40,11 +40,11 @@ def read_least_scores(path: Path) -> dict[str, float]:
     """
     try:
         found = orjson.loads(path.read_bytes())
-        return {str(row): float(fields["least_score"]) for row, fields in found.items()}
+        return {str(row): float(fields["min_score"]) for row, fields in found.items()}
     except (OSError, orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{path} can't be read ({type(error).__name__}: {error}): make it with "
-            "`python -m benchmarks.tuning.least_scores SET...`"
+            "`python -m benchmarks.tuning.min_scores SET...`"
         ) from error
 
 
@@ -101,7 +101,7 @@ def main(
         mean = np.mean(found_scores, axis=0)
         best = surest(mean)
         by_set = [each[best] for each in found_scores]
-        report[row_name] = {"least_score": MIN_SCORES[best], "f1": float(mean[best])}
+        report[row_name] = {"min_score": MIN_SCORES[best], "f1": float(mean[best])}
         table.add_row(
             row_name, f"{MIN_SCORES[best]:.2f}", f"{mean[best]:.3f}",
             *(f"{f1:.3f}" for f1 in by_set),
