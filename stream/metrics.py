@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from stream.contract.event import Outcome, SuppressionReason
+from stream.contract.outcomes import Outcome, SuppressionReason
 from stream.errors import ErrorCode
 
 OUTCOMES = Counter("samesource_outcomes", "Events published, by kind", ["role", "outcome"])

@@ -22,6 +22,7 @@ EXPORTING = (
     "tests/models/encoder/test_encoder.py",
     "tests/models/encoder/test_score_biases.py",
     "tests/models/keyframes/test_train.py",
+    "tests/models/text_video/test_student.py",
     "tests/models/text_video/test_towers.py",
     "tests/models/text_video/test_train.py",
 )

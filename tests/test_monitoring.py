@@ -24,8 +24,8 @@ from stream.agents.run import ROLES
 from stream.broker.client import Reader
 from stream.broker.local import free_port
 from stream.broker.settings import KafkaSettings
-from stream.contract.event import Outcome, SuppressionReason
 from stream.contract.events import EVENTS, VideoUploaded
+from stream.contract.outcomes import Outcome, SuppressionReason
 from stream.contract.topics import load_topics
 from stream.errors import ErrorCode
 from stream.metrics import WebhookResult

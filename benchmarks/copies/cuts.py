@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from stream.decode.changes import CutFinder
 from stream.decode.child import decode_video
-from stream.decode.cuts import CutFinder
 from stream.decode.settings import DecodeSettings
 from stream.demo.footage import read_frames, seconds_of
 

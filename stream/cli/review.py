@@ -33,8 +33,8 @@ def review(
     end_seconds: Annotated[float | None, typer.Option(help="Where the span ends.")] = None,
 ) -> None:
     """Say that an alert is right or wrong, or take that back. A held one is raised by confirmed."""
+    from stream.admin.event_words import how_far
     from stream.admin.review import find_alert, review_of, withdrawal
-    from stream.admin.telling import how_far
     from stream.broker.client import send
 
     kafka, span = context.obj.kafka, _span(start_seconds, end_seconds)

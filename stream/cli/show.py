@@ -9,7 +9,7 @@ from stream.cli.output import printable, stderr, stdout
 from stream.errors import SettingsError
 
 if TYPE_CHECKING:
-    from stream.admin.story import Story
+    from stream.admin.upload_story import Story
 
 DAY_SECONDS = 24 * 3600  # `--days` is what a reader thinks in; Kafka is asked by time
 
@@ -26,8 +26,8 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Tell what happened to a video: requests, fingerprint, answers, alerts, decision, verdicts."""
-    from stream.admin.story import as_json as in_json
-    from stream.admin.story import story_of
+    from stream.admin.upload_story import as_json as in_json
+    from stream.admin.upload_story import story_of
 
     since_ms = max(0, round(1000 * (time.time() - days * DAY_SECONDS)))
     kafka = context.obj.kafka

@@ -17,7 +17,7 @@ from stream.admin.takedown import take_down
 from stream.broker.message_at import MessageAt
 from stream.broker.sender import Sender
 from stream.broker.settings import KafkaSettings
-from stream.contract.event import Event
+from stream.contract.base import Event
 from stream.contract.events import (
     PolicyUpdated,
     VideoEmbedded,

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, FailFast, Field, model_validator
 
-from stream.contract.event import Event, Identifier, Instant, Seconds, SuppressionReason
+from stream.contract.base import Event, Identifier, Instant, Seconds
 from stream.contract.match import MatchedSegment
+from stream.contract.outcomes import SuppressionReason
 
 VerdictWord = Literal["confirmed", "dismissed", "withdrawn"]
 Scope = Literal["alert", "pair", "span", "uploader"]

@@ -16,7 +16,7 @@ from stream.contract.alerts import (
     Scope,
     VerdictWord,
 )
-from stream.contract.event import (
+from stream.contract.base import (
     MAX_DIMENSIONS,
     MAX_SHARDS,
     SHORT_LETTERS,
@@ -24,17 +24,16 @@ from stream.contract.event import (
     Event,
     Identifier,
     Instant,
-    Outcome,
     Role,
     Seconds,
     Share,
     StageSeconds,
-    SuppressionReason,
     Uri,
     parse_json,
 )
 from stream.contract.fingerprinted import Place, Submission, VideoFingerprinted
 from stream.contract.match import Match, MatchedSegment
+from stream.contract.outcomes import Outcome, SuppressionReason
 from stream.contract.probes import ProbeAnswered, ProbeAsked, ProbeFingerprinted
 from stream.errors import ErrorCode, brief
 

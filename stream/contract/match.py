@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from stream.contract.event import Identifier, Role, Seconds
+from stream.contract.base import Identifier, Role, Seconds
 
 
 class MatchedSegment(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, FailFast, Field, model_validator
 
-from stream.contract.event import (
+from stream.contract.base import (
     MAX_SHARDS,
     Event,
     Identifier,

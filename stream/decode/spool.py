@@ -9,8 +9,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from models.video.frames import Rgb, difference, is_repeat
+from stream.decode.changes import CutFinder
 from stream.decode.container import check_pixels
-from stream.decode.cuts import CutFinder
 from stream.decode.pictures import Picture, Pictures, same_pixels
 from stream.decode.settings import DecodeSettings
 from stream.errors import TooLargeError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from stream.admin.story import story_of
+from stream.admin.upload_story import story_of
 from stream.broker.client import Reader
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stream.admin.story import story_of
+from stream.admin.upload_story import story_of
 from stream.broker.client import Reader, send
 from stream.broker.settings import KafkaSettings
 from stream.cli.output import stdout
@@ -260,7 +260,7 @@ def test_reading_ends_in_time_and_says_that_there_may_be_more(
         def monotonic() -> float:
             return next(steps)
 
-    monkeypatch.setattr("stream.admin.story.time", Clock)
+    monkeypatch.setattr("stream.admin.upload_story.time", Clock)
     before = clock()
     story = story_of(kafka, "copy", since_ms=0, timeout_seconds=1.0)
     assert not story.complete

@@ -6,8 +6,16 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.console.store.views import AlertView, PolicyView, UploadView, VideoView
-from stream.contract.event import Instant
-from stream.contract.events import Match, MatchedSegment, PolicyUpdated, Role, Scope, VerdictWord
+from stream.contract.base import Instant
+from stream.contract.events import (
+    Match,
+    MatchedSegment,
+    Outcome,
+    PolicyUpdated,
+    Role,
+    Scope,
+    VerdictWord,
+)
 
 T = TypeVar("T")
 SEGMENT = {
@@ -178,7 +186,7 @@ class UploadBody(BaseModel):
     submitted_at: datetime | None = None
     fingerprinted_at: datetime | None = None
     decided_at: datetime | None = None
-    outcome: Literal["matched", "clear", "rejected"] | None = None
+    outcome: Outcome | None = None
     reason: str | None = None
     alert_ids: list[str] = []
     wait_seconds: float | None = Field(

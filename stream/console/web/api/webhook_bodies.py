@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream.console.store.deliveries import DeliveryState, DeliveryView
 from stream.console.store.webhooks import WebhookView
 from stream.console.web.webhooks import LONGEST_OLD_SECRET, OLD_SECRET_SECONDS, Shown
-from stream.contract.event import Identifier
+from stream.contract.base import Identifier
 
 Kind = Literal[
     "video.decided", "video.rejected", "alert.raised", "alert.suppressed", "alert.reviewed"

@@ -32,7 +32,7 @@ from stream.console.web.app import create_app
 from stream.console.web.console import Console
 from stream.console.web.signin.rights import SCOPES
 from stream.console.worker import ConsoleWorker
-from stream.contract.event import Event
+from stream.contract.base import Event
 from stream.contract.events import (
     AlertRaised,
     AlertSuppressed,

@@ -1,6 +1,6 @@
 """One upload's whole story, read off the topics and put in order of time.
 
-Serves `samesource show`; `telling.py` puts each message into words.
+Serves `samesource show`; `event_words.py` puts each message into words.
 """
 
 import time
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from stream.admin.telling import event_of, what_happened
+from stream.admin.event_words import event_of, what_happened
 from stream.broker.client import Reader
 from stream.broker.clients import source_of
 from stream.broker.settings import KafkaSettings

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import models.video.shots
 from models.video.shots import find_cuts
-from stream.decode.cuts import CutFinder
+from stream.decode.changes import CutFinder
 from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
 from tests.stream.videos import make_video

@@ -61,17 +61,6 @@ ContentVersion = Annotated[
     int | VersionText, Field(description="Changes when the owner replaces the file")
 ]
 Role = Literal["upload", "reference"]
-Outcome = Literal["matched", "clear", "rejected"]
-SuppressionReason = Literal[
-    "same_owner",
-    "licensed",
-    "dismissed",
-    "excluded",
-    "low_score",
-    "too_short",
-    "too_small_share",
-    "held",
-]
 Share = Annotated[float, Field(ge=0, le=1)]
 StageSeconds = Annotated[
     dict[str, Seconds],
