@@ -73,7 +73,8 @@ def text_query(encoder: TextEncoder, text: str) -> TextQuery:
         )
     if known == 0:
         warnings.append(
-            f"{encoder.model_version} knows none of the query's words: the results mean nothing"
+            f"{encoder.model_version} knows none of the query's words: misspelt ones may be "
+            "guessed; in a language that it never saw, the results mean nothing"
         )
     elif known < FEW_KNOWN:
         warnings.append(

@@ -5,10 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stream.console.store import cursors
+from stream.console.store.batch import in_parts
 from stream.console.store.columns import EPOCH, key_of, microseconds, of_microseconds
 from stream.console.store.database import Database
 from stream.console.store.listing import (
@@ -27,6 +28,7 @@ from stream.console.store.showing import (
     review_view,
 )
 from stream.console.store.tables import (
+    ALERT_COLUMNS,
     Alert,
     Review,
     Tally,
@@ -95,8 +97,9 @@ class AlertQueries:
             after = _where(cursors.read(cursor, of, *_where_kinds(order)), order)
         async with self._database.reading() as session:
             found = await look_on(session, filter, order, after, limit)
+            alerts = await alerts_in(session, [row.alert_id for row in found.rows])
         on = None if found.on is None else cursors.written(of, *written_where(found.on, order))
-        return Page(tuple(map(alert_view, found.rows)), on)
+        return Page(tuple(alerts[row.alert_id] for row in found.rows), on)
 
     async def alert(
         self, alert_id: str, visible_owner_ids: Sequence[str] | None = None
@@ -139,7 +142,7 @@ class AlertQueries:
         """Rights holders that alerts are about, by id."""
         after = "" if cursor is None else cursors.read(cursor, "holders", str)[0]
         query = (
-            select(Tally)
+            select(Tally.about, Tally.name, Tally.number)
             .where(Tally.kind == "alerts", Tally.about > after)
             .order_by(Tally.about, Tally.name)
             # One holder more than wanted: the last may be cut, and isn't shown.
@@ -147,8 +150,8 @@ class AlertQueries:
         )
         numbers: dict[str, dict[str, int]] = {}
         async with self._database.reading() as session:
-            for tally in await session.scalars(query):
-                numbers.setdefault(tally.about, {})[tally.name] = tally.number
+            for about, name, number in await session.execute(query):
+                numbers.setdefault(about, {})[name] = number
         items = tuple(HolderView(owner, found) for owner, found in [*numbers.items()][:limit])
         if len(numbers) <= limit:
             return Page(items)
@@ -217,7 +220,7 @@ async def _newest(session: AsyncSession, filter: AlertFilter) -> datetime:
 
 async def _groups(
     session: AsyncSession,
-    firsts: Sequence[Alert],
+    firsts: Sequence[Row[Any]],
     filter: AlertFilter,
     order: Order,
     alerts_each: int,
@@ -231,40 +234,35 @@ async def _groups(
         Alert.raised_at <= as_of,
         *conditions(filter),
     )
-    number = func.row_number().over(
+    # By key, not by id: an index answers alone, which matters for uploads with many alerts.
+    numbers = select(Alert.video_key, func.count(), func.max(Alert.raised_at)).where(*chosen)
+    found = {row[0]: row for row in await session.execute(numbers.group_by(Alert.video_key))}
+    rank = func.row_number().over(
         partition_by=Alert.video_id, order_by=(column.desc(), Alert.alert_key.desc())
     )
-    numbered = select(Alert.alert_id, number.label("number")).where(*chosen).subquery()
-    query = (
-        select(Alert)
-        .join(numbered, numbered.c.alert_id == Alert.alert_id)
-        .where(numbered.c.number <= alerts_each)
-        .order_by(numbered.c.number)
-    )
-    alerts: dict[str, list[AlertView]] = {}
-    for row in await session.scalars(query):
-        alerts.setdefault(row.video_id, []).append(alert_view(row))
-    totals = select(
-        Alert.video_id,
-        func.count(),
-        func.max(Alert.raised_at),
-        func.max(Alert.copied_seconds),
-        func.max(Alert.score),
-    ).where(*chosen)
-    found = {row[0]: row for row in await session.execute(totals.group_by(Alert.video_id))}
+    ranked = select(Alert.alert_id, Alert.video_id, rank.label("rank")).where(*chosen).subquery()
+    best = select(ranked).where(ranked.c.rank <= alerts_each).order_by(ranked.c.rank)
+    shown: dict[str, list[str]] = {}
+    for alert_id, video_id, _ in await session.execute(best):
+        shown.setdefault(video_id, []).append(alert_id)
+    alerts = await alerts_in(session, [each for ids in shown.values() for each in ids])
     # None is missing here: all of it is asked of one state of the database.
     return tuple(
         QueueGroup(
             video_id=first.video_id,
             video=videos.get(first.video_id),
-            alerts=tuple(alerts[first.video_id]),
-            number=found[first.video_id][1],
-            newest_at=found[first.video_id][2],
-            longest_seconds=found[first.video_id][3],
-            best_score=found[first.video_id][4],
+            alerts=tuple(alerts[alert_id] for alert_id in shown[first.video_id]),
+            number=found[first.video_key][1],
+            newest_at=found[first.video_key][2],
         )
         for first in firsts
     )
+
+
+async def alerts_in(session: AsyncSession, alert_ids: Sequence[str]) -> dict[str, AlertView]:
+    """Some alerts by id; those that are there."""
+    rows = in_parts(session, select(*ALERT_COLUMNS), Alert.alert_id, sorted(alert_ids))
+    return {row.alert_id: alert_view(row) async for row in rows}
 
 
 def _where_kinds(order: Order) -> tuple[type, type]:

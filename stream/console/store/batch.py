@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, delete, inspect, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, delete, inspect, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -209,9 +209,20 @@ async def chunked(
     values: Sequence[Any],
 ) -> AsyncIterator[RowT]:
     """The rows whose key is among some values, asked for in parts."""
+    async for (row,) in in_parts(session, select(table), key, values):
+        yield row
+
+
+async def in_parts(
+    session: AsyncSession,
+    query: Select[*tuple[Any, ...]],
+    key: ColumnElement[Any] | InstrumentedAttribute[Any],
+    values: Sequence[Any],
+) -> AsyncIterator[Row[*tuple[Any, ...]]]:
+    """What a query gives for the rows whose key is among some values, asked for in parts."""
     at_once, left = AT_ONCE // 3, iter(values)  # a key has three columns at the most
     while part := [*islice(left, at_once)]:
-        for row in await session.scalars(select(table).where(key.in_(part))):
+        for row in await session.execute(query.where(key.in_(part))):
             yield row
 
 
@@ -221,4 +232,4 @@ async def forget_all(session: AsyncSession) -> None:
         await session.execute(delete(table))
 
 
-__all__ = ["AT_ONCE", "PROJECTED", "Batch", "chunked", "forget_all", "take_batch"]
+__all__ = ["AT_ONCE", "PROJECTED", "Batch", "chunked", "forget_all", "in_parts", "take_batch"]

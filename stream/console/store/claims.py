@@ -14,10 +14,9 @@ from typing import Literal
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stream.console.store.columns import utc
+from stream.console.store.alert_queries import alerts_in
 from stream.console.store.database import Database
 from stream.console.store.listing import Where, look_on, where_is
-from stream.console.store.showing import alert_view
 from stream.console.store.tables import Alert
 from stream.console.store.views import ALL_OPEN, AlertFilter, AlertView, Order
 
@@ -80,12 +79,10 @@ class Claims:
             session, free, order, after, number, lock=self._database.is_postgresql
         )
         until = now + timedelta(seconds=seconds)
-        taken = await _take(session, reviewer, [row.alert_id for row in found.rows], now, until)
-        return tuple(
-            replace(alert_view(row), claimed_by=reviewer, claimed_until=utc(until))
-            for row in found.rows
-            if row.alert_id in taken
-        )
+        ids = [row.alert_id for row in found.rows]
+        taken = await _take(session, reviewer, ids, now, until)
+        alerts = await alerts_in(session, [*taken])
+        return tuple(alerts[alert_id] for alert_id in ids if alert_id in taken)
 
     async def claim(
         self, reviewer: str, alert_ids: Sequence[str], now: datetime, seconds: float = 900.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -45,11 +45,12 @@ class Found:
     """What a look at all branches found.
 
     Attributes:
-        rows: in order.
+        rows: `alert_id`, `video_id`, `video_key` and the place, in order. The rest of an alert is
+            loaded when it is known which are shown: each branch finds a page of them.
         on: where the next look goes on; None where nothing is left.
     """
 
-    rows: tuple[Alert, ...]
+    rows: tuple[Row[Any], ...]
     on: Where | None
 
 
@@ -62,7 +63,7 @@ def branches(filter: AlertFilter) -> list[Branch]:
     return [Branch(state, owner) for state in dict.fromkeys(filter.states) for owner in owners]
 
 
-def where_is(row: Alert, order: Order) -> Where:
+def where_is(row: Alert | Row[Any], order: Order) -> Where:
     """The place of an alert in an order."""
     return getattr(row, ORDER_COLUMNS[order]), row.alert_key
 
@@ -94,7 +95,7 @@ async def look(
         lock: PostgreSQL: only rows that nobody has locked, locked until the transaction ends.
         scanned: rows of a branch that are looked at.
     """
-    rows: list[Alert] = []
+    rows: list[Row[Any]] = []
     horizons: list[Where] = []
     for branch in branches(filter):
         found = await _look(
@@ -127,7 +128,7 @@ async def look_on(
     lock: bool = False,
 ) -> Found:
     """Look until there are enough, or it has been long enough."""
-    rows: tuple[Alert, ...] = ()
+    rows: tuple[Row[Any], ...] = ()
     for scanned in (min(SCANNED, SCANNED_FIRST * (limit + 1)), *[SCANNED] * LOOKS):
         found = await look(
             session,
@@ -175,7 +176,7 @@ async def _look(
         inner = inner.where(place > bound if backwards else place < bound)
     seen = inner.cte("seen")
     query = (
-        select(Alert)
+        select(Alert.alert_id, Alert.video_id, Alert.video_key, column, Alert.alert_key)
         .join(seen, seen.c.alert_id == Alert.alert_id)
         .where(*_by_row(Alert, filter))
         .order_by(*directions)
@@ -187,7 +188,7 @@ async def _look(
         query = query.where(_is_first(filter, order, as_of))
     if lock:
         query = query.with_for_update(skip_locked=True, of=Alert)
-    rows = [*await session.scalars(query)]
+    rows = (await session.execute(query)).all()
     if len(rows) > limit:
         return Found(tuple(rows), where_is(rows[-1], order))
     # Too few: either the branch ends within what was looked at, or it goes on behind that.

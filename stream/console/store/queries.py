@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from stream.console.store import cursors
 from stream.console.store.alert_queries import AlertQueries
+from stream.console.store.batch import in_parts
 from stream.console.store.showing import (
     policy_view,
     upload_view,
@@ -24,6 +25,7 @@ from stream.console.store.tables import (
     Position,
     Tally,
     Upload,
+    Video,
 )
 from stream.console.store.tallies import hour_of, wait_bound
 from stream.console.store.video_queries import VideoQueries
@@ -68,8 +70,10 @@ class Queries(AlertQueries, VideoQueries):
         filter = AlertFilter(states=STATES, owner_id=owner_id, since=since)
         page = await self.alerts(filter, "newest", cursor, limit)
         ids = {video_id for one in page.items for video_id in (one.video_id, one.reference_id)}
-        videos = await self.videos_by_id(sorted(ids))
-        seconds = {video_id: video.duration_seconds for video_id, video in videos.items()}
+        durations = select(Video.video_id, Video.duration_seconds)
+        async with self._database.reading() as session:
+            rows = in_parts(session, durations, Video.video_id, sorted(ids))
+            seconds = {row.video_id: row.duration_seconds async for row in rows}
         cases = (
             PolicyCase(alert, seconds.get(alert.video_id), seconds.get(alert.reference_id))
             for alert in page.items
@@ -79,8 +83,9 @@ class Queries(AlertQueries, VideoQueries):
     async def overview(self, now: datetime, hours: int = 24) -> Overview:
         """How the service does, and did in the last hours."""
         since = hour_of(now - timedelta(hours=hours))
-        recent = select(Tally).where(Tally.kind.in_(("outcomes", "waits")), Tally.about > since)
-        plain = select(Tally).where(
+        tallies = select(Tally.kind, Tally.about, Tally.name, Tally.number)
+        recent = tallies.where(Tally.kind.in_(("outcomes", "waits")), Tally.about > since)
+        plain = tallies.where(
             Tally.kind.in_(("alerts", "library", "rejected", "undecided")), Tally.about == ""
         )
         oldest = (
@@ -92,8 +97,8 @@ class Queries(AlertQueries, VideoQueries):
         numbers: dict[tuple[str, str], dict[str, int]] = {}
         async with self._database.reading() as session:
             for query in (recent, plain):
-                for tally in await session.scalars(query):
-                    numbers.setdefault((tally.kind, tally.about), {})[tally.name] = tally.number
+                for kind, about, name, number in await session.execute(query):
+                    numbers.setdefault((kind, about), {})[name] = number
             waiting = (await session.scalars(oldest)).first()
         return Overview(
             hours=_hours(numbers),

@@ -1,5 +1,9 @@
 """Rows as the frozen values that pages and API get."""
 
+from typing import Any
+
+from sqlalchemy import Row
+
 from stream.console.store.columns import microseconds
 from stream.console.store.tables import Alert, Policy, Rejection, Review, Upload, Video
 from stream.console.store.tallies import wait_seconds
@@ -24,7 +28,7 @@ from stream.contract.events import (
 )
 
 
-def alert_view(row: Alert) -> AlertView:
+def alert_view(row: Alert | Row[Any]) -> AlertView:
     """An alert."""
     topic = AlertRaised.topic if row.said == "raised" else AlertSuppressed.topic
     return AlertView(
@@ -54,7 +58,7 @@ def alert_view(row: Alert) -> AlertView:
     )
 
 
-def video_view(row: Video) -> VideoView:
+def video_view(row: Video | Row[Any]) -> VideoView:
     """A video."""
     live = row.status == "live"
     return VideoView(

@@ -215,6 +215,14 @@ class Alert(Table):
     )
 
 
+# For what only reads: rows of plain columns are made in half the time that objects take.
+ALERT_COLUMNS = tuple(Alert.__table__.columns)
+# Without the messages of which they are made: no view has them.
+VIDEO_COLUMNS = tuple(
+    c for c in Video.__table__.columns if c.name not in ("uploaded", "fingerprint")
+)
+
+
 class Verdict(Table):
     """The newest verdict under an alert's id.
 

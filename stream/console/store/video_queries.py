@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, literal, select, tuple_
+from sqlalchemy import Row, Select, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stream.console.store import cursors
-from stream.console.store.batch import chunked
+from stream.console.store.batch import in_parts
 from stream.console.store.columns import key_of, microseconds, of_microseconds
 from stream.console.store.database import Database
 from stream.console.store.listing import (
@@ -19,6 +19,7 @@ from stream.console.store.showing import (
     video_view,
 )
 from stream.console.store.tables import (
+    VIDEO_COLUMNS,
     Rejection,
     Upload,
     Video,
@@ -61,13 +62,13 @@ class VideoQueries:
             owners = [one for one in dict.fromkeys(visible_owner_ids) if owner_id in (None, one)]
         of = repr(("library", role, status, owner_id, visible_owner_ids))
         place = Video.seen_at, Video.video_key
-        rows: list[Video] = []
+        rows: list[Row[Any]] = []
         async with self._database.reading() as session:
             for owner in owners[:MAX_OWNERS]:
-                query = select(Video).where(Video.status == status, Video.role == role)
+                query = select(*VIDEO_COLUMNS).where(Video.status == status, Video.role == role)
                 if owner is not None:
                     query = query.where(Video.owner_key == key_of(owner), Video.owner_id == owner)
-                rows += await session.scalars(_behind(query, place, cursor, of).limit(limit + 1))
+                rows += await session.execute(_behind(query, place, cursor, of).limit(limit + 1))
         rows.sort(key=lambda row: (row.seen_at, row.video_key), reverse=True)
         on = None
         if len(rows) > limit:
@@ -150,5 +151,5 @@ async def videos_in(session: AsyncSession, video_ids: Sequence[str]) -> dict[str
     wanted = sorted({*video_ids})
     return {
         row.video_id: video_view(row)
-        async for row in chunked(session, Video, Video.video_id, wanted)
+        async for row in in_parts(session, select(*VIDEO_COLUMNS), Video.video_id, wanted)
     }

@@ -152,8 +152,6 @@ class QueueGroup:
     alerts: tuple[AlertView, ...]
     number: int
     newest_at: datetime
-    longest_seconds: float
-    best_score: float
 
 
 @dataclass(frozen=True)
