@@ -14,6 +14,7 @@ from stream.console.store.columns import EPOCH, key_of, microseconds, of_microse
 from stream.console.store.database import Database
 from stream.console.store.listing import (
     ORDER_COLUMNS,
+    Listing,
     Where,
     branches,
     conditions,
@@ -76,7 +77,8 @@ class AlertQueries:
             else:
                 as_of_us, *values = cursors.read(cursor, of, int, *_where_kinds(order))
                 as_of, after = of_microseconds(as_of_us), _where(values, order)
-            found = await look_on(session, filter, order, after, limit, as_of, firsts=True)
+            listing = Listing(filter, order, as_of, firsts=True)
+            found = await look_on(session, listing, after, limit)
             groups = await _groups(session, found.rows, filter, order, alerts_each, as_of)
         if found.on is None:
             return Page(groups)
@@ -96,7 +98,7 @@ class AlertQueries:
         if cursor is not None:
             after = _where(cursors.read(cursor, of, *_where_kinds(order)), order)
         async with self._database.reading() as session:
-            found = await look_on(session, filter, order, after, limit)
+            found = await look_on(session, Listing(filter, order), after, limit)
             alerts = await alerts_in(session, [row.alert_id for row in found.rows])
         on = None if found.on is None else cursors.written(of, *written_where(found.on, order))
         return Page(tuple(alerts[row.alert_id] for row in found.rows), on)
@@ -122,8 +124,9 @@ class AlertQueries:
             if row is None:
                 return None, None
             place = where_is(row, order)
-            before = await look_on(session, filter, order, place, 1, backwards=True)
-            behind = await look_on(session, filter, order, place, 1)
+            listing = Listing(filter, order)
+            before = await look_on(session, replace(listing, backwards=True), place, 1)
+            behind = await look_on(session, listing, place, 1)
         first, second = (
             found.rows[0].alert_id if found.rows else None for found in (before, behind)
         )

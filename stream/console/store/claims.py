@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from stream.console.store.alert_queries import alerts_in
 from stream.console.store.database import Database
-from stream.console.store.listing import Where, look_on, where_is
+from stream.console.store.listing import Listing, Where, look_on, where_is
 from stream.console.store.tables import Alert
 from stream.console.store.views import ALL_OPEN, AlertFilter, AlertView, Order
 
@@ -75,9 +75,8 @@ class Claims:
         number: int,
         seconds: float,
     ) -> tuple[AlertView, ...]:
-        found = await look_on(
-            session, free, order, after, number, lock=self._database.is_postgresql
-        )
+        listing = Listing(free, order, lock=self._database.is_postgresql)
+        found = await look_on(session, listing, after, number)
         until = now + timedelta(seconds=seconds)
         ids = [row.alert_id for row in found.rows]
         taken = await _take(session, reviewer, ids, now, until)

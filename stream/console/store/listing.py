@@ -68,42 +68,52 @@ def where_is(row: Alert | Row[Any], order: Order) -> Where:
     return getattr(row, ORDER_COLUMNS[order]), row.alert_key
 
 
-async def look(
-    session: AsyncSession,
-    filter: AlertFilter,
-    order: Order,
-    *,
-    after: Where | None,
-    limit: int,
-    as_of: datetime | None = None,
-    firsts: bool = False,
-    backwards: bool = False,
-    lock: bool = False,
-    scanned: int,
-) -> Found:
-    """Some alerts of a list.
+@dataclass(frozen=True)
+class Listing:
+    """A list of alerts, and how it is read.
 
-    Args:
-        session: to ask.
+    Attributes:
         filter: which.
-        order: of the list, descending.
-        after: a place: only what lies behind it.
-        limit: at most so many.
+        order: descending.
         as_of: none that were raised later.
         firsts: only the first alert of each upload.
-        backwards: the list from its other end.
+        backwards: from its other end.
         lock: PostgreSQL: only rows that nobody has locked, locked until the transaction ends.
-        scanned: rows of a branch that are looked at.
     """
+
+    filter: AlertFilter
+    order: Order
+    as_of: datetime | None = None
+    firsts: bool = False
+    backwards: bool = False
+    lock: bool = False
+
+
+async def look_on(
+    session: AsyncSession, listing: Listing, after: Where | None, limit: int
+) -> Found:
+    """Alerts of a list behind a place, until there are enough, or it has been long enough."""
+    rows: tuple[Row[Any], ...] = ()
+    for scanned in (min(SCANNED, SCANNED_FIRST * (limit + 1)), *[SCANNED] * LOOKS):
+        found = await _look(session, listing, after, limit - len(rows), scanned)
+        rows, after = (*rows, *found.rows), found.on
+        if after is None or len(rows) >= limit:
+            break
+    return Found(rows, after)
+
+
+async def _look(
+    session: AsyncSession, listing: Listing, after: Where | None, limit: int, scanned: int
+) -> Found:
+    """One look at all branches, of each at most so many rows."""
     rows: list[Row[Any]] = []
     horizons: list[Where] = []
-    for branch in branches(filter):
-        found = await _look(
-            session, filter, order, branch, after, limit, as_of, firsts, backwards, lock, scanned
-        )
+    for branch in branches(listing.filter):
+        found = await _look_at(session, listing, branch, after, limit, scanned)
         rows += found.rows
         if found.on is not None:
             horizons.append(found.on)
+    order, backwards = listing.order, listing.backwards
     rows.sort(key=lambda row: where_is(row, order), reverse=not backwards)
     # Behind the nearest horizon a branch may hold rows that nobody has looked at yet.
     nearest: Callable[[list[Where]], Where] = min if backwards else max
@@ -115,52 +125,15 @@ async def look(
     return Found(tuple(rows), nearest(horizons) if horizons else None)
 
 
-async def look_on(
+async def _look_at(
     session: AsyncSession,
-    filter: AlertFilter,
-    order: Order,
-    after: Where | None,
-    limit: int,
-    as_of: datetime | None = None,
-    *,
-    firsts: bool = False,
-    backwards: bool = False,
-    lock: bool = False,
-) -> Found:
-    """Look until there are enough, or it has been long enough."""
-    rows: tuple[Row[Any], ...] = ()
-    for scanned in (min(SCANNED, SCANNED_FIRST * (limit + 1)), *[SCANNED] * LOOKS):
-        found = await look(
-            session,
-            filter,
-            order,
-            after=after,
-            limit=limit - len(rows),
-            as_of=as_of,
-            firsts=firsts,
-            backwards=backwards,
-            lock=lock,
-            scanned=scanned,
-        )
-        rows, after = (*rows, *found.rows), found.on
-        if after is None or len(rows) >= limit:
-            break
-    return Found(rows, after)
-
-
-async def _look(
-    session: AsyncSession,
-    filter: AlertFilter,
-    order: Order,
+    listing: Listing,
     branch: Branch,
     after: Where | None,
     limit: int,
-    as_of: datetime | None,
-    firsts: bool,
-    backwards: bool,
-    lock: bool,
     scanned: int,
 ) -> Found:
+    filter, order, backwards = listing.filter, listing.order, listing.backwards
     column = getattr(Alert, ORDER_COLUMNS[order])
     place = tuple_(column, Alert.alert_key)
     directions = (column, Alert.alert_key) if backwards else (column.desc(), Alert.alert_key.desc())
@@ -182,11 +155,11 @@ async def _look(
         .order_by(*directions)
         .limit(limit + 1)
     )
-    if as_of is not None:
-        query = query.where(Alert.raised_at <= as_of)
-    if firsts:
-        query = query.where(_is_first(filter, order, as_of))
-    if lock:
+    if listing.as_of is not None:
+        query = query.where(Alert.raised_at <= listing.as_of)
+    if listing.firsts:
+        query = query.where(_is_first(filter, order, listing.as_of))
+    if listing.lock:
         query = query.with_for_update(skip_locked=True, of=Alert)
     rows = (await session.execute(query)).all()
     if len(rows) > limit:
