@@ -58,6 +58,7 @@ HOLDERS, UPLOADERS = 200, 20_000
 ALERTS_OF_AN_UPLOAD, ALERTS_OF_A_REFERENCE = 3, 50  # on average; a few have many more
 ORDERS: tuple[Order, ...] = ("newest", "longest", "surest")
 DEEPEST = 20  # pages behind the first that are asked for
+WARM_UP = 20  # runs that don't count: SQLAlchemy compiles each kind of statement once a process
 
 Ask = Callable[[], Awaitable[object]]
 
@@ -288,12 +289,14 @@ async def measure(name: str, url: str, alerts: int, runs: int) -> Figures:
     messages, seconds = await _fill(database, made)
     asker, times = Asker(database, made), dict[str, list[float]]()
     settled()  # as the console is when it has started
-    for _ in range(runs):
+    for run in range(-WARM_UP, runs):
         for question, ask in asker.questions().items():
             start = time.perf_counter()
             took = await ask()
             whole = time.perf_counter() - start
-            times.setdefault(question, []).append(took if isinstance(took, float) else whole)
+            if run >= 0:
+                found = took if isinstance(took, float) else whole
+                times.setdefault(question, []).append(found)
     size = await _bytes(database, url)
     await database.close()
     return Figures(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stream.console.store import cursors
@@ -237,24 +237,31 @@ async def _groups(
         Alert.raised_at <= as_of,
         *conditions(filter),
     )
-    # By key, not by id: an index answers alone, which matters for uploads with many alerts.
+    # By keys, not by ids: an index answers alone, which matters for uploads with many alerts.
     numbers = select(Alert.video_key, func.count(), func.max(Alert.raised_at)).where(*chosen)
     found = {row[0]: row for row in await session.execute(numbers.group_by(Alert.video_key))}
     rank = func.row_number().over(
-        partition_by=Alert.video_id, order_by=(column.desc(), Alert.alert_key.desc())
+        partition_by=Alert.video_key, order_by=(column.desc(), Alert.alert_key.desc())
     )
-    ranked = select(Alert.alert_id, Alert.video_id, rank.label("rank")).where(*chosen).subquery()
-    best = select(ranked).where(ranked.c.rank <= alerts_each).order_by(ranked.c.rank)
-    shown: dict[str, list[str]] = {}
-    for alert_id, video_id, _ in await session.execute(best):
-        shown.setdefault(video_id, []).append(alert_id)
-    alerts = await alerts_in(session, [each for ids in shown.values() for each in ids])
+    place = Alert.video_key, Alert.state, Alert.raised_at, Alert.alert_key
+    ranked = select(*place, rank.label("rank")).where(*chosen).subquery()
+    best = (
+        select(*ALERT_COLUMNS)
+        .join(ranked, tuple_(*place) == tuple_(*(ranked.c[part.key] for part in place)))
+        .where(ranked.c.rank <= alerts_each)
+        .order_by(ranked.c.rank)
+    )
+    shown: dict[str, list[AlertView]] = {}
+    for row in await session.execute(
+        best.where(ranked.c.rank <= alerts_each).order_by(ranked.c.rank)
+    ):
+        shown.setdefault(row.video_id, []).append(alert_view(row))
     # None is missing here: all of it is asked of one state of the database.
     return tuple(
         QueueGroup(
             video_id=first.video_id,
             video=videos.get(first.video_id),
-            alerts=tuple(alerts[alert_id] for alert_id in shown[first.video_id]),
+            alerts=tuple(shown[first.video_id]),
             number=found[first.video_key][1],
             newest_at=found[first.video_key][2],
         )

@@ -18,7 +18,7 @@ from stream.console.store.columns import key_of, microseconds
 from stream.console.store.tables import Alert
 from stream.console.store.views import AlertFilter, Order, State
 
-SCANNED = 2000  # rows of a branch that one look looks at
+SCANNED = 500  # rows of a branch that one look looks at
 SCANNED_FIRST = 4  # times the rows that are wanted, at the first look: mostly that's enough
 LOOKS = 2  # after the first, until a page is full or given back as it is
 MAX_OWNERS = 50  # of a person; each is a query of its own
@@ -191,6 +191,12 @@ def _by_index(filter: AlertFilter, order: Order, branch: Branch) -> list[ColumnE
 def _by_row(alert: Any, filter: AlertFilter) -> list[ColumnElement[bool]]:
     """All conditions on a row but its state and rights holder; ids, where an index has keys."""
     found = _within_age(alert, filter)
+    # By key too: the index of an upload's alerts has it, and the row isn't read for others.
+    owner_key = alert.reference_owner_key
+    if filter.owner_id is not None:
+        found.append(owner_key == key_of(filter.owner_id))
+    if filter.visible_owner_ids is not None:
+        found.append(owner_key.in_([key_of(owner) for owner in filter.visible_owner_ids]))
     for column, wanted in (
         (alert.reference_owner_id, filter.owner_id),
         (alert.reference_id, filter.reference_id),

@@ -64,7 +64,7 @@ class Queries(AlertQueries, VideoQueries):
         return Page(items[:limit], cursors.written("policies", items[limit - 1].owner_id))
 
     async def policy_cases(
-        self, owner_id: str, since: datetime, cursor: str | None = None, limit: int = 200
+        self, owner_id: str, since: datetime, cursor: str | None = None, limit: int = 100
     ) -> Page[PolicyCase]:
         """Alerts of a rights holder of whatever state since then: what a dry run judges."""
         filter = AlertFilter(states=STATES, owner_id=owner_id, since=since)

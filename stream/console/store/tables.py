@@ -209,7 +209,18 @@ class Alert(Table):
         Index("reference_newest", "reference_key", "state", "raised_at", "alert_key"),
         Index("reference_longest", "reference_key", "state", "copied_seconds", "alert_key"),
         Index("reference_surest", "reference_key", "state", "score", "alert_key"),
-        Index("alerts_of_video", "video_key", "state", "raised_at", "alert_key"),
+        # With what orders and numbers of an upload's alerts need: uploads may have thousands.
+        Index(
+            "alerts_of_video",
+            "video_key",
+            "state",
+            "raised_at",
+            "alert_key",
+            "copied_seconds",
+            "score",
+            "reference_owner_key",
+            "claimed_until",
+        ),
         Index("alerts_of_pair", "pair_key"),
         Index("alerts_of_owners", "owners_key"),
     )
