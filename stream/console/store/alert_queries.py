@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stream.console.store import cursors
@@ -231,42 +231,51 @@ async def _groups(
 ) -> tuple[QueueGroup, ...]:
     """The uploads of these alerts, in their order, with what else the filter lets through."""
     videos = await videos_in(session, [first.video_id for first in firsts])
-    column = getattr(Alert, ORDER_COLUMNS[order])
+    # By keys, not by ids: an index answers alone, which matters for uploads with many alerts.
     chosen = (
         Alert.video_key.in_([first.video_key for first in firsts]),
         Alert.raised_at <= as_of,
         *conditions(filter),
     )
-    # By keys, not by ids: an index answers alone, which matters for uploads with many alerts.
     numbers = select(Alert.video_key, func.count(), func.max(Alert.raised_at)).where(*chosen)
     found = {row[0]: row for row in await session.execute(numbers.group_by(Alert.video_key))}
-    rank = func.row_number().over(
-        partition_by=Alert.video_key, order_by=(column.desc(), Alert.alert_key.desc())
-    )
-    place = Alert.video_key, Alert.state, Alert.raised_at, Alert.alert_key
-    ranked = select(*place, rank.label("rank")).where(*chosen).subquery()
-    best = (
-        select(*ALERT_COLUMNS)
-        .join(ranked, tuple_(*place) == tuple_(*(ranked.c[part.key] for part in place)))
-        .where(ranked.c.rank <= alerts_each)
-        .order_by(ranked.c.rank)
-    )
-    shown: dict[str, list[AlertView]] = {}
-    for row in await session.execute(
-        best.where(ranked.c.rank <= alerts_each).order_by(ranked.c.rank)
-    ):
-        shown.setdefault(row.video_id, []).append(alert_view(row))
+    alerts = await _best(session, chosen, order, alerts_each)
+    # Ids can be made up until two have one key: then the other's alerts may have taken all places.
+    left = [first.alert_id for first in firsts if first.video_id not in alerts]
+    alerts |= {one.video_id: [one] for one in (await alerts_in(session, left)).values()}
     # None is missing here: all of it is asked of one state of the database.
     return tuple(
         QueueGroup(
             video_id=first.video_id,
             video=videos.get(first.video_id),
-            alerts=tuple(shown[first.video_id]),
+            alerts=tuple(alerts[first.video_id]),
             number=found[first.video_key][1],
             newest_at=found[first.video_key][2],
         )
         for first in firsts
     )
+
+
+async def _best(
+    session: AsyncSession, chosen: Sequence[ColumnElement[bool]], order: Order, each: int
+) -> dict[str, list[AlertView]]:
+    """The first of the chosen alerts in an order, so many of each upload, by its id."""
+    column = getattr(Alert, ORDER_COLUMNS[order])
+    rank = func.row_number().over(
+        partition_by=Alert.video_key, order_by=(column.desc(), Alert.alert_key.desc())
+    )
+    place = Alert.video_key, Alert.state, Alert.raised_at, Alert.alert_key
+    ranked = select(*place, rank.label("rank")).where(*chosen).subquery()
+    query = (
+        select(*ALERT_COLUMNS)
+        .join(ranked, tuple_(*place) == tuple_(*(ranked.c[part.key] for part in place)))
+        .where(ranked.c.rank <= each)
+        .order_by(ranked.c.rank)
+    )
+    alerts: dict[str, list[AlertView]] = {}
+    for row in await session.execute(query):
+        alerts.setdefault(row.video_id, []).append(alert_view(row))
+    return alerts
 
 
 async def alerts_in(session: AsyncSession, alert_ids: Sequence[str]) -> dict[str, AlertView]:

@@ -226,7 +226,7 @@ class Alert(Table):
     )
 
 
-# For what only reads: rows of plain columns are made in half the time that objects take.
+# For what only reads: plain rows, which no session keeps.
 ALERT_COLUMNS = tuple(Alert.__table__.columns)
 # Without the messages of which they are made: no view has them.
 VIDEO_COLUMNS = tuple(

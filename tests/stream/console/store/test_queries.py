@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from stream.console.store import listing
 from stream.console.store.database import Database
 from stream.console.store.desk import Desk
 from stream.console.store.queries import Queries
+from stream.console.store.tables import Alert
 from stream.console.store.views import (
     STATES,
     AlertFilter,
@@ -81,6 +83,21 @@ def _are_groups_of(groups: Sequence[QueueGroup], listed: Sequence[AlertView], or
         assert group.alerts == tuple(alerts[:2])
         assert group.number == len(alerts)
         assert group.newest_at == max(view.raised_at for view in alerts)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_uploads_whose_ids_have_one_key_are_both_in_the_queue(
+    database: Database, order: Order
+) -> None:
+    """Whoever gives ids can find two such, with enough patience."""
+    await say(database, *some_alerts(2, 20))
+    async with database.writing() as session:
+        await session.execute(update(Alert).values(video_key=1))
+    views = await everything(database, 20)
+    page = await Queries(database).queue(ALL, order, alerts_each=2)
+    assert {group.video_id for group in page.items} == {view.video_id for view in views}
+    for group in page.items:
+        assert group.alerts and {one.video_id for one in group.alerts} == {group.video_id}
 
 
 @pytest.mark.parametrize("order", ORDERS)
