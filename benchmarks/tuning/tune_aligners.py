@@ -89,7 +89,7 @@ SPACES = {
         HoughVotingSettings(),
         {
             "background": BACKGROUNDS,
-            "least": SIMILARITIES,
+            "min_match_similarity": SIMILARITIES,
             "top": (3, 5, 10, 20),
             "bin_seconds": (1.0, 1.5, 2.0, 3.0, 4.0),
             "paces": (ONE_PACE, PACES),
@@ -118,7 +118,7 @@ SPACES = {
         {
             "cell_seconds": (0.5, 1.0),
             "background": BACKGROUNDS,
-            "least": SIMILARITIES,
+            "min_cell_similarity": SIMILARITIES,
             "discontinuity_seconds": (1.0, 2.0, 3.0, 4.0, 6.0, 9.0),
             "min_similarity": SIMILARITIES,
             "shortest_seconds": (1.5, 2.0, 3.0, 5.0),

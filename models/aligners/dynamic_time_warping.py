@@ -27,7 +27,7 @@ class DynamicTimeWarpingSettings(BaseModel):
         cell_seconds: length of a cell of the even time axis.
         max_cells: on an axis; longer videos get longer cells.
         background: share of the medians of a row and a column that is taken off a similarity.
-        least: cells of the warp below this similarity are no copy.
+        min_cell_similarity: cells of the warp below this similarity are no copy.
         discontinuity_seconds: the warp is cut where one side stands still, or the two differ, for
             longer.
         min_similarity: least mean along a box's path.
@@ -42,7 +42,7 @@ class DynamicTimeWarpingSettings(BaseModel):
     cell_seconds: float = Field(default=1.0, gt=0)
     max_cells: int = Field(default=1000, ge=1)
     background: float = Field(default=0.75, ge=0, le=1)
-    least: float = Field(default=0.25, ge=-1, le=1)
+    min_cell_similarity: float = Field(default=0.25, ge=-1, le=1)
     discontinuity_seconds: float = Field(default=9.0, ge=0)
     min_similarity: float = Field(default=0.25, ge=-1, le=1)
     shortest_seconds: float = Field(default=1.5, ge=0)
@@ -72,7 +72,7 @@ class DynamicTimeWarpingAligner:
             along = 1.0 - distances[path[:, 0], path[:, 1]]
             copies = [
                 (piece, segment)
-                for piece in pieces(path, along < settings.least, longest)
+                for piece in pieces(path, along < settings.min_cell_similarity, longest)
                 if (segment := self._segment(even, piece)) is not None
             ]
             if not copies:

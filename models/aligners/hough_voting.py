@@ -28,7 +28,7 @@ class HoughVotingSettings(BaseModel):
 
     Attributes:
         background: share of the medians of a row and a column that is taken off a similarity.
-        least: matches below this similarity have no vote.
+        min_match_similarity: matches below this similarity have no vote.
         top: most matches of a query frame that vote, the most similar ones.
         bin_seconds: shifts this near to each other are one; more where the reference is sparse.
         paces: reference seconds per query second.
@@ -45,7 +45,7 @@ class HoughVotingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     background: float = Field(default=0.5, ge=0, le=1)
-    least: float = Field(default=0.25, ge=-1, le=1)
+    min_match_similarity: float = Field(default=0.25, ge=-1, le=1)
     top: int = Field(default=5, ge=1)
     bin_seconds: float = Field(default=1.0, gt=0)
     paces: tuple[float, ...] = (1.0, 0.5, 0.75, 1.25, 1.5, 2.0)
@@ -126,7 +126,7 @@ class HoughVotingAligner:
 
     def _votes(self, similarity: SimilarityMatrix) -> _Votes:
         values = similarity.values
-        keep = values >= self.settings.least
+        keep = values >= self.settings.min_match_similarity
         if values.shape[1] > self.settings.top:
             rank = values.shape[1] - self.settings.top
             keep &= values >= np.partition(values, rank, axis=1)[:, [rank]]
