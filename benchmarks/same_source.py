@@ -15,9 +15,9 @@ import orjson
 import typer
 from rich.console import Console
 
-from benchmarks.copies.figures import Figures, Target, figures_of, targets_of
+from benchmarks.copies.figures import Figures, figures_of
 from benchmarks.copies.plots import write_plots
-from benchmarks.copies.rows import KeyFrames, Row, rows_of, search_row
+from benchmarks.copies.rows import Row, key_frames_of, rows_of, search_row
 from benchmarks.copies.set_frames import SetFrames, read_set_frames
 from benchmarks.copies.tables import (
     cost_table,
@@ -26,6 +26,7 @@ from benchmarks.copies.tables import (
     main_table,
     target_table,
 )
+from benchmarks.copies.targets import Target, targets_of
 from benchmarks.library.set_search import Searched, align_set
 from benchmarks.tuning.decode_costs import DecodeCosts, decode_costs
 from benchmarks.tuning.min_scores import CHOSEN, read_min_scores, weights_of
@@ -44,7 +45,7 @@ def run(
     console: Console,
 ) -> tuple[list[Figures], DecodeCosts]:
     """All rows whose name holds the wanted text, those of the curves if asked for."""
-    key_frames = KeyFrames(settings.key_frames)
+    key_frames = key_frames_of(frames, settings.key_frames)
     rows = [row for row in rows_of(frames, key_frames, weights) if wanted in row.name]
     rows = [row for row in rows if curves or not row.curve]
     if not rows:
@@ -65,7 +66,6 @@ def run(
                 row, frames, searched[name], align_set(searched[name], aligner),
                 min_score=_min_score(row, min_scores, settings),
                 decoding=decoding,
-                select_cpu_seconds=key_frames.cpu_seconds.get(row.sampling.density, 0.0),
             )
         )  # fmt: skip
         console.print(f"{row.name}: F1 {100 * found[-1].f1:.1f}")
@@ -100,7 +100,7 @@ def report_of(
         "rows": [one.to_json() for one in figures],
         "targets": [
             {"name": one.name, "value": one.value, "target": one.target, "further": one.further,
-             "unit": one.unit, "reached": one.reached}
+             "between": one.between, "unit": one.unit, "reached": one.reached}
             for one in targets
         ],
     }  # fmt: skip
@@ -125,8 +125,7 @@ def main(
     except (ModelError, SettingsError) as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(2) from error
-    dimension = frames.videos[0].descriptors.shape[1]
-    targets = targets_of(figures, decoding, dimension)
+    targets = targets_of(figures, decoding)
     wall = time.perf_counter() - before
     edits = edit_table(figures)
     title = f"{dataset.name}, {frames.model_version}, {frames.video_hours:.2f} video-hours"

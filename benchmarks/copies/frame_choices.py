@@ -1,6 +1,8 @@
 """Which candidate frames a row of a benchmark stores and searches, as fingerprints."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +13,10 @@ from models.keyframes.base import KeyFrameSelector
 from models.keyframes.even import EvenSelector
 from models.keyframes.settings import KeyFrameSettings
 from models.keyframes.stored import stored_frames
+from models.video.views import views_of
 from stream.contract.fingerprint import CodedFrames, Fingerprint
 from stream.contract.packed import quantise
+from stream.fingerprint.batched_encoder import BatchedEncoder
 
 MIN_PDQ_QUALITY = 50  # of 100: PDQ's authors advise to leave out frames below it
 # Bits as -1 and 1 over the square root of 256 are a unit row: its product is 1 - hamming / 128.
@@ -32,6 +36,8 @@ class Choice:
         searching_codes: (Q, D) int8.
         searching_biases: (Q,) int8.
         motion: whether the video's motion goes with them.
+        parts: of the frames that search, that search too; None where nobody looked for any.
+        select_cpu_seconds: of choosing, and of finding the parts.
     """
 
     stored: NDArray[np.intp]
@@ -41,11 +47,48 @@ class Choice:
     searching_codes: NDArray[np.int8]
     searching_biases: NDArray[np.int8]
     motion: bool = True
+    parts: CodedFrames | None = None
+    select_cpu_seconds: float = 0.0
 
     @property
     def described(self) -> int:
-        """How many frames the encoder has to see."""
-        return len(np.union1d(self.stored, self.searching))
+        """How many frames and parts the encoder has to see."""
+        parts = 0 if self.parts is None else len(self.parts)
+        return len(np.union1d(self.stored, self.searching)) + parts
+
+
+@dataclass
+class Parts:
+    """Parts of put-together pictures, as the service searches with them.
+
+    Attributes:
+        encoder: describes them.
+        most: of a frame.
+    """
+
+    encoder: BatchedEncoder
+    most: int
+    _found: dict[tuple[Path, bytes], tuple[CodedFrames, float]] = field(default_factory=dict)
+
+    def beside(self, video: VideoFrames, choice: Choice) -> Choice:
+        """The same choice with the parts of its frames that search; these are found once."""
+        key = (video.path, choice.searching.tobytes())
+        if key not in self._found:
+            self._found[key] = self._of(video, choice.searching)
+        parts, seconds = self._found[key]
+        spent = choice.select_cpu_seconds + seconds
+        return replace(choice, parts=parts, select_cpu_seconds=spent)
+
+    def _of(self, video: VideoFrames, searching: NDArray[np.intp]) -> tuple[CodedFrames, float]:
+        before = time.process_time()
+        views = views_of(video.frames, searching, self.most)
+        seconds = time.process_time() - before  # describing them counts by the frame
+        codes = np.empty((0, video.descriptors.shape[1]), np.int8)
+        biases = np.empty(0, np.int8)
+        if len(views):
+            described = self.encoder.describe(views, np.arange(len(views)))
+            codes, biases = quantise(described.descriptors), quantise(described.score_biases)
+        return CodedFrames(video.seconds[searching[views.places]], codes, biases), seconds
 
 
 def choose(
@@ -67,6 +110,7 @@ def choose(
         repeats: whether repeats of a still picture are candidates; to the service they aren't.
         motion: whether the video's motion goes with them.
     """
+    before = time.process_time()
     among = np.arange(len(video.seconds)) if repeats else video.unrepeated
     candidates = video.candidates(among)
     encoded = query.select(candidates)
@@ -80,6 +124,7 @@ def choose(
         quantise(described.descriptors),
         quantise(described.score_biases),
         motion,
+        select_cpu_seconds=time.process_time() - before,
     )
 
 
@@ -115,11 +160,15 @@ def even(video: VideoFrames, every_seconds: float) -> NDArray[np.intp]:
 def fingerprint_of(video: VideoFrames, choice: Choice, model_version: str) -> Fingerprint:
     """The video as a library shard reads it."""
     same = np.array_equal(choice.stored, choice.searching)
-    denser = not (same and np.array_equal(choice.codes, choice.searching_codes))
+    denser = bool(choice.parts) or not (
+        same and np.array_equal(choice.codes, choice.searching_codes)
+    )
     key = CodedFrames(video.seconds[choice.stored], choice.codes, choice.biases)
     query = CodedFrames(
         video.seconds[choice.searching], choice.searching_codes, choice.searching_biases
     )
+    if choice.parts is not None:
+        query = query.beside(choice.parts)
     return Fingerprint(
         video_id=video.video_id,
         content_version=1,

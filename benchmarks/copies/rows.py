@@ -1,13 +1,19 @@
 """The rows of `same_source`: which frames are stored and searched, and what boxes the copies."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.copies.frame_choices import Choice, choose, choose_hashes, even, even_selector
+from benchmarks.copies.frame_choices import (
+    Choice,
+    Parts,
+    choose,
+    choose_hashes,
+    even,
+    even_selector,
+)
 from benchmarks.copies.set_frames import SetFrames, VideoFrames
 from benchmarks.library.set_search import Choose, Searched, search_set
 from models.aligners.base import Aligner
@@ -26,7 +32,9 @@ BASELINES = ("hough_voting", "temporal_network", "dynamic_programming", "dynamic
 DETECTOR = "pattern_detector"
 DENSE = "uniform every 1 s"
 NO_MOTION = f"{DENSE}, no motion"
+DENSE_PARTS = f"{DENSE}, parts"
 KEY_FRAMES = "key frames"
+KEY_FRAMES_NO_MOTION = f"{KEY_FRAMES}, no motion"
 JOINT = "key frames, trained jointly"
 SAME_COUNT = "uniform at the key frames' count"
 PDQ = "PDQ, uniform every 1 s"
@@ -83,17 +91,17 @@ class Row:
 
 @dataclass
 class KeyFrames:
-    """Key frames of every video, chosen once for each density, and what choosing costs.
+    """Key frames of every video, chosen once for each density.
 
     Attributes:
         settings: of the service.
         name: for the table.
-        cpu_seconds: by density, of the last set that was asked about.
+        parts: of frames that search, which search too; None without an encoder for them.
     """
 
     settings: KeyFrameSettings
     name: str = KEY_FRAMES
-    cpu_seconds: dict[float, float] = field(default_factory=dict)
+    parts: Parts | None = None
     _chosen: dict[tuple[str, float], Choice] = field(default_factory=dict)
     _selectors: dict[float, KeyFrameSelector] = field(default_factory=dict)
 
@@ -105,23 +113,30 @@ class KeyFrames:
             if density not in self._selectors:
                 self._selectors[density] = make_selector(changed)
             query = even_selector(changed.query_every_seconds, repeats=False)
-            before = time.process_time()
             self._chosen[key] = choose(
                 video, self._selectors[density], query, pooled=changed.pooled, repeats=False
             )
-            spent = time.process_time() - before
-            self.cpu_seconds[density] = self.cpu_seconds.get(density, 0.0) + spent
         return self._chosen[key]
 
-    def sampling(self, density: float | None = None, *, motion: bool = True) -> Sampling:
-        """Key frames stored, the settings' query frames searched; with the motion or without."""
+    def sampling(
+        self, density: float | None = None, *, motion: bool = True, parts: bool = True
+    ) -> Sampling:
+        """Key frames stored, the settings' query frames searched; the service's own choice.
+
+        Args:
+            density: key frames per hour, instead of the settings'.
+            motion: whether the motion of videos is stored and compared.
+            parts: whether parts of put-together pictures search too.
+        """
         chosen = self.settings.frames_per_hour if density is None else density
         name = self.name if density is None else f"{self.name}, {density:g}/h"
 
         def frames_of(video: VideoFrames) -> Choice:
-            return replace(self.of(video, chosen), motion=motion)
+            choice = replace(self.of(video, chosen), motion=motion)
+            return self.parts.beside(video, choice) if parts and self.parts else choice
 
         name = name if motion else f"{name}, no motion"
+        name = name if parts else f"{name}, no parts"
         return Sampling(name, "key frames", frames_of, True, chosen)
 
     def count(self, frames: SetFrames) -> int:
@@ -138,6 +153,7 @@ def uniform(
     pooled: bool = False,
     repeats: bool = True,
     motion: bool = True,
+    parts: Parts | None = None,
 ) -> Sampling:
     """One frame stored every so many seconds; as many searched, or more.
 
@@ -149,12 +165,14 @@ def uniform(
         repeats: whether exact repeats of a still picture are among the frames. The service
             leaves them out, so rows that are held against its key frames do so too.
         motion: whether the motion of videos is stored and compared.
+        parts: of put-together pictures, which search too; None: none do.
     """
     stored = even_selector(every_seconds)
     query = even_selector(min(every_seconds, query_every_seconds), repeats=repeats)
 
     def chosen(video: VideoFrames) -> Choice:
-        return choose(video, stored, query, pooled=pooled, repeats=repeats, motion=motion)
+        choice = choose(video, stored, query, pooled=pooled, repeats=repeats, motion=motion)
+        return parts.beside(video, choice) if parts else choice
 
     return Sampling(name, "uniform, pooled" if pooled else "uniform", chosen)
 
@@ -187,13 +205,17 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
     detectors = detectors_of(weights)
     first = next(iter(detectors), "temporal_network")
     best = detectors.get(first, lambda: make_aligner(first))
+    parts = key_frames.parts
     query = key_frames.settings.query_every_seconds
     dense, keyed = uniform(1.0, 1.0, DENSE), key_frames.sampling()
     unmoved = uniform(1.0, 1.0, NO_MOTION, motion=False)
+    dense_parts = [uniform(1.0, 1.0, DENSE_PARTS, parts=parts)] if parts else []
     keyed_unmoved = key_frames.sampling(motion=False)
     spacing = spacing_for(frames, key_frames.count(frames), query)
-    same = uniform(spacing, query, SAME_COUNT, repeats=False)
-    pooled = uniform(spacing, query, f"{SAME_COUNT}, pooled", pooled=True, repeats=False)
+    same, pooled = (
+        uniform(spacing, query, f"{SAME_COUNT}{end}", pooled=bool(end), repeats=False, parts=parts)
+        for end in ("", ", pooled")
+    )
     rows = [
         _row(
             pdq_sampling(), "temporal_network", lambda: TemporalNetworkAligner(PDQ_TEMPORAL_NETWORK)
@@ -201,16 +223,18 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
         *(_row(unmoved, name, ALIGNERS[name]) for name in BASELINES),
         *(_row(unmoved, name, make) for name, make in detectors.items()),
         *(_row(dense, name, make) for name, make in detectors.items()),
+        *(_row(one, name, make) for one in dense_parts for name, make in detectors.items()),
         _row(same, first, best),
         _row(pooled, first, best),
         *(_row(keyed_unmoved, name, ALIGNERS[name]) for name in BASELINES),
         _row(keyed_unmoved, first, best),
+        *([_row(key_frames.sampling(parts=False), first, best)] if parts else []),
         *(_row(keyed, name, make) for name, make in detectors.items()),
-        *_joint_rows(key_frames.settings),
+        *_joint_rows(key_frames),
     ]
     curve = [
         uniform(every, query, f"uniform every {every:g} s, searched every {query:g} s{end}",
-                pooled=bool(end), repeats=False)
+                pooled=bool(end), repeats=False, parts=parts)
         for end in ("", ", pooled")
         for every in UNIFORM_SECONDS
     ]  # fmt: skip
@@ -219,14 +243,21 @@ def rows_of(frames: SetFrames, key_frames: KeyFrames, weights: dict[str, Path]) 
     return rows + [_row(sampling, first, best, curve=True) for sampling in curve]
 
 
-def _joint_rows(settings: KeyFrameSettings) -> list[Row]:
+def _joint_rows(shipped: KeyFrames) -> list[Row]:
     """Key frames and detector that were trained together, where the key frames are learned."""
+    settings = shipped.settings
     chooses, boxes = (JOINT_WEIGHTS / f"{name}.onnx" for name in ("keyframes", "detector"))
     if DETECTOR not in ALIGNERS or settings.selector != "learned" or not chooses.exists():
         return []
-    keyed = KeyFrames(settings.model_copy(update={"path": chooses}), JOINT)
+    keyed = KeyFrames(settings.model_copy(update={"path": chooses}), JOINT, shipped.parts)
     detectors = detectors_of({"joint": boxes})
     return [_row(keyed.sampling(), name, make) for name, make in detectors.items()]
+
+
+def key_frames_of(frames: SetFrames, settings: KeyFrameSettings) -> KeyFrames:
+    """What the service stores and searches of a set's videos."""
+    encoder = frames.encoder if settings.query_parts else None
+    return KeyFrames(settings, parts=Parts(encoder, settings.query_parts) if encoder else None)
 
 
 def detectors_of(weights: dict[str, Path]) -> dict[str, Callable[[], Aligner]]:

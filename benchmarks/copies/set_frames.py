@@ -91,6 +91,7 @@ class SetFrames:
         encode_frame_seconds: CPU seconds of this process for one frame, measured when the frames
             were described.
         hash_frame_seconds: as `encode_frame_seconds`, of a PDQ hash.
+        encoder: for other looks at the frames; None where there is none.
     """
 
     copies: CopySet
@@ -99,6 +100,7 @@ class SetFrames:
     model_version: str
     encode_frame_seconds: float
     hash_frame_seconds: float
+    encoder: BatchedEncoder | None = None
 
     @property
     def video_hours(self) -> float:
@@ -153,6 +155,7 @@ def read_set_frames(folder: Path, settings: Settings, kept: Path, console: Conso
         encoder.model_version,
         describer.seconds_each("encoder"),
         describer.seconds_each("pdq"),
+        describer.encoder,
     )
 
 
@@ -210,7 +213,7 @@ class _Describer:
         self, encoder: FrameEncoder, name: str, batch: int, repeat_gap_seconds: float
     ) -> None:
         self._name, self._repeat_gap = name, repeat_gap_seconds
-        self._encoder, self._batched = encoder, BatchedEncoder(encoder, batch)
+        self.encoder = BatchedEncoder(encoder, batch)
         self._costs: dict[str, list[float]] = {"encoder": [], "pdq": []}
 
     def describe(
@@ -247,7 +250,7 @@ class _Describer:
         return float(np.median(self._costs[kind])) if self._costs[kind] else 0.0
 
     def _encoded(self, frames: NDArray[np.uint8]) -> Arrays:
-        made = self._batched.describe(frames, np.arange(len(frames)))
+        made = self.encoder.describe(frames, np.arange(len(frames)))
         return {"descriptors": made.descriptors, "score_offsets": made.score_biases}
 
     def _kept(self, file: Path, kind: str, frames: int, make: Callable[[], Arrays]) -> Arrays:

@@ -9,22 +9,27 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.copies.figures import Figures, Target
+from benchmarks.copies.figures import Figures
+from benchmarks.copies.targets import Target
+from models.metrics import interval
 
 STAGES = ("decode", "select", "encode", "search", "align", "total")
+OUTCOMES = ("clear", "matched")
 
 
 def main_table(figures: Sequence[Figures], title: str) -> Table:
     """All rows: how well, how much is stored."""
-    headings = ("least score", "precision", "recall", "F1", "missed", "alarms", "µAP", "segment AP")
+    headings = ("least score", "precision", "recall", "F1", "95 %", "missed", "alarms", "µAP",
+                "segment AP")  # fmt: skip
     table = Table("row", title=title)
     for heading in (*headings, "frames/h", "bytes/h"):
         table.add_column(heading, justify="right")
     for one in figures:
-        rates = (one.precision, one.recall, one.f1, one.missed_rate, one.false_alarm_rate,
-                 one.micro_ap, one.segment_ap)  # fmt: skip
+        found = (one.precision, one.recall, one.f1)
+        ranked = (one.missed_rate, one.false_alarm_rate, one.micro_ap, one.segment_ap)
         table.add_row(
-            one.row, f"{one.min_score:.2f}", *(f"{100 * rate:.1f}" for rate in rates),
+            one.row, f"{one.min_score:.2f}", *(f"{100 * rate:.1f}" for rate in found),
+            _between(interval(100 * one.f1_draws)), *(f"{100 * rate:.1f}" for rate in ranked),
             f"{one.stored_frames_per_hour:,.0f}", f"{one.library_bytes_per_hour:,.0f}",
             end_section=one is _last_plain(figures),
         )  # fmt: skip
@@ -34,11 +39,12 @@ def main_table(figures: Sequence[Figures], title: str) -> Table:
 def cost_table(figures: Sequence[Figures]) -> Table:
     """All rows: CPU seconds per video-hour by stage, and the aligner's pace."""
     table = Table("row", title="CPU seconds per video-hour")
-    for heading in (*STAGES, "pairs", "pairs/s", "ms to match an upload"):
+    for heading in (*STAGES, *OUTCOMES, "pairs", "pairs/s", "ms to match an upload"):
         table.add_column(heading, justify="right")
     for one in figures:
         table.add_row(
             one.row, *(f"{one.cpu_seconds_per_hour[stage]:.2f}" for stage in STAGES),
+            *(f"{one.cpu_seconds_per_hour_by_outcome[name]['total']:.2f}" for name in OUTCOMES),
             str(one.pairs), f"{one.pairs_per_second:,.0f}",
             f"{1000 * one.match_seconds_per_upload:.1f}",
             end_section=one is _last_plain(figures),
@@ -62,18 +68,23 @@ def edit_table(figures: Sequence[Figures]) -> Table | None:
 def target_table(targets: Sequence[Target]) -> Table:
     """Each promise: reached or not."""
     table = Table("target", title="targets")
-    for heading in ("measured", "target", "further", ""):
+    for heading in ("measured", "95 %", "target", "further", ""):
         table.add_column(heading, justify="right")
     for one in targets:
         value = "not run" if one.value is None else f"{one.value:.2f} {one.unit}"
-        further = "" if one.further is None else f"{one.further:g} {one.unit}"
-        beyond = one.value is not None and one.further is not None and one.value >= one.further
+        beyond = one.value is not None and one.value >= one.further
+        between = "" if one.between is None else _between(one.between)
         verdict = {None: "", True: "reached", False: "not reached"}[one.reached]
         table.add_row(
-            one.name, value, f"{one.target:g} {one.unit}", further,
+            one.name, value, between, f"{one.target:.3g} {one.unit}",
+            f"{one.further:.3g} {one.unit}",
             "further reached" if beyond else verdict,
         )  # fmt: skip
     return table
+
+
+def _between(found: tuple[float, float]) -> str:
+    return f"{found[0]:.1f} to {found[1]:.1f}"
 
 
 def machine() -> dict[str, Any]:

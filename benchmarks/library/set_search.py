@@ -30,13 +30,34 @@ class CandidatePair:
     """An upload and a library video that shares frames with it.
 
     Attributes:
+        query: id of the upload.
         pair: `query-reference`.
         known: whether the library video is a reference of the set, and not an earlier query.
     """
 
+    query: str
     pair: str
     known: bool
     similarity: SimilarityMatrix
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one query took.
+
+    Attributes:
+        seconds: length of the video.
+        described_frames: that the encoder had to see.
+        select_cpu_seconds: of choosing them.
+        search_cpu_seconds: candidates by vote.
+        matrix_cpu_seconds: to make their matrices.
+    """
+
+    seconds: float
+    described_frames: int
+    select_cpu_seconds: float
+    search_cpu_seconds: float
+    matrix_cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -45,20 +66,18 @@ class Searched:
 
     Attributes:
         candidates: of all queries.
-        queries: how many searched.
-        search_cpu_seconds: of the queries.
-        matrix_cpu_seconds: of the queries, to make the matrices.
+        asked: by id of the query.
         stored_frames: of all videos.
         described_frames: that the encoder had to see, of all videos.
+        select_cpu_seconds: of choosing them, of all videos.
         library_bytes: of the snapshot with all videos.
     """
 
     candidates: list[CandidatePair]
-    queries: int
-    search_cpu_seconds: float
-    matrix_cpu_seconds: float
+    asked: dict[str, Asked]
     stored_frames: int
     described_frames: int
+    select_cpu_seconds: float
     library_bytes: int
 
 
@@ -69,12 +88,17 @@ class Aligned:
     Attributes:
         boxes: of the pairs with references of the set.
         pairs: that were aligned, all of them.
-        cpu_seconds: for all of them.
+        cpu_seconds_by_query: for all pairs of each query that has some.
     """
 
     boxes: list[ScoredBox]
     pairs: int
-    cpu_seconds: float
+    cpu_seconds_by_query: dict[str, float]
+
+    @property
+    def cpu_seconds(self) -> float:
+        """For all pairs."""
+        return sum(self.cpu_seconds_by_query.values())
 
     def at(self, min_score: float) -> dict[str, list[list[float]]]:
         """Boxes by pair, those that are sure enough."""
@@ -114,34 +138,39 @@ def search_set(
     shard = LibraryShard(library, 0, recorder)
     known = {video.video_id for video in frames.videos if video.role == "reference"}
     candidates: list[CandidatePair] = []
-    spent = {"search": 0.0, "align": 0.0}
-    stored = described = queries = 0
+    asked: dict[str, Asked] = {}
+    stored = described = 0
+    selecting = 0.0
     for offset, video in enumerate(frames.videos):
         choice = choose(video)
         upload = fingerprint_of(video, choice, frames.model_version)
         stored += len(upload.key_frames)
         described += choice.described
+        selecting += choice.select_cpu_seconds
         if video.role == "reference":
             shard.absorb(upload, offset)
             continue
-        queries += 1
         recorder.matrices.clear()
         before = time.process_time()
         answer = shard.apply(upload, offset)
         cpu, wall = time.process_time() - before, sum(answer.stage_seconds.values())
-        for stage in spent:
-            spent[stage] += cpu * answer.stage_seconds[stage] / wall
+        spent = {stage: cpu * seconds / wall for stage, seconds in answer.stage_seconds.items()}
+        asked[video.video_id] = Asked(
+            video.duration_seconds, choice.described, choice.select_cpu_seconds,
+            spent["search"], spent["align"],
+        )  # fmt: skip
         for match in answer.matches:
             number = round(match.segments[0].video_start_seconds)
             candidates.append(
                 CandidatePair(
+                    video.video_id,
                     pair_name(video.video_id, match.reference_id),
                     match.reference_id in known,
                     recorder.matrices[number],
                 )
             )
     return Searched(
-        candidates, queries, spent["search"], spent["align"], stored, described,
+        candidates, asked, stored, described, selecting,
         _snapshot_bytes(shard, len(frames.videos), library),
     )  # fmt: skip
 
@@ -155,15 +184,18 @@ def align_set(searched: Searched, aligner: Aligner, *, known_only: bool = False)
         known_only: whether earlier queries in the library are passed over.
     """
     boxes: list[ScoredBox] = []
-    pairs, before = 0, time.process_time()
+    pairs, spent = 0, dict[str, float]()
     for candidate in searched.candidates:
         if known_only and not candidate.known:
             continue
         pairs += 1
+        before = time.process_time()
         found = aligner.align(candidate.similarity)
+        took = time.process_time() - before
+        spent[candidate.query] = spent.get(candidate.query, 0.0) + took
         if candidate.known:
             boxes.extend(ScoredBox(candidate.pair, _box(one), one.score) for one in found)
-    return Aligned(boxes, pairs, time.process_time() - before)
+    return Aligned(boxes, pairs, spent)
 
 
 def right_boxes(boxes: list[ScoredBox], frames: SetFrames, overlap: float) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks.copies.rows import KeyFrames, search_row
+from benchmarks.copies.rows import key_frames_of, search_row
 from benchmarks.copies.set_frames import SetFrames, read_set_frames
 from benchmarks.library.set_search import Searched
 from models.detector.calibrate import MIN_SCORE, fit_logistic, is_right
@@ -65,7 +65,7 @@ def main(
         right: list[bool] = []
         for folder in sets:
             frames = read_set_frames(folder, settings, kept, console)
-            sampling = KeyFrames(settings.key_frames).sampling()
+            sampling = key_frames_of(frames, settings.key_frames).sampling()
             found = spans_of(finder, frames, search_row(frames, sampling, settings.library))
             rows += found[0]
             right += found[1]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.copies.rows import KeyFrames, rows_of, search_row
+from benchmarks.copies.rows import key_frames_of, rows_of, search_row
 from benchmarks.copies.set_frames import read_set_frames
 from benchmarks.library.set_search import align_set
 from models.metrics import score_pairs
@@ -76,10 +76,10 @@ def main(
 ) -> None:
     """Choose the least score of each row by the mean VCSL F1 over the candidates and labels."""
     console, settings = Console(), load_settings()
-    key_frames = KeyFrames(settings.key_frames)
     scores: dict[str, list[list[float]]] = {}
     for folder in sets:
         frames = read_set_frames(folder, settings, kept, console)
+        key_frames = key_frames_of(frames, settings.key_frames)
         rows = rows_of(frames, key_frames, weights_of(detector or []))
         samplings = {row.sampling.name: row.sampling for row in rows}
         made = {

@@ -254,7 +254,7 @@ def _with_fitted_score(
             ScoredBox(box.pair, box.box, float(score))
             for box, score in zip(one.boxes, scores, strict=True)
         ]
-        scored.append(Aligned(boxes, one.pairs, one.cpu_seconds))
+        scored.append(replace(one, boxes=boxes))
     return sure, scored
 
 

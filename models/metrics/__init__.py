@@ -5,6 +5,7 @@ from models.metrics.average_precision import (
     micro_average_precision,
     segment_average_precision,
 )
+from models.metrics.intervals import Draws, draw_f1, interval
 from models.metrics.vcsl import (
     Boxes,
     CopyScore,
@@ -17,9 +18,12 @@ from models.metrics.vcsl import (
 __all__ = [
     "Boxes",
     "CopyScore",
+    "Draws",
     "PairScore",
     "ScoredBox",
     "as_boxes",
+    "draw_f1",
+    "interval",
     "micro_average_precision",
     "score_pair",
     "score_pairs",

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from models.errors import ModelError
 from models.keyframes import SELECTORS
-from models.metrics import score_pairs
+from models.metrics import draw_f1, interval, score_pairs
 from stream.contract.events import Match, Role, VideoUploaded
 from stream.contract.fingerprint import Fingerprint
 from stream.errors import RejectedError, SettingsError
@@ -184,11 +184,13 @@ class _Run:
     ) -> CopiesReport:
         """Score the pairs that count."""
         pairs = [pair_name(*pair) for pair in copies.pairs]
+        asking = [query for query, _ in copies.pairs]
         known = [pair_name(q, r) for q in copies.queries for r in copies.references]
         uploads = self._upload_costs["clear"] + self._upload_costs["matched"]
         costs = self._reference_costs + uploads
         return CopiesReport(
             score=score_pairs(self._boxes, copies.labels, pairs),
+            f1_interval=interval(draw_f1(self._boxes, copies.labels, pairs, asking)),
             library_bytes_per_video_hour=costs.per_video_hour(self._library_bytes()),
             key_frames_per_video_hour=costs.per_video_hour(costs.key_frames),
             query_frames_per_video_hour=costs.per_video_hour(costs.query_frames),

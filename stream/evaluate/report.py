@@ -18,6 +18,7 @@ class CopiesReport:
 
     Attributes:
         score: by the VCSL protocol, over the pairs of `pairs.csv`.
+        f1_interval: of its F1, 95 %, by the bootstrap over the queries of these pairs.
         library_bytes_per_video_hour: of the shards' snapshots on disk.
         key_frames_per_video_hour: stored frames.
         cpu_seconds_per_video_hour: by stage, and their `total`.
@@ -32,6 +33,7 @@ class CopiesReport:
     """
 
     score: CopyScore
+    f1_interval: tuple[float, float]
     library_bytes_per_video_hour: float
     key_frames_per_video_hour: float
     query_frames_per_video_hour: float
@@ -59,6 +61,8 @@ class CopiesReport:
         table = Table("figure", "value", title=title)
         for name, value in asdict(self.score).items():
             table.add_row(name.replace("_", " "), f"{value:.4f}")
+        low, high = self.f1_interval
+        table.add_row("f1, 95 % interval", f"{low:.4f} to {high:.4f}")
         table.add_row("library bytes per video-hour", f"{self.library_bytes_per_video_hour:,.0f}")
         table.add_row("key frames per video-hour", f"{self.key_frames_per_video_hour:,.0f}")
         table.add_row("query frames per video-hour", f"{self.query_frames_per_video_hour:,.0f}")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.copies.figures import Figures, figures_of, recall_by_edit, targets_of
+from benchmarks.copies.figures import Figures, figures_of, recall_by_edit
 from benchmarks.copies.frame_choices import (
     choose,
     choose_hashes,
@@ -29,6 +29,7 @@ from benchmarks.copies.rows import (
 )
 from benchmarks.copies.set_frames import SetFrames, VideoFrames
 from benchmarks.copies.tables import cost_table, machine, main_table, target_table
+from benchmarks.copies.targets import targets_of
 from benchmarks.library.set_search import align_set
 from benchmarks.tuning.decode_costs import DecodeCosts
 from benchmarks.tuning.min_scores import read_min_scores, surest, weights_of
@@ -169,7 +170,7 @@ def run(frames: SetFrames, row: Row, min_score: float = 0.5) -> Figures:
     searched = search_row(frames, row.sampling, LibrarySettings())
     return figures_of(
         row, frames, searched, align_set(searched, row.make()),
-        min_score=min_score, decoding=DECODING, select_cpu_seconds=0.0,
+        min_score=min_score, decoding=DECODING,
     )  # fmt: skip
 
 
@@ -178,6 +179,16 @@ def test_the_copy_is_found_and_nothing_else(frames: SetFrames) -> None:
     assert found.precision > 0.8 and found.recall > 0.8
     assert (found.missed_rate, found.false_alarm_rate, found.micro_ap) == (0, 0, 1)
     assert found.stored_frames_per_hour == pytest.approx(3600, rel=0.05)
+
+
+def test_queries_that_copy_and_those_that_do_not_have_costs_of_their_own(frames: SetFrames) -> None:
+    found = run(frames, row_of(1.0))
+    for stages in (by_outcome := found.cpu_seconds_per_hour_by_outcome).values():
+        assert stages["encode"] == pytest.approx(3600 * 0.004, rel=0.05)
+        assert stages["total"] == pytest.approx(sum(stages.values()) - stages["total"])
+    assert by_outcome["matched"]["align"] > by_outcome["clear"]["align"]
+    nothing = run(frames, row_of(1.0), min_score=1.01).cpu_seconds_per_hour_by_outcome
+    assert nothing["matched"]["total"] == DECODING.one_a_second, "no query, no cost of its own"
 
 
 def test_a_sparse_library_stores_less_and_costs_less(frames: SetFrames) -> None:
@@ -223,10 +234,14 @@ def test_recall_by_edit_is_that_of_the_spans_with_it() -> None:
     assert list(found.values()) == pytest.approx([1.0, 0.5, 0.0], abs=1e-5)
 
 
-def made_figures(row: str, group: str, aligner: str, f1: float, frames: float = 3600) -> Figures:
+def made_figures(
+    row: str, group: str, aligner: str, f1: float, frames: float = 3600, clear: float = 10.0
+) -> Figures:
+    stages = {"decode": 10.0, "select": 0.0, "encode": 10.0, "search": 1.0, "align": 1.0}
     return Figures(
-        row, row, group, aligner, False, 0.5, f1, f1, f1, 0.0, 0.0, f1, f1, frames, frames * 64,
-        {"decode": 10.0, "select": 0.0, "encode": 10.0, "search": 1.0, "align": 1.0, "total": 22.0},
+        row, row, group, aligner, False, 0.5, f1, f1, f1, np.array([f1 - 0.02, f1, f1 + 0.02]),
+        0.0, 0.0, f1, f1, frames, frames * 64, {**stages, "total": 22.0},
+        {"clear": {"total": clear}, "matched": {"total": 28.0}},
         10, 600.0, 0.01 * frames / 3600, {},
     )  # fmt: skip
 
@@ -234,29 +249,36 @@ def made_figures(row: str, group: str, aligner: str, f1: float, frames: float = 
 def test_targets_compare_key_frames_with_the_rows_that_they_name() -> None:
     rows = [
         made_figures("PDQ, uniform every 1 s", "PDQ", "temporal_network", 0.5),
+        made_figures(NO_MOTION, "uniform", "temporal_network", 0.81),
+        made_figures(NO_MOTION, "uniform", "hough_voting", 0.75),
         made_figures(DENSE, "uniform", "pattern_detector", 0.80),
         made_figures(NO_MOTION, "uniform", "pattern_detector", 0.78),
         made_figures(SAME_COUNT, "uniform", "pattern_detector", 0.75),
-        made_figures("key frames", "key frames", "temporal_network", 0.72, 720),
+        made_figures("key frames, no motion", "key frames", "temporal_network", 0.72, 720),
         made_figures("key frames", "key frames", "pattern_detector (joint)", 0.84, 720),
     ]
-    targets = {one.name: one for one in targets_of(rows, DECODING, 128)}
+    targets = {one.name: one for one in targets_of(rows, DECODING)}
+
+    def value(start: str) -> float:
+        found = [one.value for name, one in targets.items() if name.startswith(start)]
+        assert len(found) == 1 and found[0] is not None
+        return found[0]
+
     assert targets["F1, key frames and pattern detector"].reached is False
-    over = targets["F1 over uniform 1 s, same detector"]
-    assert over.value == pytest.approx(4.0) and over.reached is True
-    assert targets["F1 over uniform 1 s, no motion"].value == pytest.approx(6.0)
-    assert targets["F1 over uniform at the same count"].value == pytest.approx(9.0)
-    assert targets["F1 over the best baseline aligner"].value == pytest.approx(12.0)
-    assert targets["stored frames saved"].value == pytest.approx(80.0)
-    assert targets["library bytes saved, against fp16"].value == pytest.approx(95.0)
-    assert targets["search and alignment, times faster"].value == pytest.approx(5.0)
-    whole = targets["CPU, times less than full decoding at 1 fps"]
-    assert whole.value == pytest.approx((22 - 10 + 100) / 22)
+    over = targets["F1 over uniform 1 s, the better of detector and temporal network"]
+    assert over.value == pytest.approx(3.0) and over.reached is True
+    assert over.between == pytest.approx((3.0, 3.0)), "draws that are alike differ by as much"
+    assert value("F1 over the best baseline aligner, uniform") == pytest.approx(-1.0)
+    assert value("F1 over the best baseline aligner, key frames") == pytest.approx(12.0)
+    assert value("F1 over uniform at the same count") == pytest.approx(9.0)
+    assert value("library bytes") == value("search and alignment") == pytest.approx(5.0)
+    assert value("CPU of a clear upload") == pytest.approx((22 - 10 + 100) / 10)
+    assert value("CPU of a matched upload") == pytest.approx((22 - 10 + 100) / 28)
     assert target_table(list(targets.values())).row_count == len(targets)
 
 
 def test_targets_without_the_rows_they_need_are_not_reached_and_not_missed() -> None:
-    targets = targets_of([], DECODING, 128)
+    targets = targets_of([], DECODING)
     assert {one.reached for one in targets} == {None}
 
 

@@ -12,6 +12,8 @@ from models.metrics import (
     PairScore,
     ScoredBox,
     as_boxes,
+    draw_f1,
+    interval,
     micro_average_precision,
     score_pair,
     score_pairs,
@@ -304,3 +306,47 @@ def test_segment_average_precision_agrees_with_counting_seconds(
 def test_segments_without_labels_are_refused() -> None:
     with pytest.raises(ValueError, match="no labelled boxes"):
         segment_average_precision([], {})
+
+
+def test_a_result_that_is_always_right_has_no_spread() -> None:
+    labelled = {f"q{number}-r": LABEL for number in range(10)}
+    queries = [f"q{number}" for number in range(10)]
+    draws = draw_f1(labelled, labelled, [*labelled], queries)
+    assert interval(draws) == pytest.approx((1, 1), abs=ABOUT)
+    assert interval(draw_f1({}, labelled, [*labelled], queries)) == (0, 0)
+
+
+def test_an_interval_holds_the_figure_and_narrows_with_more_queries() -> None:
+    widths = []
+    for count in (20, 320):
+        labelled = {f"q{number}-r": LABEL for number in range(count)}
+        found = {pair: boxes for place, (pair, boxes) in enumerate(labelled.items()) if place % 4}
+        queries = [f"q{number}" for number in range(count)]
+        low, high = interval(draw_f1(found, labelled, [*labelled], queries))
+        assert low < score_pairs(found, labelled, [*labelled]).f1 < high
+        widths.append(high - low)
+    assert widths[0] == pytest.approx(4 * widths[1], rel=0.25), "by the root of how many there are"
+
+
+def test_pairs_of_one_query_are_drawn_together() -> None:
+    labelled = {f"q{number}-r{own}": LABEL for number in range(8) for own in range(5)}
+    found = {pair: boxes for pair, boxes in labelled.items() if int(pair[1]) % 2}
+    pairs = [*labelled]
+    together = interval(draw_f1(found, labelled, pairs, [pair[:2] for pair in pairs]))
+    apart = interval(draw_f1(found, labelled, pairs, pairs))
+    assert together[1] - together[0] > 1.5 * (apart[1] - apart[0])
+
+
+def test_two_results_on_one_set_are_drawn_alike() -> None:
+    labelled = {f"q{number}-r": LABEL for number in range(40)}
+    queries = [f"q{number}" for number in range(40)]
+    worse = {pair: LABEL for pair in [*labelled][:20]}
+    better = {pair: LABEL for pair in [*labelled][:24]}
+    pairs = [*labelled]
+    ahead = draw_f1(better, labelled, pairs, queries) - draw_f1(worse, labelled, pairs, queries)
+    assert ahead.min() >= 0, "what the worse one finds the better one finds too"
+
+
+def test_no_pairs_are_refused_by_the_bootstrap_too() -> None:
+    with pytest.raises(ValueError, match="no pairs"):
+        draw_f1({}, {}, [], [])

@@ -54,6 +54,21 @@ def numbers_of(pictures: NDArray[np.uint8]) -> list[int]:
     return [number_of(picture) for picture in pictures]
 
 
+def soft(index: int, width: int, height: int) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8: waves that drift, others from each thousand on."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    kind = np.random.default_rng(index // 1000).uniform(0.02, 0.05, 6)
+    phase = index % 1000 / 3
+    waves = [np.sin(kind[i] * x + phase) + np.sin(kind[i + 3] * y - phase) for i in range(3)]
+    return (127 + 60 * np.stack(waves, axis=-1)).clip(0, 255).astype(np.uint8)
+
+
+def side_by_side(index: int, width: int, height: int) -> NDArray[np.uint8]:
+    """Two pictures put together, each of waves that drift."""
+    left, right = (soft(index + shift, width, height) for shift in (0, 1000))
+    return np.concatenate([left[:, : width // 2], right[:, width // 2 :]], axis=1)
+
+
 def make_video(
     path: Path,
     *,

@@ -7,19 +7,19 @@ import pytest
 from rich.console import Console
 
 from benchmarks.copies.frame_choices import fingerprint_of
-from benchmarks.copies.rows import KeyFrames
+from benchmarks.copies.rows import key_frames_of
 from benchmarks.copies.set_frames import read_set_frames
 from stream.contract.events import VideoUploaded
 from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.settings import load_settings
-from tests.stream.videos import make_video, numbered
+from tests.stream.videos import make_video, numbered, side_by_side
 
 HELD = 90  # frames of 25 a second: most samples repeat the one before
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A set of one reference that stands still at times, and one query that moves."""
+    """A set of one reference that stands still at times, and one query of two pictures."""
     for half in ("references", "queries"):
         (tmp_path / half).mkdir()
     make_video(
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
         count=500,
         draw=lambda index, w, h: numbered(index // HELD * HELD, w, h),
     )
-    make_video(tmp_path / "queries" / "q.mp4", count=200)
+    make_video(tmp_path / "queries" / "q.mp4", count=300, draw=side_by_side)
     (tmp_path / "pairs.csv").write_text("query_id,reference_id\nq,r\n")
     (tmp_path / "labels.json").write_text(json.dumps({}))
     return tmp_path
@@ -40,13 +40,12 @@ def test_the_default_row_stores_and_searches_what_the_service_does(
     settings = settings.model_copy(
         update={
             "fetch": settings.fetch.model_copy(update={"roots": (tmp_path,)}),
-            # Rows look at whole frames.
-            "key_frames": settings.key_frames.model_copy(update={"query_parts": 0}),
         }
     )
     frames = read_set_frames(folder, settings, tmp_path / "kept", Console(quiet=True))
-    sampling = KeyFrames(settings.key_frames).sampling()
+    sampling = key_frames_of(frames, settings.key_frames).sampling()
     assert [len(one.unrepeated) < len(one.seconds) for one in frames.videos] == [True, False]
+    assert sampling.choose(frames.videos[1]).parts
     with Fingerprinter(settings) as service:
         for one in frames.videos:
             upload = VideoUploaded(video_id=one.video_id, uri=str(one.path), owner_id="o")

@@ -126,6 +126,8 @@ def test_the_json_holds_the_figures_that_were_promised(made: Path) -> None:
     report, _ = evaluated(made, aligner="temporal_network")
     fields = orjson.loads(orjson.dumps(report.to_json()))
     assert fields["f1"] == pytest.approx(report.score.f1)
+    low, high = fields["f1_interval"]
+    assert 0 <= low <= report.score.f1 <= high <= 1
     for key in ("precision", "recall", "missed_rate", "false_alarm_rate"):
         assert 0 <= fields[key] <= 1
     stages = fields["cpu_seconds_per_video_hour"]

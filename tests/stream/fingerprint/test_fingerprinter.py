@@ -18,7 +18,7 @@ from stream.errors import CorruptError, NotFoundError, NoVideoError
 from stream.fingerprint.fingerprinter import Fingerprinted, Fingerprinter
 from stream.settings import Settings, load_settings
 from tests.stream.text_video_pair import make_pair
-from tests.stream.videos import make_video
+from tests.stream.videos import make_video, side_by_side
 
 SECONDS = 12
 RATE = 10
@@ -184,12 +184,8 @@ def test_more_key_frames_than_a_batch_are_all_described(settings: Settings, vide
 def test_parts_of_a_put_together_picture_search_and_are_not_stored(
     settings: Settings, fingerprinter: Fingerprinter, tmp_path: Path
 ) -> None:
-    def beside(index: int, width: int, height: int) -> NDArray[np.uint8]:
-        left, right = (soft(index + shift, width, height) for shift in (0, 1000))
-        return np.concatenate([left[:, : width // 2], right[:, width // 2 :]], axis=1)
-
     path = make_video(
-        tmp_path / "beside.mp4", count=SECONDS * RATE, frames_per_second=RATE, draw=beside
+        tmp_path / "beside.mp4", count=SECONDS * RATE, frames_per_second=RATE, draw=side_by_side
     )
     parts = fingerprinter.fingerprint(upload(path), "request").fingerprint
     key_frames = settings.key_frames.model_copy(update={"query_parts": 0})
@@ -201,15 +197,6 @@ def test_parts_of_a_put_together_picture_search_and_are_not_stored(
     first = np.flatnonzero(np.diff(parts.query_frames.moments, prepend=-1))
     np.testing.assert_array_equal(parts.query_frames.codes[first], whole.query_frames.codes)
     assert Fingerprint.from_bytes(parts.to_event().to_bytes()).to_event() == parts.to_event()
-
-
-def soft(index: int, width: int, height: int) -> NDArray[np.uint8]:
-    """Waves that drift."""
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    kind = np.random.default_rng(index // 1000).uniform(0.02, 0.05, 6)
-    phase = index % 1000 / 3
-    waves = [np.sin(kind[i] * x + phase) + np.sin(kind[i + 3] * y - phase) for i in range(3)]
-    return (127 + 60 * np.stack(waves, axis=-1)).clip(0, 255).astype(np.uint8)
 
 
 def test_codes_are_rounded_and_never_overflow() -> None:
