@@ -3,7 +3,8 @@
     python -m benchmarks.text.clips DATA RUN [--seed N] [--json FILE]
 
 Photos that training didn't see become clips of a few cuts, their captions one sentence with "then"
-between them. Each way to make a clip's vector ranks the same clips for the same sentences. Order
+between them. Each way to make a clip's vector ranks the same clips for the same sentences; "as
+served" is the tower's vector or that of a shot by itself, less `search.moment_margin`. Order
 is asked for by itself: whether the sentence is nearer to its clip than to the same clip played
 backwards; a way that doesn't look at order gets half of these right, as a tie is half.
 """
@@ -11,7 +12,7 @@ backwards; a way that doesn't look at order gets half of these right, as a tie i
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import orjson
@@ -24,13 +25,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.copies.tables import machine
-from models.metrics.recall import Retrieval, retrieval
+from models.metrics.recall import Retrieval, retrieval_of
+from models.text_video.features import TRAINING_VIEWS
 from models.text_video.network import TextVideoNetwork
 from models.text_video.run import FEATURES, HELD_VIEWS, Split, load_split
 from models.text_video.tokenizer import CaptionTokenizer
 from models.text_video.train import trained_network
 from models.text_video.trunk import load_trunk
 from models.text_video.validate import text_vectors
+from stream.search.settings import SearchSettings
 
 JOINTS = {"en": ", then ", "zh": "，然后"}
 # Joined to one clip, as their captions are to one text. Set by hand.
@@ -91,11 +94,18 @@ class ClipSet:
 
     Attributes:
         regions: (N, T, R, C) float32.
-        texts: N sentences.
+        captions: N, of T captions each.
+        language: `en` or `zh`.
     """
 
     regions: Tensor
-    texts: list[str]
+    captions: list[list[str]]
+    language: str
+
+    @property
+    def texts(self) -> list[str]:
+        """N sentences, of all captions of a clip."""
+        return [JOINTS[self.language].join(told) for told in self.captions]
 
 
 def make_clips(split: Split, language: str, shots: int, seed: int) -> ClipSet:
@@ -110,15 +120,13 @@ def make_clips(split: Split, language: str, shots: int, seed: int) -> ClipSet:
     random = np.random.default_rng(seed)
     groups = random.permutation(len(split.photos))[: len(split.photos) // shots * shots]
     told = [
-        JOINTS[language].join(
-            str(random.choice(split.photos[photo].captions[language])).rstrip(" .。")
-            for photo in group
-        )
+        [str(random.choice(split.photos[photo].captions[language])).rstrip(" .。")
+         for photo in group]
         for group in groups.reshape(-1, shots)
-    ]
+    ]  # fmt: skip
     view = split.features.view("full")
     regions = split.features.regions[groups, view].astype(np.float32)
-    return ClipSet(torch.from_numpy(regions.reshape(-1, shots, *regions.shape[1:])), told)
+    return ClipSet(torch.from_numpy(regions.reshape(-1, shots, *regions.shape[1:])), told, language)
 
 
 @torch.inference_mode()
@@ -129,31 +137,50 @@ def figures_of(
     ids = tokenizer.ids(made.texts, network.config.max_tokens)
     texts = text_vectors(network, ids, "cpu")
     count, shots = made.regions.shape[:2]
+    margin = SearchSettings().moment_margin
+    nearest = nearest_shots(network, made.regions, texts)
     found = []
     for way, vectors in WAYS.items():
-        forth = vectors(network, made.regions).numpy()
-        back = vectors(network, made.regions.flip(1)).numpy()
-        ranks: Retrieval = retrieval(forth, texts, np.arange(count))
-        order = in_order(texts, forth, back)
-        found.append(Figures(way, language, shots, count, ranks.r_sum, order))
+        forth, back = (texts @ vectors(network, one).numpy().T
+                       for one in (made.regions, made.regions.flip(1)))  # fmt: skip
+        found.append(_figures(way, language, shots, forth, back))
+        if vectors is tower_vectors:
+            both = (np.maximum(one, nearest - margin) for one in (forth, back))
+            found.append(_figures("as served", language, shots, *both))
     return found
 
 
-def in_order(texts: Vectors, forth: Vectors, back: Vectors) -> float:
+def nearest_shots(network: TextVideoNetwork, regions: Tensor, texts: Vectors) -> Vectors:
+    """(M, N) texts by clips: the similarity of the nearest of a clip's shots, each by itself."""
+    count, shots = regions.shape[:2]
+    alone = tower_vectors(network, regions.flatten(0, 1)[:, None]).numpy()
+    found: Vectors = (texts @ alone.T).reshape(len(texts), count, shots).max(axis=2)
+    return found
+
+
+def _figures(way: str, language: str, shots: int, forth: Vectors, back: Vectors) -> Figures:
+    """Of (N, N) similarities of sentences and clips, and of clips backwards."""
+    ranks: Retrieval = retrieval_of(forth, np.arange(len(forth)))
+    order = in_order(forth.diagonal(), back.diagonal())
+    return Figures(way, language, shots, len(forth), ranks.r_sum, order)
+
+
+def in_order(forth: Vectors, back: Vectors) -> float:
     """Percent of sentences nearer to their clip than to it backwards; a tie counts half."""
-    ahead = (texts * forth).sum(axis=1) - (texts * back).sum(axis=1)
+    ahead = forth - back
     ahead[np.abs(ahead) < 1e-6] = 0
     return 50 * float((np.sign(ahead) + 1).mean())
 
 
 def open_run(
-    run: Path, data: Path, features: Path
+    run: Path, data: Path, features: Path, name: Literal["train", "val"] = "val"
 ) -> tuple[TextVideoNetwork, CaptionTokenizer, Split]:
-    """A trained pair, and the photos that it didn't see as its trunk sees them."""
+    """A trained pair, and photos as its trunk sees them: those that it didn't see, or did."""
     network = trained_network(run)
     tokenizer = CaptionTokenizer.load(run / "tokenizer.json")
     trunk = load_trunk(network.config.trunk)
-    return network, tokenizer, load_split(data, "val", trunk, features, views=HELD_VIEWS)
+    views = HELD_VIEWS if name == "val" else TRAINING_VIEWS
+    return network, tokenizer, load_split(data, name, trunk, features, views=views)
 
 
 def main(

@@ -104,7 +104,7 @@ def build(
     for vector in maker.rows(LATE, random):
         number = len(rows)
         view.add(_event(model_version, number, vector), place_of(number))
-    exact.see(rows.span(count - LATE, count))
+    exact.see(rows.span(count - LATE, count)[:, :-1])
     before = time.perf_counter()
     folder = snapshots(settings, model_version, alike.shape[1]).save(view, {0: count})
     assert folder is not None, "the folder is this process's own"
@@ -136,6 +136,7 @@ def made_table(count: int) -> VideoTable:
     records = np.zeros(count, RECORD)
     records["log"] = NO_LOG
     records["model"], records["version"], records["row"] = OWN, NO_VERSION, numbers
+    records["rows"] = 1
     records["partition"], records["offset"] = numbers % PARTITIONS, numbers // PARTITIONS
     records["id_at"], records["id_length"] = ID_LENGTH * numbers, ID_LENGTH
     records["duration"] = DURATION_SECONDS
@@ -172,11 +173,11 @@ def _event(model_version: str, number: int, vector: Floats) -> VideoEmbedded:
 
 
 def _rows(maker: RowMaker, count: int, random: np.random.Generator, exact: Exact) -> VectorRows:
-    codes = np.empty((count, len(maker.mean)), np.int8)
+    codes = np.zeros((count, len(maker.mean) + 1), np.int8)  # the last number is a moment's
     scales = np.empty(count, np.float32)
     ends = np.linspace(0, count, ceil(count / BLOCK_ROWS) + 1).astype(int)
     for start, stop in zip(ends, ends[1:], strict=False):
         here = slice(start, stop)
-        codes[here], scales[here] = stored(maker.rows(stop - start, random))
-        exact.see(codes[here] * scales[here, None])
-    return VectorRows.of(codes, scales)
+        codes[here, :-1], scales[here] = stored(maker.rows(stop - start, random))
+        exact.see(codes[here, :-1] * scales[here, None])
+    return VectorRows.of(codes, scales, np.full(count, np.nan, np.float32))

@@ -4,6 +4,8 @@
 """
 
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +21,13 @@ from models.encoder.onnx_file import store_filters_as_bytes, store_half, to_onnx
 from models.errors import ModelError
 from models.text_video.caption_tower import TextTower
 from models.text_video.network import TextVideoNetwork
-from models.text_video.serve import PairFiles, open_pair
+from models.text_video.serve import Pair, PairFiles, open_pair
 from models.text_video.tokenizer import CaptionTokenizer
 from models.text_video.train import trained_network
 from models.text_video.trunk import RegionTrunk, load_trunk
 from models.text_video.video_tower import JoinedVideoTower, VideoTower
 
+SAME_COSINE = 0.9999  # of two exports of the same weights, which differ by rounding alone
 MIN_COSINE = 0.99  # set by hand: the shipped files have 0.99999, a wrong layer far less
 # What files and torch are compared on.
 CLIP_LENGTHS = (1, 2, 3, 5, 8)  # frames, from a photo to the most that a tower looks at
@@ -39,15 +42,15 @@ TEXTS = (
 
 
 class VideoPart(nn.Module):
-    """Frames of one clip to its vector: trunk and tower together."""
+    """Frames of one clip to its vector and theirs: trunk and tower together."""
 
     def __init__(self, trunk: RegionTrunk, tower: VideoTower | JoinedVideoTower) -> None:
         super().__init__()
         self.trunk, self.tower = trunk, tower
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """(T, S, S, 3) uint8 RGB to (1, D) float32 unit."""
-        return self.tower.vector(self.trunk(frames))
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(T, S, S, 3) uint8 RGB to (1, D) and (T, D) float32 unit rows."""
+        return self.tower.vectors(self.trunk(frames))
 
 
 class TextPart(nn.Module):
@@ -69,7 +72,7 @@ class Exported:
     Attributes:
         model_version: of both files.
         megabytes: of all three files.
-        video_cosine: the least, between the file's and torch's vectors of clips.
+        video_cosine: the least, between the file's and torch's vectors of clips and their frames.
         text_cosine: the least, of captions.
     """
 
@@ -79,24 +82,25 @@ class Exported:
     text_cosine: float
 
 
-def export_run(run: Path, out: Path) -> Exported:
+def export_run(run: Path, out: Path, *, like: Path | None = None) -> Exported:
     """Export a run's mean weights with their trunk and tokenizer.
 
     Args:
         run: the training folder.
         out: the folder to write to.
+        like: an earlier export of the same weights, whose version is kept.
 
     Raises:
         MissingDataError: the run has no checkpoint.
-        ModelFileError: it has no tokenizer.
-        ModelError: a file strays from torch.
+        ModelFileError: it has no tokenizer, or `like` is no pair.
+        ModelError: a file strays from torch, or its vectors aren't those of `like`.
     """
     network = trained_network(run)
     tokenizer = CaptionTokenizer.load(run / "tokenizer.json")
     trunk = load_trunk(network.config.trunk)
     lengths = [min(length, network.config.max_frames) for length in CLIP_LENGTHS]
     clips = [made_clip(length, trunk.config.input_size) for length in lengths]
-    return export_pair(network, trunk, tokenizer, out, clips=clips, texts=TEXTS)
+    return export_pair(network, trunk, tokenizer, out, clips=clips, texts=TEXTS, like=like)
 
 
 def export_pair(
@@ -107,6 +111,7 @@ def export_pair(
     *,
     clips: Sequence[NDArray[np.uint8]],
     texts: Sequence[str],
+    like: Path | None = None,
 ) -> Exported:
     """Write both towers and the tokenizer, and compare the files with torch.
 
@@ -119,9 +124,13 @@ def export_pair(
         out: the folder to write to.
         clips: each (T, S, S, 3) uint8, to compare on.
         texts: captions to compare on.
+        like: an earlier export of the same weights, whose version is kept: what it embedded needs
+            not be embedded again.
 
     Raises:
-        ModelError: a file strays from torch, or the pair doesn't read ids.
+        ModelFileError: `like` is no pair.
+        ModelError: a file strays from torch, the pair doesn't read ids, or its vectors aren't those
+            of `like`.
     """
     config = network.config
     if not isinstance(network.text, TextTower):
@@ -129,7 +138,7 @@ def export_pair(
     video, text = VideoPart(trunk, network.video).eval(), TextPart(network.text).eval()
     frames = np.zeros((2, *clips[0].shape[1:]), np.uint8)
     models = {
-        "video": to_onnx(video, ["vector"], frames, free={0: config.max_frames}),
+        "video": to_onnx(video, ["vector", "frame_vectors"], frames, free={0: config.max_frames}),
         "text": to_onnx(
             text,
             ["vectors"],
@@ -145,23 +154,49 @@ def export_pair(
         "video": {"input_size": config.trunk.input_size, "most_frames": config.max_frames},
         "text": {"most_tokens": config.max_tokens, "tokenizer_sha256": tokenizer.sha256},
     }
-    version = _version(models, tokenizer)
-    out.mkdir(parents=True, exist_ok=True)
-    files = PairFiles.of(out)
-    tokenizer.save(files.tokenizer)
-    for name, path in (("video", files.video), ("text", files.text)):
-        shared: dict[str, object] = {"model_version": version, "dimension": config.dimension}
-        told = {key: str(value) for key, value in (shared | properties[name]).items()}
-        onnx.helper.set_model_props(models[name], told)
-        onnx.save(models[name], str(path))
-    found = Exported(
-        version,
-        sum(path.stat().st_size for path in files) / 1e6,
-        *_compared(files, video, text, clips, texts, tokenizer),
-    )
-    if min(found.video_cosine, found.text_cosine) < MIN_COSINE:
-        raise ModelError(f"ONNX differs from torch: {found}, expected cosines of {MIN_COSINE}")
+    earlier = None if like is None else open_pair(like)
+    version = _version(models, tokenizer) if earlier is None else earlier.model_version
+    told: dict[str, dict[str, object]] = {
+        name: {"model_version": version, "dimension": config.dimension, **own}
+        for name, own in properties.items()
+    }
+    with tempfile.TemporaryDirectory(prefix="samesource-") as aside:  # until all is compared
+        files = PairFiles.of(Path(aside))
+        tokenizer.save(files.tokenizer)
+        for name, path in (("video", files.video), ("text", files.text)):
+            said = {key: str(value) for key, value in told[name].items()}
+            onnx.helper.set_model_props(models[name], said)
+            onnx.save(models[name], str(path))
+        found = Exported(
+            version,
+            sum(path.stat().st_size for path in files) / 1e6,
+            *_compared(files, video, text, clips, texts, tokenizer),
+        )
+        if min(found.video_cosine, found.text_cosine) < MIN_COSINE:
+            raise ModelError(f"ONNX differs from torch: {found}, expected cosines of {MIN_COSINE}")
+        if earlier is not None:
+            check_like(open_pair(files), earlier, clips, texts)
+        out.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            shutil.copyfile(path, out / path.name)
     return found
+
+
+def check_like(
+    pair: Pair, earlier: Pair, clips: Sequence[NDArray[np.uint8]], texts: Sequence[str]
+) -> None:
+    """Compare a pair with an earlier export of the same weights.
+
+    Raises:
+        ModelError: a vector is another one.
+    """
+    seen = min(float(pair.video.embed(clip) @ earlier.video.embed(clip)) for clip in clips)
+    read = float((pair.text.embed(texts) * earlier.text.embed(texts)).sum(axis=1).min())
+    if min(seen, read) < SAME_COSINE:
+        raise ModelError(
+            f"{earlier.model_version} says something else: least cosine of videos {seen:.5f}, of "
+            f"texts {read:.5f}, expected {SAME_COSINE}: leave its version to its own weights"
+        )
 
 
 def made_clip(length: int, size: int) -> NDArray[np.uint8]:
@@ -193,11 +228,13 @@ def _compared(
     texts: Sequence[str],
     tokenizer: CaptionTokenizer,
 ) -> tuple[float, float]:
-    """The least cosines of the files' and torch's vectors: of clips, of captions."""
+    """The least cosines of the files' and torch's vectors: of clips and frames, of captions."""
     pair = open_pair(files)
-    seen = [
-        float(pair.video.embed(clip) @ video(torch.from_numpy(clip))[0].numpy()) for clip in clips
-    ]
+    seen = []
+    for clip in clips:
+        ours, wanted = pair.video.embed_frames(clip), video(torch.from_numpy(clip))
+        for own, other in zip((ours.vector[None], ours.frames), wanted, strict=True):
+            seen += (own * other.numpy()).sum(axis=1).tolist()
     ids = torch.from_numpy(tokenizer.ids(texts, text.tower.config.max_tokens))
     read = (pair.text.embed(texts) * text(ids).numpy()).sum(axis=1)
     return min(seen), float(read.min())

@@ -17,7 +17,7 @@ from models.errors import ModelFileError
 from models.runtime import Provider
 from models.text_video.text_network import TextNetwork
 from models.text_video.tokenizer_file import TokenizerFile
-from models.text_video.vectors import unit_rows
+from models.text_video.vectors import VideoVectors, unit_rows
 
 BATCH = 32  # frames in one run, as many as `encoder.batch` by default
 # Where exporters put weights that they leave out of the ONNX file.
@@ -129,11 +129,14 @@ class OutsideVideoTower:
             ValueError: another shape or type, or no frame.
             ModelFileError: no frame has a direction.
         """
+        return self.embed_frames(frames).vector
+
+    def embed_frames(self, frames: NDArray[np.uint8]) -> VideoVectors:
+        """The same, and the vector of each frame, of which it is the mean."""
         rows = self._encoder.encode(frames)  # (T, D) unit rows
         if not len(rows):
             raise ValueError("a video without a frame: give at least one")
-        vector: NDArray[np.float32] = unit_rows(rows.mean(0, keepdims=True), self._path)[0]
-        return vector
+        return VideoVectors(unit_rows(rows.mean(0, keepdims=True), self._path)[0], rows)
 
 
 class OutsideTextTower:

@@ -16,6 +16,7 @@ from models.errors import ModelFileError
 from models.runtime import Provider
 from models.text_video.outside import OutsidePairSettings, OutsideTextTower, OutsideVideoTower
 from models.text_video.towers import TextTower, VideoTower
+from models.text_video.vectors import VideoVectors
 
 
 class PairFiles(NamedTuple):
@@ -37,7 +38,7 @@ def default_pair_files() -> PairFiles:
 
 
 class VideoEncoder(Protocol):
-    """What turns a video into one vector, wherever its weights come from. Thread-safe.
+    """What turns a video into vectors, wherever its weights come from. Thread-safe.
 
     Attributes:
         model_version: of the pair; vectors of another version can't be compared.
@@ -62,6 +63,10 @@ class VideoEncoder(Protocol):
             ValueError: another shape or type, or no frame.
             ModelFileError: the network gives what is no vector.
         """
+        ...
+
+    def embed_frames(self, frames: NDArray[np.uint8]) -> VideoVectors:
+        """The same vector, and one of each frame by itself; arguments and errors are `embed`'s."""
         ...
 
 

@@ -12,9 +12,10 @@ from models.encoder.serve import check_frames
 from models.errors import ModelFileError
 from models.runtime import Network, Provider, Span
 from models.text_video.tokenizer_file import TokenizerFile
-from models.text_video.vectors import unit_rows
+from models.text_video.vectors import VideoVectors, unit_rows
 
 TEXTS_AT_ONCE = 32  # bounds the memory of a run; rows are independent, so any number does
+FRAME_VECTORS = "frame_vectors"  # an output that older exports lack
 VIDEO_KEYS = ("input_size", "dimension", "most_frames")
 TEXT_KEYS = ("dimension", "most_tokens", "tokenizer_sha256")
 
@@ -22,15 +23,16 @@ TEXT_KEYS = ("dimension", "most_tokens", "tokenizer_sha256")
 class VideoTower:
     """An exported video tower. Thread-safe.
 
-    The file's contract: input `frames` (T, S, S, 3) uint8 RGB; output `vector` (1, D) float32;
-    metadata `model_version`, `input_size`, `dimension`, `max_frames`. Of a longer video,
-    `max_frames` evenly spread frames are looked at.
+    The file's contract: input `frames` (T, S, S, 3) uint8 RGB; outputs `vector` (1, D) float32
+    and, in files of today, `frame_vectors` (T, D) float32; metadata `model_version`, `input_size`,
+    `dimension`, `most_frames`. Of a longer video, `max_frames` evenly spread frames are looked at
+    together.
 
     Attributes:
         model_version: of the pair.
         input_size: S, pixels.
         dimension: D.
-        max_frames: that are looked at.
+        max_frames: that are looked at together.
     """
 
     def __init__(
@@ -69,14 +71,41 @@ class VideoTower:
 
     def embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """One vector for all frames, as `VideoEncoder` says."""
+        self._check(frames)
+        if len(frames) > self.max_frames:
+            frames = frames[evenly_spread(len(frames), self.max_frames)]
+        return self._looked_at(frames).vector
+
+    def embed_frames(self, frames: NDArray[np.uint8]) -> VideoVectors:
+        """One vector for all frames, and one of each, as `VideoEncoder` says."""
+        self._check(frames)
+        together = np.arange(len(frames))
+        if len(frames) > self.max_frames:
+            together = evenly_spread(len(frames), self.max_frames)
+        vector, found = self._looked_at(frames[together])
+        if not len(found):
+            return VideoVectors(vector, found)
+        rows = np.empty((len(frames), self.dimension), np.float32)
+        rows[together] = found
+        others = np.setdiff1d(np.arange(len(frames)), together)
+        for start in range(0, len(others), self.max_frames):
+            some = others[start : start + self.max_frames]
+            rows[some] = self._looked_at(frames[some]).frames
+        return VideoVectors(vector, rows)
+
+    def _check(self, frames: NDArray[np.uint8]) -> None:
         check_frames(frames, self.input_size)
         if not len(frames):
             raise ValueError("a video without a frame: give at least one")
-        if len(frames) > self.max_frames:
-            frames = frames[evenly_spread(len(frames), self.max_frames)]
-        found = _run(self._network, "frames", frames, "vector", (1, self.dimension))
-        vector: NDArray[np.float32] = found[0]
-        return vector
+
+    def _looked_at(self, frames: NDArray[np.uint8]) -> VideoVectors:
+        """Of up to `max_frames` frames, in one run."""
+        found = self._network.run({"frames": frames})
+        whole = _rows(self._network, found, "vector", (1, self.dimension))
+        if FRAME_VECTORS not in self._network.outputs:
+            return VideoVectors(whole[0], np.empty((0, self.dimension), np.float32))
+        frame_rows = _rows(self._network, found, FRAME_VECTORS, (len(frames), self.dimension))
+        return VideoVectors(whole[0], frame_rows)
 
 
 class TextTower:
@@ -142,7 +171,8 @@ class TextTower:
         return self._tokenizer.whole_share(text)
 
     def _embed_ids(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        return _run(self._network, "ids", ids, "vectors", (len(ids), self.dimension))
+        found = self._network.run({"ids": ids})
+        return _rows(self._network, found, "vectors", (len(ids), self.dimension))
 
 
 def evenly_spread(count: int, most: int) -> NDArray[np.intp]:
@@ -201,15 +231,15 @@ def _check_tokenizer(network: Network, tokenizer: Path) -> None:
         )
 
 
-def _run(
-    network: Network, name: str, array: NDArray[Any], output: str, shape: tuple[int, int]
+def _rows(
+    network: Network, found: Sequence[NDArray[Any]], output: str, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """The unit rows that a network gives.
+    """The unit rows that a network gave.
 
     Raises:
         ModelFileError: another shape, or no vectors.
     """
-    rows = network.run({name: array})[network.outputs.index(output)]
+    rows = found[network.outputs.index(output)]
     if rows.shape != shape:
         raise ModelFileError(
             f"{network.path} gives {rows.shape = }, expected {shape}: export it again"

@@ -1,12 +1,24 @@
 """Vectors as towers hand them out: finite, of unit length; serves both pairs."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelFileError
+
+
+class VideoVectors(NamedTuple):
+    """What a video tower says of a video.
+
+    Attributes:
+        vector: (D,) float32, of unit length: the whole video's.
+        frames: (T, D) float32, unit rows: each frame's by itself; (0, D) of a file that has none.
+    """
+
+    vector: NDArray[np.float32]
+    frames: NDArray[np.float32]
 
 
 def unit_rows(rows: NDArray[Any], path: Path) -> NDArray[np.float32]:

@@ -78,13 +78,26 @@ class VideoTower(nn.Module):
         normed: Tensor = self.norm(x)
         return normed
 
-    def vector(self, regions: Tensor) -> Tensor:
-        """The serving path: (T, R, C) regions of one clip to its (1, D) unit vector."""
+    def vectors(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """The serving path: a clip's vector, and that of each of its frames by itself.
+
+        Args:
+            regions: (T, R, C) of one clip.
+
+        Returns:
+            (1, D) and (T, D) unit rows.
+        """
         x = self.standardised(regions)
-        frames = self.frame_pool(self.regions(x))[None]  # (1, T, d)
+        frames = self.frame_pool(self.regions(x))  # (T, d)
+        plain = self.plain(x.mean(dim=1))  # (T, d)
+        return self._of_clips(frames[None], plain[None]), self._of_clips(
+            frames[:, None], plain[:, None]
+        )
+
+    def _of_clips(self, frames: Tensor, plain: Tensor) -> Tensor:
+        """Clips of as many frames each, (B, T, d) both, to (B, D) unit rows."""
         present = torch.ones_like(frames[..., 0], dtype=torch.bool)
-        seen = self.clip_pool(self.frames(frames, present), present)
-        return self._joined(seen, self.plain(x.mean(dim=1))[None], present)
+        return self._joined(self.clip_pool(self.frames(frames, present), present), plain, present)
 
     def _joined(self, seen: Tensor, plain: Tensor, present: Tensor) -> Tensor:
         """What the transformer saw and the plain paths, to (B, D) unit rows.
@@ -140,9 +153,11 @@ class JoinedVideoTower(nn.Module):
         for tower in self._each():
             tower.standardise(regions)
 
-    def vector(self, regions: Tensor) -> Tensor:
-        """The serving path: (T, R, C) regions of one clip to its (1, D) unit vector."""
-        return self._joined([tower.vector(regions) for tower in self._each()])
+    def vectors(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """The serving path, as `VideoTower.vectors`."""
+        found = [tower.vectors(regions) for tower in self._each()]
+        whole, frames = ([part[place] for part in found] for place in (0, 1))
+        return self._joined(whole), self._joined(frames)
 
     def forward(self, regions: Tensor, present: Tensor) -> Side:
         """Vectors and tokens of clips, as `VideoTower.forward`."""

@@ -156,11 +156,15 @@ def text_video(
     out: Annotated[Path, typer.Option(help="The folder to write the pair to.")] = Path(
         "models/weights/text-video"
     ),
+    like: Annotated[
+        Path | None,
+        typer.Option(help="An earlier export of the same weights, whose version is kept."),
+    ] = None,
 ) -> None:
     """Export both towers of the text-video encoder and compare the files with torch."""
     from models.text_video.export import export_run
 
-    found = export_run(run, out)
+    found = export_run(run, out, like=like)
     stdout.print(
         f"{out} is {found.model_version}, {found.megabytes:.1f} MB; least cosine to torch: "
         f"videos {found.video_cosine:.5f}, texts {found.text_cosine:.5f}"

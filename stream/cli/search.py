@@ -113,6 +113,7 @@ def _as_json(query: str, model_version: str, answer: Answer, warnings: list[str]
                 "video_id": hit.video_id,
                 "similarity": round(hit.similarity, 6),
                 "duration_seconds": round(hit.duration_seconds, 3),
+                "moment_seconds": None if hit.seconds is None else round(hit.seconds, 3),
             }
             for rank, hit in enumerate(answer.hits, 1)
         ],
@@ -128,12 +129,14 @@ def _print_table(hits: "list[Hit]") -> None:
     table.add_column("video", overflow="fold")
     table.add_column("similarity", justify="right")
     table.add_column("duration", justify="right")
+    table.add_column("at", justify="right")
     for rank, hit in enumerate(hits, 1):
         table.add_row(
             str(rank),
             Text(printable(hit.video_id)),
             f"{hit.similarity:.3f}",
             _clock(hit.duration_seconds),
+            "" if hit.seconds is None else _clock(hit.seconds),
         )
     stdout.print(table, highlight=False)
 

@@ -17,7 +17,6 @@ from stream.contract.alerts import (
     VerdictWord,
 )
 from stream.contract.base import (
-    MAX_DIMENSIONS,
     MAX_SHARDS,
     SHORT_LETTERS,
     ContentVersion,
@@ -31,6 +30,7 @@ from stream.contract.base import (
     Uri,
     parse_json,
 )
+from stream.contract.embedded import VideoEmbedded
 from stream.contract.fingerprinted import Place, Submission, VideoFingerprinted
 from stream.contract.match import Match, MatchedSegment
 from stream.contract.outcomes import Outcome, SuppressionReason
@@ -123,35 +123,6 @@ class VideoDecided(Event):
     decided_at: Instant
     request_id: Identifier
     stage_seconds: StageSeconds
-
-
-class VideoEmbedded(Event):
-    """A vector for the whole video, for search and recommendation."""
-
-    topic = "video.embedded"
-
-    video_id: Identifier
-    content_version: Annotated[
-        ContentVersion | None, Field(description="Of the upload; older messages lack it")
-    ] = None
-    submission: Annotated[
-        Submission | None, Field(description="Of the upload; without it, content_version counts")
-    ] = None
-    model_version: Identifier
-    dimension: Annotated[int, Field(gt=0, le=MAX_DIMENSIONS)]
-    vector: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], FailFast()]
-    duration_seconds: Seconds
-    thumbnails: Annotated[
-        list[str],
-        Field(description="base64 of small JPEGs, in order of time; may be empty"),
-        FailFast(),
-    ] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _vector_fits(self) -> Self:
-        if len(self.vector) != self.dimension:
-            raise ValueError(f"{len(self.vector) = }, expected {self.dimension = }")
-        return self
 
 
 class VideoRejected(Event):

@@ -1,4 +1,4 @@
-"""The embed step: a video's key frames to the vector that text finds, and small pictures of it.
+"""The embed step: a video's key frames to the vectors that text finds, and small pictures of it.
 
 Serves the fingerprint step. The pair of networks is the project's own, or one from outside.
 """
@@ -22,6 +22,7 @@ from models.text_video.serve import (
     open_video,
 )
 from models.video.frames import difference
+from stream.contract.embedded import Moments, packed_moments
 from stream.contract.events import VideoEmbedded, VideoUploaded
 from stream.fingerprint.settings import TextVideoSettings
 
@@ -35,6 +36,8 @@ T = TypeVar("T")
 THUMBNAIL_PIXELS = 128 * 128  # in any shape: some 7 KB as a JPEG
 THUMBNAIL_QUALITY = 80  # of 100
 MAX_ASPECT_RATIO = 4.0  # in either direction: a thinner picture would show nothing
+ALIKE = 0.4  # cosine of two descriptors from which their frames show much the same; set by hand
+MAX_COMPARED = 256  # key frames, evenly spread: of ten hours there are thousands
 DECIMALS = 7  # of a number of a vector; float32 holds no more
 
 
@@ -107,20 +110,28 @@ class Embedder:
         return self._encoder.input_size
 
     def embed(
-        self, upload: VideoUploaded, video: "DecodedVideo", key: NDArray[np.intp]
+        self,
+        upload: VideoUploaded,
+        video: "DecodedVideo",
+        key: NDArray[np.intp],
+        descriptors: NDArray[np.float32],
     ) -> VideoEmbedded:
-        """The vector of a decoded video.
+        """The vector of a decoded video, and those of its moments.
 
         Args:
             upload: what it is.
             video: its frames, at `input_size` or with `preview_frames` that are.
             key: (K,) ascending indices of its key frames, K ≥ 1.
+            descriptors: (K, D) float32, unit rows: which of them show the same.
         """
-        frames, looked_at = video.frames, spread(key, self._frames)
+        frames, looked_at = video.frames, key[distinct(descriptors, self._frames)]
+        places = looked_at  # in `frames`
         if self.input_size != frames.shape[1] and video.preview_frames is not None:
-            looked_at = most_alike(video.frames, video.preview_places, looked_at)
-            frames = video.preview_frames
-        vector = self._encoder.embed(np.ascontiguousarray(frames[looked_at]))  # (D,)
+            places = most_alike(video.frames, video.preview_places, looked_at)
+            frames, looked_at = video.preview_frames, video.preview_places[places]
+        vector, each = self._encoder.embed_frames(np.ascontiguousarray(frames[places]))
+        some = slice(0) if len(each) == 1 else slice(None)  # one frame's vector is the video's
+        seconds, vectors = packed_moments(Moments(video.seconds[looked_at][some], each[some]))
         shown = spread(key, self._thumbnails)
         return VideoEmbedded(
             video_id=upload.video_id,
@@ -133,6 +144,8 @@ class Embedder:
             thumbnails=[
                 thumbnail(video.frames[place], float(video.aspect_ratios[place])) for place in shown
             ],
+            moment_seconds=seconds,
+            moment_vectors=vectors,
         )
 
 
@@ -141,6 +154,32 @@ def spread(chosen: NDArray[np.intp], most: int) -> NDArray[np.intp]:
     if len(chosen) <= most:
         return chosen
     return chosen[((np.arange(most) + 0.5) * len(chosen) / max(most, 1)).astype(np.intp)]
+
+
+def distinct(descriptors: NDArray[np.float32], most: int) -> NDArray[np.intp]:
+    """Few frames that all others are like: each shows what those before it don't.
+
+    One after the other, the frame that most of those are like that are like no chosen one yet.
+
+    Args:
+        descriptors: (K, D) float32, unit rows, K ≥ 1.
+        most: of them.
+
+    Returns:
+        (J,) ascending places, 1 ≤ J ≤ most.
+    """
+    among = spread(np.arange(len(descriptors)), MAX_COMPARED)
+    cosines = descriptors[among] @ descriptors[among].T  # (C, C)
+    alike, open_ = cosines >= ALIKE, np.ones(len(among), bool)
+    chosen: list[int] = []
+    while open_.any() and len(chosen) < most:
+        # Of those that stand for as many, the one that is most like all of them.
+        stands_for = alike[:, open_].sum(axis=1) + cosines[:, open_].mean(axis=1) / 2
+        best = int(stands_for.argmax())
+        chosen.append(best)
+        open_ &= ~alike[best]
+        open_[best] = False
+    return np.sort(among[chosen])
 
 
 def most_alike(

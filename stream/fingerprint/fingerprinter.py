@@ -159,7 +159,9 @@ class Fingerprinter:
             with timed(stages, "select"):
                 key, stored = self._stored(candidates, encoded, described)
             searching = self._looks(video, encoded, described, stages)
-            embedding = self._embedded(upload, video, key, stages) if embed else None
+            embedding = (
+                self._embedded(upload, video, key, stored.descriptors, stages) if embed else None
+            )
         key_frames = _coded(video.seconds[key], stored)
         # Key frames are among those that search: as many of both are the same, sent once.
         denser = len(searching) > len(key)
@@ -263,13 +265,14 @@ class Fingerprinter:
         upload: VideoUploaded,
         video: DecodedVideo,
         key: NDArray[np.intp],
+        descriptors: NDArray[np.float32],
         stages: dict[str, float],
     ) -> VideoEmbedded | None:
         if self._embedder is None:
             return None
         with timed(stages, "embed"):
             try:
-                return self._embedder.embed(upload, video, key)
+                return self._embedder.embed(upload, video, key, descriptors)
             except Exception:
                 log.exception("%s can't be embedded: text won't find it", upload.video_id)
                 return None

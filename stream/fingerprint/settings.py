@@ -45,7 +45,8 @@ class TextVideoSettings(BaseModel):
         outside: a CLIP-like pair from outside instead.
         provider: what runs it.
         threads: of one operator, on the CPU.
-        frames: most key frames of a video that are looked at, evenly spread.
+        frames: most key frames of a video that are looked at, those that differ from each other;
+            each is a moment that a text can find.
         thumbnails: small pictures of a video that travel with its vector.
         engine_cache: a folder where TensorRT keeps what it builds.
     """
@@ -56,7 +57,7 @@ class TextVideoSettings(BaseModel):
     outside: OutsidePairSettings | None = None
     provider: Provider = "cpu"
     threads: int = Field(default=1, ge=1)
-    frames: int = Field(default=32, ge=1, le=512)
+    frames: int = Field(default=12, ge=1, le=64)
     thumbnails: int = Field(default=3, ge=0, le=16)
     engine_cache: Path | None = None
 

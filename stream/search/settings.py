@@ -18,6 +18,11 @@ class SearchSettings(BaseModel):
         near_rows: vectors nearest by their codes that are compared exactly. More of either finds
             more of what an exhaustive search finds, and takes longer: `benchmarks/text_search.py`
             compares the two.
+        moments: of each video that can be found by themselves, at the most; each takes as much
+            memory as the video. 0: whole videos alone.
+        moment_margin: by how much nearer than a whole video a moment must be to count as much.
+            Chosen for the shipped pair on photos that it learned from: without it, a clip that
+            shows one half of a sentence comes before one that shows both.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,3 +32,5 @@ class SearchSettings(BaseModel):
     exact_rows: int = Field(default=50_000, ge=64)
     probes: int = Field(default=256, ge=1)
     near_rows: int = Field(default=2048, ge=1)
+    moments: int = Field(default=12, ge=0, le=64)
+    moment_margin: float = Field(default=0.12, ge=0, le=1)

@@ -23,7 +23,7 @@ from stream.index.files import aside, check_digests, digests_of
 from stream.index.inverted import Codebook, FrameLists
 from stream.index.manifests import read_manifest, write_manifest
 from stream.search.index import VectorIndex
-from stream.search.rows import VectorRows
+from stream.search.rows import NOTHING, VectorRows
 from stream.search.settings import SearchSettings
 from stream.search.state import ViewState
 from stream.search.table import VideoTable
@@ -32,10 +32,10 @@ from stream.search.view import SearchView
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2  # one more with each change that an older reader would misread
+FORMAT = 3  # one more with each change that an older reader would misread
 KEPT = 2  # so that one that turns out damaged has one before it
 LISTS, LOCK = "lists.faiss", ".lock"
-CODES, SCALES, CODEBOOK = "codes.npy", "scales.npy", "codebook.npy"
+CODES, SCALES, SECONDS, CODEBOOK = "codes.npy", "scales.npy", "seconds.npy", "codebook.npy"
 TAKEDOWNS = "takedowns.npy"
 TABLE = ("records", "ids", "hashes", "numbers")
 DAY_SECONDS = 24 * 3600.0  # Kafka's retention of takedowns is stated in days, files carry seconds
@@ -84,6 +84,9 @@ class ViewSnapshots:
             "log_id": log_id,
             "model_version": model_version,
             "dimension": dimension,
+            # What is in the rows depends on both.
+            "moments": settings.moments,
+            "moment_margin": settings.moment_margin,
         }
 
     def save(self, view: SearchView, offsets: Offsets) -> Path | None:
@@ -209,7 +212,7 @@ class ViewSnapshots:
     def _state(self, folder: Path, manifest: dict[str, Any]) -> ViewState:
         table = VideoTable.of({name: np.load(folder / f"{name}.npy") for name in TABLE})
         codes: NDArray[np.int8] = np.load(folder / CODES, mmap_mode="r")
-        rows = VectorRows.of(codes, np.load(folder / SCALES))
+        rows = VectorRows.of(codes, np.load(folder / SCALES), np.load(folder / SECONDS))
         codebook = lists = None
         if manifest["trained_on"] is not None:
             codebook = Codebook(np.load(folder / CODEBOOK), int(manifest["trained_on"]))
@@ -233,12 +236,12 @@ class ViewSnapshots:
 
 
 def _write_rows(rows: VectorRows, folder: Path) -> None:
-    """Codes and scales, a block in memory at a time."""
+    """Codes, scales and seconds; of the codes a block in memory at a time."""
     count = len(rows)
     header = {"fortran_order": False, "shape": (count, rows.dimension), "descr": "|i1"}
     with (folder / CODES).open("wb") as file:
         np.lib.format.write_array_header_2_0(file, header)
-        for codes, _ in rows.parts():
+        for codes, _, _ in rows.parts():
             file.write(np.ascontiguousarray(codes).data)
-    scales = [scales for _, scales in rows.parts()]
-    np.save(folder / SCALES, np.concatenate([np.empty(0, np.float32), *scales]))
+    for name, place in ((SCALES, 1), (SECONDS, 2)):
+        np.save(folder / name, np.concatenate([NOTHING, *(part[place] for part in rows.parts())]))

@@ -1,4 +1,4 @@
-"""What a view knows of each video besides its vector: where its message is, version, duration.
+"""What a view knows of each video besides its vectors: where its message is, version, duration.
 
 Some 90 bytes a video, and its id.
 """
@@ -24,7 +24,8 @@ RECORD = np.dtype(
         ("partition", "i4"),
         ("offset", "i8"),
         ("version", "i8"),
-        ("row", "i8"),
+        ("row", "i8"),  # the whole video's; its moments' are right behind
+        ("rows", "i2"),  # of the video, its own and its moments'
         ("id_at", "i8"),
         ("id_length", "i4"),
         ("duration", "f4"),

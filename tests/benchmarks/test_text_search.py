@@ -80,15 +80,15 @@ def test_a_view_that_is_made_in_bulk_equals_one_that_read_every_message() -> Non
     bulk = made_table(300).arrays()
     for name, array in read.state.table.arrays().items():
         np.testing.assert_array_equal(array, bulk[name], name)
-    rows = VectorRows.of(*stored(vectors))
-    np.testing.assert_allclose(rows.span(0, 300), read.state.rows.span(0, 300), atol=1e-6)
+    rows = VectorRows.of(*stored(vectors), np.full(300, np.nan, np.float32))
+    np.testing.assert_allclose(rows.span(0, 300), read.state.rows.span(0, 300)[:, :-1], atol=1e-6)
 
 
 def test_bulk_codes_are_those_of_appending() -> None:
     vectors, one_by_one = unit(500, 24, 3), VectorRows(24)
     for vector in vectors:
         one_by_one.append(vector)
-    [(codes, scales)] = one_by_one.parts()
+    [(codes, scales, _)] = one_by_one.parts()
     np.testing.assert_array_equal(stored(vectors)[0], codes)
     np.testing.assert_array_equal(stored(vectors)[1], scales)
 

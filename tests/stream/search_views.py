@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.contract.embedded import Moments, packed_moments
 from stream.contract.events import VideoEmbedded
 from stream.search.settings import SearchSettings
 from stream.search.snapshot import ViewSnapshots
@@ -21,8 +22,13 @@ def vector_of(seed: int, dimension: int = DIMENSION) -> NDArray[np.float32]:
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def event(video_id: str, seed: int = 0, **fields: Any) -> VideoEmbedded:
+def event(video_id: str, seed: int = 0, moments: int = 0, **fields: Any) -> VideoEmbedded:
+    """A message of a video; its moments, a second apart, have vectors of their own seeds."""
     vector = fields.pop("vector", vector_of(seed))
+    rows = [vector_of(seed + 100 * (1 + moment), len(vector)) for moment in range(moments)]
+    seconds, vectors = packed_moments(
+        Moments(np.arange(moments, dtype=np.float32), np.array(rows, np.float32))
+    )
     return VideoEmbedded.from_json(
         {
             "video_id": video_id,
@@ -30,6 +36,8 @@ def event(video_id: str, seed: int = 0, **fields: Any) -> VideoEmbedded:
             "dimension": len(vector),
             "vector": [float(number) for number in vector],
             "duration_seconds": float(seed),
+            "moment_seconds": seconds,
+            "moment_vectors": vectors,
         }
         | fields
     )

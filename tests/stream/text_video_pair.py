@@ -98,8 +98,15 @@ def _video(size: int) -> onnx.GraphProto:
         helper.make_node("Concat", ["shares", "rest"], ["flat"], axis=0),  # (D,)
         helper.make_node("Unsqueeze", ["flat", "first"], ["row"]),
         helper.make_node("LpNormalization", ["row"], ["vector"], axis=1, p=2),
+        helper.make_node("ReduceMean", ["wide", "sides"], ["colours"], keepdims=0),  # (T, 3)
+        helper.make_node("Div", ["colours", "full"], ["frame_shares"]),
+        helper.make_node("Pad", ["frame_shares", "behind", "rest_of_each"], ["rows"]),  # (T, D)
+        helper.make_node("LpNormalization", ["rows"], ["frame_vectors"], axis=1, p=2),
     ]
     constants: Constants = {
+        "sides": np.array([1, 2], np.int64),
+        "behind": np.array([0, 0, 0, 1], np.int64),
+        "rest_of_each": np.array(0.1, np.float32),
         "places": np.array([0, 1, 2], np.int64),
         "full": np.array(255, np.float32),
         "rest": np.array([0.1], np.float32),
@@ -107,7 +114,8 @@ def _video(size: int) -> onnx.GraphProto:
     }
     frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["t", size, size, 3])
     vector = helper.make_tensor_value_info("vector", TensorProto.FLOAT, [1, DIMENSION])
-    return helper.make_graph(nodes, "video", [frames], [vector], _stored(constants))
+    each = helper.make_tensor_value_info("frame_vectors", TensorProto.FLOAT, ["t", DIMENSION])
+    return helper.make_graph(nodes, "video", [frames], [vector, each], _stored(constants))
 
 
 def _text() -> onnx.GraphProto:

@@ -24,10 +24,16 @@ RETRY = {"Retry-After": "5"}
 
 @dataclass(frozen=True)
 class FoundVideo:
-    """A video that was found, and the cosine of its vector and the text's."""
+    """A video that was found.
+
+    Attributes:
+        similarity: as `stream.search.view.Hit` has it.
+        moment_seconds: where it shows what was asked for; None where the whole video does.
+    """
 
     video: VideoView
     similarity: float
+    moment_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ async def _found(
         hits = await question.nearest(k)
         rows = await console.queries.videos_by_id([hit.video_id for hit in hits])
         videos = [
-            FoundVideo(rows[hit.video_id], hit.similarity)
+            FoundVideo(rows[hit.video_id], hit.similarity, hit.seconds)
             for hit in hits
             if hit.video_id in rows and _is_seen(rows[hit.video_id], mine)
         ]

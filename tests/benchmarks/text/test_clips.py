@@ -9,6 +9,7 @@ from benchmarks.text.clips import (
     in_order,
     make_clips,
     mean_vectors,
+    nearest_shots,
     tower_vectors,
 )
 from models.text_video.captions import Photo
@@ -64,9 +65,17 @@ def test_ways_give_unit_rows_and_the_mean_forgets_order() -> None:
     assert torch.allclose(tower_vectors(network, one), mean_vectors(network, one), atol=1e-5)
 
 
+@torch.inference_mode()
+def test_a_shot_by_itself_is_a_clip_of_one_shot() -> None:
+    network, made = made_network(), make_clips(made_split(), "en", 3, seed=1)
+    texts = np.random.default_rng(0).standard_normal((2, 8)).astype(np.float32)
+    shots = [tower_vectors(network, made.regions[:, [place]]).numpy() for place in range(3)]
+    wanted = np.max([texts @ each.T for each in shots], axis=0)
+    np.testing.assert_allclose(nearest_shots(network, made.regions, texts), wanted, atol=1e-5)
+
+
 def test_order_is_a_share_and_ties_are_half() -> None:
-    texts = np.eye(4, dtype=np.float32)
-    backwards = np.roll(texts, 1, axis=0)
-    assert in_order(texts, texts, backwards) == 100
-    assert in_order(texts, backwards, texts) == 0
-    assert in_order(texts, texts, texts) == 50
+    near, far = np.ones(4, np.float32), np.zeros(4, np.float32)
+    assert in_order(near, far) == 100
+    assert in_order(far, near) == 0
+    assert in_order(near, near) == 50

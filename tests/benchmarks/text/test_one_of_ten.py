@@ -17,8 +17,8 @@ def test_a_shot_that_its_caption_knows_is_found_by_its_frame() -> None:
     groups = np.arange(200).reshape(20, 10)
     lost = np.zeros((20, 200), np.float32)
     lost[:10] = 1  # ten clips that are nearer to everything
-    vector, nearest, photo = _found(alone, alone, lost, groups, shot=3)
-    assert (vector, nearest, photo) == (0.5, 1.0, 1.0)
+    vector, nearest, served, photo = _found(alone, alone, lost, groups, shot=3)
+    assert (vector, nearest, served, photo) == (0.5, 1.0, 0.5, 1.0)
     assert in_first(np.zeros((30, 30), np.float32)) == 1  # nothing is nearer
 
 
@@ -30,4 +30,5 @@ def test_every_photo_is_asked_for() -> None:
     network = made_network()
     rows = figures_of(network, learn_tokenizer(photos, 20), split, seed=1)
     assert [(row.language, row.clips) for row in rows] == [("en", 4), ("zh", 4)]
-    assert all(row.vector == row.nearest == row.alone == 100 for row in rows)  # of four clips
+    for row in rows:  # of four clips all are among ten
+        assert (row.vector, row.nearest, row.served, row.alone) == (100, 100, 100, 100)

@@ -1,19 +1,21 @@
 """The dual encoder: tokenizer, towers, trunk and exported files keep what they promise."""
 
+import shutil
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
-from models.errors import ModelFileError
+from models.errors import ModelError, ModelFileError
 from models.metrics.recall import retrieval, retrieval_of
 from models.text_video.blocks import leaning
 from models.text_video.caption_tower import TextTower
 from models.text_video.captions import Photo
-from models.text_video.export import Exported, export_pair, made_clip
+from models.text_video.export import Exported, check_like, export_pair, made_clip
 from models.text_video.network import TextVideoNetwork
 from models.text_video.pairs import learn_tokenizer
 from models.text_video.serve import PairFiles, open_pair
@@ -125,13 +127,13 @@ def test_padding_changes_nothing(network: TextVideoNetwork) -> None:
 def test_serving_sees_a_clip_as_training_does(network: TextVideoNetwork) -> None:
     regions = torch.randn(3, 4, CHANNELS)
     side = network.video(regions, torch.ones(1, 3, dtype=torch.bool))
-    assert torch.allclose(network.video.vector(regions), side.vectors, atol=1e-6)
+    assert torch.allclose(network.video.vectors(regions)[0], side.vectors, atol=1e-6)
 
 
 def test_the_order_of_frames_matters(network: TextVideoNetwork) -> None:
     regions = torch.randn(3, 4, CHANNELS)
     assert not torch.allclose(
-        network.video.vector(regions), network.video.vector(regions.flip(0)), atol=1e-4
+        network.video.vectors(regions)[0], network.video.vectors(regions.flip(0))[0], atol=1e-4
     )
 
 
@@ -155,7 +157,7 @@ def test_order_is_told_before_any_training() -> None:
         network.video.picture_in.weight.copy_(torch.eye(8, CHANNELS))
         network.text.embedding.weight[10:18] = torch.eye(8)
         regions = torch.eye(8, CHANNELS)[:2, None].expand(2, 4, CHANNELS)  # two plain frames
-        clip = network.video.vector(regions)[0]
+        clip = network.video.vectors(regions)[0][0]
         ids = torch.tensor([[CLS, 10, 11], [CLS, 11, 10]])
         forth, back = network.text(ids).vectors @ clip
     assert forth > back + 0.5
@@ -250,7 +252,27 @@ def test_exported_files_say_what_torch_says_and_name_their_weights(
     pair = open_pair(first.folder)
     assert pair.model_version == first.exported.model_version
     assert first.exported.model_version == name_of_weights(first.folder, tokenizer)
-    assert pair.video.embed(made_clip(20, 64)).shape == (16,)
+    clip = made_clip(20, 64)
+    vector, frames = pair.video.embed_frames(clip)
+    np.testing.assert_array_equal(vector, pair.video.embed(clip))
+    alone = np.stack([pair.video.embed(frame[None]) for frame in clip])
+    assert (frames * alone).sum(axis=1).min() > 0.9999, "a frame by itself is a video of one frame"
+
+
+def test_the_version_of_an_earlier_export_is_kept(
+    first: Written, tokenizer: CaptionTokenizer, tmp_path: Path
+) -> None:
+    renamed = Path(shutil.copytree(first.folder, tmp_path / "renamed"))
+    for path in (PairFiles.of(renamed).video, PairFiles.of(renamed).text):
+        model = onnx.load(path)
+        told = {each.key: each.value for each in model.metadata_props}
+        onnx.helper.set_model_props(model, told | {"model_version": "of-before"})
+        onnx.save(model, path)
+    made = export_pair(
+        first.network, first.trunk, tokenizer, tmp_path / "again",
+        clips=[made_clip(2, 64)], texts=["dogs"], like=renamed,
+    )  # fmt: skip
+    assert made.model_version == open_pair(tmp_path / "again").model_version == "of-before"
 
 
 def test_the_same_weights_have_the_same_numbers_and_others_another_name(
@@ -258,14 +280,17 @@ def test_the_same_weights_have_the_same_numbers_and_others_another_name(
 ) -> None:
     """The name is a function of the numbers: seen above, and again here."""
     network = deepcopy(first.network)
+    assert isinstance(network.video, VideoTower)
     with torch.no_grad():
-        next(network.video.parameters()).mul_(1.5)
+        network.video.head.weight.mul_(-1)
     other = written(network, first.trunk, tmp_path, tokenizer)
     ours, theirs = PairFiles.of(first.folder), PairFiles.of(tmp_path)
     assert numbers(theirs.text) == numbers(ours.text)
     assert numbers(theirs.video) != numbers(ours.video)
     assert other.exported.model_version == name_of_weights(tmp_path, tokenizer)
     assert other.exported.model_version != first.exported.model_version
+    with pytest.raises(ModelError, match="says something else"):
+        check_like(open_pair(tmp_path), open_pair(first.folder), [made_clip(2, 64)], ["dogs"])
 
 
 def test_recall_is_that_of_a_slow_count() -> None:

@@ -20,6 +20,7 @@ from stream.agents import search_view
 from stream.broker.client import send
 from stream.broker.embedded import EmbeddedBroker
 from stream.broker.settings import KafkaSettings
+from stream.contract.embedded import Moments, packed_moments
 from stream.contract.events import VideoEmbedded
 from stream.contract.schemas import FOLDER
 from stream.contract.topics import load_topics
@@ -70,6 +71,20 @@ def embedded(video_id: str, colour: tuple[int, int, int], **fields: Any) -> Vide
     )
 
 
+def test_where_a_moment_shows_it_is_said(command: Command, kafka: KafkaSettings) -> None:
+    green = np.array([[0, 1, 0, 0.1]], np.float32) / np.linalg.norm([0, 1, 0, 0.1])
+    seconds, vectors = packed_moments(Moments(np.array([61.5], np.float32), green))
+    publish(
+        kafka,
+        embedded("red, then green", (1, 0, 0), moment_seconds=seconds, moment_vectors=vectors),
+        embedded("blue", (0, 0, 1)),
+    )
+    found = json.loads(command("search", "green", "--json").out)["hits"]
+    assert [hit["video_id"] for hit in found] == ["red, then green", "blue"]
+    assert [hit["moment_seconds"] for hit in found] == [61.5, None]
+    assert "1:02" in command("search", "green").out
+
+
 def colours(**fields: Any) -> list[VideoEmbedded]:
     return [embedded(name, colour, **fields) for name, colour in COLOURS.items()]
 
@@ -79,7 +94,7 @@ def test_the_nearest_videos_are_a_table(command: Command, kafka: KafkaSettings) 
     done = command("search", "red", "-k", "3")
     assert (done.code, done.err) == (0, "")
     head, _, *lines = [line.split() for line in done.out.splitlines() if line.strip()]
-    assert head == ["rank", "video", "similarity", "duration"]
+    assert head == ["rank", "video", "similarity", "duration", "at"]
     assert lines[2] == ["3", "yellow", "0.709", "1:07"]
     assert sorted(line[1] for line in lines[:2]) == ["[b]red[/b]", "red"]
     assert "1:02:03" in done.out and "\x1b[1m" not in done.out

@@ -2,12 +2,15 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.contract.embedded import Moments, packed_moments
 from stream.contract.events import (
     EVENTS,
     AlertReviewed,
@@ -22,6 +25,7 @@ from stream.contract.events import (
     VideoRejected,
     VideoUploaded,
 )
+from stream.contract.packed import pack_codes, pack_times
 from stream.contract.schemas import examples_of
 from stream.errors import BadEventError
 
@@ -320,3 +324,52 @@ def test_fields_that_are_not_set_are_not_written() -> None:
         "role",
         "content_version",
     }
+
+
+def embedded_event(**fields: Any) -> dict[str, Any]:
+    moments = Moments(np.array([1.0, 2.5], np.float32), np.eye(2, 4, dtype=np.float32))
+    seconds, vectors = packed_moments(moments)
+    return {
+        "video_id": "v", "model_version": "m", "dimension": 4, "vector": [0.5] * 4,
+        "duration_seconds": 3.0, "moment_seconds": seconds, "moment_vectors": vectors,
+    } | fields  # fmt: skip
+
+
+def test_moments_travel_and_are_unit_vectors() -> None:
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((3, 256)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    seconds, vectors = packed_moments(Moments(np.array([0.0, 4.0, 9.5], np.float32), rows))
+    fields = {"dimension": 256, "vector": [1.0] * 256}
+    event = VideoEmbedded.from_json(
+        embedded_event(**fields, moment_seconds=seconds, moment_vectors=vectors)
+    )
+    moments = VideoEmbedded.from_bytes(event.to_bytes()).moments()
+    assert moments.seconds.tolist() == [0.0, 4.0, 9.5]
+    assert (moments.vectors * rows).sum(axis=1).min() > 0.9999
+    assert np.abs(np.linalg.norm(moments.vectors, axis=1) - 1).max() < 1e-6
+    assert packed_moments(Moments(np.empty(0, np.float32), rows[:0])) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"moment_seconds": None}, "both or neither"),
+        ({"moment_vectors": None}, "both or neither"),
+        ({"moment_vectors": pack_codes(np.ones(7, np.int8))}, "expected up to"),
+        ({"moment_vectors": pack_codes(np.zeros(8, np.int8))}, "zero"),
+        ({"moment_seconds": pack_times(np.array([2, 1], np.float32))}, "ascending"),
+        ({"moment_seconds": pack_times(np.array([1, np.nan], np.float32))}, "ascending"),
+        ({"moment_seconds": "?"}, "moment_seconds"),
+        (
+            {
+                "moment_seconds": pack_times(np.arange(65, dtype=np.float32)),
+                "moment_vectors": pack_codes(np.ones(65 * 4, np.int8)),
+            },
+            "up to 64",
+        ),
+    ],
+)
+def test_moments_that_do_not_fit_are_refused(changed: dict[str, Any], named: str) -> None:
+    with pytest.raises(BadEventError, match=named):
+        VideoEmbedded.from_json(embedded_event(**changed))

@@ -24,6 +24,7 @@ from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
 from stream.fingerprint import embed
 from stream.fingerprint.embed import (
+    distinct,
     most_alike,
     open_embedder,
     open_text_encoder,
@@ -52,6 +53,21 @@ def tinted(*names: str) -> Any:
         return np.clip(shades * TINTS[name], 0, 255).astype(np.uint8)
 
     return draw
+
+
+def three_scenes(index: int, width: int, height: int) -> NDArray[np.uint8]:
+    """Two seconds each of stripes, rings and blocks, in red, green and blue."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    blocks = np.random.default_rng(1).uniform(0, 1, (8, 8)).repeat(height, 0).repeat(width, 1)
+    shades = [
+        np.sin(x / 9) / 2 + 0.5,
+        np.sin(np.hypot(x - width / 2, y - height / 2) / 6) / 2 + 0.5,
+        blocks[::8, ::8],
+    ]
+    scene = index // (2 * RATE)
+    tint = np.array([*TINTS.values()][scene])
+    shown = (0.2 + shades[scene][..., None]) * tint
+    return np.asarray(np.clip(shown, 0, 255), np.uint8)
 
 
 def tinted_video(path: Path, *names: str, **options: Any) -> Path:
@@ -104,6 +120,43 @@ def test_the_vector_is_the_video_encoders_of_the_key_frames(
     assert int(np.argmax(event.vector)) == 0 and event.vector[0] > 0.9
     assert made.fingerprint.stage_seconds["embed"] > 0
     assert VideoEmbedded.from_bytes(event.to_bytes()) == event
+
+
+def test_moments_are_what_differs_each_with_a_vector_of_its_own(
+    fingerprinter: Fingerprinter, tmp_path: Path
+) -> None:
+    path = make_video(
+        tmp_path / "three.mp4", count=6 * RATE, frames_per_second=RATE, draw=three_scenes
+    )
+    event = embedded(fingerprinter.fingerprint(upload(path), "request"))
+    moments = event.moments()
+    shown = dict.fromkeys(moments.vectors.argmax(axis=1).tolist())
+    assert [*shown] == [0, 1, 2], "in order of time"
+    assert np.abs(np.linalg.norm(moments.vectors, axis=1) - 1).max() < 1e-5
+    third = event.duration_seconds / 3
+    for second, vector in zip(moments.seconds.tolist(), moments.vectors, strict=True):
+        assert int(second // third) == vector.argmax()
+    one = tinted_video(tmp_path / "one.mp4", "red")
+    assert len(embedded(fingerprinter.fingerprint(upload(one), "r")).moments().seconds) == 0
+
+
+@pytest.mark.parametrize(("scenes", "most"), [(1, 12), (5, 12), (5, 3), (20, 12)])
+def test_a_frame_of_each_scene_is_looked_at_and_of_too_many_the_longest(
+    scenes: int, most: int
+) -> None:
+    random = np.random.default_rng(scenes)
+    looks = np.linalg.qr(random.standard_normal((64, 64)))[0][:scenes]
+    lengths = np.arange(scenes, 0, -1) + 1  # the first scene is the longest
+    rows = np.repeat(looks, lengths, axis=0) + 0.02 * random.standard_normal((lengths.sum(), 64))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    scene = np.repeat(np.arange(scenes), lengths)
+    chosen = distinct(rows, most)
+    assert scene[chosen].tolist() == [*range(min(scenes, most))]
+
+
+def test_of_thousands_of_key_frames_some_are_compared() -> None:
+    rows = np.eye(2000, dtype=np.float32)
+    assert len(distinct(rows, 64)) == 64
 
 
 def test_pictures_of_the_whole_video_travel_in_order_of_time_and_in_their_shape(

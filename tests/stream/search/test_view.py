@@ -11,8 +11,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from stream.contract.embedded import Moments, packed_moments
 from stream.contract.events import VideoEmbedded
 from stream.contract.order import Takedown
+from stream.search.settings import SearchSettings
 from stream.search.table import Place
 from stream.search.view import SearchView
 from tests.stream.library_log import submitted
@@ -26,6 +28,8 @@ from tests.stream.search_views import (
     snapshots,
     vector_of,
 )
+
+MARGIN = SearchSettings().moment_margin
 
 
 class Dictionary:
@@ -70,9 +74,7 @@ class Dictionary:
             for video_id, (event, place) in self.newest.items()
             if event.model_version == OWN
         }
-        similarity = {
-            video_id: float(np.array(event.vector) @ query) for video_id, (event, _) in own.items()
-        }
+        similarity = {video_id: nearness(event, query) for video_id, (event, _) in own.items()}
         [hits] = view.search(query[None], k)
         assert len(view) == len(own)
         assert len(hits) == min(k, len(own))
@@ -87,6 +89,12 @@ class Dictionary:
         assert sum(view.left_out.values()) == len(left_out)
 
 
+def nearness(event: VideoEmbedded, query: NDArray[np.float32]) -> float:
+    """Of a video or of one of its moments, which count less."""
+    rows = event.moments().vectors @ query - MARGIN
+    return float(max(np.array(event.vector) @ query, *rows, -np.inf))
+
+
 VIDEOS = st.sampled_from(["a", "b", "c", "d", "视频", "f" * 300])
 ADDS = st.tuples(
     st.just("add"),
@@ -95,6 +103,7 @@ ADDS = st.tuples(
     st.sampled_from([None, 1, 2, 3, "1", "x"]),
     st.sampled_from([OWN, OWN, OWN, OTHER]),
     st.one_of(st.none(), st.integers(0, 20)),
+    st.integers(0, 4),
 )
 STEPS = st.one_of(
     ADDS,
@@ -148,8 +157,8 @@ def apply(target: SearchView | Dictionary, change: tuple[Any, ...]) -> None:
         takedown = None if end is None else Takedown("uploads", (end,))
         target.remove(video_id, takedown, restated=again and end is not None)
         return
-    seed, version, model, submission = rest
-    made = event(video_id, seed, content_version=version, model_version=model)
+    seed, version, model, submission, moments = rest
+    made = event(video_id, seed, moments, content_version=version, model_version=model)
     if submission is not None:
         made = made.model_copy(update={"submission": submitted(submission)})
     target.add(made, Place(offset % 3, offset))
@@ -174,6 +183,42 @@ def test_the_vector_of_an_older_upload_that_comes_late_changes_nothing() -> None
     made.add(newer, Place(0, 0))
     made.add(older, Place(0, 1))
     assert dict(found(made, vector_of(2), 1)) == {"a": pytest.approx(1.0, abs=0.01)}
+
+
+def test_a_moment_is_found_with_its_second_where_it_is_nearer_by_the_margin() -> None:
+    made = new_view()
+    made.add(event("shows it", 1, moments=3), Place(0, 0))
+    made.add(event("is it", vector=vector_of(201)), Place(0, 1))
+    first, second = made.search(vector_of(201)[None], 2)[0]
+    assert (first.video_id, first.seconds) == ("is it", None), "the whole video counts more"
+    assert (second.video_id, second.seconds) == ("shows it", 1.0)
+    assert second.similarity == pytest.approx(1 - MARGIN, abs=0.01)
+    [alone] = made.search(vector_of(1)[None], 1)[0]
+    assert (alone.video_id, alone.seconds) == ("shows it", None)
+
+
+def test_a_video_is_found_once_however_many_of_its_moments_are_near() -> None:
+    made = new_view(near_rows=2)
+    crowd = np.repeat(vector_of(5)[None], 12, axis=0)
+    seconds, vectors = packed_moments(Moments(np.arange(12, dtype=np.float32), crowd))
+    made.add(
+        event("crowd", vector=vector_of(6), moment_seconds=seconds, moment_vectors=vectors),
+        Place(0, 0),
+    )
+    for number in range(20):
+        made.add(event(f"v{number}", 10 + number), Place(0, 1 + number))
+    hits = made.search(vector_of(5)[None], 10)[0]
+    assert len({hit.video_id for hit in hits}) == 10
+    assert (hits[0].video_id, hits[0].seconds) == ("crowd", 0.0)
+
+
+def test_as_many_moments_are_kept_as_the_settings_say() -> None:
+    for most, rows in ((0, 1), (2, 3), (9, 6)):
+        made = new_view(moments=most)
+        made.add(event("a", 1, moments=5), Place(0, 0))
+        assert len(made.state.rows) == rows and len(made) == 1
+        made.remove("a")
+        assert len(made) == 0
 
 
 def test_vectors_of_another_model_are_left_out_and_counted() -> None:

@@ -19,7 +19,12 @@ class FoundVideoBody(BaseModel):
     """A video of the library that was found."""
 
     video_id: str
-    similarity: float = Field(description="Cosine of its vector and that of what was asked")
+    similarity: float = Field(
+        description="Cosine of its vector, or of a moment's less a margin, and of what was asked"
+    )
+    moment_seconds: float | None = Field(
+        default=None, description="Where it shows that; null where the whole video does"
+    )
     owner_id: str | None = None
     role: str | None = None
     title: str | None = None
@@ -28,9 +33,10 @@ class FoundVideoBody(BaseModel):
     @classmethod
     def of(cls, found: FoundVideo) -> "FoundVideoBody":
         """As it was found."""
-        names = cls.model_fields.keys() - {"similarity"}
+        names = cls.model_fields.keys() - {"similarity", "moment_seconds"}
         fields = {name: getattr(found.video, name) for name in names}
-        return cls(similarity=round(found.similarity, 6), **fields)
+        at = None if found.moment_seconds is None else round(found.moment_seconds, 3)
+        return cls(similarity=round(found.similarity, 6), moment_seconds=at, **fields)
 
 
 class FoundBody(BaseModel):
@@ -47,6 +53,7 @@ class FoundBody(BaseModel):
                         {
                             "video_id": "dogs-2",
                             "similarity": 0.31,
+                            "moment_seconds": 41.5,
                             "owner_id": "channel-12",
                             "role": "upload",
                             "duration_seconds": 67.4,

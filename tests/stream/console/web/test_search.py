@@ -16,6 +16,7 @@ from stream.broker.client import Reader
 from stream.console.web import text_search
 from stream.console.web.pictures import PictureVectors
 from stream.console.web.text_search import TextSearch
+from stream.contract.embedded import Moments, packed_moments
 from stream.contract.events import ProbeAsked, VideoEmbedded
 from stream.fingerprint.embed import open_text_encoder
 from stream.fingerprint.settings import TextVideoSettings
@@ -95,6 +96,29 @@ async def test_the_page_shows_them_and_says_what_is_doubtful(site: Site) -> None
     doubtful = (await browser.get("/library?text=unheard+of")).text
     assert "knows none of the query" in doubtful
     assert (await browser.get("/library?text=++")).status_code == 200
+
+
+async def test_a_moment_is_named_where_it_shows_what_was_asked_for(site: Site) -> None:
+    violet = np.array([[0.7, 0, 0.7, 0.1]], np.float32)
+    seconds, vectors = packed_moments(
+        Moments(np.array([3.25], np.float32), violet / np.linalg.norm(violet))
+    )
+    await site.say(
+        fingerprint("film", look(9, 5), owner_id="others").to_event(),
+        embedded("film", (0, 1, 0), moment_seconds=seconds, moment_vectors=vectors),
+    )
+    machine = await site.machine("admin")
+    await until_found(machine, "red blue", "film", there=True)
+    async with asyncio.timeout(20):
+        while True:
+            items = (await machine.get("/api/v1/search?text=red+blue")).json()["items"]
+            moments = {each["video_id"]: each["moment_seconds"] for each in items}
+            if moments.get("film") is not None:
+                break
+            await asyncio.sleep(0.05)
+    assert moments["film"] == 3.25 and moments["ruby"] is None
+    page = (await (await site.browser("admin")).get("/library?text=red+blue")).text
+    assert "best at 0:03" in page
 
 
 async def test_a_rights_holder_finds_their_own(site: Site) -> None:
