@@ -167,5 +167,6 @@ def text_video(
     found = export_run(run, out, like=like)
     stdout.print(
         f"{out} is {found.model_version}, {found.megabytes:.1f} MB; least cosine to torch: "
-        f"videos {found.video_cosine:.5f}, texts {found.text_cosine:.5f}"
+        f"videos {found.video_cosine:.5f}, frames {found.frame_cosine:.5f}, "
+        f"texts {found.text_cosine:.5f}"
     )

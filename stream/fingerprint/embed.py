@@ -37,6 +37,7 @@ THUMBNAIL_PIXELS = 128 * 128  # in any shape: some 7 KB as a JPEG
 THUMBNAIL_QUALITY = 80  # of 100
 MAX_ASPECT_RATIO = 4.0  # in either direction: a thinner picture would show nothing
 ALIKE = 0.4  # cosine of two descriptors from which their frames show much the same; set by hand
+SAME_COLOUR = 0.2  # of mean colours in [0, 1], by their distance; set by hand
 MAX_COMPARED = 256  # key frames, evenly spread: of ten hours there are thousands
 DECIMALS = 7  # of a number of a vector; float32 holds no more
 
@@ -124,7 +125,10 @@ class Embedder:
             key: (K,) ascending indices of its key frames, K ≥ 1.
             descriptors: (K, D) float32, unit rows: which of them show the same.
         """
-        frames, looked_at = video.frames, key[distinct(descriptors, self._frames)]
+        among = spread(np.arange(len(key)), MAX_COMPARED)
+        colours = mean_colours(video.frames, key[among])
+        chosen = among[distinct(descriptors[among], colours, self._frames)]
+        frames, looked_at = video.frames, key[chosen]
         places = looked_at  # in `frames`
         if self.input_size != frames.shape[1] and video.preview_frames is not None:
             places = most_alike(video.frames, video.preview_places, looked_at)
@@ -156,21 +160,30 @@ def spread(chosen: NDArray[np.intp], most: int) -> NDArray[np.intp]:
     return chosen[((np.arange(most) + 0.5) * len(chosen) / max(most, 1)).astype(np.intp)]
 
 
-def distinct(descriptors: NDArray[np.float32], most: int) -> NDArray[np.intp]:
+def mean_colours(frames: NDArray[np.uint8], chosen: NDArray[np.intp]) -> NDArray[np.float32]:
+    """(K, 3) float32 in [0, 1]: the mean red, green and blue of some of the frames."""
+    each = [frames[place].mean(axis=(0, 1)) / 255 for place in chosen]
+    return np.array(each, np.float32)
+
+
+def distinct(
+    descriptors: NDArray[np.float32], colours: NDArray[np.float32], most: int
+) -> NDArray[np.intp]:
     """Few frames that all others are like: each shows what those before it don't.
 
     One after the other, the frame that most of those are like that are like no chosen one yet.
 
     Args:
-        descriptors: (K, D) float32, unit rows, K ≥ 1.
+        descriptors: (K, D) float32, unit rows, K ≥ 1. They don't see colours.
+        colours: (K, 3) float32 in [0, 1], mean ones.
         most: of them.
 
     Returns:
         (J,) ascending places, 1 ≤ J ≤ most.
     """
-    among = spread(np.arange(len(descriptors)), MAX_COMPARED)
-    cosines = descriptors[among] @ descriptors[among].T  # (C, C)
-    alike, open_ = cosines >= ALIKE, np.ones(len(among), bool)
+    cosines = descriptors @ descriptors.T  # (K, K)
+    apart = np.linalg.norm(colours[:, None] - colours, axis=2)
+    alike, open_ = (cosines >= ALIKE) & (apart <= SAME_COLOUR), np.ones(len(cosines), bool)
     chosen: list[int] = []
     while open_.any() and len(chosen) < most:
         # Of those that stand for as many, the one that is most like all of them.
@@ -179,7 +192,7 @@ def distinct(descriptors: NDArray[np.float32], most: int) -> NDArray[np.intp]:
         chosen.append(best)
         open_ &= ~alike[best]
         open_[best] = False
-    return np.sort(among[chosen])
+    return np.sort(np.array(chosen, np.intp))
 
 
 def most_alike(

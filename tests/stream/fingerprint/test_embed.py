@@ -150,13 +150,15 @@ def test_a_frame_of_each_scene_is_looked_at_and_of_too_many_the_longest(
     rows = np.repeat(looks, lengths, axis=0) + 0.02 * random.standard_normal((lengths.sum(), 64))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     scene = np.repeat(np.arange(scenes), lengths)
-    chosen = distinct(rows, most)
+    chosen = distinct(rows, np.full((len(rows), 3), 0.5, np.float32), most)
     assert scene[chosen].tolist() == [*range(min(scenes, most))]
 
 
-def test_of_thousands_of_key_frames_some_are_compared() -> None:
-    rows = np.eye(2000, dtype=np.float32)
-    assert len(distinct(rows, 64)) == 64
+def test_other_colours_are_another_picture_to_a_text() -> None:
+    rows = np.repeat(np.eye(1, 8, dtype=np.float32), 6, axis=0)
+    colours = np.array([[0.8, 0.1, 0.1]] * 3 + [[0.1, 0.8, 0.1]] * 3, np.float32)
+    assert distinct(rows, colours, 12).tolist() == [0, 3]
+    assert distinct(rows, colours[:1].repeat(6, axis=0), 12).tolist() == [0]
 
 
 def test_pictures_of_the_whole_video_travel_in_order_of_time_and_in_their_shape(
