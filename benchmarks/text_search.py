@@ -1,6 +1,7 @@
 """How long a question in words takes over 10 thousand, 1 million and 10 million videos.
 
-    python -m benchmarks.text_search [--data DATA] [--sizes N]... [--queries N] [--json FILE]
+    python -m benchmarks.text_search [--data DATA] [--sizes N]... [--moments M] [--queries N]
+        [--json FILE]
 
 Through the code that serves: text tower, `text_query` and `SearchView.search`, one question after
 another in one process, each asked once. A view is made in one process and restored from its
@@ -119,7 +120,7 @@ class Answered:
 
 
 def measure(
-    settings: Settings, sizes: Sequence[int], count: int, data: Path | None
+    settings: Settings, sizes: Sequence[int], count: int, data: Path | None, moments: int = 0
 ) -> dict[str, Any]:
     """Ask views of several sizes.
 
@@ -128,6 +129,7 @@ def measure(
         sizes: numbers of videos.
         count: of questions that are measured.
         data: photos and captions; made ones without.
+        moments: of each video.
 
     Returns:
         The report as JSON.
@@ -141,13 +143,16 @@ def measure(
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="samesource-text-search-") as folder:
             search = settings.search.model_copy(update={"snapshot_folder": Path(folder)})
-            made = in_fresh_process(build, search, encoder.model_version, alike, size, wanted)
+            made = in_fresh_process(
+                build, search, encoder.model_version, alike, size, wanted, moments
+            )
             found.append(in_fresh_process(ask, settings.text_video, search, asked, size, made))
     return {
         "model_version": encoder.model_version,
         "dimension": encoder.dimension,
         "data": data is not None,
         "queries": count,
+        "moments": moments,
         "threads": settings.text_video.threads,
         "machine": machine(),
         "sizes": [asdict(figures) for figures in found],
@@ -237,7 +242,8 @@ def table_of(report: dict[str, Any]) -> Table:
     table = Table(
         "videos",
         title=f"{report['queries']} questions, {report['model_version']}, {report['dimension']} "
-        f"dimensions; {report['machine']['cpu']}, one thread for a search",
+        f"dimensions, {report['moments']} moments a video; {report['machine']['cpu']}, one thread "
+        "for a search",
     )
     sizes = report["sizes"]
     for size in sizes:
@@ -256,6 +262,7 @@ def main(
         Path | None, typer.Option(help="Photos and captions; made ones by default.")
     ] = None,
     sizes: Annotated[list[int] | None, typer.Option(min=2000, help="Three by default.")] = None,
+    moments: Annotated[int, typer.Option(min=0, help="Of each video, beside its own row.")] = 0,
     queries: Annotated[int, typer.Option(min=10, help="Questions that are measured.")] = 800,
     json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
 ) -> None:
@@ -269,7 +276,7 @@ def main(
         questions(WARM_UP + queries, data)
     except (ModelError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
-    report = measure(settings, sizes or SIZES, queries, data)
+    report = measure(settings, sizes or SIZES, queries, data, moments)
     Console().print(table_of(report), soft_wrap=True)
     if json is not None:
         json.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))

@@ -55,16 +55,16 @@ class Exact:
         self._best = np.full((len(queries), NEAREST), -np.inf, np.float32)
         self.rows = np.full((len(queries), NEAREST), -1, np.int64)
 
-    def see(self, block: Floats) -> None:
-        """More rows, (N, D)."""
-        values = self._queries @ block.T
+    def see(self, block: Floats, group: int = 1) -> None:
+        """More rows, (N, D); of so many in a row, which count as one, the nearest."""
+        values = (self._queries @ block.T).reshape(len(self._queries), -1, group).max(axis=2)
         order = np.argpartition(-values, NEAREST, axis=1)[:, :NEAREST]
         both = np.concatenate((self._best, np.take_along_axis(values, order, axis=1)), axis=1)
         numbers = np.concatenate((self.rows, order + self._seen), axis=1)
         kept = np.argsort(-both, axis=1)[:, :NEAREST]
         self._best = np.take_along_axis(both, kept, axis=1)
         self.rows = np.take_along_axis(numbers, kept, axis=1)
-        self._seen += len(block)
+        self._seen += len(block) // group
 
 
 def settings_in(folder: Path) -> LibrarySettings:

@@ -17,6 +17,7 @@ from benchmarks.library.build import Exact
 from benchmarks.library.rows import RowMaker
 from models.text_video.photos import make_views, read_photos
 from models.text_video.serve import open_video
+from stream.contract.embedded import Moments, packed_moments
 from stream.contract.events import VideoEmbedded
 from stream.contract.hashes import video_hash
 from stream.fingerprint.settings import TextVideoSettings
@@ -82,7 +83,12 @@ def centres(settings: TextVideoSettings, asked: Floats, data: Path | None) -> Fl
 
 
 def build(
-    settings: SearchSettings, model_version: str, alike: Floats, count: int, asked: Floats
+    settings: SearchSettings,
+    model_version: str,
+    alike: Floats,
+    count: int,
+    asked: Floats,
+    moments: int = 0,
 ) -> Built:
     """Make a view of so many videos and write its snapshot.
 
@@ -92,19 +98,23 @@ def build(
         alike: (M, D) unit rows around which vectors are drawn, as `RowMaker` says.
         count: of videos.
         asked: (Q, D) unit rows whose nearest videos are looked up.
+        moments: of each video, drawn like videos.
     """
-    exact, maker = Exact(asked), RowMaker.like(alike)
+    lifted = np.pad(asked, ((0, 0), (0, 1)), constant_values=1)  # as the view's queries
+    exact, maker = Exact(lifted), RowMaker.like(alike)
     random = np.random.default_rng((SEED, count))
-    rows = _rows(maker, count - LATE, random, exact)
-    state = ViewState(made_table(len(rows)), rows, VectorIndex(settings, rows), [model_version])
+    each = _Each(1 + moments, settings.moment_margin)
+    rows = _rows(maker, count - LATE, random, exact, each)
+    table = made_table(count - LATE, each.rows)
+    state = ViewState(table, rows, VectorIndex(settings, rows), [model_version])
     view = SearchView(settings, model_version, alike.shape[1], state)
     before = time.perf_counter()
     view.maintain()
     build_seconds = time.perf_counter() - before
-    for vector in maker.rows(LATE, random):
-        number = len(rows)
-        view.add(_event(model_version, number, vector), place_of(number))
-    exact.see(rows.span(count - LATE, count)[:, :-1])
+    for late, vectors in enumerate(each.split(maker.rows(LATE * each.rows, random))):
+        number = count - LATE + late
+        view.add(_event(model_version, number, vectors), place_of(number))
+    exact.see(rows.span((count - LATE) * each.rows, count * each.rows), each.rows)
     before = time.perf_counter()
     folder = snapshots(settings, model_version, alike.shape[1]).save(view, {0: count})
     assert folder is not None, "the folder is this process's own"
@@ -130,13 +140,13 @@ def stored(vectors: Floats) -> tuple[NDArray[np.int8], Floats]:
     return np.rint(vectors / scales[:, None]).astype(np.int8), scales
 
 
-def made_table(count: int) -> VideoTable:
-    """The records of so many videos, each with its number as row."""
+def made_table(count: int, rows: int = 1) -> VideoTable:
+    """The records of so many videos, with so many rows each."""
     numbers = np.arange(count)
     records = np.zeros(count, RECORD)
     records["log"] = NO_LOG
-    records["model"], records["version"], records["row"] = OWN, NO_VERSION, numbers
-    records["rows"] = 1
+    records["model"], records["version"], records["row"] = OWN, NO_VERSION, rows * numbers
+    records["rows"] = rows
     records["partition"], records["offset"] = numbers % PARTITIONS, numbers // PARTITIONS
     records["id_at"], records["id_length"] = ID_LENGTH * numbers, ID_LENGTH
     records["duration"] = DURATION_SECONDS
@@ -162,22 +172,57 @@ def number_of(name: str) -> int:
     return int(name[1:])
 
 
-def _event(model_version: str, number: int, vector: Floats) -> VideoEmbedded:
+def _event(model_version: str, number: int, vectors: Floats) -> VideoEmbedded:
+    """Of a video's own vector and those of its moments, (1 + M, D)."""
+    vector, moments = vectors[0], vectors[1:]
+    seconds, packed = packed_moments(Moments(np.arange(len(moments), dtype=np.float32), moments))
     return VideoEmbedded(
         video_id=video_id(number),
         model_version=model_version,
         dimension=len(vector),
         vector=vector.tolist(),
         duration_seconds=DURATION_SECONDS,
+        moment_seconds=seconds,
+        moment_vectors=packed,
     )
 
 
-def _rows(maker: RowMaker, count: int, random: np.random.Generator, exact: Exact) -> VectorRows:
-    codes = np.zeros((count, len(maker.mean) + 1), np.int8)  # the last number is a moment's
+@dataclass(frozen=True)
+class _Each:
+    """What a video has in the view.
+
+    Attributes:
+        rows: its own and its moments'.
+        margin: that moments count less.
+    """
+
+    rows: int
+    margin: float
+
+    def split(self, vectors: Floats) -> Floats:
+        """(V * rows, D) as (V, rows, D)."""
+        return vectors.reshape(-1, self.rows, vectors.shape[1])
+
+    def lifted(self, vectors: Floats) -> Floats:
+        """(V * rows, D) with the view's last number, (V * rows, D + 1)."""
+        last = np.where(np.arange(len(vectors)) % self.rows, -self.margin, 0)
+        return np.column_stack([vectors, last]).astype(np.float32)
+
+    def seconds(self, count: int) -> Floats:
+        """(V * rows,): of each row."""
+        place = np.arange(count) % self.rows
+        return np.where(place, place - 1, np.nan).astype(np.float32)
+
+
+def _rows(
+    maker: RowMaker, videos: int, random: np.random.Generator, exact: Exact, each: _Each
+) -> VectorRows:
+    count = videos * each.rows
+    codes = np.empty((count, len(maker.mean) + 1), np.int8)
     scales = np.empty(count, np.float32)
-    ends = np.linspace(0, count, ceil(count / BLOCK_ROWS) + 1).astype(int)
+    ends = np.linspace(0, videos, ceil(count / BLOCK_ROWS) + 1).astype(int) * each.rows
     for start, stop in zip(ends, ends[1:], strict=False):
         here = slice(start, stop)
-        codes[here, :-1], scales[here] = stored(maker.rows(stop - start, random))
-        exact.see(codes[here, :-1] * scales[here, None])
-    return VectorRows.of(codes, scales, np.full(count, np.nan, np.float32))
+        codes[here], scales[here] = stored(each.lifted(maker.rows(stop - start, random)))
+        exact.see(codes[here] * scales[here, None], each.rows)
+    return VectorRows.of(codes, scales, each.seconds(count))

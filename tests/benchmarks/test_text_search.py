@@ -68,6 +68,19 @@ def test_a_view_with_lists_finds_nearly_all(tmp_path: Path) -> None:
     assert recall(restored.view.search(asked, K), built.exact) > 0.9
 
 
+def test_moments_are_found_as_the_exact_search_finds_them(tmp_path: Path) -> None:
+    settings = SearchSettings(snapshot_folder=tmp_path, exact_rows=100_000)
+    asked = unit(20, 32, 1)
+    alike = centres(TextVideoSettings(), asked, None)
+    built = build(settings, "pair-1", alike, VIDEOS, asked, moments=3)
+    restored = snapshots(settings, "pair-1", 32).load_latest()
+    assert restored is not None and len(restored.view) == VIDEOS
+    assert len(restored.view.state.rows) == 4 * VIDEOS
+    hits = restored.view.search(asked, K)
+    assert recall(hits, built.exact) > 0.97
+    assert any(hit.seconds is not None for found in hits for hit in found)
+
+
 def test_a_view_that_is_made_in_bulk_equals_one_that_read_every_message() -> None:
     settings, vectors = SearchSettings(), unit(300, 16, 2)
     read = SearchView(settings, "pair-1", 16)
