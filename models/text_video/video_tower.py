@@ -90,9 +90,8 @@ class VideoTower(nn.Module):
         x = self.standardised(regions)
         frames = self.frame_pool(self.regions(x))  # (T, d)
         plain = self.plain(x.mean(dim=1))  # (T, d)
-        return self._of_clips(frames[None], plain[None]), self._of_clips(
-            frames[:, None], plain[:, None]
-        )
+        whole = self._of_clips(frames[None], plain[None])
+        return whole, self._of_clips(frames[:, None], plain[:, None])
 
     def _of_clips(self, frames: Tensor, plain: Tensor) -> Tensor:
         """Clips of as many frames each, (B, T, d) both, to (B, D) unit rows."""

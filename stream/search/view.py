@@ -180,9 +180,10 @@ class SearchView:
                 # Compacted meanwhile: the row numbers are others' by now.
                 if state is not self.state:
                     continue
-                alive = rows[self._owners[rows] != NO_ROW]
-                if len(np.unique(self._owners[alive])) >= k or exhaustive:
-                    return self._hits(alive, similarities[np.isin(rows, alive)], k)
+                owners = self._owners[rows]
+                alive = owners != NO_ROW
+                if len(np.unique(owners[alive])) >= k or exhaustive:
+                    return self._hits(rows[alive], similarities[alive], k)
             most *= 4
 
     def _hits(self, rows: NDArray[np.int64], similarities: Floats, k: int) -> list[Hit]:
