@@ -105,7 +105,7 @@ def _stages(seconds: dict[str, float]) -> str:
 def _embedded(_: str, source: Source, event: VideoEmbedded) -> Told:
     return "embedded", (
         f"{event.dimension} numbers for {event.duration_seconds:.1f} s by {event.model_version}, "
-        f"{len(event.thumbnails)} pictures"
+        f"{len(event.thumbnails)} pictures, {len(event.moments().seconds)} moments"
     )
 
 

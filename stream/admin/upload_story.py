@@ -261,7 +261,7 @@ def as_json(story: Story) -> dict[str, Any]:
 PACKED = {
     "key_frame_seconds", "descriptors", "score_offsets", "cut_seconds", "motion",
     "query_frame_seconds", "query_descriptors", "query_score_offsets", "vector", "thumbnails",
-    "event_base64", "event_head_base64",
+    "moment_seconds", "moment_vectors", "event_base64", "event_head_base64",
 }  # fmt: skip
 """Fields that hold arrays and pictures: the topic has them, and nobody reads them here."""
 

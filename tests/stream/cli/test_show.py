@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stream.admin.upload_story import story_of
 from stream.broker.client import Reader, send
 from stream.broker.settings import KafkaSettings
 from stream.cli.output import stdout
+from stream.contract.embedded import Moments, packed_moments
 from stream.contract.events import (
     EVENTS,
     AlertRaised,
@@ -75,9 +77,12 @@ def decision(request_id: str, outcome: Any = "matched", video_id: str = "copy") 
 
 
 def embedding(video_id: str = "copy") -> VideoEmbedded:
+    seconds, vectors = packed_moments(
+        Moments(np.array([1.0, 9.0], np.float32), np.eye(2, dtype=np.float32))
+    )
     return VideoEmbedded(
         video_id=video_id, model_version="pair-1", dimension=2, vector=[0.6, 0.8],
-        duration_seconds=30.0, thumbnails=["", ""],
+        duration_seconds=30.0, thumbnails=["", ""], moment_seconds=seconds, moment_vectors=vectors,
     )  # fmt: skip
 
 
@@ -125,7 +130,7 @@ def test_an_upload_is_told_from_its_submission_to_its_takedown(
     span = "1.0–9.0 s are its 31.0–39.0 s, 90%"
     assert lines_of(done.out) == [
         ("submitted", f"as upload of fan, version 1: file:///copy.mp4 (request {request})"),
-        ("embedded", "2 numbers for 30.0 s by pair-1, 2 pictures"),
+        ("embedded", "2 numbers for 30.0 s by pair-1, 2 pictures, 2 moments"),
         ("fingerprinted", "log offset 1: 30 key frames of 30.0 s by encoder-1 (decode 1.5 s)"),
         ("answered", "shard 0 of 2, as of log offset 7: film 90%"),
         ("answered", "shard 1 of 2, as of log offset 7: nothing"),
@@ -184,7 +189,7 @@ def test_machines_read_the_same_as_json_with_each_event_and_without_arrays(
     ]  # fmt: skip
     assert [one["topic"] for one in moments][2] == "video.fingerprinted"
     assert moments[2]["event"]["model_version"] == "encoder-1"
-    packed = {"descriptors", "key_frame_seconds", "vector", "thumbnails"}
+    packed = {"descriptors", "key_frame_seconds", "vector", "thumbnails", "moment_vectors"}
     assert not [name for one in moments for name in one["event"] if name in packed]
     assert "event" not in moments[3]["event"], "only an upload's own letter shows the original"
     assert [one["at"] for one in moments] == sorted(one["at"] for one in moments)
