@@ -6,6 +6,7 @@ this process queue for it in order, and those of others wait for the lock of the
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Self
@@ -14,7 +15,7 @@ from alembic.util.exc import CommandError
 from asyncpg.exceptions import InternalClientError
 from sqlalchemy import event, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
@@ -26,6 +27,7 @@ from stream.console.store.tables import Table
 from stream.errors import DatabaseError, brief
 
 BUSY_SECONDS = 30  # for which a writer of another process may hold SQLite's lock
+AGAIN_SECONDS = 0.1  # between two tries of a lock that SQLite doesn't wait for
 CONNECT_SECONDS = 10  # set by hand
 WRITES = "console_writes"
 PASSING_STATES = ("08", "53", "57", "58", "40")
@@ -59,12 +61,7 @@ class Database:
         engine = _engine(settings)
         database = cls(engine)
         try:
-            async with database._begun(writes=True) as connection:
-                # Consoles that start together would make the same tables, and all but one fail.
-                await database.lock(connection)
-                await connection.run_sync(upgrade)
-                if not database.is_postgresql:
-                    await connection.run_sync(state_sizes)
+            await database._migrate()
         except (SQLAlchemyError, OSError, CommandError, InternalClientError) as error:
             await engine.dispose()
             where = engine.url.render_as_string(hide_password=True)
@@ -73,6 +70,25 @@ class Database:
                 "database that is there and of this release"
             ) from error
         return database
+
+    async def _migrate(self) -> None:
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                async with self._begun(writes=True) as connection:
+                    # Consoles that start together would make the same tables, and all but one fail.
+                    await self.lock(connection)
+                    await connection.run_sync(upgrade)
+                    if not self.is_postgresql:
+                        await connection.run_sync(state_sizes)
+                return
+            except OperationalError as error:
+                # Whoever makes a new file of SQLite one with a log ahead isn't waited for: the
+                # others are refused at once.
+                locked = not self.is_postgresql and "locked" in str(error.orig)
+                if not locked or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def close(self) -> None:
         """Disconnect."""

@@ -1,6 +1,8 @@
 """Opening a database: from nothing, from the first revision, again, or not at all."""
 
 import asyncio
+import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -171,6 +173,21 @@ async def test_several_processes_may_open_an_empty_database_at_once(
         await database.close()
     async with connected(empty) as connection:
         assert await connection.run_sync(differences) == []
+
+
+async def test_an_empty_database_that_another_process_is_making_is_waited_for(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "console.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(1, other.execute, ["COMMIT"])
+    timer.start()
+    settings = ConsoleSettings(database_url=f"sqlite:///{file}")
+    database = await Database.open(settings)
+    await database.close()
+    timer.join()
+    other.close()
 
 
 async def test_a_reader_sees_one_state_while_others_write(settings: ConsoleSettings) -> None:

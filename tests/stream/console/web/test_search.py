@@ -119,6 +119,8 @@ async def test_a_moment_is_named_where_it_shows_what_was_asked_for(site: Site) -
     assert moments["film"] == 3.25 and moments["ruby"] is None
     page = (await (await site.browser("admin")).get("/library?text=red+blue")).text
     assert "best at 0:03" in page
+    assert (await machine.delete("/api/v1/references/film")).status_code == 202  # nobody else's
+    await until_found(machine, "red blue", "film", there=False)
 
 
 async def test_a_rights_holder_finds_their_own(site: Site) -> None:
