@@ -31,6 +31,7 @@ STALLED_SECONDS = 30.0
 ANSWER_SECONDS = 30.0  # to say which partitions there are; it may just be starting
 READ_SECONDS = 300.0  # for what is in the topics
 NUMBER = "outside-client-number"  # the header by which a message is known again
+SILENT_SECONDS = 10.0  # of a consumer, after which another one reads
 REFRESH_MILLISECONDS = 5_000  # between two looks at who leads a partition
 SETTLE_SECONDS = 1.0  # until a broker that answers again has read what the old connection sent
 KEPT_LINES = 300  # of librdkafka's log, told when it stalls
@@ -169,6 +170,17 @@ class PersistentProducer:
             KafkaException: the broker doesn't answer.
             TimeoutError: it tells the topics too slowly.
         """
+        end = time.monotonic() + READ_SECONDS
+        while (found := self._read(topics, end)) is None:
+            pass
+        return found
+
+    def _read(self, topics: Iterable[str], end: float) -> dict[str, Any] | None:
+        """The same by one consumer; None where it has heard nothing for a while.
+
+        A consumer that a cluster told of no broker, as one that just comes back does, knows of none
+        for ever (librdkafka's issue 5301).
+        """
         options = {**_connection(self._servers), "group.id": self._id, "log_level": 0}
         consumer = Consumer({**options, "enable.auto.commit": False, "enable.partition.eof": True})
         try:
@@ -176,13 +188,16 @@ class PersistentProducer:
             time.sleep(SETTLE_SECONDS)
             consumer.assign(wanted)
             found: dict[str, Any] = {}
-            read, end = set[tuple[Any, Any]](), time.monotonic() + READ_SECONDS
+            read, heard = set[tuple[Any, Any]](), time.monotonic()
             while len(read) < len(wanted):
                 if time.monotonic() > end:
                     raise TimeoutError(f"the topics weren't read within {READ_SECONDS:.0f} s")
                 message = consumer.poll(1)
                 if message is None:
+                    if time.monotonic() - heard > SILENT_SECONDS:
+                        return None
                     continue
+                heard = time.monotonic()
                 if (error := message.error()) is not None:
                     if error.code() == KafkaError._PARTITION_EOF:  # again behind what comes later
                         read.add((message.topic(), message.partition()))

@@ -36,6 +36,7 @@ class MessageAt:
             # One message is wanted, whatever lies behind it.
             "queued.min.messages": 1,
         }
+        self._options = options
         self._consumer = reader(kafka, options)
 
     def __enter__(self) -> Self:
@@ -64,6 +65,10 @@ class MessageAt:
                 self._consumer.unassign()
             except KafkaException as error:
                 raise self._failure(error.args[0].str()) from error
+            if message is None:
+                # A consumer may have forgotten its brokers for good, see `Sender._renew`.
+                self._consumer.close()
+                self._consumer = reader(self._kafka, self._options)
         if message is None:
             raise self._failure(f"no answer for {ANSWER_SECONDS:g} s")
         problem = message.error()

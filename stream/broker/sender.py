@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream.broker.clients import partition_numbers, source_of, unreachable, writer
 from stream.broker.settings import KafkaSettings
@@ -13,6 +13,7 @@ from stream.errors import BrokerError
 Headers = Sequence[tuple[str, bytes]]
 DELIVERED_SECONDS = 35.0
 """More than `SEND_MILLISECONDS`: what isn't taken is reported by then, with the reason."""
+TIMED_OUT = KafkaError(KafkaError._MSG_TIMED_OUT).str()
 POLL_SECONDS = 0.05  # between looks at what was delivered: another thread may be told instead
 
 
@@ -49,6 +50,7 @@ class Sender:
             else:
                 taken.append(source_of(message, topic))
 
+        # What was sent by one producer is heard of by that one, whichever is the newest.
         producer, sent = self._producer, 0
         # Asked for first: for a topic that isn't there, a send would only fail at the end of its
         # time.
@@ -56,7 +58,7 @@ class Sender:
             partition_numbers(self._kafka, producer, topic)
             self._known.add(topic)
         for key, value, headers in messages:
-            self._produce(topic, key, value, headers, delivered)
+            self._produce(producer, topic, key, value, headers, delivered)
             sent += 1
             # librdkafka tells what was delivered in here only.
             producer.poll(0)
@@ -65,13 +67,26 @@ class Sender:
         while len(failed) + len(taken) < sent and time.monotonic() < deadline:
             producer.poll(POLL_SECONDS)
         left = sent - len(failed) - len(taken)
+        if left or TIMED_OUT in failed:
+            self._renew(producer)
         if failed or left:
             problem = failed[0] if failed else f"{left} messages not sent"
             raise BrokerError(unreachable(self._kafka, problem))
         return taken
 
+    def _renew(self, silent: Producer) -> None:
+        """Send what comes next by a new producer, unless another thread has seen to it.
+
+        To a cluster that just comes back no broker is known for a moment; librdkafka (2.12 to 2.16
+        at least) then forgets all of them, and never asks again.
+        """
+        if self._producer is silent:
+            self._producer = writer(self._kafka)
+        silent.purge()  # its sender was told that they didn't arrive
+
     def _produce(
         self,
+        producer: Producer,
         topic: str,
         key: bytes | None,
         value: bytes | None,
@@ -80,7 +95,7 @@ class Sender:
     ) -> None:
         while True:
             try:
-                self._producer.produce(
+                producer.produce(
                     self._kafka.topic(topic),
                     value=value,
                     key=key,
@@ -89,6 +104,6 @@ class Sender:
                 )
                 return
             except BufferError:  # its queue is full: let some of it go
-                self._producer.poll(0.1)
+                producer.poll(0.1)
             except KafkaException as error:
                 raise BrokerError(f"{topic}: {error.args[0].str()}") from error

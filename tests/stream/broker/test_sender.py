@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from stream.broker import clients, message_at
 from stream.broker.embedded import embedded_kafka
 from stream.broker.message_at import MessageAt
 from stream.broker.sender import Sender
@@ -54,3 +55,24 @@ def test_a_topic_that_is_missing_is_told(kafka: KafkaSettings) -> None:
     other = kafka.model_copy(update={"topic_prefix": "other."})
     with pytest.raises(BrokerError, match=r"no topic other\.video\.uploaded"):
         Sender(other).send(TOPIC, [(b"key", b"{}", ())])
+
+
+def test_clients_that_know_no_broker_any_more_are_replaced(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, lost = Sender(kafka), kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
+    (place,) = sender.send(TOPIC, [(b"key", b"{}", ())])
+    monkeypatch.setattr(clients, "SEND_MILLISECONDS", 1000)
+    monkeypatch.setattr(message_at, "ANSWER_SECONDS", 1)
+    sender._producer = clients.writer(lost)
+    with pytest.raises(BrokerError, match="timed out"):
+        sender.send(TOPIC, [(b"key", b"lost", ())])
+    (later,) = sender.send(TOPIC, [(b"key", b"there", ())])
+    assert later.offset == place.offset + 1, "what was said to be lost never came"
+    with MessageAt(kafka) as messages:
+        there, messages._consumer = messages._consumer, clients.reader(lost)
+        there.close()
+        with pytest.raises(BrokerError, match="no answer"):
+            messages.read(TOPIC, later.partition, later.offset)
+        found = messages.read(TOPIC, later.partition, later.offset)
+        assert found is not None and found.value == b"there"
