@@ -1,6 +1,7 @@
 """The client that judges the service from outside publishes each message once, in order."""
 
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -27,7 +28,7 @@ def test_a_producer_that_stalls_is_renewed_and_nothing_is_missing_or_twice(
             producer.produce(TOPIC, b"1", key, lambda error, _: errors.append(error))
         producer.flush()
         broker = psutil.Process(int((tmp_path / "kafka.pid").read_text()))
-        broker.suspend()
+        hold(broker)
         for key in KEYS[10:]:
             producer.produce(TOPIC, b"2", key, lambda error, _: errors.append(error))
         connect = producer._connected  # noqa: SLF001
@@ -41,6 +42,17 @@ def test_a_producer_that_stalls_is_renewed_and_nothing_is_missing_or_twice(
         assert errors == [None] * len(KEYS)
         assert keys_in(servers) == KEYS
     assert "a producer stalled with 20 messages" in capsys.readouterr().err
+
+
+def hold(process: psutil.Process) -> None:
+    """Stop a process, and wait until each of its threads stands still."""
+    process.suspend()
+    tasks, end = Path(f"/proc/{process.pid}/task"), time.monotonic() + 30
+    while not all(
+        (task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir()
+    ):
+        assert time.monotonic() < end, "it goes on"
+        time.sleep(0.01)
 
 
 def keys_in(bootstrap_servers: str) -> list[bytes | None]:
