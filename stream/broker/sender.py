@@ -77,8 +77,8 @@ class Sender:
     def _renew(self, silent: Producer) -> None:
         """Send what comes next by a new producer, unless another thread has seen to it.
 
-        To a cluster that just comes back no broker is known for a moment; librdkafka (2.12 to 2.16
-        at least) then forgets all of them, and never asks again.
+        A cluster that just comes back knows of no broker for a moment; librdkafka (2.13 to 2.16,
+        its issue 5301) then forgets all of them, and never asks again.
         """
         if self._producer is silent:
             self._producer = writer(self._kafka)
