@@ -32,7 +32,6 @@ ANSWER_SECONDS = 30.0  # to say which partitions there are; it may just be start
 READ_SECONDS = 300.0  # for what is in the topics
 NUMBER = "outside-client-number"  # the header by which a message is known again
 SILENT_SECONDS = 10.0  # of a consumer, after which another one reads
-REFRESH_MILLISECONDS = 5_000  # between two looks at who leads a partition
 SETTLE_SECONDS = 1.0  # until a broker that answers again has read what the old connection sent
 KEPT_LINES = 300  # of librdkafka's log, told when it stalls
 
@@ -80,7 +79,7 @@ class PersistentProducer:
     def _connected(self) -> Producer:
         return Producer(
             {
-                **_connection(self._servers),
+                "bootstrap.servers": self._servers,
                 "enable.idempotence": True,
                 "message.timeout.ms": MAX_SECONDS * 1000,
                 "debug": "eos,broker,topic,metadata",
@@ -181,7 +180,7 @@ class PersistentProducer:
         A consumer that a cluster told of no broker, as one that just comes back does, knows of none
         for ever (librdkafka's issue 5301).
         """
-        options = {**_connection(self._servers), "group.id": self._id, "log_level": 0}
+        options = {"bootstrap.servers": self._servers, "group.id": self._id, "log_level": 0}
         consumer = Consumer({**options, "enable.auto.commit": False, "enable.partition.eof": True})
         try:
             wanted = _partitions(consumer, topics)
@@ -208,14 +207,6 @@ class PersistentProducer:
             return found
         finally:
             consumer.close()
-
-
-def _connection(bootstrap_servers: str) -> dict[str, Any]:
-    # By itself it looks once in five minutes who leads a partition.
-    return {
-        "bootstrap.servers": bootstrap_servers,
-        "topic.metadata.refresh.interval.ms": REFRESH_MILLISECONDS,
-    }
 
 
 def _partitions(consumer: Consumer, topics: Iterable[str]) -> list[TopicPartition]:
@@ -248,7 +239,7 @@ class Platform:
         self._producer = PersistentProducer(bootstrap_servers)
         self._consumer = Consumer(
             {
-                **_connection(bootstrap_servers),
+                "bootstrap.servers": bootstrap_servers,
                 "group.id": f"{prefix}outside-platform",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",  # otherwise it would go on at the end, silently

@@ -20,9 +20,6 @@ ANSWER_SECONDS = 10.0
 """For which a command waits for the cluster: an election of a new leader takes a few."""
 FETCH_WAIT_MS = 50
 """Short, as a question for a partition's end waits behind a fetch on the same connection."""
-REFRESH_MILLISECONDS = 10_000
-"""Between two looks at who leads a partition. By itself librdkafka looks once in five minutes, and
-for so long nothing came through where it had missed that a broker was back."""
 SEND_MILLISECONDS = 30_000
 """After which a message that no broker took is reported: as long as a restart of a broker takes."""
 AT_START, AT_END = -2, -1  # Kafka's numbers, in place of times
@@ -183,5 +180,4 @@ def unreachable(kafka: KafkaSettings, problem: str) -> str:
 
 
 def _connection(kafka: KafkaSettings) -> dict[str, Any]:
-    refresh = {"topic.metadata.refresh.interval.ms": REFRESH_MILLISECONDS}
-    return {**kafka.librdkafka_options(), **refresh, "log_level": 0}
+    return {**kafka.librdkafka_options(), "log_level": 0}

@@ -134,8 +134,9 @@ class Embedder:
             places = most_alike(video.frames, video.preview_places, looked_at)
             frames, looked_at = video.preview_frames, video.preview_places[places]
         vector, each = self._encoder.embed_frames(np.ascontiguousarray(frames[places]))
-        some = slice(0) if len(each) == 1 else slice(None)  # one frame's vector is the video's
-        seconds, vectors = packed_moments(Moments(video.seconds[looked_at][some], each[some]))
+        # One frame's vector is the video's, and an older file of a pair gives none of frames.
+        count = len(each) if len(each) > 1 else 0
+        seconds, vectors = packed_moments(Moments(video.seconds[looked_at[:count]], each[:count]))
         shown = spread(key, self._thumbnails)
         return VideoEmbedded(
             video_id=upload.video_id,

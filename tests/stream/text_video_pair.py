@@ -35,8 +35,13 @@ VERSION = "text-video-0000c010"
 Constants = dict[str, NDArray[Any]]
 
 
-def make_pair(folder: Path, *, size: int = SIZE, version: str = VERSION) -> Path:
-    """Write `video.onnx`, `text.onnx` and `tokenizer.json`; returns the folder."""
+def make_pair(
+    folder: Path, *, size: int = SIZE, version: str = VERSION, moments: bool = True
+) -> Path:
+    """Write `video.onnx`, `text.onnx` and `tokenizer.json`; returns the folder.
+
+    Without `moments` the video tower is one of before: it gives no vectors of single frames.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = folder / "tokenizer.json"
     names = [*SPECIAL, *WORDS]
@@ -46,7 +51,7 @@ def make_pair(folder: Path, *, size: int = SIZE, version: str = VERSION) -> Path
     common = {"model_version": version, "dimension": str(DIMENSION)}
     _save(
         folder / "video.onnx",
-        _video(size),
+        _video(size, moments=moments),
         common | {"input_size": str(size), "most_frames": str(MAX_FRAMES)},
     )
     _save(
@@ -90,7 +95,7 @@ def make_outside(folder: Path, *, size: int = 224) -> dict[str, Any]:
     }
 
 
-def _video(size: int) -> onnx.GraphProto:
+def _video(size: int, *, moments: bool) -> onnx.GraphProto:
     nodes = [
         helper.make_node("Cast", ["frames"], ["wide"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["wide", "places"], ["colour"], keepdims=0),  # (3,)
@@ -115,7 +120,8 @@ def _video(size: int) -> onnx.GraphProto:
     frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["t", size, size, 3])
     vector = helper.make_tensor_value_info("vector", TensorProto.FLOAT, [1, DIMENSION])
     each = helper.make_tensor_value_info("frame_vectors", TensorProto.FLOAT, ["t", DIMENSION])
-    return helper.make_graph(nodes, "video", [frames], [vector, each], _stored(constants))
+    ends = [vector, each] if moments else [vector]
+    return helper.make_graph(nodes, "video", [frames], ends, _stored(constants))
 
 
 def _text() -> onnx.GraphProto:

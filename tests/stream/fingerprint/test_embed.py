@@ -140,6 +140,17 @@ def test_moments_are_what_differs_each_with_a_vector_of_its_own(
     assert len(embedded(fingerprinter.fingerprint(upload(one), "r")).moments().seconds) == 0
 
 
+def test_a_pair_of_before_gives_the_video_alone(tmp_path: Path) -> None:
+    pair = make_pair(tmp_path / "before", moments=False)
+    path = make_video(
+        tmp_path / "three.mp4", count=6 * RATE, frames_per_second=RATE, draw=three_scenes
+    )
+    with Fingerprinter(settings_of(tmp_path, path=pair)) as fingerprinter:
+        event = embedded(fingerprinter.fingerprint(upload(path), "request"))
+    assert event.moment_seconds is None and event.moment_vectors is None
+    assert np.linalg.norm(event.vector) == pytest.approx(1.0, abs=1e-6)
+
+
 @pytest.mark.parametrize(("scenes", "most"), [(1, 12), (5, 12), (5, 3), (20, 12)])
 def test_a_frame_of_each_scene_is_looked_at_and_of_too_many_the_longest(
     scenes: int, most: int
