@@ -31,6 +31,7 @@ from models.text_video.features import Features
 from models.text_video.network import TextVideoNetwork
 from models.text_video.run import FEATURES, Split
 from models.text_video.tokenizer import CaptionTokenizer
+from models.text_video.towers import evenly_spread
 from models.text_video.validate import text_vectors
 
 MARGINS = (0.0, 0.04, 0.08, 0.1, 0.12, 0.15, 0.2, 1.0)
@@ -74,7 +75,7 @@ def some_photos(split: Split, seed: int) -> Split:
 def _together(network: TextVideoNetwork, regions: torch.Tensor) -> Vectors:
     """By the tower, of as many evenly spread shots as it looks at."""
     most = min(network.config.max_frames, regions.shape[1])
-    seen = ((np.arange(most) + 0.5) * regions.shape[1] / most).astype(int)
+    seen = evenly_spread(regions.shape[1], most)
     found: Vectors = tower_vectors(network, regions[:, seen]).numpy()
     return found
 
