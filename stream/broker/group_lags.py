@@ -85,6 +85,7 @@ class GroupLags:
             starts = offsets_at(self._consumer, partitions, AT_START)
             ends = offsets_at(self._consumer, partitions, AT_END)
         except KafkaException as error:
+            self._renew()
             raise BrokerError(unreachable(self._kafka, error.args[0].str())) from error
         bounds = iter(zip(starts, ends, strict=True))
         return [
@@ -92,6 +93,14 @@ class GroupLags:
             for group, found in self._read.items()
             for each, done in zip(found, committed[group], strict=True)
         ]
+
+    def _renew(self) -> None:
+        """Ask by new clients the next time: these may have forgotten their brokers for good.
+
+        Why they would is told at `Sender._renew`.
+        """
+        self.close()
+        self._admin, self._consumer = admin(self._kafka), reader(self._kafka)
 
     def _committed(self, group: str) -> list[int]:
         """The offsets of a group, of its partitions in order; less than 0 where it has none."""
