@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, and_, exists, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -135,40 +135,50 @@ async def _look_at(
 ) -> Found:
     filter, order, backwards = listing.filter, listing.order, listing.backwards
     column = getattr(Alert, ORDER_COLUMNS[order])
-    place = tuple_(column, Alert.alert_key)
-    directions = (column, Alert.alert_key) if backwards else (column.desc(), Alert.alert_key.desc())
-    inner: Select[Any] = (
-        select(Alert.alert_id, column, Alert.alert_key)
+    scan = (
+        select(Alert)
         .where(*_by_index(filter, order, branch))
-        .order_by(*directions)
+        .order_by(*_directions(Alert, order, backwards))
         .limit(scanned)
     )
     if after is not None:
         # Typed, or an instant would be taken for a date, where the column holds microseconds.
         bound = tuple_(literal(after[0], column.type), literal(after[1], Alert.alert_key.type))
-        inner = inner.where(place > bound if backwards else place < bound)
-    seen = inner.cte("seen")
+        place = tuple_(column, Alert.alert_key)
+        scan = scan.where(place > bound if backwards else place < bound)
+    seen = aliased(Alert, scan.subquery("seen"))
+    # A lock is on rows of the table itself, as they are when it is had.
+    row = Alert if listing.lock else seen
     query = (
-        select(Alert.alert_id, Alert.video_id, Alert.video_key, column, Alert.alert_key)
-        .join(seen, seen.c.alert_id == Alert.alert_id)
-        .where(*_by_row(Alert, filter))
-        .order_by(*directions)
+        select(row.alert_id, row.video_id, row.video_key, *_place(row, order))
+        .where(*_by_row(row, filter))
+        .order_by(*_directions(row, order, backwards))
         .limit(limit + 1)
     )
     if listing.as_of is not None:
-        query = query.where(Alert.raised_at <= listing.as_of)
+        query = query.where(row.raised_at <= listing.as_of)
     if listing.firsts:
-        query = query.where(_is_first(filter, order, listing.as_of))
+        query = query.where(_is_first(row, listing))
     if listing.lock:
+        query = query.join(seen, seen.alert_id == Alert.alert_id)
         query = query.with_for_update(skip_locked=True, of=Alert)
     rows = (await session.execute(query)).all()
     if len(rows) > limit:
         return Found(tuple(rows), where_is(rows[-1], order))
     # Too few: either the branch ends within what was looked at, or it goes on behind that.
     last = (
-        await session.execute(select(seen.c[1], seen.c[2]).offset(scanned - 1).limit(1))
+        await session.execute(select(*_place(seen, order)).offset(scanned - 1).limit(1))
     ).first()
     return Found(tuple(rows), None if last is None else (last[0], last[1]))
+
+
+def _place(alert: Any, order: Order) -> tuple[Any, Any]:
+    return getattr(alert, ORDER_COLUMNS[order]), alert.alert_key
+
+
+def _directions(alert: Any, order: Order, backwards: bool) -> Sequence[ColumnElement[Any]]:
+    place = _place(alert, order)
+    return place if backwards else tuple(part.desc() for part in place)
 
 
 def _by_index(filter: AlertFilter, order: Order, branch: Branch) -> list[ColumnElement[bool]]:
@@ -235,21 +245,20 @@ def _claimed(alert: Any, filter: AlertFilter) -> ColumnElement[bool]:
     return and_(claimed, mine if filter.claimed == "me" else ~mine)
 
 
-def _is_first(filter: AlertFilter, order: Order, as_of: datetime | None) -> ColumnElement[bool]:
+def _is_first(alert: Any, listing: Listing) -> ColumnElement[bool]:
     """Whether no other alert of the upload that the filter lets through comes before."""
-    other = aliased(Alert)
-    column, ours = getattr(other, ORDER_COLUMNS[order]), getattr(Alert, ORDER_COLUMNS[order])
+    other, filter = aliased(Alert), listing.filter
     # As one comparison: of two with OR, SQLite would look up each by an index of all alerts.
-    earlier = tuple_(column, other.alert_key) > tuple_(ours, Alert.alert_key)
+    earlier = tuple_(*_place(other, listing.order)) > tuple_(*_place(alert, listing.order))
     conditions = [
-        other.video_key == Alert.video_key,
-        other.video_id == Alert.video_id,
+        other.video_key == alert.video_key,
+        other.video_id == alert.video_id,
         other.state.in_(filter.states),
         earlier,
         *_by_row(other, filter),
     ]
-    if as_of is not None:
-        conditions.append(other.raised_at <= as_of)
+    if listing.as_of is not None:
+        conditions.append(other.raised_at <= listing.as_of)
     return ~exists().where(*conditions)
 
 
