@@ -134,6 +134,36 @@ def offsets_at(consumer: Consumer, partitions: Sequence[TopicPartition], time_ms
     return asked(answer) if times else []
 
 
+def committed(consumer: Consumer, partitions: Sequence[TopicPartition]) -> list[int]:
+    """The next offset that a consumer's group has to finish, of each partition in order.
+
+    An `AdminClient` would answer for many groups, but it ends the process where a coordinator has
+    just moved (librdkafka's issue 5040).
+
+    Args:
+        consumer: a `reader` under the group's name.
+        partitions: to ask about; their own offsets don't matter.
+
+    Returns:
+        An offset for each, less than 0 where the group never said anything.
+
+    Raises:
+        KafkaException: the cluster doesn't answer or refuses.
+    """
+
+    # Other objects each time: what is answered is written into them.
+    def answer() -> list[int]:
+        asked_for = [TopicPartition(found.topic, found.partition) for found in partitions]
+        answered = {}
+        for found in consumer.committed(asked_for, timeout=ANSWER_SECONDS):
+            if found.error is not None:
+                raise KafkaException(found.error)
+            answered[found.topic, found.partition] = int(found.offset)
+        return [answered[found.topic, found.partition] for found in partitions]
+
+    return asked(answer) if partitions else []
+
+
 def source_of(message: Message, topic: str) -> Source:
     """Where a message came from.
 

@@ -3,17 +3,15 @@
 Serves the role `lag`; what a worker says of itself is in `stream.agents.lags`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from stream.broker.clients import (
-    ANSWER_SECONDS,
     AT_END,
     AT_START,
-    admin,
-    asked,
+    committed,
     offsets_at,
     partition_numbers,
     reader,
@@ -62,28 +60,37 @@ class GroupLags:
             kafka: the cluster.
             shards: of the library.
         """
-        self._kafka, self._admin, self._consumer = kafka, admin(kafka), reader(kafka)
+        self._kafka = kafka
         log = {
             shard_group(kafka, shard, shards): ("video.fingerprinted",) for shard in range(shards)
         }
         groups = {kafka.topic_prefix + name: topics for name, topics in GROUPS.items()} | log
-        self._read = {
-            group: [
-                TopicPartition(kafka.topic(topic), number)
-                for topic in topics
-                for number in partition_numbers(kafka, self._consumer, topic)
-            ]
-            for group, topics in groups.items()
-        }
+        self._consumers = _readers(kafka, groups)
+        try:
+            self._read = {
+                group: [
+                    TopicPartition(kafka.topic(topic), number)
+                    for topic in topics
+                    for number in partition_numbers(kafka, self._consumers[group], topic)
+                ]
+                for group, topics in groups.items()
+            }
+        except BrokerError:
+            self.close()
+            raise
 
     def now(self) -> list[GroupLag]:
         """What waits of each partition of each group."""
         partitions = [each for found in self._read.values() for each in found]
+        consumer = next(iter(self._consumers.values()))
         try:
             # Before the ends, or what is read meanwhile would be behind them.
-            committed = {group: self._committed(group) for group in self._read}
-            starts = offsets_at(self._consumer, partitions, AT_START)
-            ends = offsets_at(self._consumer, partitions, AT_END)
+            finished = {
+                group: committed(self._consumers[group], found)
+                for group, found in self._read.items()
+            }
+            starts = offsets_at(consumer, partitions, AT_START)
+            ends = offsets_at(consumer, partitions, AT_END)
         except KafkaException as error:
             self._renew()
             raise BrokerError(unreachable(self._kafka, error.args[0].str())) from error
@@ -91,7 +98,7 @@ class GroupLags:
         return [
             _lag(group, each, done, *next(bounds))
             for group, found in self._read.items()
-            for each, done in zip(found, committed[group], strict=True)
+            for each, done in zip(found, finished[group], strict=True)
         ]
 
     def _renew(self) -> None:
@@ -100,31 +107,20 @@ class GroupLags:
         Why they would is told at `Sender._renew`.
         """
         self.close()
-        self._admin, self._consumer = admin(self._kafka), reader(self._kafka)
-
-    def _committed(self, group: str) -> list[int]:
-        """The offsets of a group, of its partitions in order; less than 0 where it has none."""
-        about = ConsumerGroupTopicPartitions(group, self._read[group])
-
-        def answer() -> list[int]:
-            (future,) = self._admin.list_consumer_group_offsets(
-                [about], request_timeout=ANSWER_SECONDS
-            ).values()
-            found = {}
-            for each in future.result().topic_partitions:
-                if each.error is not None:
-                    raise KafkaException(each.error)
-                found[each.topic, each.partition] = int(each.offset)
-            return [found.get((each.topic, each.partition), -1) for each in self._read[group]]
-
-        return asked(answer)
+        self._consumers = _readers(self._kafka, self._read)
 
     def close(self) -> None:
         """Disconnect."""
-        self._consumer.close()
+        for consumer in self._consumers.values():
+            consumer.close()
 
 
-def _lag(group: str, partition: TopicPartition, committed: int, start: int, end: int) -> GroupLag:
+def _readers(kafka: KafkaSettings, groups: Iterable[str]) -> dict[str, Consumer]:
+    """A client for each group, under its name: so it may ask what the group has finished."""
+    return {group: reader(kafka, {"group.id": group}) for group in groups}
+
+
+def _lag(group: str, partition: TopicPartition, finished: int, start: int, end: int) -> GroupLag:
     # Less where it has never said anything, or what it has read is gone: it begins anew.
-    offset = max(committed, start)
+    offset = max(finished, start)
     return GroupLag(group, partition.topic, partition.partition, offset, max(0, end - offset))

@@ -3,8 +3,8 @@
 Serves the commands on the library; the shards' workers read the log with aiokafka.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Self
 
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
@@ -19,6 +19,7 @@ from stream.broker.clients import (
     AT_START,
     admin,
     asked,
+    committed,
     offsets_at,
     reader,
     source_of,
@@ -104,33 +105,31 @@ class LibraryLog:
 
     def answered(self, shard: int, shards: int) -> int | None:
         """Up to where a shard's answers are on the broker; None where it never said so."""
-        asked = ConsumerGroupTopicPartitions(
-            shard_group(self._kafka, shard, shards), [TopicPartition(self._topic, 0)]
-        )
-        partition = self._asked(self._admin.list_consumer_group_offsets, asked)
-        return int(partition.offset) if partition.offset >= 0 else None
+        group = reader(self._kafka, {"group.id": shard_group(self._kafka, shard, shards)})
+        try:
+            (offset,) = committed(group, [TopicPartition(self._topic, 0)])
+        except KafkaException as error:
+            raise self._failure(error.args[0]) from error
+        finally:
+            group.close()
+        return offset if offset >= 0 else None
 
     def set_answered(self, shard: int, shards: int, offset: int) -> None:
         """Tell a shard that runs nowhere that everything before `offset` is answered."""
         told = ConsumerGroupTopicPartitions(
             shard_group(self._kafka, shard, shards), [TopicPartition(self._topic, 0, offset)]
         )
-        self._asked(self._admin.alter_consumer_group_offsets, told)
 
-    def _asked(
-        self, ask: Callable[..., dict[str, Any]], about: ConsumerGroupTopicPartitions
-    ) -> TopicPartition:
-        """What a group's coordinator answers, which may be moving to another broker."""
-
-        def answer() -> TopicPartition:
-            (future,) = ask([about], request_timeout=ANSWER_SECONDS).values()
+        def answer() -> None:
+            (future,) = self._admin.alter_consumer_group_offsets(
+                [told], request_timeout=ANSWER_SECONDS
+            ).values()
             (partition,) = future.result().topic_partitions
             if partition.error is not None:
                 raise KafkaException(partition.error)
-            return TopicPartition(self._topic, 0, partition.offset)
 
         try:
-            return asked(answer)
+            asked(answer)
         except KafkaException as error:
             raise self._failure(error.args[0]) from error
 
