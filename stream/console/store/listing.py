@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, exists, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.expression import UnaryExpression
 
 from stream.console.store.columns import key_of, microseconds
 from stream.console.store.tables import Alert
@@ -28,6 +30,7 @@ ORDER_COLUMNS: dict[Order, str] = {
     "longest": "copied_seconds",
     "surest": "score",
 }
+OTHER = aliased(Alert)  # made once: it has each column again
 Where = tuple[Any, int]
 """A place in an order: the value and the alert's key, both descending."""
 
@@ -134,51 +137,46 @@ async def _look_at(
     scanned: int,
 ) -> Found:
     filter, order, backwards = listing.filter, listing.order, listing.backwards
-    column = getattr(Alert, ORDER_COLUMNS[order])
-    scan = (
-        select(Alert)
-        .where(*_by_index(filter, order, branch))
-        .order_by(*_directions(Alert, order, backwards))
-        .limit(scanned)
-    )
+    place = tuple_(*_place(Alert, order))
+    directions = _place(Alert, order)
+    if not backwards:
+        directions = [part.desc() for part in directions]
+    conditions = _by_index(filter, order, branch)
     if after is not None:
-        # Typed, or an instant would be taken for a date, where the column holds microseconds.
-        bound = tuple_(literal(after[0], column.type), literal(after[1], Alert.alert_key.type))
-        place = tuple_(column, Alert.alert_key)
-        scan = scan.where(place > bound if backwards else place < bound)
-    seen = aliased(Alert, scan.subquery("seen"))
-    # A lock is on rows of the table itself, as they are when it is had.
-    row = Alert if listing.lock else seen
+        bound = _bound(after, order)
+        conditions.append(place > bound if backwards else place < bound)
+    scan = select(*_place(Alert, order)).where(*conditions).order_by(*directions)
+    # Where the look ends; not as a subquery, out of whose order SQLite would sort all rows again.
+    last = (await session.execute(scan.offset(scanned - 1).limit(1))).first()
+    if last is not None:
+        bound = _bound((last[0], last[1]), order)
+        conditions.append(place <= bound if backwards else place >= bound)
     query = (
-        select(row.alert_id, row.video_id, row.video_key, *_place(row, order))
-        .where(*_by_row(row, filter))
-        .order_by(*_directions(row, order, backwards))
+        select(Alert.alert_id, Alert.video_id, Alert.video_key, *_place(Alert, order))
+        .where(*conditions, *_by_row(Alert, filter, _unindexed))
+        .order_by(*directions)
         .limit(limit + 1)
     )
     if listing.as_of is not None:
-        query = query.where(row.raised_at <= listing.as_of)
+        query = query.where(_unindexed(Alert.raised_at) <= listing.as_of)
     if listing.firsts:
-        query = query.where(_is_first(row, listing))
+        query = query.where(_is_first(listing))
     if listing.lock:
-        query = query.join(seen, seen.alert_id == Alert.alert_id)
         query = query.with_for_update(skip_locked=True, of=Alert)
     rows = (await session.execute(query)).all()
     if len(rows) > limit:
         return Found(tuple(rows), where_is(rows[-1], order))
-    # Too few: either the branch ends within what was looked at, or it goes on behind that.
-    last = (
-        await session.execute(select(*_place(seen, order)).offset(scanned - 1).limit(1))
-    ).first()
     return Found(tuple(rows), None if last is None else (last[0], last[1]))
 
 
-def _place(alert: Any, order: Order) -> tuple[Any, Any]:
-    return getattr(alert, ORDER_COLUMNS[order]), alert.alert_key
+def _place(alert: Any, order: Order) -> list[Any]:
+    return [getattr(alert, ORDER_COLUMNS[order]), alert.alert_key]
 
 
-def _directions(alert: Any, order: Order, backwards: bool) -> Sequence[ColumnElement[Any]]:
-    place = _place(alert, order)
-    return place if backwards else tuple(part.desc() for part in place)
+def _bound(place: Where, order: Order) -> ColumnElement[Any]:
+    # Typed, or an instant would be taken for a date, where the column holds microseconds.
+    columns = _place(Alert, order)
+    return tuple_(*(literal(value, c.type) for value, c in zip(place, columns, strict=True)))
 
 
 def _by_index(filter: AlertFilter, order: Order, branch: Branch) -> list[ColumnElement[bool]]:
@@ -192,15 +190,28 @@ def _by_index(filter: AlertFilter, order: Order, branch: Branch) -> list[ColumnE
         found.append(Alert.video_key == key_of(filter.video_id))
     if order == "newest":
         # Within the index, or all looks could go by on rows that are too new.
-        found += _within_age(Alert, filter)
+        found += _within_age(Alert.raised_at, filter)
     if order == "surest" and filter.min_score is not None:
         found.append(Alert.score >= filter.min_score)
     return found
 
 
-def _by_row(alert: Any, filter: AlertFilter) -> list[ColumnElement[bool]]:
-    """All conditions on a row but its state and rights holder; ids, where an index has keys."""
-    found = _within_age(alert, filter)
+def _unindexed(column: Any) -> ColumnElement[Any]:
+    """A number that SQLite looks up in no index: it would take one in another order than ours."""
+    return UnaryExpression(column, operator=operators.custom_op("+"), type_=column.type)
+
+
+def _by_row(
+    alert: Any, filter: AlertFilter, read: Callable[[Any], Any] = lambda column: column
+) -> list[ColumnElement[bool]]:
+    """All conditions on a row but its state and rights holder; ids, where an index has keys.
+
+    Args:
+        alert: the table, or an alias of it.
+        filter: the conditions.
+        read: how columns that are compared by size are written.
+    """
+    found = _within_age(read(alert.raised_at), filter)
     # By key too: the index of an upload's alerts has it, and the row isn't read for others.
     owner_key = alert.reference_owner_key
     if filter.owner_id is not None:
@@ -219,18 +230,18 @@ def _by_row(alert: Any, filter: AlertFilter) -> list[ColumnElement[bool]]:
     if filter.visible_owner_ids is not None:
         found.append(alert.reference_owner_id.in_(filter.visible_owner_ids))
     if filter.min_score is not None:
-        found.append(alert.score >= filter.min_score)
+        found.append(read(alert.score) >= filter.min_score)
     if filter.claimed is not None:
         found.append(_claimed(alert, filter))
     return found
 
 
-def _within_age(alert: Any, filter: AlertFilter) -> list[ColumnElement[bool]]:
+def _within_age(raised_at: Any, filter: AlertFilter) -> list[ColumnElement[bool]]:
     found = []
     if filter.since is not None:
-        found.append(alert.raised_at >= filter.since)
+        found.append(raised_at >= filter.since)
     if filter.before is not None:
-        found.append(alert.raised_at < filter.before)
+        found.append(raised_at < filter.before)
     return found
 
 
@@ -245,14 +256,14 @@ def _claimed(alert: Any, filter: AlertFilter) -> ColumnElement[bool]:
     return and_(claimed, mine if filter.claimed == "me" else ~mine)
 
 
-def _is_first(alert: Any, listing: Listing) -> ColumnElement[bool]:
+def _is_first(listing: Listing) -> ColumnElement[bool]:
     """Whether no other alert of the upload that the filter lets through comes before."""
-    other, filter = aliased(Alert), listing.filter
+    other, filter = OTHER, listing.filter
     # As one comparison: of two with OR, SQLite would look up each by an index of all alerts.
-    earlier = tuple_(*_place(other, listing.order)) > tuple_(*_place(alert, listing.order))
+    earlier = tuple_(*_place(other, listing.order)) > tuple_(*_place(Alert, listing.order))
     conditions = [
-        other.video_key == alert.video_key,
-        other.video_id == alert.video_id,
+        other.video_key == Alert.video_key,
+        other.video_id == Alert.video_id,
         other.state.in_(filter.states),
         earlier,
         *_by_row(other, filter),
