@@ -71,7 +71,6 @@ class View:
 
     def filter(self, console: Console, person: Person) -> AlertFilter:
         """The same, as the read model is asked."""
-        now = console.clock()
         claimed: Any = self.claimed
         return AlertFilter(
             states=(self.state,),
@@ -80,10 +79,10 @@ class View:
             video_id=self.video,
             visible_owner_ids=visible_to(person),
             min_score=None if self.score is None else self.score / 100,
-            since=None if self.days is None else now - timedelta(days=self.days),
+            within=None if self.days is None else timedelta(days=self.days),
             claimed=claimed,
             reviewer=person.name,
-            now=now,
+            now=console.clock(),
         )
 
     def query(self, **changes: object) -> str:

@@ -80,6 +80,17 @@ async def test_more_than_a_page_goes_on_by_cursor(site: Site) -> None:
     assert {*shown(first), *shown(second)} == {alert.alert_id for alert in alerts}
 
 
+async def test_the_alerts_of_the_last_days_go_on_by_cursor(site: Site) -> None:
+    alerts = await asyncio.gather(*(site.alert(reference_owner_id="aged") for _ in range(23)))
+    browser = await site.browser()
+    first = (await browser.get("/queue?owner=aged&days=36500")).text
+    more = re.search(r'<p id="more"><a class="button" href="([^"]+)"', first)
+    assert more is not None
+    second = await browser.get(more[1].replace("&amp;", "&"))
+    assert second.status_code == 200, second.text
+    assert {*shown(first), *shown(second.text)} == {alert.alert_id for alert in alerts}
+
+
 async def test_numbers_follow_the_states(site: Site) -> None:
     browser = await site.browser("holder", owners=["numbers"])
     await site.alert(reference_owner_id="numbers")
