@@ -1,11 +1,13 @@
 """Verdicts that people give: the messages of `samesource review`, and a line in the audit log.
 
-A verdict takes its alerts first, so that of two people at one alert the second is told.
+A verdict takes its alerts first, so that of two people at one alert the second is told. One that
+fails gives them back.
 """
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from stream.admin.review import LATER, review_of
@@ -70,8 +72,13 @@ async def give(console: Console, person: Person, alerts: Sequence[AlertView], sa
     taken = tuple(each for each in ids if each not in free)
     if not mine:
         return Given((), taken, None)
-    events = [event_of(alert, said, person.name) for alert in mine]
-    places = await console.kafka.say(events)
+    try:
+        places = await console.kafka.say([event_of(alert, said, person.name) for alert in mine])
+    except BaseException:
+        # Nothing was said, so nobody is to wait for it; what the person had taken stays theirs.
+        new = [alert.alert_id for alert in mine if not _had(alert, person, now)]
+        await console.desk.release(person.name, new)
+        raise
     detail: dict[str, Any] = {"scope": said.scope} if said.scope else {}
     # Before the wait: whoever cuts that short leaves no verdict without its line.
     for alert in mine:
@@ -128,6 +135,11 @@ def span_of(alert: AlertView) -> tuple[float, float]:
         min(each.reference_start_seconds for each in alert.segments),
         max(each.reference_end_seconds for each in alert.segments),
     )
+
+
+def _had(alert: AlertView, person: Person, now: datetime) -> bool:
+    ends = alert.claimed_until
+    return alert.claimed_by == person.name and ends is not None and ends > now
 
 
 def _as_event(alert: AlertView) -> Alert:

@@ -167,6 +167,31 @@ async def test_nothing_is_said_while_kafka_is_away(
     assert not log.items
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [({"verdict": "confirmed"}, 503),
+     ({"verdict": "dismissed", "scope": "span", "start": "7", "end": "2"}, 422)],
+)  # fmt: skip
+async def test_a_verdict_that_fails_leaves_the_alert_as_it_was(
+    site: Site, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], status: int
+) -> None:
+    free, had = [await site.alert() for _ in range(2)]
+    anna = await site.browser("reviewer", "anna")
+    await anna.send(f"/alerts/{had.alert_id}/claim", {"claim": "take"})
+
+    async def away(*_: object) -> None:
+        raise BrokerError("no answer")
+
+    monkeypatch.setattr(site.console.kafka, "say", away)
+    for alert in (free, had):
+        answer = await anna.send(f"/alerts/{alert.alert_id}/verdict", fields)
+        assert answer.status_code == status
+    bea = await site.browser("reviewer", "bea")
+    for alert, is_taken in ((free, False), (had, True)):
+        text = (await bea.get(f"/alerts/{alert.alert_id}")).text
+        assert ("anna works on this alert" in text) == is_taken
+
+
 async def test_the_policy_that_led_here_is_shown(site: Site) -> None:
     alert = await site.alert()
     policy = PolicyUpdated.from_json(
