@@ -33,7 +33,7 @@ class Said:
     Attributes:
         verdict: `confirmed`, `dismissed` or `withdrawn`.
         scope: how far a dismissal goes.
-        span: seconds of the reference, for that scope; those that the alert is about without it.
+        span: seconds of the reference, for that scope; without it, the alert's if it has one span.
         note: why.
     """
 

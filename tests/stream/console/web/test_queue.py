@@ -129,6 +129,16 @@ async def test_a_verdict_on_several_can_be_undone(site: Site) -> None:
     assert [await state_of(site, alert) for alert in alerts] == ["open"] * 3
 
 
+async def test_seconds_are_a_scope_of_one_alert_and_not_of_many(site: Site) -> None:
+    other = {**SPAN.model_dump(), "reference_start_seconds": 21.0, "reference_end_seconds": 25.0}
+    alert = await site.alert(reference_owner_id="spans", segments=[SPAN, other])
+    browser = await site.browser("reviewer")
+    offers = 'name="scope" value="span"'
+    queue = (await browser.get("/queue?owner=spans")).text
+    assert 'name="scope" value="pair"' in queue and offers not in queue
+    assert offers in (await browser.get(f"/alerts/{alert.alert_id}")).text
+
+
 async def test_nothing_is_said_of_what_somebody_else_works_on(site: Site) -> None:
     alerts = [await site.alert(reference_owner_id="taken") for _ in range(2)]
     anna, bea = await site.browser("reviewer", "anna"), await site.browser("reviewer", "bea")
