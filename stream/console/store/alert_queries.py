@@ -44,6 +44,7 @@ from stream.console.store.views import (
     HolderView,
     Order,
     Page,
+    Place,
     QueueGroup,
     ReviewView,
     State,
@@ -168,6 +169,13 @@ class AlertQueries:
     async def reviews_of_alert(self, alert_id: str) -> tuple[ReviewView, ...]:
         """Every verdict on an alert, the newest first; at most 200."""
         return await self._reviews([alert_id])
+
+    async def reviews_at(self, places: Sequence[Place]) -> tuple[ReviewView, ...]:
+        """The verdicts that lie at these places; those that are there."""
+        async with self._database.reading() as session:
+            keys = [(each.topic, each.partition, each.offset) for each in places]
+            rows = [await session.get(Review, key) for key in keys]
+        return tuple(review_view(row) for row in rows if row is not None)
 
     async def reviews_of_pair(self, video_id: str, reference_id: str) -> tuple[ReviewView, ...]:
         """Every verdict on any alert of two videos, the newest first; at most 200."""

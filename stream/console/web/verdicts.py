@@ -8,11 +8,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from stream.admin.review import LATER, review_of
 from stream.console.store.desk import Person
-from stream.console.store.views import AlertView
+from stream.console.store.views import AlertView, Place, ReviewView
 from stream.console.web.console import Console
 from stream.contract.events import (
     Alert,
@@ -22,6 +22,7 @@ from stream.contract.events import (
     Scope,
     VerdictWord,
 )
+from stream.contract.message import Source
 
 BATCH = "verdicts on several alerts"
 
@@ -50,7 +51,7 @@ class Given:
     Attributes:
         alert_ids: of the verdicts that are on Kafka.
         taken: of alerts that somebody else works on: nothing was said of them.
-        undo: names what was given, to take it back.
+        undo: names what was given, for `given_as`.
     """
 
     alert_ids: tuple[str, ...]
@@ -86,25 +87,50 @@ async def give(console: Console, person: Person, alerts: Sequence[AlertView], sa
             person.name, said.verdict, alert.alert_id, now, said.note, detail | _pair(alert)
         )
     given = tuple(alert.alert_id for alert in mine)
-    undo = given[0]
+    undo = _written(places[0])
     if len(given) > 1:
-        undo = uuid.uuid4().hex
-        await console.desk.note(
-            person.name, BATCH, undo, now, said.note, {"alert_ids": given, "verdict": said.verdict}
-        )
+        undo, written = uuid.uuid4().hex, [*map(_written, places)]
+        detail = {"alert_ids": given, "verdict": said.verdict, "places": written}
+        await console.desk.note(person.name, BATCH, undo, now, said.note, detail)
     await console.come_back(places)
     # Not sooner: the next reviewer would be given what is judged already.
     await console.desk.release(person.name, given)
     return Given(given, taken, undo)
 
 
-async def given_as(console: Console, undo: str) -> tuple[str, ...]:
-    """The alerts that were judged together, by what `Given.undo` named them."""
+async def given_as(console: Console, undo: str) -> tuple[ReviewView, ...]:
+    """The verdicts that were given together, by what `Given.undo` named them."""
     page = await console.desk.audit(about=undo, limit=1)
+    written: Sequence[str] = [undo]
     for line in page.items:
         if line.action == BATCH:
-            return tuple(str(each) for each in line.detail.get("alert_ids", ()))
-    return (undo,)
+            written = line.detail.get("places", ())
+    places = [place for each in written if (place := _place(each)) is not None]
+    return await console.queries.reviews_at(places)
+
+
+async def before(console: Console, review: ReviewView) -> Said | None:
+    """What makes an alert again what it was before a verdict; None where that isn't the newest."""
+    newest, *older = await console.queries.reviews_of_alert(review.alert_id)
+    if newest.place != review.place:
+        return None
+    if not older or older[0].verdict == "withdrawn":
+        return Said("withdrawn")
+    scope, note = cast(Scope | None, older[0].scope), older[0].note
+    start, end = older[0].reference_start_seconds, older[0].reference_end_seconds
+    span = None if scope != "span" or start is None or end is None else (start, end)
+    return Said(cast(VerdictWord, older[0].verdict), scope, span, note)
+
+
+def _written(place: Source) -> str:
+    return f"{place.partition}-{place.offset}"
+
+
+def _place(written: str) -> Place | None:
+    partition, _, offset = written.partition("-")
+    if not (partition.isdecimal() and offset.isdecimal() and len(written) < 20):
+        return None
+    return Place(AlertReviewed.topic, int(partition), int(offset))
 
 
 def event_of(alert: AlertView, said: Said, reviewer: str) -> AlertReviewed:

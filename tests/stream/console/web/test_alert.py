@@ -1,6 +1,7 @@
 """The page of an alert: its videos, its evidence, and verdicts of every scope."""
 
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -85,6 +86,53 @@ async def test_a_verdict_can_be_withdrawn(site: Site) -> None:
     assert (await verdict(site, alert, verdict="withdrawn")).verdict == "withdrawn"
     found = await site.console.queries.alert(alert.alert_id)
     assert found is not None and found.state == "open"
+
+
+async def undo(site: Site, answer: Any) -> str:
+    """What a browser that undoes what it has just said is told."""
+    browser = await site.browser("reviewer", "anna")
+    page = await browser.get(answer.headers["location"])
+    token = re.search(r'name="undo" value="([^"]+)"', page.text)
+    assert token is not None
+    done = await browser.send("/undo", {"undo": token[1], "back": "/queue"})
+    assert done.status_code == 303, done.text
+    return str(done.headers["location"])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"scope": "span", "start": "2", "end": "7.5", "note": "a jingle"}, {"scope": "uploader"},
+     {"scope": "pair"}, {"scope": "alert"}],
+)  # fmt: skip
+async def test_undo_gives_back_the_verdict_before(site: Site, fields: dict[str, str]) -> None:
+    alert = await site.alert()
+    first = await verdict(site, alert, verdict="dismissed", **fields)
+    anna = await site.browser("reviewer", "anna")
+    path = f"/alerts/{alert.alert_id}/verdict"
+    confirmed = await anna.send(path, {"verdict": "confirmed", "note": "a slip"})
+    assert await undo(site, confirmed) == "/queue?said=undone&number=1"
+    again = said(site, alert.alert_id)[-1]
+    assert again.reviewer == "anna" and again.reviewed_at > first.reviewed_at
+    told = {"reviewer", "reviewed_at"}
+    assert again.model_dump(exclude=told) == first.model_dump(exclude=told)
+    found = await site.console.queries.alert(alert.alert_id)
+    assert found is not None and found.state == "dismissed"
+    # The button of a page that is still open somewhere.
+    assert await undo(site, confirmed) == "/queue?said=since"
+    assert len(said(site, alert.alert_id)) == 3
+
+
+async def test_undo_leaves_what_somebody_has_said_since(site: Site) -> None:
+    alert = await site.alert()
+    browser = await site.browser("reviewer", "anna")
+    path = f"/alerts/{alert.alert_id}/verdict"
+    confirmed = await browser.send(path, {"verdict": "confirmed"})
+    await verdict(site, alert, verdict="dismissed", scope="alert")
+    assert await undo(site, confirmed) == "/queue?said=since"
+    found = await site.console.queries.alert(alert.alert_id)
+    assert found is not None and found.state == "dismissed"
+    for made_up in ("", "x", "0-999999", "9999999999-1", "0-99999999999999999999", alert.alert_id):
+        assert (await browser.send("/undo", {"undo": made_up})).status_code == 404
 
 
 async def test_a_verdict_is_newer_than_the_one_before_whatever_the_clocks_say(site: Site) -> None:

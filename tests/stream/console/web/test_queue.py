@@ -129,6 +129,23 @@ async def test_a_verdict_on_several_can_be_undone(site: Site) -> None:
     assert [await state_of(site, alert) for alert in alerts] == ["open"] * 3
 
 
+async def test_undoing_several_gives_each_its_own_verdict_back(site: Site) -> None:
+    alerts = [await site.alert(reference_owner_id="each") for _ in range(3)]
+    browser, ids = await site.browser("reviewer"), [alert.alert_id for alert in alerts]
+    for alert_id, scope in zip(ids[:2], ("alert", "pair"), strict=True):
+        fields = {"verdict": "dismissed", "scope": scope}
+        await browser.send(f"/alerts/{alert_id}/verdict", fields)
+    answer = await browser.send("/queue/verdicts", {"alert": ids, "verdict": "confirmed"})
+    assert [await state_of(site, alert) for alert in alerts] == ["confirmed"] * 3
+    token = re.search(r"undo=([^&]+)", answer.headers["location"])
+    assert token is not None
+    back = await browser.send("/undo", {"undo": token[1]})
+    assert back.headers["location"] == "/queue?said=undone&number=3"
+    assert [await state_of(site, alert) for alert in alerts] == ["dismissed", "dismissed", "open"]
+    scopes = [(await site.console.queries.reviews_of_alert(each))[0].scope for each in ids]
+    assert scopes == ["alert", "pair", None]
+
+
 async def test_seconds_are_a_scope_of_one_alert_and_not_of_many(site: Site) -> None:
     other = {**SPAN.model_dump(), "reference_start_seconds": 21.0, "reference_end_seconds": 25.0}
     alert = await site.alert(reference_owner_id="spans", segments=[SPAN, other])
