@@ -253,6 +253,40 @@ async def test_the_policy_that_led_here_is_shown(site: Site) -> None:
     assert "<dd>3.5</dd>" in text and "partner" in text and "0:00.0–1:30.0" in text
 
 
+async def test_an_admin_takes_down_either_video_from_the_alert(site: Site) -> None:
+    alert = await site.alert()
+    admin, path = await site.browser("admin", "adam"), f"/alerts/{alert.alert_id}"
+    text = (await admin.get(f"{path}?sort=surest")).text
+    for video_id in (alert.video_id, alert.reference_id):
+        assert f'href="/library/entry?video={video_id}"' in text
+        assert f'name="video" value="{video_id}"' in text
+    assert f'name="back" value="{path}?sort=surest"' in text
+    fields = {"video": alert.video_id, "note": "a leak", "back": f"{path}?sort=surest"}
+    answer = await admin.send("/library/takedown", fields)
+    assert answer.headers["location"] == f"{path}?sort=surest&said=taken+down"
+    text = (await admin.get(answer.headers["location"])).text
+    assert "The takedown is on Kafka." in text
+    assert f'name="video" value="{alert.video_id}"' not in text
+    assert f'name="video" value="{alert.reference_id}"' in text
+    (line,) = (await site.console.desk.audit(about=alert.video_id)).items
+    assert (line.person, line.action, line.why) == ("adam", "take down", "a leak")
+    found = await site.console.queries.alert(alert.alert_id)
+    assert found is not None and found.state == "open"
+
+
+async def test_only_an_admin_is_offered_a_takedown(site: Site) -> None:
+    alert = await site.alert()
+    browser, path = await site.browser("reviewer"), f"/alerts/{alert.alert_id}"
+    text = (await browser.get(path)).text
+    assert "/library/takedown" not in text and f'entry?video={alert.video_id}"' in text
+    refused = await browser.send("/library/takedown", {"video": alert.video_id, "back": path})
+    assert refused.status_code == 403
+    holder = await site.browser("holder", owners=[alert.reference_owner_id])
+    text = (await holder.get(path)).text
+    assert f'entry?video={alert.reference_id}"' in text
+    assert f'entry?video={alert.video_id}"' not in text
+
+
 async def test_the_matrix_shows_what_is_copied(site: Site) -> None:
     alert = await site.alert()
     path = f"/alerts/{alert.alert_id}/matrix.png"
