@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from stream.admin.replay import Replay, read_since, replays
 from stream.admin.takedown import take_down
@@ -41,6 +42,7 @@ class ConsoleKafka:
         self._kafka = kafka
         self._sender, self._messages = Sender(kafka), MessageAt(kafka)
         self._threads = ThreadPoolExecutor(THREADS, "console-kafka")
+        self._replays = WeakValueDictionary[str | None, asyncio.Lock]()  # by video
 
     async def say(self, events: Sequence[Event]) -> list[Source]:
         """Write events of one topic: verdicts, an upload, a policy.
@@ -84,8 +86,14 @@ class ConsoleKafka:
             return None
 
     async def replay(self, letter: VideoRejected) -> Replay:
-        """Submit the original of a letter again, unless it was since; what became of it."""
-        return await self._on_thread(self._replay, letter)
+        """Submit the original of a letter again, unless it was since; what became of it.
+
+        Of two at once for one video, the second sees what the first has submitted; not so of two
+        processes, which both submit it.
+        """
+        turn = self._replays.setdefault(letter.video_id, asyncio.Lock())
+        async with turn:
+            return await self._on_thread(self._replay, letter)
 
     def _replay(self, letter: VideoRejected) -> Replay:
         (found,) = replays([letter], read_since(self._kafka, [letter]))

@@ -20,6 +20,7 @@ from stream.console.store.listing import (
     conditions,
     look_on,
     name_of,
+    since_of,
     where_is,
     written_where,
 )
@@ -43,6 +44,7 @@ from stream.console.store.views import (
     HolderView,
     Order,
     Page,
+    Place,
     QueueGroup,
     ReviewView,
     State,
@@ -68,22 +70,26 @@ class AlertQueries:
     ) -> Page[QueueGroup]:
         """Uploads with alerts that the filter lets through, by their first alert in this order.
 
-        Alerts that are raised after the first page was asked for are not in the later ones.
+        Alerts that are raised after the first page was asked for are not in the later ones, and
+        none grows too old for them meanwhile.
         """
-        of = name_of("queue", filter, order)
+        of, since = name_of("queue", filter, order), since_of(filter)
         async with self._database.reading() as session:
             if cursor is None:
                 as_of, after = await _newest(session, filter), None
             else:
-                as_of_us, *values = cursors.read(cursor, of, int, *_where_kinds(order))
+                kinds = (int, int, *_where_kinds(order))
+                as_of_us, since_us, *values = cursors.read(cursor, of, *kinds)
                 as_of, after = of_microseconds(as_of_us), _where(values, order)
+                since = None if since is None else of_microseconds(since_us)
+            filter = replace(filter, since=since, within=None)
             listing = Listing(filter, order, as_of, firsts=True)
             found = await look_on(session, listing, after, limit)
             groups = await _groups(session, found.rows, filter, order, alerts_each, as_of)
         if found.on is None:
             return Page(groups)
-        place = written_where(found.on, order)
-        return Page(groups, cursors.written(of, microseconds(as_of), *place))
+        instants = microseconds(as_of), microseconds(since or EPOCH)
+        return Page(groups, cursors.written(of, *instants, *written_where(found.on, order)))
 
     async def alerts(
         self,
@@ -163,6 +169,13 @@ class AlertQueries:
     async def reviews_of_alert(self, alert_id: str) -> tuple[ReviewView, ...]:
         """Every verdict on an alert, the newest first; at most 200."""
         return await self._reviews([alert_id])
+
+    async def reviews_at(self, places: Sequence[Place]) -> tuple[ReviewView, ...]:
+        """The verdicts that lie at these places; those that are there."""
+        async with self._database.reading() as session:
+            keys = [(each.topic, each.partition, each.offset) for each in places]
+            rows = [await session.get(Review, key) for key in keys]
+        return tuple(review_view(row) for row in rows if row is not None)
 
     async def reviews_of_pair(self, video_id: str, reference_id: str) -> tuple[ReviewView, ...]:
         """Every verdict on any alert of two videos, the newest first; at most 200."""

@@ -237,12 +237,22 @@ def _by_row(
 
 
 def _within_age(raised_at: Any, filter: AlertFilter) -> list[ColumnElement[bool]]:
-    found = []
-    if filter.since is not None:
-        found.append(raised_at >= filter.since)
+    found, since = [], since_of(filter)
+    if since is not None:
+        found.append(raised_at >= since)
     if filter.before is not None:
         found.append(raised_at < filter.before)
     return found
+
+
+def since_of(filter: AlertFilter) -> datetime | None:
+    """The instant since which a filter lets alerts through, by `since` and `within`."""
+    if filter.within is None:
+        return filter.since
+    if filter.now is None:
+        raise ValueError(f"{filter.within = } without now")
+    oldest = filter.now - filter.within
+    return oldest if filter.since is None else max(oldest, filter.since)
 
 
 def _claimed(alert: Any, filter: AlertFilter) -> ColumnElement[bool]:

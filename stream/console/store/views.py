@@ -38,11 +38,12 @@ class AlertFilter:
         uploader_id: the owner of the uploads.
         min_score: at least.
         since: raised then or later.
+        within: raised at most so long before `now`.
         before: raised earlier.
         claimed: by anybody else, `others`; by nobody, `nobody`; by the person of `reviewer`, `me`;
             by nobody else, `free`.
         reviewer: who asks, for `claimed`.
-        now: which claims have expired; needed for `claimed`.
+        now: which claims have expired; needed for `claimed` and `within`.
     """
 
     states: tuple[State, ...] = ("open",)
@@ -54,6 +55,7 @@ class AlertFilter:
     reason: str | None = None
     min_score: float | None = None
     since: datetime | None = None
+    within: timedelta | None = None
     before: datetime | None = None
     claimed: Literal["nobody", "me", "others", "free"] | None = None
     reviewer: str | None = None

@@ -1,16 +1,18 @@
 """Verdicts that people give: the messages of `samesource review`, and a line in the audit log.
 
-A verdict takes its alerts first, so that of two people at one alert the second is told.
+A verdict takes its alerts first, so that of two people at one alert the second is told. One that
+fails gives them back.
 """
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 from stream.admin.review import LATER, review_of
 from stream.console.store.desk import Person
-from stream.console.store.views import AlertView
+from stream.console.store.views import AlertView, Place, ReviewView
 from stream.console.web.console import Console
 from stream.contract.events import (
     Alert,
@@ -20,6 +22,7 @@ from stream.contract.events import (
     Scope,
     VerdictWord,
 )
+from stream.contract.message import Source
 
 BATCH = "verdicts on several alerts"
 
@@ -31,7 +34,7 @@ class Said:
     Attributes:
         verdict: `confirmed`, `dismissed` or `withdrawn`.
         scope: how far a dismissal goes.
-        span: seconds of the reference, for that scope; those that the alert is about without it.
+        span: seconds of the reference, for that scope; without it, the alert's if it has one span.
         note: why.
     """
 
@@ -48,7 +51,7 @@ class Given:
     Attributes:
         alert_ids: of the verdicts that are on Kafka.
         taken: of alerts that somebody else works on: nothing was said of them.
-        undo: names what was given, to take it back.
+        undo: names what was given, for `given_as`.
     """
 
     alert_ids: tuple[str, ...]
@@ -70,8 +73,13 @@ async def give(console: Console, person: Person, alerts: Sequence[AlertView], sa
     taken = tuple(each for each in ids if each not in free)
     if not mine:
         return Given((), taken, None)
-    events = [event_of(alert, said, person.name) for alert in mine]
-    places = await console.kafka.say(events)
+    try:
+        places = await console.kafka.say([event_of(alert, said, person.name) for alert in mine])
+    except BaseException:
+        # Nothing was said, so nobody is to wait for it; what the person had taken stays theirs.
+        new = [alert.alert_id for alert in mine if not _had(alert, person, now)]
+        await console.desk.release(person.name, new)
+        raise
     detail: dict[str, Any] = {"scope": said.scope} if said.scope else {}
     # Before the wait: whoever cuts that short leaves no verdict without its line.
     for alert in mine:
@@ -79,25 +87,50 @@ async def give(console: Console, person: Person, alerts: Sequence[AlertView], sa
             person.name, said.verdict, alert.alert_id, now, said.note, detail | _pair(alert)
         )
     given = tuple(alert.alert_id for alert in mine)
-    undo = given[0]
+    undo = _written(places[0])
     if len(given) > 1:
-        undo = uuid.uuid4().hex
-        await console.desk.note(
-            person.name, BATCH, undo, now, said.note, {"alert_ids": given, "verdict": said.verdict}
-        )
+        undo, written = uuid.uuid4().hex, [*map(_written, places)]
+        detail = {"alert_ids": given, "verdict": said.verdict, "places": written}
+        await console.desk.note(person.name, BATCH, undo, now, said.note, detail)
     await console.come_back(places)
     # Not sooner: the next reviewer would be given what is judged already.
     await console.desk.release(person.name, given)
     return Given(given, taken, undo)
 
 
-async def given_as(console: Console, undo: str) -> tuple[str, ...]:
-    """The alerts that were judged together, by what `Given.undo` named them."""
+async def given_as(console: Console, undo: str) -> tuple[ReviewView, ...]:
+    """The verdicts that were given together, by what `Given.undo` named them."""
     page = await console.desk.audit(about=undo, limit=1)
+    written: Sequence[str] = [undo]
     for line in page.items:
         if line.action == BATCH:
-            return tuple(str(each) for each in line.detail.get("alert_ids", ()))
-    return (undo,)
+            written = line.detail.get("places", ())
+    places = [place for each in written if (place := _place(each)) is not None]
+    return await console.queries.reviews_at(places)
+
+
+async def before(console: Console, review: ReviewView) -> Said | None:
+    """What makes an alert again what it was before a verdict; None where that isn't the newest."""
+    newest, *older = await console.queries.reviews_of_alert(review.alert_id)
+    if newest.place != review.place:
+        return None
+    if not older or older[0].verdict == "withdrawn":
+        return Said("withdrawn")
+    scope, note = cast(Scope | None, older[0].scope), older[0].note
+    start, end = older[0].reference_start_seconds, older[0].reference_end_seconds
+    span = None if scope != "span" or start is None or end is None else (start, end)
+    return Said(cast(VerdictWord, older[0].verdict), scope, span, note)
+
+
+def _written(place: Source) -> str:
+    return f"{place.partition}-{place.offset}"
+
+
+def _place(written: str) -> Place | None:
+    partition, _, offset = written.partition("-")
+    if not (partition.isdecimal() and offset.isdecimal() and len(written) < 20):
+        return None
+    return Place(AlertReviewed.topic, int(partition), int(offset))
 
 
 def event_of(alert: AlertView, said: Said, reviewer: str) -> AlertReviewed:
@@ -128,6 +161,11 @@ def span_of(alert: AlertView) -> tuple[float, float]:
         min(each.reference_start_seconds for each in alert.segments),
         max(each.reference_end_seconds for each in alert.segments),
     )
+
+
+def _had(alert: AlertView, person: Person, now: datetime) -> bool:
+    ends = alert.claimed_until
+    return alert.claimed_by == person.name and ends is not None and ends > now
 
 
 def _as_event(alert: AlertView) -> Alert:

@@ -112,9 +112,14 @@ class VerdictBody(BaseModel):
         default=None, description="How far a dismissal goes; the pair of videos without it"
     )
     reference_start_seconds: float | None = Field(
-        default=None, ge=0, description="Of the scope `span`; what the alert is about without it"
+        default=None,
+        ge=0,
+        description="Of the scope `span`, with `reference_end_seconds`. Without both, the seconds "
+        "that the alert is about; where those are several spans, that is 422: say which",
     )
-    reference_end_seconds: float | None = Field(default=None, ge=0)
+    reference_end_seconds: float | None = Field(
+        default=None, ge=0, description="Where that span ends; not part of it"
+    )
     note: str | None = Field(default=None, max_length=2000, description="Why, for people")
 
 

@@ -15,6 +15,7 @@ from stream.console.web.evidence import NoEvidenceError
 from stream.console.web.found import Found, found_by_picture, found_by_text
 from stream.console.web.pages.alert import PICTURE
 from stream.console.web.pages.forms import Form
+from stream.console.web.pages.queue import back_with
 from stream.console.web.pages.render import ROLE_NAMES, render
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Admin, Looker, Reviewer, visible_to
@@ -142,7 +143,7 @@ async def strip(console: Here, person: Looker, video: VideoId) -> Response:
 
 @router.post("/library/takedown")
 async def take_down(console: Here, person: Admin, form: Form, request: Request) -> Response:
-    """Take a video out of the library and of search."""
+    """Take a video out of the library and of search; then to its entry, or back to an alert."""
     video_id = form.get("video") or ""
     await _seen(console, person, video_id)
     await console.kafka.take_down([video_id])
@@ -150,6 +151,8 @@ async def take_down(console: Here, person: Admin, form: Form, request: Request) 
     await console.desk.note(person.name, "take down", video_id, now, form.get("note"))
     # By looking, since `take_down` doesn't say where its messages lie.
     await _gone(console, video_id)
+    if form.get("back") is not None:
+        return back_with(form, said="taken down")
     url = request.url_for("entry").include_query_params(video=video_id, said="taken down")
     return RedirectResponse(f"{url.path}?{url.query}", 303)
 

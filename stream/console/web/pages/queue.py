@@ -15,7 +15,7 @@ from stream.console.web.pages.forms import Fields, Form
 from stream.console.web.pages.render import local, render
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Looker, Reviewer, visible_to
-from stream.console.web.verdicts import Given, Said, give, given_as
+from stream.console.web.verdicts import Given, Said, before, give, given_as
 from stream.contract.events import Scope
 from stream.errors import QueryError, SettingsError
 
@@ -71,7 +71,6 @@ class View:
 
     def filter(self, console: Console, person: Person) -> AlertFilter:
         """The same, as the read model is asked."""
-        now = console.clock()
         claimed: Any = self.claimed
         return AlertFilter(
             states=(self.state,),
@@ -80,10 +79,10 @@ class View:
             video_id=self.video,
             visible_owner_ids=visible_to(person),
             min_score=None if self.score is None else self.score / 100,
-            since=None if self.days is None else now - timedelta(days=self.days),
+            within=None if self.days is None else timedelta(days=self.days),
             claimed=claimed,
             reviewer=person.name,
-            now=now,
+            now=console.clock(),
         )
 
     def query(self, **changes: object) -> str:
@@ -197,11 +196,22 @@ async def verdicts(console: Here, person: Reviewer, form: Form) -> Response:
 
 @router.post("/undo")
 async def undo(console: Here, person: Reviewer, form: Form) -> Response:
-    """Take back what was just said."""
-    ids = await given_as(console, form.get("undo") or "")
-    alerts = await _alerts(console, person, ids)
-    given = await give_verdict(console, person, alerts, Said("withdrawn", note=form.get("note")))
-    return back_with(form, said="withdrawn", number=len(given.alert_ids), taken=len(given.taken))
+    """Take back what was just said: what was said before holds again."""
+    reviews = await given_as(console, form.get("undo") or "")
+    if not reviews:
+        raise Problem(404, "this verdict is not in the rows, or not yet: look at the alert again")
+    again: dict[Said, list[str]] = {}
+    for review in reviews:
+        said = await before(console, review)
+        if said is not None:
+            again.setdefault(said, []).append(review.alert_id)
+    number = taken = 0
+    for said, ids in again.items():
+        given = await give_verdict(console, person, await _alerts(console, person, ids), said)
+        number, taken = number + len(given.alert_ids), taken + len(given.taken)
+    word = "withdrawn" if all(said.verdict == "withdrawn" for said in again) else "undone"
+    word = word if number else "taken" if taken else "since"
+    return back_with(form, said=word, number=number, taken=taken)
 
 
 async def chosen(console: Console, person: Person, form: Fields) -> list[AlertView]:
@@ -216,9 +226,7 @@ async def chosen(console: Console, person: Person, form: Fields) -> list[AlertVi
     return await _alerts(console, person, ids)
 
 
-async def _alerts(
-    console: Console, person: Person, ids: tuple[str, ...] | list[str]
-) -> list[AlertView]:
+async def _alerts(console: Console, person: Person, ids: list[str]) -> list[AlertView]:
     found = [await console.queries.alert(each, visible_to(person)) for each in ids]
     known = [alert for alert in found if alert is not None]
     if not known:

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -253,6 +254,26 @@ async def test_a_cursor_of_nothing_is_refused(database: Database, cursor: str) -
     ):
         with pytest.raises(QueryError, match="isn't of this list"):
             await ask()
+
+
+async def test_an_age_is_that_of_the_first_page(database: Database) -> None:
+    await say(
+        database,
+        alert("best", at=BEGIN, video_id="old", score=0.9),
+        alert("next", at=BEGIN + timedelta(hours=2), video_id="new", score=0.8),
+        alert("last", at=BEGIN + timedelta(hours=2), video_id="old", score=0.7),
+    )
+    queries = Queries(database)
+    filter = AlertFilter(within=timedelta(hours=3), now=BEGIN + timedelta(hours=3))
+    first = await queries.queue(filter, "surest", limit=1)
+    # By now the best is too old, which would make the last one its upload's first.
+    later = replace(filter, now=BEGIN + timedelta(hours=4))
+    rest = await queries.queue(later, "surest", first.next, limit=10)
+    assert [[one.alert_id for one in group.alerts] for group in first.items + rest.items] == [
+        ["best", "last"], ["next"],
+    ]  # fmt: skip
+    listed = await queries.alerts(later, "surest")
+    assert [one.alert_id for one in listed.items] == ["next", "last"]
 
 
 async def test_a_cursor_is_of_one_order_and_filter(database: Database) -> None:

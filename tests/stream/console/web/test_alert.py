@@ -1,6 +1,7 @@
 """The page of an alert: its videos, its evidence, and verdicts of every scope."""
 
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -87,6 +88,53 @@ async def test_a_verdict_can_be_withdrawn(site: Site) -> None:
     assert found is not None and found.state == "open"
 
 
+async def undo(site: Site, answer: Any) -> str:
+    """What a browser that undoes what it has just said is told."""
+    browser = await site.browser("reviewer", "anna")
+    page = await browser.get(answer.headers["location"])
+    token = re.search(r'name="undo" value="([^"]+)"', page.text)
+    assert token is not None
+    done = await browser.send("/undo", {"undo": token[1], "back": "/queue"})
+    assert done.status_code == 303, done.text
+    return str(done.headers["location"])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"scope": "span", "start": "2", "end": "7.5", "note": "a jingle"}, {"scope": "uploader"},
+     {"scope": "pair"}, {"scope": "alert"}],
+)  # fmt: skip
+async def test_undo_gives_back_the_verdict_before(site: Site, fields: dict[str, str]) -> None:
+    alert = await site.alert()
+    first = await verdict(site, alert, verdict="dismissed", **fields)
+    anna = await site.browser("reviewer", "anna")
+    path = f"/alerts/{alert.alert_id}/verdict"
+    confirmed = await anna.send(path, {"verdict": "confirmed", "note": "a slip"})
+    assert await undo(site, confirmed) == "/queue?said=undone&number=1"
+    again = said(site, alert.alert_id)[-1]
+    assert again.reviewer == "anna" and again.reviewed_at > first.reviewed_at
+    told = {"reviewer", "reviewed_at"}
+    assert again.model_dump(exclude=told) == first.model_dump(exclude=told)
+    found = await site.console.queries.alert(alert.alert_id)
+    assert found is not None and found.state == "dismissed"
+    # The button of a page that is still open somewhere.
+    assert await undo(site, confirmed) == "/queue?said=since"
+    assert len(said(site, alert.alert_id)) == 3
+
+
+async def test_undo_leaves_what_somebody_has_said_since(site: Site) -> None:
+    alert = await site.alert()
+    browser = await site.browser("reviewer", "anna")
+    path = f"/alerts/{alert.alert_id}/verdict"
+    confirmed = await browser.send(path, {"verdict": "confirmed"})
+    await verdict(site, alert, verdict="dismissed", scope="alert")
+    assert await undo(site, confirmed) == "/queue?said=since"
+    found = await site.console.queries.alert(alert.alert_id)
+    assert found is not None and found.state == "dismissed"
+    for made_up in ("", "x", "0-999999", "9999999999-1", "0-99999999999999999999", alert.alert_id):
+        assert (await browser.send("/undo", {"undo": made_up})).status_code == 404
+
+
 async def test_a_verdict_is_newer_than_the_one_before_whatever_the_clocks_say(site: Site) -> None:
     alert = await site.alert()
     ahead = datetime.now(UTC) + timedelta(hours=1)
@@ -167,6 +215,31 @@ async def test_nothing_is_said_while_kafka_is_away(
     assert not log.items
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [({"verdict": "confirmed"}, 503),
+     ({"verdict": "dismissed", "scope": "span", "start": "7", "end": "2"}, 422)],
+)  # fmt: skip
+async def test_a_verdict_that_fails_leaves_the_alert_as_it_was(
+    site: Site, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], status: int
+) -> None:
+    free, had = [await site.alert() for _ in range(2)]
+    anna = await site.browser("reviewer", "anna")
+    await anna.send(f"/alerts/{had.alert_id}/claim", {"claim": "take"})
+
+    async def away(*_: object) -> None:
+        raise BrokerError("no answer")
+
+    monkeypatch.setattr(site.console.kafka, "say", away)
+    for alert in (free, had):
+        answer = await anna.send(f"/alerts/{alert.alert_id}/verdict", fields)
+        assert answer.status_code == status
+    bea = await site.browser("reviewer", "bea")
+    for alert, is_taken in ((free, False), (had, True)):
+        text = (await bea.get(f"/alerts/{alert.alert_id}")).text
+        assert ("anna works on this alert" in text) == is_taken
+
+
 async def test_the_policy_that_led_here_is_shown(site: Site) -> None:
     alert = await site.alert()
     policy = PolicyUpdated.from_json(
@@ -178,6 +251,40 @@ async def test_the_policy_that_led_here_is_shown(site: Site) -> None:
     await site.say(policy)
     text = (await (await site.browser()).get(f"/alerts/{alert.alert_id}")).text
     assert "<dd>3.5</dd>" in text and "partner" in text and "0:00.0–1:30.0" in text
+
+
+async def test_an_admin_takes_down_either_video_from_the_alert(site: Site) -> None:
+    alert = await site.alert()
+    admin, path = await site.browser("admin", "adam"), f"/alerts/{alert.alert_id}"
+    text = (await admin.get(f"{path}?sort=surest")).text
+    for video_id in (alert.video_id, alert.reference_id):
+        assert f'href="/library/entry?video={video_id}"' in text
+        assert f'name="video" value="{video_id}"' in text
+    assert f'name="back" value="{path}?sort=surest"' in text
+    fields = {"video": alert.video_id, "note": "a leak", "back": f"{path}?sort=surest"}
+    answer = await admin.send("/library/takedown", fields)
+    assert answer.headers["location"] == f"{path}?sort=surest&said=taken+down"
+    text = (await admin.get(answer.headers["location"])).text
+    assert "The takedown is on Kafka." in text
+    assert f'name="video" value="{alert.video_id}"' not in text
+    assert f'name="video" value="{alert.reference_id}"' in text
+    (line,) = (await site.console.desk.audit(about=alert.video_id)).items
+    assert (line.person, line.action, line.why) == ("adam", "take down", "a leak")
+    found = await site.console.queries.alert(alert.alert_id)
+    assert found is not None and found.state == "open"
+
+
+async def test_only_an_admin_is_offered_a_takedown(site: Site) -> None:
+    alert = await site.alert()
+    browser, path = await site.browser("reviewer"), f"/alerts/{alert.alert_id}"
+    text = (await browser.get(path)).text
+    assert "/library/takedown" not in text and f'entry?video={alert.video_id}"' in text
+    refused = await browser.send("/library/takedown", {"video": alert.video_id, "back": path})
+    assert refused.status_code == 403
+    holder = await site.browser("holder", owners=[alert.reference_owner_id])
+    text = (await holder.get(path)).text
+    assert f'entry?video={alert.reference_id}"' in text
+    assert f'entry?video={alert.video_id}"' not in text
 
 
 async def test_the_matrix_shows_what_is_copied(site: Site) -> None:

@@ -10,7 +10,7 @@ from stream.broker.client import Reader
 from stream.console.store.desk import Fresh
 from stream.contract.events import PolicyUpdated, VideoDecided, VideoFingerprinted, VideoUploaded
 from stream.errors import BrokerError
-from tests.stream.console.web.site import RAISED, Site
+from tests.stream.console.web.site import RAISED, SPAN, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -166,6 +166,17 @@ async def test_a_machine_gives_a_verdict(site: Site) -> None:
         assert (await machine.post(f"{path}/verdict", json=wrong)).status_code == 422, wrong
     missing = await machine.post("/api/v1/alerts/none/verdict", json=body)
     assert missing.status_code == 404
+
+
+async def test_seconds_are_named_where_an_alert_has_several_spans(site: Site) -> None:
+    machine = await site.machine("reviewer")
+    other = {**SPAN.model_dump(), "reference_start_seconds": 21.0, "reference_end_seconds": 25.0}
+    one, two = await site.alert(), await site.alert(segments=[SPAN, other])
+    body = {"verdict": "dismissed", "scope": "span"}
+    named = body | {"reference_start_seconds": 20, "reference_end_seconds": 26}
+    for alert, said, status in ((one, body, 200), (two, body, 422), (two, named, 200)):
+        answer = await machine.post(f"/api/v1/alerts/{alert.alert_id}/verdict", json=said)
+        assert answer.status_code == status, answer.text
 
 
 async def test_a_verdict_on_what_somebody_works_on_is_a_conflict(site: Site) -> None:

@@ -80,6 +80,17 @@ async def test_more_than_a_page_goes_on_by_cursor(site: Site) -> None:
     assert {*shown(first), *shown(second)} == {alert.alert_id for alert in alerts}
 
 
+async def test_the_alerts_of_the_last_days_go_on_by_cursor(site: Site) -> None:
+    alerts = await asyncio.gather(*(site.alert(reference_owner_id="aged") for _ in range(23)))
+    browser = await site.browser()
+    first = (await browser.get("/queue?owner=aged&days=36500")).text
+    more = re.search(r'<p id="more"><a class="button" href="([^"]+)"', first)
+    assert more is not None
+    second = await browser.get(more[1].replace("&amp;", "&"))
+    assert second.status_code == 200, second.text
+    assert {*shown(first), *shown(second.text)} == {alert.alert_id for alert in alerts}
+
+
 async def test_numbers_follow_the_states(site: Site) -> None:
     browser = await site.browser("holder", owners=["numbers"])
     await site.alert(reference_owner_id="numbers")
@@ -116,6 +127,33 @@ async def test_a_verdict_on_several_can_be_undone(site: Site) -> None:
     back = await browser.send("/undo", {"undo": undo[1], "back": "/queue?owner=bulk&said=x"})
     assert back.headers["location"] == "/queue?owner=bulk&said=withdrawn&number=2"
     assert [await state_of(site, alert) for alert in alerts] == ["open"] * 3
+
+
+async def test_undoing_several_gives_each_its_own_verdict_back(site: Site) -> None:
+    alerts = [await site.alert(reference_owner_id="each") for _ in range(3)]
+    browser, ids = await site.browser("reviewer"), [alert.alert_id for alert in alerts]
+    for alert_id, scope in zip(ids[:2], ("alert", "pair"), strict=True):
+        fields = {"verdict": "dismissed", "scope": scope}
+        await browser.send(f"/alerts/{alert_id}/verdict", fields)
+    answer = await browser.send("/queue/verdicts", {"alert": ids, "verdict": "confirmed"})
+    assert [await state_of(site, alert) for alert in alerts] == ["confirmed"] * 3
+    token = re.search(r"undo=([^&]+)", answer.headers["location"])
+    assert token is not None
+    back = await browser.send("/undo", {"undo": token[1]})
+    assert back.headers["location"] == "/queue?said=undone&number=3"
+    assert [await state_of(site, alert) for alert in alerts] == ["dismissed", "dismissed", "open"]
+    scopes = [(await site.console.queries.reviews_of_alert(each))[0].scope for each in ids]
+    assert scopes == ["alert", "pair", None]
+
+
+async def test_seconds_are_a_scope_of_one_alert_and_not_of_many(site: Site) -> None:
+    other = {**SPAN.model_dump(), "reference_start_seconds": 21.0, "reference_end_seconds": 25.0}
+    alert = await site.alert(reference_owner_id="spans", segments=[SPAN, other])
+    browser = await site.browser("reviewer")
+    offers = 'name="scope" value="span"'
+    queue = (await browser.get("/queue?owner=spans")).text
+    assert 'name="scope" value="pair"' in queue and offers not in queue
+    assert offers in (await browser.get(f"/alerts/{alert.alert_id}")).text
 
 
 async def test_nothing_is_said_of_what_somebody_else_works_on(site: Site) -> None:

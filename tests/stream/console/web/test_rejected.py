@@ -1,10 +1,14 @@
 """The page of dead letters: by code, and each submitted again once."""
 
+import asyncio
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from stream.admin.replay import Since, read_since
 from stream.broker.client import Reader
 from stream.contract.events import VideoRejected, VideoUploaded
 from stream.contract.message import attempts_in
@@ -58,6 +62,28 @@ async def test_a_letter_is_submitted_again_once(site: Site) -> None:
     assert again.status_code == 409 and "submitted again since" in again.text
     (line,) = (await site.console.desk.audit(about="mended")).items
     assert (line.person, line.action) == ("rosa", "replay")
+
+
+async def test_of_two_who_replay_a_letter_at_once_one_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2)
+
+    def together(*arguments: Any) -> Since:
+        found = read_since(*arguments)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1)  # until the other has looked too, and neither has submitted
+        return found
+
+    monkeypatch.setattr("stream.console.kafka.read_since", together)
+    await site.say(rejected("wanted by two", 5))
+    letter = {"letter": await place_of(site, "wanted by two")}
+    people = [await site.browser("reviewer", name) for name in ("anna", "bea")]
+    answers = await asyncio.gather(*(each.send("/rejected/replay", letter) for each in people))
+    assert sorted(each.status_code for each in answers) == [303, 409]
+    with Reader(site.settings.kafka, VideoUploaded.topic) as reader:
+        found = [each for _, each in reader.until_now() if each.key() == b"wanted by two"]
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("letter", ["", "x", "0-x", "-1-0", "0-99999999999999999999", "²-0"])
