@@ -95,8 +95,10 @@ class Claims:
             until = now + timedelta(seconds=seconds)
             return tuple(sorted(await _take(session, reviewer, wanted, now, until)))
 
-    async def release(self, reviewer: str, alert_ids: Sequence[str] | None = None) -> int:
-        """Give back these claims, or all of one's own; how many there were."""
+    async def release(
+        self, reviewer: str, alert_ids: Sequence[str] | None = None
+    ) -> tuple[str, ...]:
+        """Give back these claims, or all of one's own: the ids of those that there were."""
         query = (
             update(Alert)
             # Asked in the statement: a claim that ran out may be somebody else's by now.
@@ -107,7 +109,7 @@ class Claims:
         if alert_ids is not None:
             query = query.where(Alert.alert_id.in_(alert_ids))
         async with self._database.writing() as session:
-            return len((await session.execute(query.returning(Alert.alert_id))).all())
+            return tuple(sorted(await session.scalars(query.returning(Alert.alert_id))))
 
 
 async def _take(

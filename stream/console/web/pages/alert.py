@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, VideoView
+from stream.console.web.claims import give_back, note_claims, take
 from stream.console.web.console import Console, console_of
 from stream.console.web.evidence import NoEvidenceError
 from stream.console.web.matches import BusyError
@@ -139,7 +140,10 @@ async def verdict(
         view.sort,
         console.settings.console.claim_seconds,
     )
-    return _to(None if after is None else after.alert_id, view, form, given.undo, taken)
+    if after is None:
+        return _to(None, view, form, given.undo, taken)
+    await note_claims(console, person, "take", [after.alert_id])
+    return _to(after.alert_id, view, form, given.undo, taken)
 
 
 def _to(
@@ -156,10 +160,9 @@ async def claim(console: Here, person: Reviewer, found: Alert, form: Form) -> Re
     """Take the alert, or give it back."""
     ids = [found.alert.alert_id]
     if form.get("claim") == "release":
-        await console.desk.release(person.name, ids)
+        await give_back(console, person, ids)
         return back_with(form, said="released")
-    seconds = console.settings.console.claim_seconds
-    mine = await console.desk.claim(person.name, ids, console.clock(), seconds)
+    mine = await take(console, person, ids)
     return back_with(form, said="claimed" if mine else "taken", taken=1 - len(mine))
 
 

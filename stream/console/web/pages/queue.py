@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import STATES, AlertFilter, AlertView, Order, State
+from stream.console.web.claims import give_back, note_claims, take
 from stream.console.web.console import Console, console_of
 from stream.console.web.pages.forms import Fields, Form
 from stream.console.web.pages.render import local, render
@@ -160,6 +161,7 @@ async def take_next(console: Here, person: Reviewer, form: Form) -> Response:
     )
     if not found:
         return RedirectResponse(f"/queue?{view.query()}&said=none", 303)
+    await note_claims(console, person, "take", [found[0].alert_id])
     return RedirectResponse(f"/alerts/{found[0].alert_id}?{view.query()}", 303)
 
 
@@ -171,10 +173,9 @@ async def claim(console: Here, person: Reviewer, form: Form) -> Response:
     alerts = await chosen(console, person, form)
     ids = [alert.alert_id for alert in alerts]
     if form.get("claim") == "release":
-        await console.desk.release(person.name, ids)
+        await give_back(console, person, ids)
         return back_with(form, said="released")
-    seconds = console.settings.console.claim_seconds
-    mine = await console.desk.claim(person.name, ids, console.clock(), seconds)
+    mine = await take(console, person, ids)
     return back_with(form, said="claimed" if mine else "taken", taken=len(ids) - len(mine))
 
 

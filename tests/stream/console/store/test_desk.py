@@ -126,9 +126,9 @@ async def test_a_claim_can_be_renewed_ends_by_itself_and_is_given_back(
     assert await desk.claim("ann", ["alert 0"], at(9), seconds=10) == ("alert 0",)
     assert await desk.claim_next("bob", at(18)) == ()
     assert [one.alert_id for one in await desk.claim_next("bob", at(19))] == ["alert 0"]
-    assert await desk.release("ann") == 0
-    assert await desk.release("bob", ["nothing"]) == 0
-    assert await desk.release("bob") == 1
+    assert await desk.release("ann") == ()
+    assert await desk.release("bob", ["nothing"]) == ()
+    assert await desk.release("bob") == ("alert 0",)
     assert await desk.claim("ann", ["alert 0"], at(19)) == ("alert 0",)
 
 

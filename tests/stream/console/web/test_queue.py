@@ -208,5 +208,30 @@ async def test_every_verdict_is_in_the_audit_log(site: Site) -> None:
     assert (await browser.get("/audit?cursor=nonsense")).status_code == 422
 
 
+async def test_who_took_an_alert_and_gave_it_back_is_in_the_audit_log(site: Site) -> None:
+    days = map(timedelta, range(3))  # so that the first is the last of the list
+    alerts = [
+        await site.alert(reference_owner_id="assigned", raised_at=RAISED + each) for each in days
+    ]
+    ids = sorted(alert.alert_id for alert in alerts)
+    anna, bea = await site.browser("reviewer", "take-a"), await site.browser("reviewer", "take-b")
+    await anna.send("/queue/claim", {"alert": ids[:2], "claim": "take"})
+    await bea.send("/queue/claim", {"alert": ids, "claim": "release"})  # none is hers
+    await bea.send("/queue/next", {"owner": "assigned"})
+    await anna.send(f"/alerts/{ids[0]}/claim", {"claim": "release"})
+    await bea.send(f"/alerts/{ids[2]}/verdict?owner=assigned", {"verdict": "confirmed"})
+
+    async def lines(person: str) -> list[tuple[str, str, Any]]:
+        found = (await site.console.desk.audit(person)).items
+        return [(line.action, line.about, line.detail.get("alert_ids")) for line in found[::-1]]
+
+    assert await lines("take-a") == [
+        ("take", "2 alerts", ids[:2]), ("give back", ids[0], ids[:1])
+    ]  # fmt: skip
+    next_one, verdict, after = await lines("take-b")
+    assert next_one == ("take", ids[2], ids[2:]) and verdict[:2] == ("confirmed", ids[2])
+    assert after == ("take", ids[0], ids[:1])
+
+
 async def test_the_root_is_the_queue(site: Site) -> None:
     assert (await (await site.browser()).get("/")).headers["location"] == "/queue"
