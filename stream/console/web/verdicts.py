@@ -25,6 +25,9 @@ from stream.contract.events import (
 from stream.contract.message import Source
 
 BATCH = "verdicts on several alerts"
+NOTED = {
+    "scope", "reference_start_seconds", "reference_end_seconds", "video_id", "reference_id",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,17 @@ async def give(console: Console, person: Person, alerts: Sequence[AlertView], sa
     if not mine:
         return Given((), taken, None)
     try:
-        places = await console.kafka.say([event_of(alert, said, person.name) for alert in mine])
+        events = [event_of(alert, said, person.name) for alert in mine]
+        places = await console.kafka.say(events)
     except BaseException:
         # Nothing was said, so nobody is to wait for it; what the person had taken stays theirs.
         new = [alert.alert_id for alert in mine if not _had(alert, person, now)]
         await console.desk.release(person.name, new)
         raise
-    detail: dict[str, Any] = {"scope": said.scope} if said.scope else {}
     # Before the wait: whoever cuts that short leaves no verdict without its line.
-    for alert in mine:
+    for event in events:
         await console.desk.note(
-            person.name, said.verdict, alert.alert_id, now, said.note, detail | _pair(alert)
+            person.name, said.verdict, event.alert_id, now, said.note, _noted(event)
         )
     given = tuple(alert.alert_id for alert in mine)
     undo = _written(places[0])
@@ -181,5 +184,6 @@ def _as_event(alert: AlertView) -> Alert:
     )
 
 
-def _pair(alert: AlertView) -> dict[str, Any]:
-    return {"video_id": alert.video_id, "reference_id": alert.reference_id}
+def _noted(event: AlertReviewed) -> dict[str, Any]:
+    """What the audit log says of a verdict beside who, when and why."""
+    return event.model_dump(mode="json", include=NOTED, exclude_none=True)

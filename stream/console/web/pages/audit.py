@@ -1,17 +1,54 @@
 """Who wrote what, when and why."""
 
-from typing import Annotated
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from stream.console.web.console import Console, console_of
-from stream.console.web.pages.render import render
+from stream.console.web.pages.render import SCOPE_NAMES, VERDICT_NAMES, render, words_for
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Admin
+from stream.console.web.words import Words
 from stream.errors import QueryError
 
 router = APIRouter(include_in_schema=False)
+DETAIL_NAMES = {
+    "scope": "Scope",
+    "reference_start_seconds": "Seconds of the reference, from",
+    "reference_end_seconds": "to",
+    "video_id": "Upload",
+    "reference_id": "Reference",
+    "alert_ids": "Alerts",
+    "verdict": "Verdict",
+    "request_id": "Request",
+    "letter": "Dead letter",
+    "error": "Error",
+    "owner_id": "Rights holder",
+    "least_seconds": "Least seconds",
+    "least_video_share": "Least share of the upload",
+    "least_reference_share": "Least share of the reference",
+    "least_score": "Least score",
+    "alerts_per_hour": "Alerts an hour",
+    "licensed_owner_ids": "Licensed uploaders",
+    "exclusions": "Exclusions",
+    "role": "Role",
+    "issuer": "Issuer",
+    "subject": "Subject",
+    "name": "Name",
+    "scopes": "Scopes",
+    "days": "Days",
+    "owner_ids": "Rights holders",
+    "url": "Address",
+    "kinds": "What it is told",
+    "enabled": "Switched on",
+    "number": "Number",
+    "message_id": "Message",
+}
+"""What the fields of a line's detail are called; one that isn't here, by its own name."""
+VALUE_NAMES: dict[str, Mapping[str, str]] = {"scope": SCOPE_NAMES, "verdict": VERDICT_NAMES}
 
 
 @router.get("/audit")
@@ -28,4 +65,29 @@ async def page(
         found = await console.desk.audit(person or None, about or None, cursor)
     except QueryError as error:
         raise Problem(422, str(error)) from error
-    return render(request, "audit.html", page=found, who=person, about=about)
+    t = words_for(request)
+    return render(
+        request,
+        "audit.html",
+        page=found,
+        who=person,
+        about=about,
+        told=lambda detail: [*_told(detail, t)],
+    )
+
+
+def _told(detail: Mapping[str, Any], t: Words) -> Iterator[tuple[str, str]]:
+    """The detail of a line as people read it, by names."""
+    for name, value in detail.items():
+        if value is None or value == []:
+            continue
+        text, names = _text(value), VALUE_NAMES.get(name, {})
+        yield t(DETAIL_NAMES.get(name, name)), t(names[text]) if text in names else text
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_text(each)}" for name, each in value.items())
+    return value if isinstance(value, str) else json.dumps(value)

@@ -208,6 +208,31 @@ async def test_every_verdict_is_in_the_audit_log(site: Site) -> None:
     assert (await browser.get("/audit?cursor=nonsense")).status_code == 422
 
 
+async def test_the_audit_log_shows_what_belongs_to_a_write(site: Site) -> None:
+    alert = await site.alert()
+    browser = await site.browser("admin", "auditor")
+    await browser.send(
+        f"/alerts/{alert.alert_id}/verdict",
+        {"verdict": "dismissed", "scope": "span", "start": "11.5", "end": "14"},
+    )
+    text = (await browser.get(f"/audit?about={alert.alert_id}")).text
+    assert "Scope: these seconds of the reference" in text
+    for name, value in (("Seconds of the reference, from", "11.5"), ("to", "14.0")):
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in text
+    chinese = await browser.get(f"/audit?about={alert.alert_id}", **{"Accept-Language": "zh"})
+    assert "范围: 参考视频的这一片段" in chinese.text
+    now, desk = site.console.clock(), site.console.desk
+    short = {"request_id": "<b>1-2-3</b>"}
+    await desk.note("auditor", "submit upload", "detailed", now, detail=short)
+    cut = {"reference_id": "film", "start_seconds": 0.0, "end_seconds": 9.0}
+    long = {"licensed_owner_ids": [f"channel-{each}" for each in range(30)], "exclusions": [cut]}
+    await desk.note("auditor", "set policy", "detailed", now, detail=long)
+    text = (await browser.get("/audit?about=detailed")).text
+    assert '<td class="small">Request: &lt;b&gt;1-2-3&lt;/b&gt;</td>' in text
+    assert "<dd>reference_id=film start_seconds=0.0 end_seconds=9.0</dd>" in text
+    assert text.count("<details>\n      <summary>") == 1 and "channel-29</dd>" in text
+
+
 async def test_who_took_an_alert_and_gave_it_back_is_in_the_audit_log(site: Site) -> None:
     days = map(timedelta, range(3))  # so that the first is the last of the list
     alerts = [

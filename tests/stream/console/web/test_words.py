@@ -9,7 +9,7 @@ import pytest
 from babel.messages.pofile import read_po
 from jinja2 import nodes
 
-from stream.console.web.pages import account, render
+from stream.console.web.pages import account, audit, render
 from stream.console.web.signin.rights import RANKS
 from stream.console.web.words import FOLDER, chosen_language, words_of
 
@@ -17,7 +17,7 @@ WEB = Path(render.__file__).parents[1]
 TABLES = (
     render.STATE_NAMES, render.ORDER_NAMES, render.SCOPE_NAMES, render.REASON_NAMES,
     render.VERDICT_NAMES, render.OUTCOME_NAMES, render.ROLE_NAMES, render.STEP_NAMES,
-    render.STATUS_NAMES,
+    render.STATUS_NAMES, audit.DETAIL_NAMES,
 )  # fmt: skip
 
 
