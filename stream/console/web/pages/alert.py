@@ -107,6 +107,10 @@ async def page(
             ),
         },
         policy=None if policy is None else policy.policy,
+        # The rows have the newest alone: what held when the alert was judged isn't known then.
+        policy_since=None
+        if policy is None or policy.said_at <= alert.raised_at
+        else policy.said_at,
         defaults=console.settings.policy,
         history=[each for each in history if _may_see(each.alert_id, alert, person)],
         claimed_by=alert.claimed_by if taken else None,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from stream.admin.review import LATER
 from stream.broker.client import Reader
 from stream.contract.events import AlertReviewed, PolicyUpdated
 from stream.errors import BrokerError
@@ -251,6 +252,23 @@ async def test_the_policy_that_led_here_is_shown(site: Site) -> None:
     await site.say(policy)
     text = (await (await site.browser()).get(f"/alerts/{alert.alert_id}")).text
     assert "<dd>3.5</dd>" in text and "partner" in text and "0:00.0–1:30.0" in text
+
+
+async def test_a_policy_that_changed_since_the_alert_says_so(site: Site) -> None:
+    owner = "changes-its-mind"
+    await site.say(PolicyUpdated(owner_id=owner, least_seconds=3.5))
+    policy = await site.console.queries.policy(owner)
+    assert policy is not None
+    browser = await site.browser()
+    for raised_at, tells in ((policy.said_at, False), (policy.said_at - LATER, True)):
+        alert = await site.alert(reference_owner_id=owner, raised_at=raised_at)
+        text = (await browser.get(f"/alerts/{alert.alert_id}")).text
+        assert ("Changed since this alert, on " in text) == tells
+    page = await browser.get(f"/alerts/{alert.alert_id}", **{"Accept-Language": "zh"})
+    assert "此告警之后已于 " in page.text
+    await site.console.come_back(await site.console.kafka.remove_policy(owner))
+    text = (await browser.get(f"/alerts/{alert.alert_id}")).text
+    assert "None of its own" in text and "Changed since this alert, on " in text
 
 
 async def test_an_admin_takes_down_either_video_from_the_alert(site: Site) -> None:
