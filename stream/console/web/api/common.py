@@ -15,14 +15,17 @@ Cursor = Annotated[
     str | None, Query(max_length=4096, description="`next` of the page before this one")
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="Most items on a page")]
+Note = Annotated[
+    str | None, Query(max_length=2000, description="Why, for people: in the audit log")
+]
 Key = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="Names this write: sent again with the same body, it is not done again and "
-        "gets the same answer",
+        description="Names this write: sent again with the same body and query, it is not done "
+        "again and gets the same answer",
     ),
 ]
 
@@ -68,7 +71,8 @@ async def once(
         return await write()
     console = console_of(request)
     body = await request.body()
-    asked = f"{request.method} {request.url.path}\n".encode() + body
+    query = f"?{request.url.query}" if request.url.query else ""
+    asked = f"{request.method} {request.url.path}{query}\n".encode() + body
     found = await console.desk.begin_key(person.name, key, asked, console.clock())
     if isinstance(found, Done):
         headers = dict(found.headers) | {"Idempotency-Replayed": "true"}

@@ -14,7 +14,7 @@ from stream.console.web.api.bodies import (
     RulesBody,
     TrialBody,
 )
-from stream.console.web.api.common import Cursor, Here, Key, Limit, once, problems
+from stream.console.web.api.common import Cursor, Here, Key, Limit, Note, once, problems
 from stream.console.web.console import Console
 from stream.console.web.dry_run import dry_run
 from stream.console.web.problems import Problem
@@ -75,6 +75,7 @@ async def set_policy(
     body: RulesBody,
     if_match: IfMatch = None,
     key: Key = None,
+    note: Note = None,
 ) -> Response:
     """Replace a rights holder's whole policy."""
     fields = body.model_dump(mode="json", exclude_none=True) | {"owner_id": owner_id}
@@ -89,7 +90,8 @@ async def set_policy(
             places = await console.kafka.say([policy])
             # Within the lock: the next who gets it compares with the rows.
             await console.come_back(places)
-        await console.desk.note(person.name, "set policy", owner_id, console.clock(), detail=fields)
+        now = console.clock()
+        await console.desk.note(person.name, "set policy", owner_id, now, note, fields)
         found = await console.queries.policy(owner_id)
         headers = {} if found is None else {"ETag": _tag(found)}
         said_at = console.clock() if found is None else found.said_at
@@ -101,7 +103,7 @@ async def set_policy(
 
 @router.delete("/{owner_id:path}", status_code=204, responses=problems(404, 412, 428, 503))
 async def remove_policy(
-    console: Here, person: Editor, owner_id: str, if_match: IfMatch = None
+    console: Here, person: Editor, owner_id: str, if_match: IfMatch = None, note: Note = None
 ) -> Response:
     """Take a rights holder's policy back; what the settings say holds then."""
     found = await console.queries.policy(owner_id)
@@ -111,7 +113,7 @@ async def remove_policy(
         await _check_match(console, owner_id, if_match)
         places = await console.kafka.remove_policy(owner_id)
         await console.come_back(places)
-    await console.desk.note(person.name, "remove policy", owner_id, console.clock())
+    await console.desk.note(person.name, "remove policy", owner_id, console.clock(), note)
     return Response(status_code=204)
 
 

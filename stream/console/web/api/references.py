@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.web.api.bodies import PageBody, ReferenceBody, SubmissionBody, SubmittedBody
-from stream.console.web.api.common import Cursor, Here, Key, Limit, once, problems
+from stream.console.web.api.common import Cursor, Here, Key, Limit, Note, once, problems
 from stream.console.web.api.uploads import submitted
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
@@ -38,15 +38,27 @@ async def list_references(
 
 @router.post("", status_code=202, response_model=SubmittedBody, responses=problems(409, 503))
 async def add_reference(
-    request: Request, console: Here, person: Editor, body: SubmissionBody, key: Key = None
+    request: Request,
+    console: Here,
+    person: Editor,
+    body: SubmissionBody,
+    key: Key = None,
+    note: Note = None,
 ) -> Response:
     """Submit a video to protect: 202 when Kafka has it, `Location` is where its status is."""
-    return await once(request, person, key, lambda: submitted(console, person, body, "reference"))
+    return await once(
+        request, person, key, lambda: submitted(console, person, body, "reference", note)
+    )
 
 
 @router.delete("/{video_id:path}", status_code=202, responses=problems(404, 409, 503))
 async def remove_reference(
-    request: Request, console: Here, person: Editor, video_id: str, key: Key = None
+    request: Request,
+    console: Here,
+    person: Editor,
+    video_id: str,
+    key: Key = None,
+    note: Note = None,
 ) -> Response:
     """Take a video down: no later upload is told to copy it, and search forgets it."""
 
@@ -54,7 +66,7 @@ async def remove_reference(
         if await console.queries.video(video_id) is None:
             raise Problem(404, "there is no such video")
         await console.kafka.take_down([video_id])
-        await console.desk.note(person.name, "take down", video_id, console.clock())
+        await console.desk.note(person.name, "take down", video_id, console.clock(), note)
         return JSONResponse({"video_id": video_id}, 202)
 
     return await once(request, person, key, write)

@@ -12,7 +12,7 @@ from fastapi.sse import format_sse_event
 
 from stream.console.store.desk import Person
 from stream.console.web.api.bodies import SubmissionBody, SubmittedBody, UploadBody
-from stream.console.web.api.common import Here, Key, once, problems
+from stream.console.web.api.common import Here, Key, Note, once, problems
 from stream.console.web.console import Console
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least
@@ -46,10 +46,17 @@ TOO_MANY = "too many long polls and event streams of yours are open: see console
 
 @router.post("", status_code=202, response_model=SubmittedBody, responses=problems(409, 503))
 async def submit_upload(
-    request: Request, console: Here, person: Sender, body: SubmissionBody, key: Key = None
+    request: Request,
+    console: Here,
+    person: Sender,
+    body: SubmissionBody,
+    key: Key = None,
+    note: Note = None,
 ) -> Response:
     """Submit a video to check: 202 when Kafka has it, `Location` is where its status is."""
-    return await once(request, person, key, lambda: submitted(console, person, body, "upload"))
+    return await once(
+        request, person, key, lambda: submitted(console, person, body, "upload", note)
+    )
 
 
 async def _wait(console: Here, person: Reader) -> AsyncIterator[None]:
@@ -146,7 +153,7 @@ def _one_more(console: Console, person: Person) -> Iterator[None]:
 
 
 async def submitted(
-    console: Console, person: Person, body: SubmissionBody, role: Role
+    console: Console, person: Person, body: SubmissionBody, role: Role, note: str | None
 ) -> JSONResponse:
     """Put a submission on Kafka.
 
@@ -161,8 +168,8 @@ async def submitted(
     places = await console.kafka.say([upload])
     request_id = await console.kafka.request_id(places[0])
     await console.desk.note(
-        person.name, f"submit {role}", upload.video_id, console.clock(),
-        detail={"request_id": request_id},
+        person.name, f"submit {role}", upload.video_id, console.clock(), note,
+        {"request_id": request_id},
     )  # fmt: skip
     await console.come_back(places)
     body_out = SubmittedBody(request_id=request_id, video_id=upload.video_id)

@@ -221,7 +221,8 @@ async def test_a_policy_is_changed_by_whoever_has_read_it(site: Site) -> None:
     assert (await machine.delete(path, headers=tag)).status_code == 412
     assert (await machine.get(path)).json()["policy"]["least_seconds"] == 6
     with Reader(site.settings.kafka, PolicyUpdated.topic) as reader:
-        events = [PolicyUpdated.from_bytes(each.value()) for _, each in reader.until_now()]
+        values = [each.value() for _, each in reader.until_now()]
+    events = [PolicyUpdated.from_bytes(value) for value in values if value is not None]
     assert [each.least_seconds for each in events if each.owner_id == "league/east"] == [5.0, 6.0]
     listed = (await machine.get("/api/v1/policies")).json()["items"]
     assert "league/east" in {each["owner_id"] for each in listed}
@@ -287,3 +288,31 @@ async def test_the_examples_of_the_description_fit_it(site: Site) -> None:
         for method, operation in methods.items():
             assert operation["summary"] and "401" in operation["responses"], (path, method)
             assert operation["security"] == [{"token": []}]
+
+
+async def test_a_write_may_say_why(site: Site) -> None:
+    machine = await site.machine("admin", name="explains")
+    alert = await site.alert(reference_id="explained")
+    why = "?note=ordered%20by%20the%20court"
+    policy, any_tag = f"/api/v1/policies/explained{why}", {"If-Match": "*"}
+    for sent in (
+        machine.post(f"/api/v1/uploads{why}", json=UPLOAD | {"video_id": "explained-1"}),
+        machine.post(f"/api/v1/references{why}", json=UPLOAD | {"video_id": "explained-2"}),
+        machine.put(policy, json={}),
+        machine.delete(policy, headers=any_tag),
+        machine.delete(f"/api/v1/references/{alert.reference_id}{why}"),
+    ):
+        assert (await sent).is_success
+    lines = (await site.console.desk.audit("explains")).items
+    assert len(lines) == 5 and {line.why for line in lines} == {"ordered by the court"}
+    long = await machine.post(f"/api/v1/uploads?note={'x' * 2001}", json=UPLOAD)
+    assert long.status_code == 422
+
+
+async def test_another_reason_is_another_request(site: Site) -> None:
+    machine, key = await site.machine("admin"), {"Idempotency-Key": "reasons"}
+    body = UPLOAD | {"video_id": "reasons"}
+    for note, status in (("one", 202), ("one", 202), ("two", 422)):
+        answer = await machine.post(f"/api/v1/uploads?note={note}", json=body, headers=key)
+        assert answer.status_code == status
+    assert len(submitted(site, "reasons")) == 1
