@@ -8,6 +8,7 @@ import asyncio
 import io
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from stream.console.store.views import AlertView, Place, VideoView
 from stream.contract.events import MatchedSegment
 from stream.contract.fingerprint import CodedFrames, Fingerprint
 from stream.contract.packed import CODE_SCALE
+from stream.fingerprint.embed import spread
 
 MIN_PIXELS, MAX_PIXELS = 480, 720  # of the longer side; set by hand
 MAX_FRAMES = 2 * MAX_PIXELS  # of a video that are compared
@@ -34,6 +36,7 @@ RAMP = np.array(
 )
 
 STRIP_HEIGHT = 96  # pixels; set by hand
+TIMED_WIDTH = 640  # of a strip over a bar of seconds, as the style sheet has it; set by hand
 STRIP_GAP = 2  # set by hand
 MAX_THUMBNAIL_PIXELS = 1024 * 1024  # a worker's have 128 x 128
 KEPT = 128  # pictures of each kind, some 10 MB together
@@ -65,8 +68,13 @@ class Evidence:
         key = ("matrix", alert.alert_id, one, other)
         return await self._kept(key, lambda: self._draw_matrix(alert, one, other))
 
-    async def strip(self, video: VideoView | None) -> bytes:
-        """A video's thumbnails side by side in order of time, as a JPEG.
+    async def strip(self, video: VideoView | None, seconds: float | None = None) -> bytes:
+        """A video's thumbnails in order of time, as a JPEG.
+
+        Args:
+            video: whose.
+            seconds: that the strip stands for: each picture is at its own one, where that is known.
+                Without it, they are side by side.
 
         Raises:
             NoEvidenceError: there are none.
@@ -75,13 +83,33 @@ class Evidence:
         place = None if video is None else video.embedded
         if video is None or place is None:
             raise NoEvidenceError("no thumbnails of the video are on Kafka")
-        video_id = video.video_id
+        video_id, fingerprint = video.video_id, video.fingerprint
 
         async def draw() -> bytes:
             found = await self._kafka.thumbnails(video_id, place.partition, place.offset)
-            return await asyncio.to_thread(strip_jpeg, found)
+            if seconds is None or fingerprint is None:
+                return await asyncio.to_thread(strip_jpeg, found)
+            at = await self._shown_seconds(video_id, fingerprint, place, len(found))
+            if at is None:
+                return await asyncio.to_thread(strip_jpeg, found)
+            return await asyncio.to_thread(timed_strip_jpeg, found, [*at / seconds])
 
-        return await self._kept(("strip", video_id, place), draw)
+        return await self._kept(("strip", video_id, place, fingerprint, seconds), draw)
+
+    async def _shown_seconds(
+        self, video_id: str, fingerprint: Place, embedded: Place, count: int
+    ) -> NDArray[np.float32] | None:
+        """The seconds of a video's thumbnails; None where these aren't of that fingerprint."""
+        found = await self._kafka.fingerprint(video_id, fingerprint.partition, fingerprint.offset)
+        made = None if found is None else found.embedded_at
+        if found is None or made is None:
+            return None
+        if (made.partition, made.offset) != (embedded.partition, embedded.offset):
+            return None
+        # The same choice of key frames as when the pictures were made.
+        seconds = found.key_frames.seconds
+        at: NDArray[np.float32] = seconds[spread(np.arange(len(seconds)), count)]
+        return at if len(at) == count else None
 
     async def _draw_matrix(
         self, alert: AlertView, upload: Place | None, reference: Place | None
@@ -235,6 +263,38 @@ def strip_jpeg(thumbnails: Sequence[bytes]) -> bytes:
     for each in pictures:
         strip.paste(each, (left, 0))
         left += each.width + STRIP_GAP
+    file = io.BytesIO()
+    strip.save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+def timed_strip_jpeg(thumbnails: Sequence[bytes], shares: Sequence[float]) -> bytes:
+    """Small pictures, each over its own part of the strip.
+
+    Args:
+        thumbnails: in order of time.
+        shares: of the strip's width, ascending, where the middle of each is; half-way to that of a
+            neighbour it is cut off.
+
+    Raises:
+        NoEvidenceError: none of them is a picture.
+    """
+    pictures = [
+        (picture, TIMED_WIDTH * min(max(share, 0.0), 1.0))
+        for data, share in zip(thumbnails, shares, strict=True)
+        if (picture := _opened(data)) is not None
+    ]
+    if not pictures:
+        raise NoEvidenceError("no thumbnails of the video are on Kafka")
+    middles = [middle for _, middle in pictures]
+    edges = [0, *(round((one + next) / 2) for one, next in pairwise(middles)), TIMED_WIDTH]
+    strip = Image.new("RGB", (TIMED_WIDTH, STRIP_HEIGHT))
+    for (picture, middle), (start, end) in zip(pictures, pairwise(edges), strict=True):
+        # Whole where there is room, though its middle is near an end.
+        left = max(0, min(round(middle - picture.width / 2), TIMED_WIDTH - picture.width))
+        start, end = max(start, left), min(end, left + picture.width)
+        if start < end:
+            strip.paste(picture.crop((start - left, 0, end - left, STRIP_HEIGHT)), (start, 0))
     file = io.BytesIO()
     strip.save(file, "JPEG", quality=85)
     return file.getvalue()

@@ -182,9 +182,9 @@ async def matrix(console: Here, found: Alert) -> Response:
 
 @router.get("/alerts/{alert_id}/{side}/strip.jpg")
 async def strip(console: Here, found: Alert, side: Side) -> Response:
-    """A video's film strip."""
+    """A video's film strip, as long as the bar of seconds below it."""
     try:
-        picture = await console.evidence.strip(found.side(side))
+        picture = await console.evidence.strip(found.side(side), found.seconds(side))
     except NoEvidenceError as error:
         raise Problem(404, str(error)) from error
     return Response(picture, media_type="image/jpeg", headers=PICTURE)

@@ -12,7 +12,8 @@ from stream.admin.review import LATER
 from stream.broker.client import Reader
 from stream.contract.events import AlertReviewed, PolicyUpdated
 from stream.errors import BrokerError
-from tests.stream.console.web.site import RAISED, SPAN, Browser, Site
+from tests.stream.console.web.site import RAISED, SPAN, Browser, Site, embedded
+from tests.stream.library_log import fingerprint, look
 from tests.stream.videos import make_video
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -339,6 +340,25 @@ async def test_without_a_fingerprint_there_is_no_matrix(site: Site) -> None:
     assert (await browser.get("/alerts/lone/video/strip.jpg")).status_code == 404
     assert (await browser.get("/alerts/lone/video/play")).status_code == 404
     assert (await browser.get("/alerts/lone")).status_code == 200
+
+
+async def test_pictures_stand_over_the_seconds_that_they_show(site: Site) -> None:
+    alert = await site.alert()
+    picture = embedded(alert.video_id)
+    (place,) = site.sender.send(picture.topic, [(picture.key(), picture.to_bytes(), ())])
+    at = {"partition": place.partition, "offset": place.offset}
+    # Its three key frames are in the first half of it.
+    print_ = fingerprint(
+        alert.video_id, look(1, 3), duration_seconds=6.0, owner_id="c", embedded_at=at
+    )
+    await site.say(print_.to_event())
+    answer = await (await site.browser()).get(f"/alerts/{alert.alert_id}/video/strip.jpg")
+    strip = Image.open(io.BytesIO(answer.content)).convert("RGB")
+    for second, place_of in ((0.5, 0), (1.5, 1), (2.5, 2), (5.5, None)):
+        colour = strip.getpixel((round(strip.width * second / 6), 40))
+        assert isinstance(colour, tuple)
+        bright = [n for n, value in enumerate(colour) if value > 128]
+        assert bright == ([] if place_of is None else [place_of]), second
 
 
 async def test_the_film_strip_is_in_order(site: Site) -> None:

@@ -13,6 +13,7 @@ from stream.console.web.evidence import (
     matrix_of,
     matrix_png,
     strip_jpeg,
+    timed_strip_jpeg,
 )
 from stream.contract.events import MatchedSegment
 from tests.stream.console.web.site import jpeg
@@ -61,10 +62,30 @@ def test_thumbnails_of_any_shape_make_one_strip() -> None:
     assert strip.height == 96
 
 
+@pytest.mark.parametrize(
+    ("shares", "over"),
+    [([0.2, 0.5, 0.8], {0.2: 0, 0.35: None, 0.5: 1, 0.8: 2, 0.99: None}),
+     ([0.0, 0.9, 1.0], {0.0: 0, 0.5: None, 0.9: 1, 0.99: 2}),
+     ([0.5, 0.52, 0.54], {0.4: 0, 0.52: 1, 0.6: 2, 0.1: None}),
+     ([0.5, 0.5, 7.0], {0.45: 0, 0.55: 1, 0.99: 2})],
+)  # fmt: skip
+def test_each_picture_of_a_strip_stands_over_its_own_second(
+    shares: list[float], over: dict[float, int | None]
+) -> None:
+    strip = opened(timed_strip_jpeg([jpeg(each) for each in ("red", "lime", "blue")], shares))
+    for share, place in over.items():
+        colour = strip.convert("RGB").getpixel((round(share * (strip.width - 1)), 40))
+        assert isinstance(colour, tuple)
+        bright = [n for n, value in enumerate(colour) if value > 128]
+        assert bright == ([] if place is None else [place]), share
+
+
 @pytest.mark.parametrize("thumbnails", [[], [b""], [b"no picture"], [jpeg("red", (4000, 4000))]])
 def test_what_is_no_thumbnail_makes_no_strip(thumbnails: list[bytes]) -> None:
     with pytest.raises(NoEvidenceError):
         strip_jpeg(thumbnails)
+    with pytest.raises(NoEvidenceError):
+        timed_strip_jpeg(thumbnails, [0.5] * len(thumbnails))
 
 
 def test_a_picture_of_another_kind_is_no_thumbnail() -> None:
