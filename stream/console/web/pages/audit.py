@@ -10,11 +10,18 @@ from fastapi.responses import Response
 from stream.console.web.console import Console, console_of
 from stream.console.web.pages.render import SCOPE_NAMES, VERDICT_NAMES, render, words_for
 from stream.console.web.problems import Problem
-from stream.console.web.signin.rights import Admin
+from stream.console.web.signin.rights import RANKS, Admin
 from stream.console.web.words import Words
 from stream.errors import QueryError
 
 router = APIRouter(include_in_schema=False)
+ACTIONS = (
+    "confirmed", "dismissed", "withdrawn", "verdicts on several alerts", "take", "give back",
+    "submit upload", "submit reference", "take down", "replay", "set policy", "remove policy",
+    "sign in", "make token", "revoke token", "make webhook", "change webhook", "delete webhook",
+    "new secret of webhook", "test webhook", "replay webhook", "disable webhook",
+)  # fmt: skip
+"""What lines say was done; one that isn't here is shown in English."""
 DETAIL_NAMES = {
     "scope": "Scope",
     "reference_start_seconds": "Seconds of the reference, from",
@@ -48,7 +55,11 @@ DETAIL_NAMES = {
     "message_id": "Message",
 }
 """What the fields of a line's detail are called; one that isn't here, by its own name."""
-VALUE_NAMES: dict[str, Mapping[str, str]] = {"scope": SCOPE_NAMES, "verdict": VERDICT_NAMES}
+VALUE_NAMES: dict[str, Mapping[str, str]] = {
+    "scope": SCOPE_NAMES,
+    "verdict": VERDICT_NAMES,
+    "role": {role: role for role in RANKS},
+}
 
 
 @router.get("/audit")

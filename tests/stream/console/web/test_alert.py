@@ -348,10 +348,10 @@ async def test_pictures_stand_over_the_seconds_that_they_show(site: Site) -> Non
     (place,) = site.sender.send(picture.topic, [(picture.key(), picture.to_bytes(), ())])
     at = {"partition": place.partition, "offset": place.offset}
     # Its three key frames are in the first half of it.
-    print_ = fingerprint(
+    made = fingerprint(
         alert.video_id, look(1, 3), duration_seconds=6.0, owner_id="c", embedded_at=at
     )
-    await site.say(print_.to_event())
+    await site.say(made.to_event())
     answer = await (await site.browser()).get(f"/alerts/{alert.alert_id}/video/strip.jpg")
     strip = Image.open(io.BytesIO(answer.content)).convert("RGB")
     for second, place_of in ((0.5, 0), (1.5, 1), (2.5, 2), (5.5, None)):

@@ -220,7 +220,7 @@ async def test_the_audit_log_shows_what_belongs_to_a_write(site: Site) -> None:
     for name, value in (("Seconds of the reference, from", "11.5"), ("to", "14.0")):
         assert f"<dt>{name}</dt><dd>{value}</dd>" in text
     chinese = await browser.get(f"/audit?about={alert.alert_id}", **{"Accept-Language": "zh"})
-    assert "范围: 参考视频的这一片段" in chinese.text
+    assert "范围: 参考视频的这一片段" in chinese.text and "<td>已驳回</td>" in chinese.text
     now, desk = site.console.clock(), site.console.desk
     short = {"request_id": "<b>1-2-3</b>"}
     await desk.note("auditor", "submit upload", "detailed", now, detail=short)

@@ -24,7 +24,7 @@ TABLES = (
 def texts() -> set[str]:
     """Every text that pages show."""
     named = {str(text) for table in TABLES for text in table.values()}
-    return {*of_templates(), *of_code(), *named, *RANKS, *account.TEXTS}
+    return {*of_templates(), *of_code(), *named, *RANKS, *account.TEXTS, *audit.ACTIONS}
 
 
 def of_templates() -> Iterator[str]:
