@@ -147,7 +147,7 @@ async def _write(
     await console.come_back(places)
     action = "remove policy" if policy is None else "set policy"
     detail = {} if policy is None else policy.model_dump(mode="json", exclude_none=True)
-    await console.desk.note(person.name, action, owner, console.clock(), note, detail)
+    await console.note(person.name, action, owner, note, detail)
 
 
 def _form(
