@@ -87,9 +87,10 @@ async def set_policy(
         async with console.policies():
             await _check_match(console, owner_id, if_match)
             places = await console.kafka.say([policy])
+            # Before the wait: whoever cuts that short leaves no policy without its line.
+            await console.note(person.name, "set policy", owner_id, detail=fields)
             # Within the lock: the next who gets it compares with the rows.
             await console.come_back(places)
-        await console.note(person.name, "set policy", owner_id, detail=fields)
         found = None
         with after_writing("reading the policy's row"):
             found = await console.queries.policy(owner_id)
@@ -112,8 +113,8 @@ async def remove_policy(
     async with console.policies():
         await _check_match(console, owner_id, if_match)
         places = await console.kafka.remove_policy(owner_id)
+        await console.note(person.name, "remove policy", owner_id)
         await console.come_back(places)
-    await console.note(person.name, "remove policy", owner_id)
     return Response(status_code=204)
 
 
