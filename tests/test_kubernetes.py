@@ -1,6 +1,7 @@
 """The manifests for Kubernetes, as far as they can be checked without a cluster."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,8 @@ def test_the_console_is_reached_at_its_port(monkeypatch: pytest.MonkeyPatch) -> 
     labels = WORKLOADS["console"]["spec"]["template"]["metadata"]["labels"]
     assert service["selector"].items() <= labels.items()
     assert own.host == "0.0.0.0" and own.is_behind_tls
+    # An ingress is never on the pod's own loopback.
+    assert not any(ip_network(each).is_loopback for each in own.trusted_proxies)
 
 
 def test_the_roles_are_those_of_the_compose_file() -> None:
