@@ -38,7 +38,9 @@ def test_a_token_is_ended_once(command: Command) -> None:
     ("arguments", "told"),
     [(["--scope", "everything"], "no scope everything; there are: pages, alerts"),
      (["--role", "holder"], "--role holder and --owner go together"),
-     (["--role", "admin", "--owner", "league"], "--role holder and --owner go together")],
+     (["--role", "admin", "--owner", "league"], "--role holder and --owner go together"),
+     (["--role", "holder", *(f"--owner={each}" for each in range(51))],
+      "51 owner ids, expected 50 at most")],
 )  # fmt: skip
 def test_a_token_that_says_nothing_is_refused(
     command: Command, arguments: list[str], told: str
