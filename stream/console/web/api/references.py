@@ -6,7 +6,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from stream.console.store.desk import Person
-from stream.console.web.api.bodies import PageBody, ReferenceBody, SubmissionBody, SubmittedBody
+from stream.console.web.api.bodies import (
+    PageBody,
+    ReferenceBody,
+    SubmissionBody,
+    SubmittedBody,
+    TakedownBody,
+)
 from stream.console.web.api.common import Cursor, Here, Key, Limit, Written, once, problems
 from stream.console.web.api.uploads import submitted
 from stream.console.web.problems import Problem
@@ -44,7 +50,12 @@ async def add_reference(
     return await once(request, person, key, lambda: submitted(console, person, body, "reference"))
 
 
-@router.delete("/{video_id:path}", status_code=202, responses=problems(404, 409, 503))
+@router.delete(
+    "/{video_id:path}",
+    status_code=202,
+    response_model=TakedownBody,
+    responses=problems(404, 409, 503),
+)
 async def remove_reference(
     request: Request, console: Here, person: Editor, video_id: str, key: Key = None
 ) -> Response:
@@ -55,6 +66,6 @@ async def remove_reference(
             raise Problem(404, "there is no such video")
         await console.kafka.take_down([video_id])
         await console.note(person.name, "take down", video_id)
-        return Written(JSONResponse({"video_id": video_id}, 202))
+        return Written(JSONResponse(TakedownBody(video_id=video_id).model_dump(), 202))
 
     return await once(request, person, key, write)
