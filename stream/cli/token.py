@@ -56,11 +56,14 @@ def create(
         raise SettingsError(
             f"{len(owners)} owner ids, expected {MAX_OWNERS} at most: make several tokens"
         )
-    made: tuple[str, Any] = _asked(
-        context,
-        lambda desk: desk.make_token(name, role, scopes, owners, _me(), now(), days * DAY_SECONDS),
-    )
-    secret, view = made
+
+    async def make(desk: Any) -> Any:
+        made = await desk.make_token(name, role, scopes, owners, _me(), now(), days * DAY_SECONDS)
+        detail = {"name": name, "role": role, "scopes": scopes, "owner_ids": owners, "days": days}
+        await desk.note(_me(), "make token", made[1].token_id, now(), detail=detail)
+        return made
+
+    secret, view = _asked(context, make)
     stderr.print(
         f"{view.token_id}: {role}, until {view.expires_at:%Y-%m-%d}. This is shown once:",
         markup=False,
@@ -95,6 +98,8 @@ def revoke(
         ended: bool = await desk.revoke_token(token_id, now())
         for name in names:
             await desk.end_sessions_of(name)
+        if ended:
+            await desk.note(_me(), "revoke token", token_id, now(), detail={"name": names[0]})
         return ended
 
     if not _asked(context, end):
