@@ -98,6 +98,20 @@ def test_the_workers_share_one_volume_for_snapshots() -> None:
     assert used == set(COMPOSE["volumes"])
 
 
+def test_what_the_console_writes_lies_on_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_environment_of("console", monkeypatch)
+    settings, service = load_settings(), SERVICES["console"]
+    volumes = [each.split(":")[1] for each in service["volumes"] if not each.endswith(":ro")]
+    database_file = settings.console.database_file
+    assert database_file is not None and service["read_only"]
+    # Its sessions, and the key of its webhooks, outlive the container; a view is read again.
+    for file in (database_file, settings.console.key_file):
+        assert any(file.is_relative_to(volume) for volume in volumes), file
+    folders = [each.partition(":")[0] for each in service["tmpfs"]]
+    for folder in (settings.search.snapshot_folder, settings.worker.data_folder):
+        assert any(folder.is_relative_to(each) for each in folders), folder
+
+
 def test_a_stop_waits_longer_than_a_worker_drains(monkeypatch: pytest.MonkeyPatch) -> None:
     use_environment_of("fingerprint", monkeypatch)
     grace = int(SERVICES["fingerprint"]["stop_grace_period"].removesuffix("s"))
