@@ -19,6 +19,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Response, async_playwright
 
 from stream.console.web.signin.provider import Provider
+from tests.stream.console.store.said import verdict
 from tests.stream.console.web import company as companies
 from tests.stream.console.web.company import Company
 from tests.stream.console.web.site import Site, jpeg, running_site
@@ -451,6 +452,14 @@ async def test_every_page_can_be_used_by_everybody(
     held = await site.alert(reason="held", detail="200 others within an hour", title="A held one")
     await site.console.desk.note("anna", "confirmed", alert_id, site.console.clock(), "seen")
     await site.say(coloured(held.reference_id, (1, 0, 0), thumbnails=[RED] * 3))
+    jingle = await site.alert(reference_id=held.reference_id)
+    await site.say(
+        verdict(
+            jingle.alert_id, "dismissed", scope="span", reference_id=held.reference_id,
+            video_id=jingle.video_id, reference_start_seconds=20, reference_end_seconds=22.5,
+            note="a jingle that many use",
+        )
+    )  # fmt: skip
     alert, video_id = f"/alerts/{alert_id}", f"looked-at-{lang}"
     upload = await submitted(site, video_id)
     await site.say(rejected(video_id, 0))
@@ -472,6 +481,8 @@ async def test_every_page_can_be_used_by_everybody(
             if name == "alert":
                 await open_alert(page, site, alert_id)
                 await page.keyboard.press("d")
+            if name == "overview":
+                await page.wait_for_selector("#lag table")
             assert await page.get_attribute("html", "lang") == lang[:2]
             for look, (scheme, width, height) in LOOKS[lang].items():
                 await page.emulate_media(color_scheme=scheme)
