@@ -263,6 +263,55 @@ async def test_both_players_show_the_matching_moment(page: Page, site: Site, nam
     assert upload > 3.5 and abs(reference - matching(upload)) < 0.1
 
 
+LOOK_OF_UPLOAD = "getComputedStyle(document.getElementById('upload-video'))"
+CARE: dict[str, tuple[dict[str, Any], str, bool]] = {
+    "blurred": ({}, "blur(18px)", True),
+    "grey": ({"previews": "grey", "muted": False}, "grayscale(1)", False),
+    "plain": ({"previews": "plain"}, "none", True),
+}
+"""By name: settings, how videos look with them, and whether they are silent."""
+
+
+@pytest.mark.parametrize("name", CARE)
+async def test_reviewers_are_spared_as_the_settings_say(
+    page: Page, site: Site, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    changes, look, silent = CARE[name]
+    console = site.console.settings.console.model_copy(update=changes)
+    whole = site.console.settings.model_copy(update={"console": console})
+    monkeypatch.setattr(site.console, "settings", whole)
+    await page.mouse.move(1, 1)
+    await open_alert(page, site, await playing_alert(site, "forward"))
+    assert await page.evaluate(f"{LOOK_OF_UPLOAD}.filter") == look
+    muted = "['upload', 'reference'].map(each => document.getElementById(each + '-video').muted)"
+    assert await page.evaluate(muted) == [silent, True]
+
+    async def pressed(button: str) -> str | None:
+        return await page.get_attribute(f"#{button}", "aria-pressed")
+
+    assert await pressed("sound") == ("false" if silent else "true")
+    await page.click("#sound")
+    assert await page.evaluate(muted) == [not silent, True], "both at once would be noise"
+    await page.keyboard.press("m")
+    assert await page.evaluate(muted) == [silent, True]
+    await page.click("#mirror")
+    turned = "getComputedStyle(document.getElementById('reference-video')).transform"
+    assert (await page.evaluate(turned)).startswith("matrix(-1,")
+    assert await pressed("mirror") == "true"
+    await page.keyboard.press("f")
+    assert await page.evaluate(turned) == "none" and await pressed("mirror") == "false"
+    if look == "none":
+        assert not await page.locator("#veil").count()
+        return
+    await page.click("#veil")
+    await until(page, f"{LOOK_OF_UPLOAD}.filter === 'none'")
+    assert await pressed("veil") == "true"
+    await page.keyboard.press("v")
+    await until(page, f"{LOOK_OF_UPLOAD}.filter === '{look}'")
+    await page.hover("#upload-video")
+    await until(page, f"{LOOK_OF_UPLOAD}.filter === 'none'")
+
+
 async def test_a_format_that_the_browser_refuses_is_played_from_a_copy(
     page: Page, site: Site
 ) -> None:
