@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Response, async_playwright
+from playwright.async_api import Browser, Page, Request, Response, async_playwright
 
 from stream.console.web.signin.provider import Provider
 from tests.stream.console.store.said import verdict
@@ -42,6 +42,9 @@ SPEEDS = {
     "backward": (11.0, 15.0, True),
     "fast": (10.0, 18.0, False),
 }
+ASKED_FOR = ("document", "xhr", "fetch")
+"""Kinds of requests by people and scripts. The others a browser stops by itself: parts of videos at
+a seek, pictures and scripts of a page that is left while it loads."""
 Scheme = Literal["light", "dark"]
 LOOKS: dict[str, dict[str, tuple[Scheme, int, int]]] = {
     "en-US": {
@@ -125,6 +128,7 @@ async def without_complaints(page: Page, refused: str | None = None) -> AsyncIte
         "console": lambda message: complaints.append(f"{message.type}: {message.text}"),
         "pageerror": lambda error: complaints.append(str(error)),
         "response": lambda response: complaints.extend(_failed(response)),
+        "requestfailed": lambda request: complaints.extend(_unanswered(request)),
     }
     for event, listener in listeners.items():
         page.on(event, listener)
@@ -141,6 +145,11 @@ async def without_complaints(page: Page, refused: str | None = None) -> AsyncIte
 
 def _failed(response: Response) -> list[str]:
     return [f"{response.status} {response.url}"] if response.status >= 400 else []
+
+
+def _unanswered(request: Request) -> list[str]:
+    given_up = request.failure == "net::ERR_ABORTED" and request.resource_type not in ASKED_FOR
+    return [] if given_up else [f"{request.failure} {request.url}"]
 
 
 async def shot(page: Page, name: str) -> None:
