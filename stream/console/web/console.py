@@ -16,6 +16,7 @@ from stream.console.store.desk import Desk
 from stream.console.store.queries import Queries
 from stream.console.store.views import Place
 from stream.console.web.evidence import Evidence
+from stream.console.web.lags import Lags
 from stream.console.web.matches import Matches
 from stream.console.web.media import Videos
 from stream.console.web.pictures import PictureVectors
@@ -93,6 +94,7 @@ class Console:
         self.playables = Playables(self.settings.decode, own.cache_bytes)
         self.evidence = Evidence(self.kafka)
         self.matches = Matches(self.settings.kafka)
+        self.lags = Lags(self.settings.kafka, self.settings.library.shards)
         self.search = TextSearch(self.settings)
         self.pictures = PictureVectors(self.settings)
         self.provider = None if own.oidc_issuer is None else Provider(own)
@@ -177,6 +179,7 @@ class Console:
         self.playables.close()
         self.pictures.close()
         self.matches.close()
+        self.lags.close()
         self.kafka.close()
 
 

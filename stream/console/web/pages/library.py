@@ -115,7 +115,7 @@ async def _found(
 async def entry(
     request: Request, console: Here, person: Looker, video: VideoId, said: str = ""
 ) -> Response:
-    """One video: what it copies, what copies it, and what its owner excludes of it."""
+    """One video: what it copies, what copies it, and which of its seconds alert nobody."""
     found = await _seen(console, person, video)
     queries, mine = console.queries, visible_to(person)
     policy = None if found.owner_id is None else await queries.policy(found.owner_id)
@@ -127,6 +127,7 @@ async def entry(
         copies=await queries.matches_of(video, "video", mine, limit=MATCHES),
         copied=await queries.matches_of(video, "reference", mine, limit=MATCHES),
         exclusions=[each for each in exclusions if each.reference_id == video],
+        dismissed=await queries.spans_dismissed(video, mine),
         said=said,
     )
 
