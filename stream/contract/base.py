@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 
 from stream.errors import BadEventError, brief
@@ -120,6 +121,17 @@ class Event(BaseModel):
         """The message key: the video id, so that all of one video stays in order."""
         video_id = getattr(self, "video_id", None)
         return None if video_id is None else video_id.encode()
+
+
+class OutsideEvent(Event):
+    """What others write: a field that is null counts as left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 def parse_json(data: bytes | None) -> Any:
