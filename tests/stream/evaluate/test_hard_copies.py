@@ -159,10 +159,6 @@ def test_each_turn_of_a_loop_is_found_at_its_place(
     assert spans(found) == [pytest.approx(span, abs=EDGE_SECONDS) for span in wanted]
 
 
-def not_yet(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError)
-
-
 LOOKS_ALIKE = "a shared beginning takes in what looks alike behind it"
 
 
@@ -172,7 +168,7 @@ LOOKS_ALIKE = "a shared beginning takes in what looks alike behind it"
         ("plasma", 3),
         ("chart", 4.5),
         ("fireworks", 6),
-        pytest.param("fireworks", 3, marks=not_yet(LOOKS_ALIKE)),
+        pytest.param("fireworks", 3, marks=later(LOOKS_ALIKE)),
     ],
 )
 def test_an_intro_is_all_that_two_videos_behind_it_share(
@@ -198,7 +194,7 @@ def bars() -> Image.Image:
     return card
 
 
-@pytest.mark.parametrize("seconds", [5, pytest.param(10, marks=not_yet(LOOKS_ALIKE))])
+@pytest.mark.parametrize("seconds", [5, pytest.param(10, marks=later(LOOKS_ALIKE))])
 def test_bars_are_all_that_two_videos_behind_them_share(
     find: Finder, footage: Pictures, seconds: int
 ) -> None:
@@ -213,7 +209,7 @@ def test_bars_are_all_that_two_videos_behind_them_share(
     ("first", "last"),
     [
         (2, 14),
-        pytest.param(4, 10, marks=not_yet("a way of six seconds is one span beyond its turn")),
+        pytest.param(4, 10, marks=later("a way of six seconds is one span beyond its turn")),
     ],
 )
 def test_a_boomerang_is_found_on_its_way_there_and_back(
