@@ -180,3 +180,23 @@ def test_what_an_operator_skips_is_left_behind_once(tmp_path: Path) -> None:
         with pytest.raises(InternalError, match="left behind by `samesource skip`"):
             deaths.at_work(PILL).__enter__()
         assert not is_left_behind(deaths, PILL)
+
+
+def test_what_is_skipped_is_known_to_every_worker_that_starts_until_one_has_left_it(
+    tmp_path: Path,
+) -> None:
+    leave_behind(tmp_path, "role", ("video.uploaded", 3, 7))
+    with opened(tmp_path) as first, opened(tmp_path) as second:
+        assert not is_left_behind(first, OTHER)
+        assert is_left_behind(second, PILL), "whoever is given its partition"
+    with opened(tmp_path) as third:
+        assert not is_left_behind(third, PILL)
+
+
+def test_a_skip_of_which_half_is_written_and_one_of_another_role_are_nothing(
+    tmp_path: Path,
+) -> None:
+    leave_behind(tmp_path, "another-role", ("video.uploaded", 3, 7))
+    (tmp_path / "deaths" / "role-video.uploaded-3-7.skip").write_bytes(b'{"topic":')
+    with opened(tmp_path) as deaths:
+        assert not is_left_behind(deaths, PILL)
