@@ -141,6 +141,9 @@ class Deaths:
                 for note in others:
                     self._take(note, CRASH_WEIGHT if sure else OTHER_WEIGHT)
                 path.unlink(missing_ok=True)
+                # The folder outlives many a worker; what one has to say of its crash stays.
+                if not crashed and (_dump is None or dump != Path(_dump.name)):
+                    dump.unlink(missing_ok=True)
 
     def _read_skips(self) -> None:
         """What somebody wants left behind; it stays there for others, until one has done so."""
