@@ -101,7 +101,7 @@ async def running_workers(
         settings: of the service.
         roles: to run.
         shards: of the library; all when left out.
-        page: is told of the workers when they run.
+        page: is told of the workers when they start, and when they run.
         others: make workers beside those of the roles: the console, which knows more than they do.
 
     Yields:
@@ -116,6 +116,8 @@ async def running_workers(
     failure = _first_failure(workers)
     watching = supervised(topics.run(), "looking at the topics", failure)
     try:
+        if page is not None:
+            page.starts(workers)
         await _start(settings, workers, failure)
         if page is not None:
             page.started(workers)

@@ -17,6 +17,7 @@ from stream.agents.health import Health, Progress
 from stream.agents.lifetime import within
 from stream.agents.ordered_consumer import OrderedConsumer
 from stream.agents.publisher import Publisher
+from stream.agents.run import ROLES, make_workers
 from stream.broker.client import send
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
@@ -153,3 +154,10 @@ async def test_kafkas_absence_is_no_standstill(
         for _ in range(20):
             assert health().stands_still_seconds < 0.5
             await asyncio.sleep(0.05)
+
+
+async def test_a_worker_that_has_not_begun_to_start_says_so(settings: Settings) -> None:
+    for worker in make_workers(settings, ROLES, [0]):
+        health = worker.health()
+        assert health.stands_still_seconds < 1
+        assert health.not_ready is not None
