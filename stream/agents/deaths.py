@@ -79,6 +79,11 @@ class Deaths:
         except OSError as error:
             log.warning("deaths can't be noted in %s: %s", self._folder, error)
 
+    def suspects(self, source: Source) -> bool:
+        """Whether a crash may be a message's fault, and one more would have it left behind."""
+        place = (source.topic, source.partition, source.offset)
+        return CRASH_WEIGHT <= self._weights.get(place, 0) < MAX_WEIGHT
+
     @contextmanager
     def at_work(self, source: Source) -> Iterator[None]:
         """Note a message for the time of the block.

@@ -22,6 +22,7 @@ from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients,
 from stream.agents.ordered_consumer import OrderedApp
 from stream.agents.probe_fingerprints import ProbeFingerprints
 from stream.agents.publisher import Publisher
+from stream.agents.suspects import Suspects
 from stream.agents.turns import Turns
 from stream.broker.topics import log_identity
 from stream.contract.events import (
@@ -109,6 +110,7 @@ class FingerprintWorker:
         self._log_id: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._deaths = Deaths(settings.worker.data_folder, "fingerprint")
+        self._suspects = Suspects(self._deaths)
         self._app = self._make_app()
         begin_at_zero("fingerprint")
         show_models("fingerprint", self._fingerprinter.networks)
@@ -145,7 +147,7 @@ class FingerprintWorker:
 
     async def _made(self, source: Source) -> list[Event]:
         try:
-            with self._deaths.at_work(source):
+            async with self._suspects.at_work(source):
                 return await self._patiently(source)
         except RejectedError as error:
             return [source.rejected(error)]

@@ -29,6 +29,7 @@ MAX_STAGES = 100
 MAX_STAGE_LETTERS = 100  # of a name such as `decode`
 MAX_SHARDS = 4096  # as many as `library.shards` allows
 MAX_DIMENSIONS = 65_536  # of a descriptor or a vector: whoever reads it allocates rows of so many
+MAX_VALUES = 1_000_000  # of one message: `{},` takes thirty times its length once it is read
 SHORT_LETTERS = 500  # of a dead letter's message where not even the original may travel
 
 
@@ -138,10 +139,14 @@ def parse_json(data: bytes | None) -> Any:
     """Parse a message value.
 
     Raises:
-        BadEventError: empty or not JSON.
+        BadEventError: empty, not JSON, or of more values than any event has.
     """
     if not data:
         raise BadEventError("the message has no value; expected a JSON object")
+    # Before it is read: a few KB, unpacked, could fill the memory of every worker that reads them.
+    values = sum(map(data.count, (b",", b"[", b"{")))  # at most; texts may hold such letters too
+    if values > MAX_VALUES:
+        raise BadEventError(f"JSON of up to {values} values, expected at most {MAX_VALUES}")
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:

@@ -21,7 +21,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from stream.decode.child import decode_in_time, prepare_child
 from stream.decode.decoded_video import DecodedVideo
-from stream.decode.room import ALONE, NoRoomError, Room, is_shortage, oom_kills
+from stream.decode.room import ALONE, CrowdedError, NoRoomError, Room, is_shortage, oom_kills
 from stream.decode.settings import DecodeSettings
 from stream.decode.spawned import AloneContext
 from stream.decode.spool import PreviewSpool
@@ -66,15 +66,22 @@ class Decoder:
         self._pool = self._new_pool()
 
     def decode(
-        self, path: Path, aside: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        path: Path,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        takes_room: bool = False,
     ) -> DecodedVideo:
         """Decode one video, and wait for it, and first for room on the disk where that is short.
 
         Args:
             path: the video.
             aside: surrounds the waiting for room, so that the caller can let others go first.
+            takes_room: whether the video is a copy on the disk that the frames go to.
 
         Raises:
+            CrowdedError: it takes room, and there was none though nothing else was being decoded:
+                the copy should be deleted, and made again later.
             RejectedError: the video can't be used, or a limit was passed; its code says why.
         """
         with rejections(self._settings), self._room.enter() as turn:
@@ -95,7 +102,7 @@ class Decoder:
                 except (OSError, NoRoomError, ProcessExpired) as error:
                     needed, died = _another_try(error, died, counted)
                 with aside():
-                    turn.wait(needed)
+                    turn.wait(needed, or_leave=takes_room)
 
     def close(self) -> None:
         """End the children; what they work on is cancelled."""
@@ -181,7 +188,7 @@ def rejections(settings: DecodeSettings) -> Iterator[None]:
     """Whatever ends a child, as the error that the video is rejected with."""
     try:
         yield
-    except RejectedError:
+    except (RejectedError, CrowdedError):
         raise
     except ProcessExpired as error:
         raise _death(error, settings) from error
