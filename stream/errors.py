@@ -3,7 +3,8 @@
 SamesourceError
 ├── SettingsError            a setting is missing, unknown or unusable: fix the configuration
 ├── BrokerError              Kafka can't be reached, started or has the wrong topics
-│   └── UnreachableError     it doesn't answer in time
+│   ├── UnreachableError     it doesn't answer in time
+│   └── MissingTopicsError   it lacks topics of the contract, or hasn't loaded them yet
 ├── SnapshotError            a library snapshot is damaged or belongs to another log
 ├── QueryError               a search can't be answered: its text is empty, or there are no vectors
 ├── DatabaseError            the console's database can't be reached, or is of another release
@@ -55,6 +56,10 @@ class BrokerError(SamesourceError):
 
 class UnreachableError(BrokerError):
     """Kafka doesn't answer in time."""
+
+
+class MissingTopicsError(BrokerError):
+    """Kafka lacks topics of the contract; a broker that has just started may not know them yet."""
 
 
 class SnapshotError(SamesourceError):

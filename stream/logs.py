@@ -30,9 +30,11 @@ CHATTY = (
 )
 REPEATING = (
     *CHATTY,
+    "stream.agents.flood_claims",
     "stream.agents.publisher",
     "stream.agents.policy_follower",
     "stream.agents.probe_fingerprints",
+    "stream.agents.restater.waiting",
     "stream.agents.topic_follower",
 )
 REPEAT_SECONDS = 60.0  # between two lines of one kind while Kafka is away

@@ -23,7 +23,8 @@ class WorkerSettings(BaseModel):
             partitions to others. A fifth of it is the heartbeat; Kafka takes no less than 6.
         metrics_port: of `/metrics`, `/health/live` and `/health/ready`; none when left out.
         metrics_host: the address that they are on.
-        data_folder: scratch of the workers; nothing in it is missed.
+        data_folder: notes of what was in hand when a worker died, for the next one to read, so on a
+            disk that outlives a restart.
         drain_seconds: how long a stop may take: for what is in flight, and for leaving Kafka. Below
             what a supervisor waits before it kills, 45 s in the compose file.
         stalled_seconds: `/health/live` fails after so long with work and without progress. Longer

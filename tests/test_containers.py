@@ -85,10 +85,13 @@ def test_every_role_has_replicas_and_no_more_than_partitions() -> None:
             assert SERVICES[name]["deploy"]["replicas"] == 1, "two would write the same snapshots"
 
 
-def test_the_workers_share_one_volume_for_snapshots() -> None:
+def test_the_shards_share_one_volume_for_snapshots() -> None:
     for name in SERVICES:
         if name.startswith("library"):
-            assert SERVICES[name]["volumes"] == ["snapshots:/var/lib/samesource/snapshots"]
+            assert SERVICES[name]["volumes"] == [
+                "workers:/var/lib/samesource/workers",
+                "snapshots:/var/lib/samesource/snapshots",
+            ]
     used = {
         volume.partition(":")[0]
         for service in SERVICES.values()
@@ -96,6 +99,30 @@ def test_the_workers_share_one_volume_for_snapshots() -> None:
         if not volume.startswith(".")
     }
     assert used == set(COMPOSE["volumes"])
+
+
+def test_what_the_console_writes_lies_on_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_environment_of("console", monkeypatch)
+    settings, service = load_settings(), SERVICES["console"]
+    volumes = [each.split(":")[1] for each in service["volumes"] if not each.endswith(":ro")]
+    database_file = settings.console.database_file
+    assert database_file is not None and service["read_only"]
+    # Its sessions, and the key of its webhooks, outlive the container; a view is read again.
+    for file in (database_file, settings.console.key_file):
+        assert any(file.is_relative_to(volume) for volume in volumes), file
+    folders = [each.partition(":")[0] for each in service["tmpfs"]]
+    assert any(settings.search.snapshot_folder.is_relative_to(each) for each in folders)
+
+
+@pytest.mark.parametrize("service", ["fingerprint", "library-0", "library-1", "decide"])
+def test_what_was_in_hand_at_a_death_outlives_the_container(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_environment_of(service, monkeypatch)
+    folder = load_settings().worker.data_folder
+    assert f"workers:{folder}" in SERVICES[service]["volumes"]
+    [made] = re.findall(r"install -d -o samesource -g samesource ([^&]+?)\n\n", DOCKERFILE)
+    assert str(folder) in made.split(), "a new volume has the owner of the image's folder"
 
 
 def test_a_stop_waits_longer_than_a_worker_drains(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,17 +185,18 @@ def test_ours_write_to_scratch_and_their_volumes_alone(
     assert ours["read_only"] is True
     assert scratch_bytes(ours) < size(ours["mem_limit"])
     volumes = [volume.split(":")[1] for volume in ours.get("volumes", []) if volume[-3:] != ":ro"]
-    scratch = Path("/tmp")
-    written = [settings.worker.data_folder, settings.search.snapshot_folder]
+    notes = str(settings.worker.data_folder)
     if "library" in service:
-        assert str(settings.library.snapshot_folder) in volumes
+        assert volumes == [notes, str(settings.library.snapshot_folder)]
+    elif service in ("fingerprint", "decide"):
+        assert volumes == [notes]
     elif service == "console":
         database = settings.console.database_file
         assert database is not None and volumes == [str(database.parent)]
         assert settings.console.cache_bytes + settings.fetch.max_bytes < scratch_bytes(ours)
     else:
         assert volumes == []
-    assert all(folder.is_relative_to(scratch) for folder in written)
+    assert settings.search.snapshot_folder.is_relative_to("/tmp")
     assert settings.decode.spool_folder is None, "so it is /tmp"
 
 

@@ -1,6 +1,7 @@
 """The manifests for Kubernetes, as far as they can be checked without a cluster."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def variables_of(name: str) -> dict[str, str]:
     """The environment of a container; what a secret or the cluster gives has some value."""
     given = {"kafka-username": "ann", "kafka-password": "hunter2"}
     given["database-url"] = "postgresql://samesource:hunter2@db/console"
+    given["webhook-key"] = "hunter2 " * 8
     found = shared_variables()
     for each in container_of(name).get("env", ()):
         source = each["valueFrom"]
@@ -138,10 +140,10 @@ def test_secrets_are_named_in_the_documentation_and_in_no_file() -> None:
         for each in container_of(name).get("env", ())
         if "secretKeyRef" in each["valueFrom"]
     }
-    assert keys == {"kafka-username", "kafka-password", "database-url"}
+    assert keys == {"kafka-username", "kafka-password", "database-url", "webhook-key"}
     for key in keys:
         assert f"--from-literal={key}=" in OPERATIONS
-    secret = ("PASSWORD", "DATABASE_URL", "TOKEN")
+    secret = ("PASSWORD", "DATABASE_URL", "TOKEN", "WEBHOOK_KEY")
     assert not [name for name in shared_variables() if name.endswith(secret)]
     assert not [each for each in [*ALL, *SCALED] if each["kind"] == "Secret"]
 
@@ -207,6 +209,7 @@ def test_what_is_written_lies_on_volumes(name: str, monkeypatch: pytest.MonkeyPa
     room, memory = size(scratch["sizeLimit"]), size(container["resources"]["limits"]["memory"])
     assert scratch["medium"] == "Memory" and room < memory
     assert settings.worker.data_folder.is_relative_to("/tmp")
+    assert settings.search.snapshot_folder.is_relative_to("/tmp")
     if name == "library":
         assert mounts[str(settings.library.snapshot_folder)] == claims[0]["metadata"]["name"]
     if name == "fingerprint":
@@ -215,6 +218,7 @@ def test_what_is_written_lies_on_volumes(name: str, monkeypatch: pytest.MonkeyPa
         assert 2 * settings.fetch.max_bytes < room, "one decodes, one is fetched"
     if name == "console":
         assert settings.console.database_file is None, "several may run"
+        assert settings.console.webhook_key is not None, "it would be a file, and not the same"
         assert settings.console.cache_bytes + settings.fetch.max_bytes < room
 
 
@@ -236,6 +240,8 @@ def test_the_console_is_reached_at_its_port(monkeypatch: pytest.MonkeyPatch) -> 
     labels = WORKLOADS["console"]["spec"]["template"]["metadata"]["labels"]
     assert service["selector"].items() <= labels.items()
     assert own.host == "0.0.0.0" and own.is_behind_tls
+    # An ingress is never on the pod's own loopback.
+    assert not any(ip_network(each).is_loopback for each in own.trusted_proxies)
 
 
 def test_the_roles_are_those_of_the_compose_file() -> None:

@@ -10,7 +10,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -29,7 +29,6 @@ SLOT_BYTES = 512  # of one note, a disk's sector: one that is half written is no
 CRASH_WEIGHT = 10  # the process crashed, or the kernel killed one for want of memory
 OTHER_WEIGHT = 1  # killed from outside, perhaps: an operator, a supervisor
 MAX_WEIGHT = 20  # two crashes, or twenty other deaths
-SKIPPED_WEIGHT = 1000  # somebody said so
 PROBES = (ProbeAsked.topic, ProbeFingerprinted.topic)
 """Whose messages are never seen twice, so that what they did to a worker is nobody else's fault."""
 KERNEL_COUNTS = Path("/proc/vmstat")
@@ -55,6 +54,7 @@ class Deaths:
         self._folder, self._role = folder / "deaths", role
         self._taken = 0
         self._weights: dict[Place, int] = {}
+        self._skips: dict[Place, Path] = {}
         self._slots: dict[Place, int] = {}
         self._free: list[int] = []
         self._next_slot = 1
@@ -66,6 +66,7 @@ class Deaths:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._inherit()
+            self._read_skips()
             path = self._folder / f"{self._role}-{uuid4().hex}.notes"
             self._file = path.open("w+b", buffering=0)
             # A lock ends with its process, however that ends: who can take it knows that its owner
@@ -78,6 +79,11 @@ class Deaths:
         except OSError as error:
             log.warning("deaths can't be noted in %s: %s", self._folder, error)
 
+    def suspects(self, source: Source) -> bool:
+        """Whether a crash may be a message's fault, and one more would have it left behind."""
+        place = (source.topic, source.partition, source.offset)
+        return CRASH_WEIGHT <= self._weights.get(place, 0) < MAX_WEIGHT
+
     @contextmanager
     def at_work(self, source: Source) -> Iterator[None]:
         """Note a message for the time of the block.
@@ -86,12 +92,15 @@ class Deaths:
             InternalError: workers died again and again while it was in hand; nothing is begun.
         """
         place = (source.topic, source.partition, source.offset)
-        weight = self._weights.get(place, 0)
-        if weight >= MAX_WEIGHT:
+        why = None
+        if self._weights.get(place, 0) >= MAX_WEIGHT:
             self._forget(place)
             why = "the worker's process died each time that this was in hand"
-            if weight >= SKIPPED_WEIGHT:
-                why = "left behind by `samesource skip`"
+        if (said := self._skips.pop(place, None)) is not None:
+            with suppress(OSError):
+                said.unlink(missing_ok=True)
+            why = "left behind by `samesource skip`"
+        if why is not None:
             log.warning("%s is rejected: %s", source, why)
             raise InternalError(why)
         self._write(place, at_work=True)
@@ -137,6 +146,20 @@ class Deaths:
                 for note in others:
                     self._take(note, CRASH_WEIGHT if sure else OTHER_WEIGHT)
                 path.unlink(missing_ok=True)
+                # The folder outlives many a worker; what one has to say of its crash stays.
+                if not crashed and (_dump is None or dump != Path(_dump.name)):
+                    dump.unlink(missing_ok=True)
+
+    def _read_skips(self) -> None:
+        """What somebody wants left behind; it stays there for others, until one has done so."""
+        for path in self._folder.glob(f"{self._role}-*.skip"):
+            try:
+                said = orjson.loads(path.read_bytes())
+            # Another has left it behind by now, or it is half written.
+            except (FileNotFoundError, orjson.JSONDecodeError):
+                continue
+            place = (str(said["topic"]), int(said["partition"]), int(said["offset"]))
+            self._skips[place] = path
 
     def _take(self, note: dict[str, Any], weight: int) -> None:
         place = (str(note["topic"]), int(note["partition"]), int(note["offset"]))
@@ -174,7 +197,9 @@ class Deaths:
 
 
 def leave_behind(folder: Path, role: str, place: Place) -> None:
-    """Make the next worker of a role reject a message instead of beginning it.
+    """Make whichever worker of a role gets a message reject it instead of beginning it.
+
+    It is read by every worker of this folder that starts afterwards.
 
     Args:
         folder: as of `Deaths`.
@@ -185,15 +210,10 @@ def leave_behind(folder: Path, role: str, place: Place) -> None:
         SettingsError: the folder can't be written.
     """
     topic, partition, offset = place
-    note = {
-        "topic": topic, "partition": partition, "offset": offset, "at_work": False,
-        "weight": SKIPPED_WEIGHT,
-    }  # fmt: skip
-    slots = [orjson.dumps(line).ljust(SLOT_BYTES - 1) + b"\n" for line in ({}, note)]
-    path = folder / "deaths" / f"{role}-{uuid4().hex}.notes"
+    path = folder / "deaths" / f"{role}-{topic}-{partition}-{offset}.skip"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(slots))
+        path.write_bytes(orjson.dumps({"topic": topic, "partition": partition, "offset": offset}))
     except OSError as error:
         raise SettingsError(f"worker.data_folder = {folder} can't be written: {error}") from error
 

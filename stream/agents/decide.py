@@ -272,6 +272,7 @@ class DecideWorker:
 
     def _note_recovered(self, partition: int, key: bytes, value: bytes | None) -> None:
         self._not_ready = "requests are being recovered"
+        self._drain.progress.reset()  # a recovery may be long, as long as it goes on
         self._requests.recover(partition, key, value)
 
     def _all_recovered(self, partitions: set[int]) -> None:

@@ -36,6 +36,10 @@ class HealthPage:
         self._starting: str | None = "starting"
         self._beat = time.monotonic()
 
+    def starts(self, workers: Sequence[Healthy]) -> None:
+        """These are the workers that start: one that comes to a standstill meanwhile isn't live."""
+        self._workers = workers
+
     def started(self, workers: Sequence[Healthy]) -> None:
         """These are the workers that run."""
         self._workers, self._starting = workers, None
@@ -63,7 +67,7 @@ class HealthPage:
             if health.stands_still_seconds > self._stalled:
                 seconds = health.stands_still_seconds
                 found[health.name] = f"no progress for {seconds:.0f} s, although there is work"
-            elif kind == "ready" and health.not_ready is not None:
+            elif kind == "ready" and self.is_up and health.not_ready is not None:
                 found[health.name] = health.not_ready
         return found
 
@@ -83,7 +87,7 @@ class HealthPage:
         return [orjson.dumps(body)]
 
     def now(self) -> list[Health]:
-        """How each worker is."""
+        """How each worker is that starts or runs."""
         return [worker.health() for worker in self._workers]
 
 

@@ -128,7 +128,10 @@ def consumer_health(
     not_ready: str | None = None,
     beside: Iterable[Lag] = (),
 ) -> Health:
-    """How a worker is that reads in a consumer group; Kafka's absence is no standstill.
+    """How a worker is that reads in a consumer group.
+
+    Kafka's absence is no standstill; a rebalance without an end is one, and so is a partition from
+    which nothing comes.
 
     Args:
         name: of its role.
@@ -140,14 +143,17 @@ def consumer_health(
     """
     lags = app.lags()
     waits = publisher.waits_seconds
-    stands = drain.progress.stands_still_seconds(sum(lags.values()))
+    # Each look while Kafka is away moves the clock on: what comes of it then is no standstill.
+    if waits or not app.is_connected():
+        drain.progress.reset()
+    stands = drain.progress.stands_still_seconds(sum(lags.values()) + app.owed())
     if not_ready is None and not app.assigned:
         not_ready = "the group has given no partitions yet"
     if waits:
         not_ready = f"Kafka has not taken an event for {waits:.0f} s"
     return Health(
         name,
-        0.0 if waits or app.rebalancing else stands,
+        stands,
         not_ready,
         furthest(
             (

@@ -22,6 +22,7 @@ from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients,
 from stream.agents.ordered_consumer import OrderedApp
 from stream.agents.probe_fingerprints import ProbeFingerprints
 from stream.agents.publisher import Publisher
+from stream.agents.suspects import Suspects
 from stream.agents.turns import Turns
 from stream.broker.topics import log_identity
 from stream.contract.events import (
@@ -53,6 +54,9 @@ GAUGE_SECONDS = 1.0  # between looks for the metrics, which Prometheus asks for 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Before an upload that waits for disk or memory tries again; doubled each time. A minute is short
 beside what it takes somebody to make room, and long beside what a try costs."""
+MEMORY_TRIES = 6
+"""Half a minute: as long as other uploads take to give memory back. One that needs too much by
+itself would wait for ever, so the worker ends then, and notes whose fault that may be."""
 
 
 def fingerprint_step(
@@ -106,6 +110,7 @@ class FingerprintWorker:
         self._log_id: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._deaths = Deaths(settings.worker.data_folder, "fingerprint")
+        self._suspects = Suspects(self._deaths)
         self._app = self._make_app()
         begin_at_zero("fingerprint")
         show_models("fingerprint", self._fingerprinter.networks)
@@ -142,7 +147,7 @@ class FingerprintWorker:
 
     async def _made(self, source: Source) -> list[Event]:
         try:
-            with self._deaths.at_work(source):
+            async with self._suspects.at_work(source):
                 return await self._patiently(source)
         except RejectedError as error:
             return [source.rejected(error)]
@@ -151,9 +156,9 @@ class FingerprintWorker:
         """The step, again and again while the machine lacks what it takes.
 
         Raises:
-            MemoryError: the worker should end, and begin anew.
+            MemoryError: again and again: the worker should end, and begin anew.
         """
-        pause = FIRST_PAUSE_SECONDS
+        pause, left = FIRST_PAUSE_SECONDS, MEMORY_TRIES
         while True:
             try:
                 return await asyncio.get_running_loop().run_in_executor(
@@ -165,8 +170,12 @@ class FingerprintWorker:
                 )
             # The disk or memory of this machine: no fault of the video's, so it is never rejected
             # for it.
-            except OSError as error:
-                log.warning("%s waits for the machine (%s); again in %.0f s", source, error, pause)
+            except (OSError, MemoryError) as error:
+                left -= isinstance(error, MemoryError)
+                if left == 0:
+                    raise
+                why = str(error) or type(error).__name__
+                log.warning("%s waits for the machine (%s); again in %.0f s", source, why, pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 

@@ -28,6 +28,10 @@ class Progress:
         self.in_hand -= 1
         self.done_at = time.monotonic()
 
+    def reset(self) -> None:
+        """Count from now on: what wasn't done before is no standstill."""
+        self.done_at = time.monotonic()
+
     def stands_still_seconds(self, lag: int = 0) -> float:
         """For how long nothing has been done; 0 where there is nothing to do.
 
@@ -36,7 +40,7 @@ class Progress:
         """
         # Idle time counts for nothing once work comes: each look at it moves the clock on.
         if self.in_hand == 0 and lag == 0:
-            self.done_at = time.monotonic()
+            self.reset()
         return time.monotonic() - self.done_at
 
 

@@ -325,6 +325,10 @@ class LibraryWorker:
 
     def health(self) -> Health:
         """Ready when the snapshot is restored and the log is read almost to its end."""
+        if self._task is None:  # a snapshot takes as long to restore as it takes
+            return Health(
+                self._name, not_ready=self._not_ready, role="library", shard=str(self._number)
+            )
         waits = self._publisher.waits_seconds
         behind = self._lag
         stands = self._progress.stands_still_seconds(behind)

@@ -7,7 +7,7 @@ event when the one just before it is still at work. Either loses events for good
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, MutableMapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
 
 import faust
@@ -149,12 +149,45 @@ class OrderedConsumer(Consumer):
     def lags(self) -> dict[TP, int]:
         """How many events of each partition are not finished, as far as that is known."""
         found = {}
-        for tp in self.assignment():
-            end, unfinished = self.highwater(tp), self._unfinished.get(tp)
-            done = min(unfinished) if unfinished else self._next.get(tp)
-            if end is not None and done is not None:
-                found[tp] = max(0, end - done)
+        for tp, state in self._states().items():
+            unfinished = self._unfinished.get(tp)
+            # What was sought counts: of a partition with a lag there may come nothing.
+            done = min(unfinished) if unfinished else state._position
+            if state.highwater is not None and done is not None:
+                found[tp] = max(0, state.highwater - done)
         return found
+
+    def unheard(self) -> int:
+        """How many partitions no fetch has told of since they were assigned.
+
+        One that nobody leads doesn't count: that is Kafka's absence.
+        """
+        cluster = self._client().cluster
+        return sum(
+            state.highwater is None and cluster.leader_for_partition(tp) not in (None, -1)
+            for tp, state in self._states().items()
+        )
+
+    def is_connected(self) -> bool:
+        """Whether any broker holds a connection."""
+        return any(connection.connected() for connection in [*self._client()._conns.values()])
+
+    def _states(self) -> dict[TP, Any]:
+        """Of each partition that agents read, its position and end as aiokafka has them."""
+        subscription = self._thread._ensure_consumer()._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None:
+            return {}
+        # What a table has written to its changelog since its recovery is read by nobody.
+        changelogs = self.app.tables.changelog_topics
+        return {
+            TP(*tp): assignment.state_value(tp)
+            for tp in assignment.tps
+            if self.app.topics.acks_enabled_for(tp.topic) and tp.topic not in changelogs
+        }
+
+    def _client(self) -> Any:
+        return self._thread._ensure_consumer()._client
 
     def oldest_at(self, tp: TP) -> float | None:
         """Kafka's time of the first event of a partition that isn't finished, where it is known."""
@@ -225,12 +258,30 @@ class OrderedApp(faust.App):
     def lags(self) -> dict[TP, int]:
         """How many events of each partition are not finished, as far as that is known."""
         # While partitions move, assignment and positions don't belong together.
-        if not isinstance(self._consumer, OrderedConsumer) or self.rebalancing:
+        if self.rebalancing:
             return {}
-        try:
-            return self._consumer.lags()
-        except ConsumerNotStarted:
-            return {}
+        with suppress(ConsumerNotStarted):
+            return self._ordered_consumer().lags()
+        return {}
+
+    def owed(self) -> int:
+        """What Kafka owes this worker: the end of a rebalance, or a partition's first fetch."""
+        if self.rebalancing:
+            return 1
+        with suppress(ConsumerNotStarted):
+            return self._ordered_consumer().unheard()
+        return 0
+
+    def is_connected(self) -> bool:
+        """Whether its consumer has a connection to Kafka."""
+        with suppress(ConsumerNotStarted):
+            return self._ordered_consumer().is_connected()
+        return False
+
+    def _ordered_consumer(self) -> OrderedConsumer:
+        if not isinstance(self._consumer, OrderedConsumer):
+            raise ConsumerNotStarted("the app hasn't begun to read")
+        return self._consumer
 
     def oldest_at(self, tp: TP) -> float | None:
         """Kafka's time of the first event of a partition that isn't finished, where it is known."""

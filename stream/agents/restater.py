@@ -19,6 +19,8 @@ from stream.library.shard import Truth
 from stream.search.table import Place
 
 log = logging.getLogger(__name__)
+# What it says of a video is never held back; that it waits is, after the first time.
+log_waiting = log.getChild("waiting")
 
 PAUSE_SECONDS = 5.0  # before a broker that is away is asked again; each try waits for 10 s itself
 
@@ -71,7 +73,7 @@ class Restater:
             try:
                 return await asyncio.to_thread(read, what)
             except BrokerError as error:
-                log.warning("%s; again in %.0f s", error, PAUSE_SECONDS)
+                log_waiting.warning("%s; again in %.0f s", error, PAUSE_SECONDS)
                 await asyncio.sleep(PAUSE_SECONDS)
 
     def _fingerprint(self, truth: Truth) -> VideoFingerprinted | None:

@@ -23,16 +23,14 @@ from stream.agents.endpoints import HealthPage, serving
 from stream.agents.health import Health
 from stream.agents.leaving import Leaving
 from stream.agents.lifetime import Failure, fail, gone_after, supervised
-from stream.broker.settings import KafkaSettings
-from stream.broker.topics import require_topics, topic_problems
-from stream.errors import BrokerError, SamesourceError, UnreachableError, WorkerError
+from stream.agents.topic_watch import TopicWatch
+from stream.errors import BrokerError, SamesourceError, WorkerError
 from stream.loading import loading, settled
 from stream.settings import Settings
 from stream.traces import tracing
 
 log = logging.getLogger(__name__)
 
-TOPICS_EVERY_SECONDS = 60.0  # between looks at topics that somebody may alter: two requests
 MEMORY_BACK_EVERY_SECONDS = 10.0
 """Between returns of free pages to the system: a burst of large events fills memory in seconds."""
 AFTERWARDS_SECONDS = 2.0  # for the process to end, once its workers have stopped
@@ -103,7 +101,7 @@ async def running_workers(
         settings: of the service.
         roles: to run.
         shards: of the library; all when left out.
-        page: is told of the workers when they run.
+        page: is told of the workers when they start, and when they run.
         others: make workers beside those of the roles: the console, which knows more than they do.
 
     Yields:
@@ -112,11 +110,14 @@ async def running_workers(
     Raises:
         BrokerError: the cluster doesn't answer, or its topics can't serve.
     """
-    await asyncio.to_thread(look_at_topics, settings.kafka)
+    topics = TopicWatch(settings.kafka)
+    await asyncio.to_thread(topics.look)
     workers = [*make_workers(settings, roles, shards), *(make(settings) for make in others)]
     failure = _first_failure(workers)
-    watching = supervised(_watch_topics(settings), "looking at the topics", failure)
+    watching = supervised(topics.run(), "looking at the topics", failure)
     try:
+        if page is not None:
+            page.starts(workers)
         await _start(settings, workers, failure)
         if page is not None:
             page.started(workers)
@@ -147,33 +148,6 @@ async def _start(settings: Settings, workers: Sequence[Worker], failure: Failure
         # The error is looked at, or asyncio complains of one that nobody has seen.
         starting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         starting.cancel()
-
-
-async def _watch_topics(settings: Settings) -> None:
-    """Look at the topics again and again: they may be altered while workers wait."""
-    while True:
-        await asyncio.sleep(TOPICS_EVERY_SECONDS)
-        try:
-            await asyncio.to_thread(look_at_topics, settings.kafka)
-        except UnreachableError as error:
-            log.debug("the topics can't be looked at: %s", error)
-
-
-def look_at_topics(kafka: KafkaSettings) -> None:
-    """Warn of topics that differ from the contract.
-
-    Raises:
-        BrokerError: with these topics the answers would be wrong, or none would come.
-        UnreachableError: the cluster doesn't answer within 10 s.
-    """
-    require_topics(kafka)
-    problems = topic_problems(kafka)
-    for problem in problems:
-        if not problem.fatal:
-            log.warning("%s", problem.text)
-    fatal = [problem.text for problem in problems if problem.fatal]
-    if fatal:
-        raise BrokerError("; ".join(fatal))
 
 
 async def run_until_stopped(

@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented,
 from stream.broker.clients import ANSWER_SECONDS, admin
 from stream.broker.settings import KafkaSettings
 from stream.contract.topics import Topic, load_topics
-from stream.errors import BrokerError, UnreachableError
+from stream.errors import BrokerError, MissingTopicsError, UnreachableError
 
 AT_LEAST = {  # what a topic may have more of, and what happens where it has less
     "retention.ms": "messages are dropped too early",
@@ -57,14 +57,14 @@ def require_topics(kafka: KafkaSettings) -> None:
     """Refuse a cluster that lacks topics of the contract: workers would wait for ever.
 
     Raises:
-        BrokerError: names them.
+        MissingTopicsError: names them.
         UnreachableError: the cluster can't be reached within 10 s.
     """
     there = _Cluster(kafka).partitions()
     wanted = (kafka.topic(topic.name) for topic in load_topics())
     missing = [name for name in wanted if name not in there]
     if missing:
-        raise BrokerError(
+        raise MissingTopicsError(
             f"no topic {', '.join(missing)}: make the topics with `samesource topics create`, "
             f"or correct kafka.topic_prefix = {kafka.topic_prefix!r}"
         )
@@ -77,10 +77,12 @@ class Problem:
     Attributes:
         text: a sentence.
         fatal: with it the answers would be wrong, or none would come.
+        missing: the topic isn't there.
     """
 
     text: str
     fatal: bool
+    missing: bool = False
 
 
 def check_topics(kafka: KafkaSettings) -> list[str]:
@@ -103,7 +105,7 @@ def topic_problems(kafka: KafkaSettings) -> list[Problem]:
     wanted = {kafka.topic(topic.name): topic for topic in load_topics()}
     there = [name for name in wanted if name in partitions]
     problems = [
-        Problem(f"{name} is missing: run `samesource topics create`", fatal=True)
+        Problem(f"{name} is missing: run `samesource topics create`", fatal=True, missing=True)
         for name in wanted
         if name not in partitions
     ]

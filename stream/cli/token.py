@@ -34,11 +34,14 @@ def create(
     ] = None,
     owner: Annotated[
         list[str] | None,
-        typer.Option(help="With `--role holder`: whose references' alerts it sees; repeatable."),
+        typer.Option(
+            help="With `--role holder`: whose references' alerts it sees; repeatable, 50 at most."
+        ),
     ] = None,
     days: Annotated[float, typer.Option(min=0.001, max=3650, help="Until it expires.")] = 90.0,
 ) -> None:
     """Make a token and print it, once: nobody can read it again."""
+    from stream.console.store.sign_ins import MAX_OWNERS
     from stream.console.web.signin.rights import SCOPES
     from stream.times import now
 
@@ -48,13 +51,19 @@ def create(
         raise SettingsError(f"no scope {', '.join(unknown)}; there are: {', '.join(SCOPES)}")
     if (role == "holder") != bool(owner):
         raise SettingsError("--role holder and --owner go together: a rights holder sees their own")
-    made: tuple[str, Any] = _asked(
-        context,
-        lambda desk: desk.make_token(
-            name, role, scopes, owner or [], _me(), now(), days * DAY_SECONDS
-        ),
-    )
-    secret, view = made
+    owners = list(dict.fromkeys(owner or ()))
+    if len(owners) > MAX_OWNERS:
+        raise SettingsError(
+            f"{len(owners)} owner ids, expected {MAX_OWNERS} at most: make several tokens"
+        )
+
+    async def make(desk: Any) -> Any:
+        made = await desk.make_token(name, role, scopes, owners, _me(), now(), days * DAY_SECONDS)
+        detail = {"name": name, "role": role, "scopes": scopes, "owner_ids": owners, "days": days}
+        await desk.note(_me(), "make token", made[1].token_id, now(), detail=detail)
+        return made
+
+    secret, view = _asked(context, make)
     stderr.print(
         f"{view.token_id}: {role}, until {view.expires_at:%Y-%m-%d}. This is shown once:",
         markup=False,
@@ -89,6 +98,8 @@ def revoke(
         ended: bool = await desk.revoke_token(token_id, now())
         for name in names:
             await desk.end_sessions_of(name)
+        if ended:
+            await desk.note(_me(), "revoke token", token_id, now(), detail={"name": names[0]})
         return ended
 
     if not _asked(context, end):

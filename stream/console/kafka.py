@@ -7,6 +7,7 @@ log stays the only truth.
 import asyncio
 import base64
 import binascii
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -28,14 +29,19 @@ from stream.contract.events import (
 )
 from stream.contract.fingerprint import Fingerprint
 from stream.contract.message import Source, attempts_headers
-from stream.errors import BadEventError
+from stream.errors import BadEventError, BrokerError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 THREADS = 8  # of its own: while Kafka is away, each holds one for half a minute
 
 
 class ConsoleKafka:
-    """Writes and single reads. Every method may raise `BrokerError`, within half a minute."""
+    """Writes and single reads.
+
+    Every method but `request_id` may raise `BrokerError`, within half a minute.
+    """
 
     def __init__(self, kafka: KafkaSettings) -> None:
         """Connect when something is written or looked up."""
@@ -56,11 +62,16 @@ class ConsoleKafka:
         """The id of an upload that was just written, by which every later event of it goes.
 
         Read back, since it holds the message's time, which the broker may have set: what it
-        acknowledges isn't always what it keeps.
+        acknowledges isn't always what it keeps. Where that fails, it is as acknowledged: the upload
+        is submitted.
         """
-        found = await self._on_thread(
-            self._messages.read, place.topic, place.partition, place.offset
-        )
+        try:
+            found = await self._on_thread(
+                self._messages.read, place.topic, place.partition, place.offset
+            )
+        except BrokerError as error:
+            log.warning("%s is on Kafka, but can't be read back: %s", place, error)
+            found = None
         return (found or place).request_id
 
     async def remove_policy(self, owner_id: str) -> list[Source]:

@@ -31,6 +31,8 @@ class ConsoleSettings(OidcSettings):
         public_url: under which people reach it through a proxy, such as `https://copies.example`;
             with https, cookies are sent over TLS alone. Without it, a console on the loopback
             answers to the loopback's names only, any other to every name.
+        trusted_proxies: whose `X-Forwarded-For` is believed, addresses and networks. Failed
+            sign-ins are counted by address: all who come by a proxy that isn't named are one.
         session_seconds: for which somebody stays signed in.
         link_seconds: for which a one-time link can be opened.
         claim_seconds: for which an alert that somebody took is theirs.
@@ -60,6 +62,7 @@ class ConsoleSettings(OidcSettings):
     host: str = "127.0.0.1"
     port: int | None = Field(default=None, ge=0, le=65535)
     public_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     session_seconds: float = Field(default=12 * 3600.0, gt=0)  # a working day; set by hand
     link_seconds: float = Field(default=900.0, gt=0)  # set by hand
     claim_seconds: float = Field(default=900.0, gt=0)  # set by hand
@@ -96,6 +99,19 @@ class ConsoleSettings(OidcSettings):
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
             raise ValueError("expected scheme and host alone, such as https://copies.example")
         return f"{parts.scheme}://{parts.netloc}"
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for each in proxies:
+            try:
+                # uvicorn would take what is neither for a name, which no client has.
+                ipaddress.ip_network(each) if "/" in each else ipaddress.ip_address(each)
+            except ValueError as error:
+                raise ValueError(
+                    f"{error}: expected addresses and networks, such as 10.0.0.7 or 10.244.0.0/16"
+                ) from error
+        return proxies
 
     @model_validator(mode="after")
     def _is_found_again(self) -> Self:

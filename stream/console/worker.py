@@ -180,6 +180,7 @@ def _config(console: Console) -> uvicorn.Config:
         log_config=None,  # its own would replace that of the whole process
         access_log=False,  # addresses hold one-time secrets, and what people search for
         server_header=False,
+        forwarded_allow_ips=[*console.settings.console.trusted_proxies],
         timeout_graceful_shutdown=REQUESTS_SECONDS,
     )
 

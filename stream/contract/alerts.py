@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, FailFast, Field, model_validator
 
-from stream.contract.base import Event, Identifier, Instant, Seconds
+from stream.contract.base import Event, Identifier, Instant, OutsideEvent, Seconds
 from stream.contract.match import MatchedSegment
 from stream.contract.outcomes import SuppressionReason
 
@@ -25,7 +25,7 @@ SCOPE_FIELDS: dict[Scope, tuple[str, ...]] = {
 def _rules() -> dict[str, Any]:
     """What `AlertReviewed` checks of its fields together, for its JSON Schema."""
     rules = [
-        _where("scope", {"const": scope}, {"required": [*names]})
+        _where("scope", {"const": scope}, _named(names))
         for scope, names in SCOPE_FIELDS.items()
         if names
     ]
@@ -36,6 +36,10 @@ def _rules() -> dict[str, Any]:
 
 def _where(name: str, value: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
     return {"if": {"required": [name], "properties": {name: value}}, "then": then}
+
+
+def _named(names: tuple[str, ...]) -> dict[str, Any]:
+    return {"required": [*names], "properties": dict.fromkeys(names, {"not": {"type": "null"}})}
 
 
 def _said(verdict: VerdictWord) -> dict[str, Any]:
@@ -78,7 +82,7 @@ class AlertSuppressed(Alert):
     detail: Annotated[str, Field(description="For people: got and expected")]
 
 
-class AlertReviewed(Event):
+class AlertReviewed(OutsideEvent):
     """A moderator's verdict on an alert: of those on one alert the newest holds.
 
     `dismissed` goes as far as its scope says, `withdrawn` takes back what was said of the alert,

@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 
 from stream.errors import BadEventError, brief
@@ -28,6 +29,7 @@ MAX_STAGES = 100
 MAX_STAGE_LETTERS = 100  # of a name such as `decode`
 MAX_SHARDS = 4096  # as many as `library.shards` allows
 MAX_DIMENSIONS = 65_536  # of a descriptor or a vector: whoever reads it allocates rows of so many
+MAX_VALUES = 1_000_000  # of one message: `{},` takes thirty times its length once it is read
 SHORT_LETTERS = 500  # of a dead letter's message where not even the original may travel
 
 
@@ -122,14 +124,29 @@ class Event(BaseModel):
         return None if video_id is None else video_id.encode()
 
 
+class OutsideEvent(Event):
+    """What others write: a field that is null counts as left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {name: value for name, value in fields.items() if value is not None}
+
+
 def parse_json(data: bytes | None) -> Any:
     """Parse a message value.
 
     Raises:
-        BadEventError: empty or not JSON.
+        BadEventError: empty, not JSON, or of more values than any event has.
     """
     if not data:
         raise BadEventError("the message has no value; expected a JSON object")
+    # Before it is read: a few KB, unpacked, could fill the memory of every worker that reads them.
+    values = sum(map(data.count, (b",", b"[", b"{")))  # at most; texts may hold such letters too
+    if values > MAX_VALUES:
+        raise BadEventError(f"JSON of up to {values} values, expected at most {MAX_VALUES}")
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:

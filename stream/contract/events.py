@@ -23,6 +23,7 @@ from stream.contract.base import (
     Event,
     Identifier,
     Instant,
+    OutsideEvent,
     Role,
     Seconds,
     Share,
@@ -49,6 +50,7 @@ __all__ = [
     "Match",
     "MatchedSegment",
     "Outcome",
+    "OutsideEvent",
     "Place",
     "PolicyUpdated",
     "ProbeAnswered",
@@ -69,7 +71,7 @@ __all__ = [
 ]
 
 
-class VideoUploaded(Event):
+class VideoUploaded(OutsideEvent):
     """A video to check (`upload`) or to protect (`reference`)."""
 
     topic = "video.uploaded"
@@ -188,7 +190,7 @@ class Exclusion(BaseModel):
         return self
 
 
-class PolicyUpdated(Event):
+class PolicyUpdated(OutsideEvent):
     """What a rights holder wants to hear of; unset minima are those of the settings."""
 
     topic = "policy.updated"

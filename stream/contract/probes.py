@@ -13,6 +13,7 @@ from stream.contract.base import (
     Event,
     Identifier,
     Instant,
+    OutsideEvent,
     Seconds,
     StageSeconds,
     Uri,
@@ -35,7 +36,7 @@ class Probe(Event):
         return self.probe_id.encode()
 
 
-class ProbeAsked(Probe):
+class ProbeAsked(Probe, OutsideEvent):
     """A video that somebody wants compared with the library, and not kept."""
 
     topic = "probe.asked"

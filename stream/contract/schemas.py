@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import yaml
 
-from stream.contract.events import EVENTS, Event, VideoUploaded
+from stream.contract.events import EVENTS, Event, OutsideEvent, VideoUploaded
 from stream.contract.message import ATTEMPTS_HEADER
 from stream.contract.topics import Topic, load_topics
 
@@ -74,7 +74,21 @@ def write_contract(folder: Path = FOLDER) -> None:
 
 def schema_of(event: type[Event]) -> Json:
     """The JSON Schema of a message value: what a writer must send."""
-    return {"$schema": DIALECT} | event.model_json_schema()
+    schema = {"$schema": DIALECT} | event.model_json_schema()
+    if issubclass(event, OutsideEvent):
+        schema["properties"] = {
+            name: field if name in schema["required"] else _or_null(field)
+            for name, field in schema["properties"].items()
+        }
+    return schema
+
+
+def _or_null(field: Json) -> Json:
+    about = {name: field[name] for name in ("default", "description", "title") if name in field}
+    rest = {name: value for name, value in field.items() if name not in about}
+    kinds = rest.get("anyOf", [rest])
+    null = {"type": "null"}
+    return {"anyOf": kinds if null in kinds else [*kinds, null]} | about
 
 
 def examples_of(topic: str) -> list[Json]:

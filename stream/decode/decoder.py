@@ -3,6 +3,7 @@
 Serves the fingerprint step; what the children do is in `stream.decode.child`.
 """
 
+import logging
 import os
 import signal
 import tempfile
@@ -20,16 +21,19 @@ from pebble import ProcessExpired, ProcessPool
 
 from stream.decode.child import decode_in_time, prepare_child
 from stream.decode.decoded_video import DecodedVideo
-from stream.decode.room import ALONE, NoRoomError, Room, is_shortage, oom_kills
+from stream.decode.room import ALONE, CrowdedError, NoRoomError, Room, is_shortage, oom_kills
 from stream.decode.settings import DecodeSettings
 from stream.decode.spawned import AloneContext
 from stream.decode.spool import PreviewSpool
 from stream.errors import CorruptError, InternalError, RejectedError, VideoTimeoutError
 from stream.scratch import Scratch
 
+log = logging.getLogger(__name__)
+
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 CLOSING = "decoding was cancelled: the worker is closing"
 MAX_KILLS = 3  # of one video, by a machine that is short of memory
+MAX_DEATHS = 2  # of one video's children, of other causes than the file
 PREVIEW_GAPS = (1.0, 4.0)  # seconds between previews, at least and at most
 
 
@@ -38,7 +42,7 @@ class Decoder:
 
     The children start with the first video, and end with this process, however it ends. One
     that dies while it waits is replaced; a video is given to a second child where the first
-    could not even begin.
+    could not even begin, or was killed.
     """
 
     def __init__(
@@ -62,19 +66,26 @@ class Decoder:
         self._pool = self._new_pool()
 
     def decode(
-        self, path: Path, aside: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        path: Path,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        takes_room: bool = False,
     ) -> DecodedVideo:
         """Decode one video, and wait for it, and first for room on the disk where that is short.
 
         Args:
             path: the video.
             aside: surrounds the waiting for room, so that the caller can let others go first.
+            takes_room: whether the video is a copy on the disk that the frames go to.
 
         Raises:
+            CrowdedError: it takes room, and there was none though nothing else was being decoded:
+                the copy should be deleted, and made again later.
             RejectedError: the video can't be used, or a limit was passed; its code says why.
         """
         with rejections(self._settings), self._room.enter() as turn:
-            killed = 0
+            died = 0
             while True:
                 # SIGKILL doesn't say who sent it; the kernel's count, before and after, does.
                 counted = oom_kills()
@@ -89,9 +100,9 @@ class Decoder:
                         decoded.map_frames(spools[0], self._size, spools[1])
                         return decoded
                 except (OSError, NoRoomError, ProcessExpired) as error:
-                    needed, killed = _shortage(error, killed, counted)
+                    needed, died = _another_try(error, died, counted)
                 with aside():
-                    turn.wait(needed)
+                    turn.wait(needed, or_leave=takes_room)
 
     def close(self) -> None:
         """End the children; what they work on is cancelled."""
@@ -177,7 +188,7 @@ def rejections(settings: DecodeSettings) -> Iterator[None]:
     """Whatever ends a child, as the error that the video is rejected with."""
     try:
         yield
-    except RejectedError:
+    except (RejectedError, CrowdedError):
         raise
     except ProcessExpired as error:
         raise _death(error, settings) from error
@@ -187,28 +198,40 @@ def rejections(settings: DecodeSettings) -> Iterator[None]:
         raise InternalError(f"decoding failed: {type(error).__name__}: {error}") from error
 
 
-def _shortage(error: Exception, killed: int, counted: int) -> tuple[int, int]:
-    """What a shortage of this machine asks for; any other error is raised again.
+def _another_try(error: Exception, died: int, counted: int) -> tuple[int, int]:
+    """What another try must wait for; an error that is the video's, or final, is raised again.
 
     Args:
         error: that ended a try.
-        killed: how often this video's child was killed for want of memory before.
-        counted: by the kernel, of such kills, before the try.
+        died: how many children of this video did before, of other causes than the file.
+        counted: by the kernel, of processes killed for want of memory, before the try.
 
     Returns:
-        Bytes that the disk must hold, and how often a child was killed by now.
+        Bytes that the disk must hold, and how many children died by now.
     """
     if isinstance(error, NoRoomError):
-        return error.bytes, killed
+        return error.bytes, died
     if is_shortage(error):
-        return 0, killed
-    # Killed by the kernel, and others were at work: likely their fault, so it waits to be alone. A
-    # few times, since a video that needs too much on its own would wait for ever.
-    if isinstance(error, ProcessExpired) and error.exitcode == -signal.SIGKILL:
-        killed += 1
-        if oom_kills() > counted and killed < MAX_KILLS:
-            return ALONE, killed
+        return 0, died
+    if isinstance(error, ProcessExpired) and not _is_the_videos(error.exitcode):
+        died += 1
+        # Killed by the kernel, and others were at work: likely their fault, so it waits to be
+        # alone. A few times, since a video that needs too much on its own would wait for ever.
+        short = error.exitcode == -signal.SIGKILL and oom_kills() > counted
+        if short and died < MAX_KILLS:
+            return ALONE, died
+        if died < MAX_DEATHS:
+            log.warning(
+                "a decoder's child ended with status %s: its video is tried once more",
+                error.exitcode,
+            )
+            return 0, died
     raise error
+
+
+def _is_the_videos(status: int | None) -> bool:
+    """Whether a child ended for what the file is: slow to decode, or a crash of the codec."""
+    return status is not None and -status in (signal.SIGALRM, *CRASHES)
 
 
 def _death(error: ProcessExpired, settings: DecodeSettings) -> RejectedError:
@@ -218,7 +241,7 @@ def _death(error: ProcessExpired, settings: DecodeSettings) -> RejectedError:
         return VideoTimeoutError(
             f"decoding took longer than decode.timeout_seconds = {settings.timeout_seconds:g}"
         )
-    if status is not None and -status in CRASHES:
+    if status is not None and _is_the_videos(status):
         name = signal.Signals(-status).name
         return CorruptError(f"the file crashes the decoder ({name}): its bytes are damaged")
     return InternalError(

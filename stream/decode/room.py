@@ -54,6 +54,10 @@ class NoRoomError(Exception):
         self.bytes = needed
 
 
+class CrowdedError(NoRoomError):
+    """There was no room, though nothing else was being decoded: what waits takes it."""
+
+
 def is_shortage(error: BaseException) -> bool:
     """Whether an error says that this machine is short of something."""
     return isinstance(error, OSError) and error.errno in SHORTAGES
@@ -104,10 +108,13 @@ class Room:
         self._warned = -math.inf
 
     def enter(self) -> "Turn":
-        """Count one more video as at work; its turn says how it may try."""
+        """One video's turn, which says how it may try; at work while its block lasts."""
+        return Turn(self)
+
+    def begin(self) -> None:
+        """One video more is at work."""
         with self._changed:
             self._running += 1
-        return Turn(self)
 
     def close(self) -> None:
         """Let nobody wait any longer."""
@@ -176,7 +183,7 @@ class Room:
 
 
 class Turn:
-    """One video's way through a `Room`. A context manager.
+    """One video's way through a `Room`. A context manager, which may be entered again.
 
     Attributes:
         reserve: whether disk space must be reserved before anything is written.
@@ -187,15 +194,19 @@ class Turn:
         self._room = room
         self._pause_seconds = 0.0
 
-    def wait(self, needed: int) -> None:
+    def wait(self, needed: int, *, or_leave: bool = False) -> None:
         """After a shortage: wait until it is worth another try.
 
         Args:
             needed: bytes; 0 where nobody can say.
+            or_leave: rather than wait once more where it was alone: for one that takes room itself.
 
         Raises:
+            CrowdedError: it shall leave.
             NoRoomError: the room was closed.
         """
+        if or_leave and not self.reserve and 0 < needed < ALONE:  # short of disk
+            raise CrowdedError(needed)
         pause, self._pause_seconds = (
             self._pause_seconds,
             max(FIRST_PAUSE_SECONDS, min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)),
@@ -205,6 +216,7 @@ class Turn:
         self.reserve = self._room.wait(self, needed, pause)
 
     def __enter__(self) -> "Turn":
+        self._room.begin()
         return self
 
     def __exit__(self, *raised: object) -> None:

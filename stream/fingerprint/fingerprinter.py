@@ -29,9 +29,9 @@ from stream.contract.fingerprint import CodedFrames, Fingerprint
 from stream.contract.packed import quantise
 from stream.decode.decoded_video import DecodedVideo
 from stream.decode.decoder import Decoder
-from stream.decode.room import Room, is_shortage
+from stream.decode.room import CrowdedError, Room, Turn, is_shortage
 from stream.errors import NoVideoError
-from stream.fetch.fetch import fetch
+from stream.fetch.fetch import FetchedVideo, fetch
 from stream.fingerprint.batched_encoder import BatchedEncoder
 from stream.fingerprint.embed import open_embedder
 from stream.scratch import Scratch
@@ -187,11 +187,30 @@ class Fingerprinter:
 
     @contextmanager
     def _decoded(self, uri: str, stages: dict[str, float]) -> Iterator[DecodedVideo]:
-        with self._fetched(uri, stages) as path, self._slots:  # a slow download holds none
-            with timed(stages, "decode"):
-                decoded = self._decoder.decode(path, self._aside)
-            with decoded as video:
-                yield video
+        fetching = self._room.enter()  # one for all tries: its pauses get longer
+        while True:
+            with self._fetched(uri, fetching, stages) as fetched, self._slots:
+                # Slots come after the download: a slow one holds none.
+                try:
+                    with timed(stages, "decode"):
+                        decoded = self._decoder.decode(
+                            fetched.path, self._aside, takes_room=self._takes_room(fetched)
+                        )
+                except CrowdedError as error:
+                    needed = error.bytes + fetched.size_bytes
+                else:
+                    with decoded as video:
+                        yield video
+                    return
+            # Its copy is gone by now: downloads that wait for room can take all that there is.
+            with timed(stages, "fetch"), fetching:
+                fetching.reserve = False  # not at once: others should decode first
+                fetching.wait(needed)
+
+    def _takes_room(self, fetched: FetchedVideo) -> bool:
+        """Whether a video is a copy on the disk of the decoded frames."""
+        spools = self._settings.decode.spool_folder or Path(tempfile.gettempdir())
+        return fetched.is_copy and fetched.path.stat().st_dev == spools.stat().st_dev
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -203,15 +222,15 @@ class Fingerprinter:
             self._slots.acquire()
 
     @contextmanager
-    def _fetched(self, uri: str, stages: dict[str, float]) -> Iterator[Path]:
+    def _fetched(self, uri: str, turn: Turn, stages: dict[str, float]) -> Iterator[FetchedVideo]:
         """The video as a file; where this machine has no room for it, tried again and again."""
         with ExitStack() as files:
-            with timed(stages, "fetch"), self._room.enter() as turn:
+            with timed(stages, "fetch"), turn:
                 while True:
                     try:
                         folder = tempfile.TemporaryDirectory(dir=self._scratch.folder)
                         files.enter_context(folder)
-                        path = fetch(uri, self._settings.fetch, Path(folder.name), self._stop).path
+                        video = fetch(uri, self._settings.fetch, Path(folder.name), self._stop)
                         break
                     except OSError as error:
                         # Before it waits: what was half fetched takes the very room that is short.
@@ -219,7 +238,7 @@ class Fingerprinter:
                         if not is_shortage(error):
                             raise
                     turn.wait(self._settings.fetch.max_bytes)
-            yield path
+            yield video
 
     def _searching(self, candidates: CandidateFrames) -> NDArray[np.intp]:
         """Indices of the frames that are encoded and search; key frames are chosen among them.

@@ -65,12 +65,14 @@ class Version:
         offset: of the log, where it was added.
         replaced_at: where another took its place; `NEVER` where it holds.
         submission: the last of this version while it holds.
+        again_at: where it came once more.
     """
 
     facts: Facts
     offset: int
     submission: Submission | None
     replaced_at: int = NEVER
+    again_at: tuple[int, ...] = ()
 
 
 class Offsets:
@@ -167,6 +169,7 @@ class Expected:
                 return
             if holding.facts.content_version == upload.content_version:
                 holding.submission = upload.submission or holding.submission
+                holding.again_at += (offset,)
                 return
             holding.replaced_at = offset
         rows = RowCodes(upload.dimension, self.settings.code_bits).pack(upload.key_frames.codes)

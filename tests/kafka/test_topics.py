@@ -17,7 +17,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from stream.agents.run import look_at_topics, running_workers
+from stream.agents.run import running_workers
+from stream.agents.topic_watch import TopicWatch
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import check_topics, create_topics, partition_counts
 from stream.contract.topics import load_topics
@@ -146,7 +147,7 @@ def test_a_worker_warns_of_a_lesser_difference(
     kafka_settings: KafkaSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     alter(kafka_settings, "video.uploaded", "retention.ms", "1000")
-    look_at_topics(kafka_settings)
+    TopicWatch(kafka_settings).look()
     assert "has retention.ms 1000, expected at least" in caplog.text
 
 
@@ -164,7 +165,7 @@ def test_a_worker_refuses_topics_with_which_its_answers_would_be_wrong(
     else:
         alter(kafka_settings, "video.fingerprinted", key, value)
     with pytest.raises(BrokerError, match=f"{log} has {says}"):
-        retried(lambda: look_at_topics(kafka_settings))
+        retried(TopicWatch(kafka_settings).look)
 
 
 def test_verdicts_that_an_earlier_release_compacts_are_a_warning_with_what_to_alter(
@@ -173,7 +174,7 @@ def test_verdicts_that_an_earlier_release_compacts_are_a_warning_with_what_to_al
     alter(kafka_settings, "alert.reviewed", "cleanup.policy", "compact")
     (problem,) = check_topics(kafka_settings)
     assert problem.endswith("--add-config cleanup.policy=delete`")
-    look_at_topics(kafka_settings)
+    TopicWatch(kafka_settings).look()
     assert "alert.reviewed has cleanup.policy compact, expected delete" in caplog.text
 
 
@@ -188,7 +189,7 @@ def retried(look: Callable[[], None]) -> None:
 async def test_topics_that_are_altered_while_workers_wait_end_them(
     kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.agents.run.TOPICS_EVERY_SECONDS", 0.5)
+    monkeypatch.setattr("stream.agents.topic_watch.LOOK_EVERY_SECONDS", 0.5)
     settings = load_settings(
         kafka=kafka_settings,
         library={"shards": 1, "snapshot_folder": str(tmp_path)},

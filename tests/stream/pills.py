@@ -138,6 +138,7 @@ def pills(topic: str) -> Iterator[tuple[str, Pill]]:
         "JSON that grows when it is written",
         Pill(b'{"video_id":"pill","more":[' + b",".join([b"1e9"] * 250_000) + b"]}"),
     )
+    yield "30 MB of empty objects", Pill(beside(b'"more":[' + b"{}," * 10_000_000 + b"0]"))
     yield "no value and no key", Pill(None, None)
     yield "no key", Pill(text, None)
     yield "a key that is no UTF-8", Pill(text, b"\xff\xfe\xc3\x28")

@@ -182,8 +182,17 @@ def test_something_new_is_told_at_once_meanwhile() -> None:
     ]
 
 
+def test_claims_that_wait_are_told_of_once_a_minute() -> None:
+    away = Away()
+    for step in range(100):  # every 30 s for each of ten claims
+        away.now = step * 3.0
+        away.say("no claim came back within %.0f s: again", 30, name="stream.agents.flood_claims")
+    assert len(away.told) == 5
+
+
 def test_what_is_said_of_uploads_is_never_held_back() -> None:
     away = Away()
     for number in range(5):
         away.say("log entry %d: bad_event", number, name="stream.agents.library")
-    assert len(away.told) == 5
+        away.say("the vector of %s is gone", number, name="stream.agents.restater")
+    assert len(away.told) == 10

@@ -27,6 +27,7 @@ from stream.console.store.listing import (
 from stream.console.store.project_alerts import pair_key
 from stream.console.store.showing import (
     alert_view,
+    dismissed_span,
     review_view,
 )
 from stream.console.store.tables import (
@@ -34,6 +35,7 @@ from stream.console.store.tables import (
     Alert,
     Review,
     Tally,
+    Verdict,
 )
 from stream.console.store.video_queries import videos_in
 from stream.console.store.views import (
@@ -41,6 +43,7 @@ from stream.console.store.views import (
     STATES,
     AlertFilter,
     AlertView,
+    DismissedSpan,
     HolderView,
     Order,
     Page,
@@ -183,6 +186,31 @@ class AlertQueries:
         async with self._database.reading() as session:
             alert_ids = [*await session.scalars(query.limit(LONGEST_PAIR))]
         return await self._reviews(alert_ids)
+
+    async def spans_dismissed(
+        self, reference_id: str, visible_owner_ids: Sequence[str] | None = None
+    ) -> tuple[DismissedSpan, ...]:
+        """What dismissals of seconds of a reference hold, by second; at most 200.
+
+        Args:
+            reference_id: of the reference.
+            visible_owner_ids: as in `AlertFilter`: of the alerts that were dismissed so.
+        """
+        query = (
+            select(Verdict)
+            .where(
+                Verdict.reference_key == key_of(reference_id),
+                Verdict.reach == "span",
+                Verdict.reference_id == reference_id,
+            )
+            .order_by(Verdict.reference_start_seconds, Verdict.alert_id)
+            .limit(LONGEST_HISTORY)
+        )
+        if visible_owner_ids is not None:
+            alert = Verdict.alert_id == Alert.alert_id
+            query = query.join(Alert, alert).where(Alert.reference_owner_id.in_(visible_owner_ids))
+        async with self._database.reading() as session:
+            return tuple(map(dismissed_span, await session.scalars(query)))
 
     async def matches_of(
         self,

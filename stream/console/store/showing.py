@@ -5,10 +5,19 @@ from typing import Any
 from sqlalchemy import Row
 
 from stream.console.store.columns import microseconds
-from stream.console.store.tables import Alert, Policy, Rejection, Review, Upload, Video
+from stream.console.store.tables import (
+    Alert,
+    Policy,
+    Rejection,
+    Review,
+    Upload,
+    Verdict,
+    Video,
+)
 from stream.console.store.tallies import wait_seconds
 from stream.console.store.views import (
     AlertView,
+    DismissedSpan,
     Place,
     PolicyView,
     RejectionView,
@@ -127,6 +136,18 @@ def review_view(row: Review) -> ReviewView:
         reference_start_seconds=row.reference_start_seconds,
         reference_end_seconds=row.reference_end_seconds,
         place=Place(row.topic, row.partition, row.offset),
+    )
+
+
+def dismissed_span(row: Verdict) -> DismissedSpan:
+    """What a dismissal of seconds says."""
+    return DismissedSpan(
+        alert_id=row.alert_id,
+        start_seconds=row.reference_start_seconds or 0.0,
+        end_seconds=row.reference_end_seconds or 0.0,
+        reviewer=row.reviewer or "",
+        reviewed_at=row.reviewed_at,
+        note=row.note,
     )
 
 

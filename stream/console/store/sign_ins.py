@@ -20,6 +20,7 @@ from stream.console.store.tables import Table
 
 Role = Literal["viewer", "reviewer", "admin", "holder"]
 ROLES: tuple[Role, ...] = get_args(Role)
+MAX_OWNERS = 50  # of a rights holder: lists ask for each by a query of its own
 SECRET_BYTES, TOKEN_ID_BYTES = 32, 8
 TOKEN_PREFIX = "samesource_"  # so that scanners of leaked secrets know one
 # Not at each request: a write waits for its turn, behind the follower's batches.

@@ -10,9 +10,6 @@ from stream.console.store import cursors
 from stream.console.store.batch import in_parts
 from stream.console.store.columns import key_of, microseconds, of_microseconds
 from stream.console.store.database import Database
-from stream.console.store.listing import (
-    MAX_OWNERS,
-)
 from stream.console.store.showing import (
     rejection_view,
     upload_view,
@@ -64,7 +61,7 @@ class VideoQueries:
         place = Video.seen_at, Video.video_key
         rows: list[Row[Any]] = []
         async with self._database.reading() as session:
-            for owner in owners[:MAX_OWNERS]:
+            for owner in owners:
                 query = select(*VIDEO_COLUMNS).where(Video.status == status, Video.role == role)
                 if owner is not None:
                     query = query.where(Video.owner_key == key_of(owner), Video.owner_id == owner)

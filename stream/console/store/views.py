@@ -172,6 +172,22 @@ class ReviewView:
 
 
 @dataclass(frozen=True)
+class DismissedSpan:
+    """Seconds of a reference that somebody dismissed for every upload.
+
+    Attributes:
+        alert_id: on which that was said; withdrawing the verdict there takes it back.
+    """
+
+    alert_id: str
+    start_seconds: float
+    end_seconds: float
+    reviewer: str
+    reviewed_at: datetime | None
+    note: str | None
+
+
+@dataclass(frozen=True)
 class UploadView:
     """One request: a submission, and what became of it.
 

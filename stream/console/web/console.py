@@ -1,11 +1,12 @@
 """What every route needs, in one place: it hangs on the application, and tests build their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastapi import Request
 
@@ -15,6 +16,7 @@ from stream.console.store.desk import Desk
 from stream.console.store.queries import Queries
 from stream.console.store.views import Place
 from stream.console.web.evidence import Evidence
+from stream.console.web.lags import Lags
 from stream.console.web.matches import Matches
 from stream.console.web.media import Videos
 from stream.console.web.pictures import PictureVectors
@@ -29,7 +31,18 @@ from stream.contract.message import Source
 from stream.settings import Settings
 from stream.times import now
 
+log = logging.getLogger(__name__)
+
 COMES_BACK_SECONDS = 5.0  # for a write to be in the rows; a page that is sooner shows it as it was
+
+
+@contextmanager
+def after_writing(what: str) -> Iterator[None]:
+    """What follows when Kafka has a write: it stands, so the log alone is told what fails."""
+    try:
+        yield
+    except Exception:
+        log.exception("a write is on Kafka, but what follows failed: %s", what)
 
 
 class Follows(Protocol):
@@ -81,6 +94,7 @@ class Console:
         self.playables = Playables(self.settings.decode, own.cache_bytes)
         self.evidence = Evidence(self.kafka)
         self.matches = Matches(self.settings.kafka)
+        self.lags = Lags(self.settings.kafka, self.settings.library.shards)
         self.search = TextSearch(self.settings)
         self.pictures = PictureVectors(self.settings)
         self.provider = None if own.oidc_issuer is None else Provider(own)
@@ -116,6 +130,19 @@ class Console:
         self._signing_key = found
         return found
 
+    async def note(
+        self,
+        person: str,
+        action: str,
+        about: str,
+        why: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write a line of the audit log on what Kafka has; where it can't be, the log has it."""
+        line = f"the audit log's line {person!r} {action!r} {about!r}, {why = }, {detail = }"
+        with after_writing(line):
+            await self.desk.note(person, action, about, self.clock(), why, detail)
+
     async def come_back(self, places: Sequence[Source]) -> None:
         """Wait until what was written is in the rows, or a while."""
         waits = (
@@ -124,7 +151,8 @@ class Console:
             )
             for each in places
         )
-        await asyncio.gather(*waits)
+        with after_writing("waiting for the rows"):
+            await asyncio.gather(*waits)
 
     @asynccontextmanager
     async def policies(self) -> AsyncIterator[None]:
@@ -134,13 +162,16 @@ class Console:
         rows when the other compares. Consoles on one database take turns; what those on others
         have written meanwhile is waited for, as long as for one's own.
         """
-        async with self._policies, self.desk.alone("policies"):
+        async with self._policies, AsyncExitStack() as turn:
+            await turn.enter_async_context(self.desk.alone("policies"))
             ends = await self.kafka.ends(PolicyUpdated.topic)
             last = (Place(PolicyUpdated.topic, each, end - 1) for each, end in ends.items())
             await asyncio.gather(
                 *(self.store.follower.until(each, COMES_BACK_SECONDS) for each in last)
             )
             yield
+            with after_writing("giving the turn to write policies back"):
+                await turn.aclose()
 
     def close(self) -> None:
         """Give back what it holds."""
@@ -148,6 +179,7 @@ class Console:
         self.playables.close()
         self.pictures.close()
         self.matches.close()
+        self.lags.close()
         self.kafka.close()
 
 

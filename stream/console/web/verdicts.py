@@ -13,7 +13,7 @@ from typing import Any, cast
 from stream.admin.review import LATER, review_of
 from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, Place, ReviewView
-from stream.console.web.console import Console
+from stream.console.web.console import Console, after_writing
 from stream.contract.events import (
     Alert,
     AlertRaised,
@@ -86,18 +86,17 @@ async def give(console: Console, person: Person, alerts: Sequence[AlertView], sa
         raise
     # Before the wait: whoever cuts that short leaves no verdict without its line.
     for event in events:
-        await console.desk.note(
-            person.name, said.verdict, event.alert_id, now, said.note, _noted(event)
-        )
+        await console.note(person.name, said.verdict, event.alert_id, said.note, _noted(event))
     given = tuple(alert.alert_id for alert in mine)
     undo = _written(places[0])
     if len(given) > 1:
         undo, written = uuid.uuid4().hex, [*map(_written, places)]
-        detail = {"alert_ids": given, "verdict": said.verdict, "places": written}
-        await console.desk.note(person.name, BATCH, undo, now, said.note, detail)
+        together = {"alert_ids": given, "verdict": said.verdict, "places": written}
+        await console.note(person.name, BATCH, undo, said.note, together)
     await console.come_back(places)
     # Not sooner: the next reviewer would be given what is judged already.
-    await console.desk.release(person.name, given)
+    with after_writing("giving the alerts back"):
+        await console.desk.release(person.name, given)
     return Given(given, taken, undo)
 
 

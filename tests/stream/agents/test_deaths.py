@@ -31,6 +31,14 @@ with ExitStack() as in_hand:
         in_hand.enter_context(deaths.at_work(Source(topic, 3, 7, 1000, b"{}")))
     ctypes.string_at(0)
 """
+ENDS = """
+import sys
+from pathlib import Path
+from stream.agents.deaths import Deaths
+deaths = Deaths(Path(sys.argv[1]), "role")
+deaths.open()
+deaths.close()
+"""
 
 
 @contextmanager
@@ -54,6 +62,14 @@ def killed(folder: Path, *sources: Source) -> None:
             in_hand.enter_context(deaths.at_work(source))
         os.kill(os.getpid(), signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def orderly(folder: Path) -> None:
+    """A worker whose process ends as it should, in a process of its own as all of them are."""
+    command = [sys.executable, "-c", ENDS, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("PYTHONFAULTHANDLER", None)
+    subprocess.run(command, env=environment, timeout=120, check=True)
 
 
 def crashed_twice(folder: Path, *topics: str) -> None:
@@ -180,3 +196,32 @@ def test_what_an_operator_skips_is_left_behind_once(tmp_path: Path) -> None:
         with pytest.raises(InternalError, match="left behind by `samesource skip`"):
             deaths.at_work(PILL).__enter__()
         assert not is_left_behind(deaths, PILL)
+
+
+def test_what_is_skipped_is_known_to_every_worker_that_starts_until_one_has_left_it(
+    tmp_path: Path,
+) -> None:
+    leave_behind(tmp_path, "role", ("video.uploaded", 3, 7))
+    with opened(tmp_path) as first, opened(tmp_path) as second:
+        assert not is_left_behind(first, OTHER)
+        assert is_left_behind(second, PILL), "whoever is given its partition"
+    with opened(tmp_path) as third:
+        assert not is_left_behind(third, PILL)
+
+
+def test_a_skip_of_which_half_is_written_and_one_of_another_role_are_nothing(
+    tmp_path: Path,
+) -> None:
+    leave_behind(tmp_path, "another-role", ("video.uploaded", 3, 7))
+    (tmp_path / "deaths" / "role-video.uploaded-3-7.skip").write_bytes(b'{"topic":')
+    with opened(tmp_path) as deaths:
+        assert not is_left_behind(deaths, PILL)
+
+
+def test_of_those_that_died_without_a_crash_no_file_is_left(tmp_path: Path) -> None:
+    crashed_twice(tmp_path, "video.uploaded")
+    for _ in range(3):
+        killed(tmp_path, OTHER)
+        orderly(tmp_path)
+    sizes = [path.stat().st_size for path in tmp_path.rglob("*.crash")]
+    assert len(sizes) == 3 and sizes.count(0) == 1, "two crashes, and the last to have started"

@@ -87,6 +87,15 @@ def test_one_that_stands_still_is_neither(page: HealthPage, port: int) -> None:
         assert why == "no progress for 1300 s, although there is work"
 
 
+def test_one_that_stands_still_while_it_starts_is_not_live(page: HealthPage, port: int) -> None:
+    page.starts([Role(Health("decide", not_ready="requests are being recovered"))])
+    assert get(port, "/health/live")[0] == 200
+    code, body = get(port, "/health/ready")
+    assert (code, json.loads(body)["problems"]) == (503, {"process": "starting"})
+    page.starts([Role(Health("decide", stands_still_seconds=1300.0))])
+    assert get(port, "/health/live")[0] == 503
+
+
 def test_an_event_loop_that_is_stuck_is_not_live() -> None:
     settings = WorkerSettings(metrics_port=0, stalled_seconds=0.1)
     stuck = HealthPage(settings)

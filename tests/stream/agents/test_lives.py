@@ -115,6 +115,7 @@ def test_a_service_of_faust(tmp_path: Path, role: str) -> None:
         ("decide", "stream.decide.joins:Joins:pop_expired", "forgetting old requests crashed: "),
         ("decide", "stream.decide.waiting:Waiting:by_shard", "counting what waits crashed: "),
         ("decide", "stream.agents.passed_over:PassedOver:tell", "following the policies "),
+        ("decide", "stream.agents.decide:DecideWorker:_handle", "Runtime"),
         ("fingerprint", "stream.agents.fingerprint:FingerprintWorker:_handle", "Runtime"),
         ("library", "stream.agents.library:LibraryWorker:_note_progress", "Runtime"),
     ],

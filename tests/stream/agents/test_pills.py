@@ -29,6 +29,7 @@ from stream.contract.events import (
     VideoCompared,
     VideoRejected,
     VideoUploaded,
+    parse_json,
 )
 from stream.contract.message import HEAD_BYTES, WHOLE_BYTES, Source
 from stream.decide.decide import Join
@@ -237,6 +238,18 @@ def test_a_state_that_cant_be_read_is_a_request_not_heard_of(state: bytes) -> No
     _, before, after, outputs = decide_step(answer_of(2), lambda _: known_state(state), Policies())
     assert (before.answers, outputs) == ({}, [])
     assert len(after.answers) == 1
+
+
+@pytest.mark.parametrize("many", [b"{},", b"[],", b'{"a":1},', b"1e9,", b'"x",', b"[[["])
+def test_json_of_more_than_a_million_values_is_not_read(many: bytes) -> None:
+    value = b'{"video_id":"v","more":[' + many * 1_000_000 + b"0]}"
+    with pytest.raises(BadEventError, match="values, expected at most 1000000"):
+        parse_json(value)
+    assert delivered("video.uploaded", Pill(value)).rejected(BadEventError("no")).video_id is None
+
+
+def test_json_of_nearly_a_million_values_is_read() -> None:
+    assert len(parse_json(b"[" + b"7," * 999_990 + b"0]")) == 999_991
 
 
 def test_uploads_are_read_as_before() -> None:

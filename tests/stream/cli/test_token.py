@@ -1,9 +1,15 @@
 """`samesource token`: made once, listed without its secret, ended."""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from stream.console.store.audit import AuditView
+from stream.console.store.database import Database
+from stream.console.store.desk import Desk
+from stream.settings import load_settings
 from tests.stream.command import Command
 
 
@@ -34,11 +40,39 @@ def test_a_token_is_ended_once(command: Command) -> None:
     assert again.code == 1 and "samesource token list" in again.err
 
 
+def test_making_and_ending_a_token_is_in_the_audit_log(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "olga")
+    made = command("token", "create", "robot", "--role", "reviewer", "--scope", "uploads")
+    token_id = made.err.partition(":")[0]
+    command("token", "revoke", token_id)
+    command("token", "revoke", token_id)  # in vain
+
+    async def lines() -> Sequence[AuditView]:
+        database = await Database.open(load_settings().console)
+        try:
+            return (await Desk(database).audit(about=token_id)).items
+        finally:
+            await database.close()
+
+    found = asyncio.run(lines())
+    assert [(each.person, each.action) for each in found] == [
+        ("olga", "revoke token"), ("olga", "make token"),
+    ]  # fmt: skip
+    assert found[1].detail == {
+        "name": "robot", "role": "reviewer", "scopes": ["uploads"], "owner_ids": [], "days": 90.0,
+    }  # fmt: skip
+    assert made.out.strip() not in str(found)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [(["--scope", "everything"], "no scope everything; there are: pages, alerts"),
      (["--role", "holder"], "--role holder and --owner go together"),
-     (["--role", "admin", "--owner", "league"], "--role holder and --owner go together")],
+     (["--role", "admin", "--owner", "league"], "--role holder and --owner go together"),
+     (["--role", "holder", *(f"--owner={each}" for each in range(51))],
+      "51 owner ids, expected 50 at most")],
 )  # fmt: skip
 def test_a_token_that_says_nothing_is_refused(
     command: Command, arguments: list[str], told: str

@@ -154,6 +154,12 @@ def test_the_smallest_upload_is_enough() -> None:
     assert (event.role, event.content_version, event.uploaded_at) == ("upload", 1, None)
 
 
+def test_an_optional_field_of_an_upload_that_is_null_has_its_default() -> None:
+    fields = examples_of("video.uploaded")[0]
+    nulls = dict.fromkeys(VideoUploaded.model_fields.keys() - fields.keys())
+    assert VideoUploaded.from_json(fields | nulls) == VideoUploaded.from_json(fields)
+
+
 @pytest.mark.parametrize("topic", EVENTS)
 def test_unknown_fields_are_ignored(topic: str) -> None:
     example = examples_of(topic)[0]

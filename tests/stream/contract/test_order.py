@@ -64,6 +64,13 @@ def play(world: World, steps: list[Step]) -> None:
     steps=[("submit", "v0", 1, 0), ("submit", "v0", 2, 0), ("deliver", 1), ("deliver", 0)],
     saved=1, compacted=2, again=[0],
 )  # fmt: skip
+@example(  # removed, submitted again, and what comes late is all that compaction leaves of before
+    steps=[
+        ("submit", "v1", 3, 0), ("deliver", 0), ("deliver", 0), ("deliver", 0),
+        ("take down", "v1", False), ("deliver", 0), ("submit", "v1", 3, 0),
+    ],
+    saved=5, compacted=5, again=[],
+)  # fmt: skip
 def test_any_order_of_arrival_cut_and_compaction_leaves_what_was_submitted_last(
     tmp_path: Path, steps: list[Step], saved: int, compacted: int, again: list[int]
 ) -> None:

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from stream.contract.events import EVENTS, VideoUploaded
+from stream.contract.events import EVENTS, OutsideEvent, VideoUploaded
 from stream.contract.schemas import (
     FOLDER,
+    ROLES,
     asyncapi,
     contract_files,
     examples_of,
@@ -66,6 +67,25 @@ def test_schema_and_class_require_the_same_fields(topic: str, example: dict[str,
     for name in example:
         less = {key: value for key, value in example.items() if key != name}
         assert validator.is_valid(less) == is_read(topic, less), name
+
+
+@pytest.mark.parametrize(
+    ("topic", "example"),
+    [(topic, example) for topic, example in EXAMPLES if issubclass(EVENTS[topic], OutsideEvent)],
+)
+def test_what_others_write_as_null_counts_as_left_out(topic: str, example: dict[str, Any]) -> None:
+    validator = Draft202012Validator(schema_of(EVENTS[topic]))
+    for name in EVENTS[topic].model_fields:
+        less = {key: value for key, value in example.items() if key != name}
+        null = less | {name: None}
+        assert validator.is_valid(null) == is_read(topic, null) == is_read(topic, less), name
+        if is_read(topic, less):
+            assert EVENTS[topic].from_json(null) == EVENTS[topic].from_json(less), name
+
+
+def test_the_events_that_others_write_are_those_that_no_worker_writes() -> None:
+    written = {topic.name for topic in load_topics() if ROLES.keys().isdisjoint(topic.producers)}
+    assert {topic for topic in EVENTS if issubclass(EVENTS[topic], OutsideEvent)} == written
 
 
 def is_read(topic: str, fields: dict[str, Any]) -> bool:

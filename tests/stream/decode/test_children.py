@@ -79,13 +79,26 @@ def test_a_wall_clock_that_jumps_ends_no_video(
             assert len(video.frames) == 300
 
 
-def test_a_child_that_is_killed_costs_one_video(slow: Path, short: Path, spools: Path) -> None:
+def test_a_child_that_is_killed_costs_one_try(short: Path, spools: Path, tmp_path: Path) -> None:
+    before = children_of(os.getpid())
+    film = make_long_video(tmp_path / "film.mp4", short, seconds=600)
+    settings = DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1)
+    with ThreadPoolExecutor(1) as threads, Decoder(settings, SIZE) as decoder:
+        work = threads.submit(decoder.decode, film)
+        os.kill(spooling_child(os.getpid(), spools, before), signal.SIGKILL)
+        with work.result() as video:
+            assert len(video.frames) == 600
+
+
+def test_two_children_that_are_killed_cost_one_video(slow: Path, short: Path, spools: Path) -> None:
     before = children_of(os.getpid())
     settings = DecodeSettings(processes=1, spool_folder=spools, frames_per_second=1)
     with ThreadPoolExecutor(1) as threads, Decoder(settings, SIZE) as decoder:
         work = threads.submit(decoder.decode, slow)
-        child = spooling_child(os.getpid(), spools, before)
-        os.kill(child, signal.SIGKILL)
+        for _ in range(2):
+            child = spooling_child(os.getpid(), spools, before)
+            os.kill(child, signal.SIGKILL)
+            before.add(child)
         with pytest.raises(InternalError, match="ended with status -9"):
             work.result()
         assert len(_numbers(decoder, short)) == 10

@@ -2,11 +2,14 @@
 
 import errno
 import os
+import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from stream.contract.events import VideoUploaded
 from stream.decode import decoder as decoder_module
 from stream.decode.child import decode_video
 from stream.decode.decoder import Decoder
-from stream.decode.room import ALONE, NoRoomError, Room, is_shortage
+from stream.decode.room import ALONE, CrowdedError, NoRoomError, Room, is_shortage
 from stream.decode.settings import DecodeSettings
 from stream.decode.spool import PreviewSpool, spool_shares
 from stream.errors import TooLargeError
@@ -72,6 +75,17 @@ def test_alone_it_may_try_with_less(tmp_path: Path) -> None:
     with room.enter() as turn:
         turn.wait(20 * MIB)
         assert not turn.reserve
+
+
+def test_who_takes_room_itself_leaves_where_there_was_none_though_it_was_alone(
+    tmp_path: Path,
+) -> None:
+    room = Room(tmp_path, Disk(0))
+    with room.enter() as turn:
+        turn.wait(20 * MIB, or_leave=True)
+        with pytest.raises(CrowdedError) as raised:
+            turn.wait(20 * MIB, or_leave=True)
+    assert raised.value.bytes == 20 * MIB
 
 
 def test_a_small_one_passes_a_large_one_that_waits(tmp_path: Path) -> None:
@@ -231,3 +245,31 @@ def test_a_full_disk_for_what_is_fetched_is_waited_for(
     assert len(tries) == 3
     assert time.monotonic() - began > 0.5
     assert not tries[0].exists()
+
+
+def test_downloads_that_leave_no_room_for_frames_are_given_up_one_by_one(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_video(tmp_path / "video.mp4", count=500)
+    monkeypatch.setattr(tempfile, "tempdir", small_disk.as_posix())
+    both, tries = threading.Barrier(2), count(1)
+
+    def fetch(uri: str, settings: object, folder: Path, stop: object) -> FetchedVideo:
+        copy = folder / "video"
+        shutil.copy(path, copy)
+        (folder / "rest of it").write_bytes(bytes(1_400_000 - path.stat().st_size))
+        if next(tries) <= 2:
+            both.wait(60)
+        return FetchedVideo(copy, 1_400_000, is_copy=True)
+
+    monkeypatch.setattr(stream.fingerprint.fingerprinter, "fetch", fetch)
+    upload = VideoUploaded(video_id="v", uri="https://example.org/v", owner_id="o")
+    with (
+        ThreadPoolExecutor(2) as threads,
+        Fingerprinter(Settings(), embed=False) as fingerprinter,
+    ):
+        made = [threads.submit(fingerprinter.fingerprint, upload, "r") for _ in range(2)]
+        for one in made:
+            assert one.result(60).fingerprint.duration_seconds == pytest.approx(20)
+    assert next(tries) <= 5, "one of them, hardly more than once"
+    assert list(small_disk.iterdir()) == []

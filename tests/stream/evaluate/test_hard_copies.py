@@ -6,6 +6,7 @@ models: it becomes an ordinary test then.
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -42,7 +43,18 @@ def later(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.xfail(reason=reason, strict=False, raises=AssertionError)
 
 
-def write(path: Path, pictures: Iterable[Image.Image], rate: int = RATE) -> Path:
+def scene_of(name: str, seconds: float) -> Pictures:
+    scene = SCENES[name](3)
+    return [scene.draw(number / RATE).convert("RGB") for number in range(round(seconds * RATE))]
+
+
+def write(
+    path: Path,
+    pictures: Iterable[Image.Image],
+    rate: int = RATE,
+    hole: tuple[int, int] | None = None,
+) -> Path:
+    """A video of pictures; with a hole, those from a second on come so many seconds later."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"preset": "superfast"})
         stream.pix_fmt = "yuv420p"
@@ -50,6 +62,8 @@ def write(path: Path, pictures: Iterable[Image.Image], rate: int = RATE) -> Path
             if number == 0:
                 stream.width, stream.height = picture.size
             frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+            later = hole[1] if hole is not None and number >= hole[0] * rate else 0
+            frame.pts, frame.time_base = number + later * rate, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -58,11 +72,7 @@ def write(path: Path, pictures: Iterable[Image.Image], rate: int = RATE) -> Path
 @pytest.fixture(scope="module")
 def footage() -> Pictures:
     """The reference: 20 seconds in five shots."""
-    return [
-        scene.draw(number / RATE).convert("RGB")
-        for scene in (SCENES[name](3) for name in SHOTS)
-        for number in range(SHOT_SECONDS * RATE)
-    ]
+    return [picture for name in SHOTS for picture in scene_of(name, SHOT_SECONDS)]
 
 
 @pytest.fixture(scope="module")
@@ -85,21 +95,31 @@ class Finder:
         self._settings, self._fingerprinter, self._folder = settings, fingerprinter, folder
 
     def fingerprint(
-        self, name: str, pictures: Iterable[Image.Image], rate: int = RATE
+        self,
+        name: str,
+        pictures: Iterable[Image.Image],
+        rate: int = RATE,
+        suffix: str = "mp4",
+        hole: tuple[int, int] | None = None,
     ) -> Fingerprint:
         """Encode, and fingerprint."""
-        path = write(self._folder / f"{name}.mp4", pictures, rate)
+        path = write(self._folder / f"{name}.{suffix}", pictures, rate, hole)
         upload = VideoUploaded(video_id=name, uri=path.as_uri(), owner_id=name)
         return self._fingerprinter.fingerprint(upload, name).fingerprint
 
     def __call__(
-        self, reference: Fingerprint, upload: Iterable[Image.Image], rate: int = RATE
+        self,
+        reference: Fingerprint,
+        upload: Iterable[Image.Image],
+        rate: int = RATE,
+        suffix: str = "mp4",
+        hole: tuple[int, int] | None = None,
     ) -> list[MatchedSegment]:
         """By the order of the upload."""
         library = self._settings.library
         shard = LibraryShard(library, 0, make_aligner(library.aligner))
         shard.apply(reference, 0)
-        answer = shard.apply(self.fingerprint("upload", upload, rate), 1)
+        answer = shard.apply(self.fingerprint("upload", upload, rate, suffix, hole), 1)
         found = [segment for match in answer.matches for segment in match.segments]
         return sorted(found, key=lambda segment: segment.video_start_seconds)
 
@@ -137,6 +157,78 @@ def test_each_turn_of_a_loop_is_found_at_its_place(
     found = find(reference, chain.from_iterable(repeat(footage[first : first + count], turns)))
     wanted = [[turn * seconds, (turn + 1) * seconds, 7, 7 + seconds] for turn in range(turns)]
     assert spans(found) == [pytest.approx(span, abs=EDGE_SECONDS) for span in wanted]
+
+
+LOOKS_ALIKE = "a shared beginning takes in what looks alike behind it"
+
+
+@pytest.mark.parametrize(
+    ("scene", "seconds"),
+    [
+        ("plasma", 3),
+        ("chart", 4.5),
+        ("fireworks", 6),
+        pytest.param("fireworks", 3, marks=later(LOOKS_ALIKE)),
+    ],
+)
+def test_an_intro_is_all_that_two_videos_behind_it_share(
+    find: Finder, footage: Pictures, scene: str, seconds: float
+) -> None:
+    intro = scene_of(scene, seconds)
+    kept = find.fingerprint("kept", [*intro, *footage[: 8 * RATE]])
+    found = find(kept, [*intro, *footage[8 * RATE : 16 * RATE]])
+    for start, end, there, there_end in spans(found):
+        assert start == pytest.approx(there, abs=EDGE_SECONDS)
+        assert max(end, there_end) <= seconds + EDGE_SECONDS
+
+
+def bars() -> Image.Image:
+    """A test card: stripes in the colours of television, patches below them."""
+    card = Image.new("RGB", (320, 180), "#131313")
+    draw = ImageDraw.Draw(card)
+    colours = ("#bfbfbf", "#bfbf00", "#00bfbf", "#00bf00", "#bf00bf", "#bf0000", "#0000bf")
+    for number, colour in enumerate(colours):
+        draw.rectangle((number * 320 // 7, 0, (number + 1) * 320 // 7, 135), fill=colour)
+    for number, colour in enumerate(("#00214c", "#ffffff", "#32006a")):
+        draw.rectangle((number * 57, 135, (number + 1) * 57, 180), fill=colour)
+    return card
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(10, marks=later(LOOKS_ALIKE))])
+def test_bars_are_all_that_two_videos_behind_them_share(
+    find: Finder, footage: Pictures, seconds: int
+) -> None:
+    card = [bars()] * seconds * RATE
+    kept = find.fingerprint("kept", [*card, *footage[: 8 * RATE]])
+    found = find(kept, [*card, *footage[12 * RATE :]])
+    for _, end, _, there_end in spans(found):
+        assert max(end, there_end) <= seconds + EDGE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        (2, 14),
+        pytest.param(4, 10, marks=later("a way of six seconds is one span beyond its turn")),
+    ],
+)
+def test_a_boomerang_is_found_on_its_way_there_and_back(
+    find: Finder, footage: Pictures, reference: Fingerprint, first: int, last: int
+) -> None:
+    there, seconds = footage[first * RATE : last * RATE], last - first
+    found = find(reference, [*there, *there[::-1]])
+    wanted = [[0, seconds, first, last], [seconds, 2 * seconds, first, last]]
+    assert spans(found) == [pytest.approx(span, abs=EDGE_SECONDS) for span in wanted]
+    assert [segment.reversed for segment in found] == [False, True]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "flv"])
+def test_a_copy_behind_a_hole_is_found_at_its_seconds(
+    find: Finder, footage: Pictures, reference: Fingerprint, suffix: str
+) -> None:
+    pictures = [*scene_of("fireworks", 4), *footage[4 * RATE : 12 * RATE]]
+    found = find(reference, pictures, suffix=suffix, hole=(4, 600))
+    assert spans(found) == [pytest.approx([604, 612, 4, 12], abs=EDGE_SECONDS)]
 
 
 def test_a_still_of_ten_minutes_is_one_span(

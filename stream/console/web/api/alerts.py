@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse, Response
 from stream.console.store.desk import Person
 from stream.console.store.views import STATES, AlertFilter, Order, State
 from stream.console.web.api.bodies import AlertBody, PageBody, VerdictBody
-from stream.console.web.api.common import Cursor, Here, Key, Limit, once, problems
+from stream.console.web.api.common import Cursor, Here, Key, Limit, Written, once, problems
+from stream.console.web.console import after_writing
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
 from stream.console.web.verdicts import Said, give
@@ -86,14 +87,16 @@ async def give_verdict(
     span = None if start is None or end is None else (start, end)
     said = Said(body.verdict, body.scope, span, body.note)
 
-    async def write() -> JSONResponse:
+    async def write() -> Written:
         try:
             given = await give(console, person, [alert], said)
         except SettingsError as error:
             raise Problem(422, str(error)) from error
         if not given.alert_ids:
             raise Problem(409, f"{alert.claimed_by} works on this alert")
-        now = await console.queries.alert(alert_id) or alert
-        return JSONResponse(AlertBody.of(now).model_dump(mode="json"))
+        now = alert
+        with after_writing("reading the alert's row"):
+            now = await console.queries.alert(alert_id) or alert
+        return Written(JSONResponse(AlertBody.of(now).model_dump(mode="json")))
 
     return await once(request, person, key, write)

@@ -39,6 +39,11 @@ ALERT: dict[str, Any] = {
     "model_version": "sha256-0f3c",
     "raised_at": "2026-01-01T00:00:09Z",
 }
+RULES: dict[str, Any] = {
+    "least_seconds": 5,
+    "licensed_owner_ids": ["channel-12"],
+    "exclusions": [{"reference_id": "film", "start_seconds": 0, "end_seconds": 90}],
+}
 MATCHES: dict[str, Any] = {
     "is_complete": True,
     "shards": 2,
@@ -55,11 +60,20 @@ MATCHES: dict[str, Any] = {
 }
 
 
+def _page_of_examples(schema: dict[str, Any], page: type[BaseModel]) -> None:
+    """The example of a page: those of its rows."""
+    [row] = page.__pydantic_generic_metadata__["args"]
+    rows = row.model_config["json_schema_extra"]["examples"]
+    schema["examples"] = [{"items": rows, "next": None}]
+
+
 class PageBody(BaseModel, Generic[T]):
     """Some rows, and where the next are.
 
     A page may hold fewer than were asked for, even none, and say all the same where to go on.
     """
+
+    model_config = ConfigDict(json_schema_extra=_page_of_examples)
 
     items: list[T]
     next: str | None = Field(
@@ -262,21 +276,18 @@ class ReferenceBody(BaseModel):
         return cls.model_validate({name: getattr(video, name) for name in cls.model_fields})
 
 
+class TakedownBody(BaseModel):
+    """A takedown that is on Kafka."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"video_id": "match-2025-11"}]})
+
+    video_id: str
+
+
 class RulesBody(BaseModel):
     """A rights holder's whole policy; what is left out is as the settings say."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "least_seconds": 5,
-                    "licensed_owner_ids": ["channel-12"],
-                    "exclusions": [{"reference_id": "film", "start_seconds": 0, "end_seconds": 90}],
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [RULES]})
 
     least_seconds: float | None = Field(default=None, ge=0)
     least_video_share: float | None = Field(default=None, ge=0, le=1)
@@ -331,6 +342,12 @@ class DryRunBody(BaseModel):
 
 class PolicyBody(BaseModel):
     """A rights holder's policy that holds."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"owner_id": "league", "policy": RULES, "said_at": "2026-01-01T00:00:00Z"}]
+        }
+    )
 
     owner_id: str
     policy: RulesBody

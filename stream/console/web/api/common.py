@@ -1,14 +1,16 @@
 """What all of the API shares: who may, cursors, and writes that are safe to repeat."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from stream.console.store.desk import Done, Fresh, OtherRequest, Person, Running
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Console, after_writing, console_of
 from stream.console.web.problems import MEDIA_TYPE, Problem, ProblemBody
+from stream.contract.message import Source
 
 Here = Annotated[Console, Depends(console_of)]
 Cursor = Annotated[
@@ -28,6 +30,19 @@ Key = Annotated[
         "again and gets the same answer",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A write that Kafka has.
+
+    Attributes:
+        answer: to it.
+        places: of its messages. Once the answer is kept under its key, their rows are waited for.
+    """
+
+    answer: JSONResponse
+    places: Sequence[Source] = ()
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -60,16 +75,24 @@ async def once(
     request: Request,
     person: Person,
     key: str | None,
-    write: Callable[[], Awaitable[JSONResponse]],
+    write: Callable[[], Awaitable[Written]],
 ) -> Response:
     """Do a write, or answer as it was answered before.
+
+    Args:
+        request: that asks for it.
+        person: who asks.
+        key: that they gave it.
+        write: raises only where Kafka hasn't taken it.
 
     Raises:
         Problem: 409 while the first is still at it; 422 where the key was another request's.
     """
-    if key is None:
-        return await write()
     console = console_of(request)
+    if key is None:
+        written = await write()
+        await console.come_back(written.places)
+        return written.answer
     body = await request.body()
     query = f"?{request.url.query}" if request.url.query else ""
     asked = f"{request.method} {request.url.path}{query}\n".encode() + body
@@ -89,16 +112,19 @@ async def _first(
     person: Person,
     key: str,
     fresh: Fresh,
-    write: Callable[[], Awaitable[JSONResponse]],
+    write: Callable[[], Awaitable[Written]],
 ) -> Response:
     try:
-        answer = await write()
-    # A cancellation too: the next one with the key is the first again.
-    except BaseException:
+        written = await write()
+    # Not a cancellation, by a stop: Kafka may have it, or get it yet. As with a process that dies
+    # here, the key stays at work, and is free again after `LONGEST_RUN`.
+    except Exception:
         await console.desk.forget_key(person.name, key, fresh.run)
         raise
+    answer = written.answer
     kept = {name: answer.headers[name] for name in ("location", "etag") if name in answer.headers}
     text = bytes(answer.body).decode()
-    # A process that dies before this leaves the key at work: after `LONGEST_RUN` it is free again.
-    await console.desk.finish_key(person.name, key, fresh.run, answer.status_code, kept, text)
+    with after_writing("keeping the answer under its idempotency key"):
+        await console.desk.finish_key(person.name, key, fresh.run, answer.status_code, kept, text)
+    await console.come_back(written.places)
     return answer

@@ -14,8 +14,8 @@ from stream.console.web.api.bodies import (
     RulesBody,
     TrialBody,
 )
-from stream.console.web.api.common import Cursor, Here, Key, Limit, Note, once, problems
-from stream.console.web.console import Console
+from stream.console.web.api.common import Cursor, Here, Key, Limit, Note, Written, once, problems
+from stream.console.web.console import Console, after_writing
 from stream.console.web.dry_run import dry_run
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
@@ -84,19 +84,21 @@ async def set_policy(
     except BadEventError as error:
         raise Problem(422, str(error)) from error
 
-    async def write() -> JSONResponse:
+    async def write() -> Written:
         async with console.policies():
             await _check_match(console, owner_id, if_match)
             places = await console.kafka.say([policy])
+            # Before the wait: whoever cuts that short leaves no policy without its line.
+            await console.note(person.name, "set policy", owner_id, note, fields)
             # Within the lock: the next who gets it compares with the rows.
             await console.come_back(places)
-        now = console.clock()
-        await console.desk.note(person.name, "set policy", owner_id, now, note, fields)
-        found = await console.queries.policy(owner_id)
+        found = None
+        with after_writing("reading the policy's row"):
+            found = await console.queries.policy(owner_id)
         headers = {} if found is None else {"ETag": _tag(found)}
         said_at = console.clock() if found is None else found.said_at
         answer = PolicyBody(owner_id=owner_id, policy=RulesBody.of(policy), said_at=said_at)
-        return JSONResponse(answer.model_dump(mode="json"), headers=headers)
+        return Written(JSONResponse(answer.model_dump(mode="json"), headers=headers))
 
     return await once(request, person, key, write)
 
@@ -112,8 +114,8 @@ async def remove_policy(
     async with console.policies():
         await _check_match(console, owner_id, if_match)
         places = await console.kafka.remove_policy(owner_id)
+        await console.note(person.name, "remove policy", owner_id, note)
         await console.come_back(places)
-    await console.desk.note(person.name, "remove policy", owner_id, console.clock(), note)
     return Response(status_code=204)
 
 

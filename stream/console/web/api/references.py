@@ -6,8 +6,14 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from stream.console.store.desk import Person
-from stream.console.web.api.bodies import PageBody, ReferenceBody, SubmissionBody, SubmittedBody
-from stream.console.web.api.common import Cursor, Here, Key, Limit, Note, once, problems
+from stream.console.web.api.bodies import (
+    PageBody,
+    ReferenceBody,
+    SubmissionBody,
+    SubmittedBody,
+    TakedownBody,
+)
+from stream.console.web.api.common import Cursor, Here, Key, Limit, Note, Written, once, problems
 from stream.console.web.api.uploads import submitted
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
@@ -51,7 +57,12 @@ async def add_reference(
     )
 
 
-@router.delete("/{video_id:path}", status_code=202, responses=problems(404, 409, 503))
+@router.delete(
+    "/{video_id:path}",
+    status_code=202,
+    response_model=TakedownBody,
+    responses=problems(404, 409, 503),
+)
 async def remove_reference(
     request: Request,
     console: Here,
@@ -62,11 +73,11 @@ async def remove_reference(
 ) -> Response:
     """Take a video down: no later upload is told to copy it, and search forgets it."""
 
-    async def write() -> JSONResponse:
+    async def write() -> Written:
         if await console.queries.video(video_id) is None:
             raise Problem(404, "there is no such video")
         await console.kafka.take_down([video_id])
-        await console.desk.note(person.name, "take down", video_id, console.clock(), note)
-        return JSONResponse({"video_id": video_id}, 202)
+        await console.note(person.name, "take down", video_id, note)
+        return Written(JSONResponse(TakedownBody(video_id=video_id).model_dump(), 202))
 
     return await once(request, person, key, write)

@@ -12,7 +12,7 @@ from fastapi.sse import format_sse_event
 
 from stream.console.store.desk import Person
 from stream.console.web.api.bodies import SubmissionBody, SubmittedBody, UploadBody
-from stream.console.web.api.common import Here, Key, Note, once, problems
+from stream.console.web.api.common import Here, Key, Note, Written, once, problems
 from stream.console.web.console import Console
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least
@@ -154,7 +154,7 @@ def _one_more(console: Console, person: Person) -> Iterator[None]:
 
 async def submitted(
     console: Console, person: Person, body: SubmissionBody, role: Role, note: str | None
-) -> JSONResponse:
+) -> Written:
     """Put a submission on Kafka.
 
     Raises:
@@ -167,10 +167,8 @@ async def submitted(
         raise Problem(422, str(error)) from error
     places = await console.kafka.say([upload])
     request_id = await console.kafka.request_id(places[0])
-    await console.desk.note(
-        person.name, f"submit {role}", upload.video_id, console.clock(), note,
-        {"request_id": request_id},
-    )  # fmt: skip
-    await console.come_back(places)
-    body_out = SubmittedBody(request_id=request_id, video_id=upload.video_id)
-    return JSONResponse(body_out.model_dump(), 202, {"Location": f"/api/v1/uploads/{request_id}"})
+    detail = {"request_id": request_id}
+    await console.note(person.name, f"submit {role}", upload.video_id, note, detail)
+    told = SubmittedBody(request_id=request_id, video_id=upload.video_id).model_dump()
+    answer = JSONResponse(told, 202, {"Location": f"/api/v1/uploads/{request_id}"})
+    return Written(answer, places)

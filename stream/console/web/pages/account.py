@@ -34,6 +34,7 @@ CANCELLED = "You haven't signed in at your company's account."
 TEXTS = (
     AWAY, WRONG, STALE, REFUSED, CANCELLED, account.NO_NAME, account.NOT_VERIFIED,
     account.OTHER_DOMAIN, account.OTHER_GROUP, account.NO_ROLE, account.NO_OWNERS,
+    account.TOO_MANY_OWNERS,
 )  # fmt: skip
 """What people are told on the sign-in page."""
 RETRY = {"Retry-After": "5"}

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import Page, VideoView
-from stream.console.web.console import COMES_BACK_SECONDS, Console, console_of
+from stream.console.web.console import COMES_BACK_SECONDS, Console, after_writing, console_of
 from stream.console.web.evidence import NoEvidenceError
 from stream.console.web.found import Found, found_by_picture, found_by_text
 from stream.console.web.pages.alert import PICTURE
@@ -115,7 +115,7 @@ async def _found(
 async def entry(
     request: Request, console: Here, person: Looker, video: VideoId, said: str = ""
 ) -> Response:
-    """One video: what it copies, what copies it, and what its owner excludes of it."""
+    """One video: what it copies, what copies it, and which of its seconds alert nobody."""
     found = await _seen(console, person, video)
     queries, mine = console.queries, visible_to(person)
     policy = None if found.owner_id is None else await queries.policy(found.owner_id)
@@ -127,6 +127,7 @@ async def entry(
         copies=await queries.matches_of(video, "video", mine, limit=MATCHES),
         copied=await queries.matches_of(video, "reference", mine, limit=MATCHES),
         exclusions=[each for each in exclusions if each.reference_id == video],
+        dismissed=await queries.spans_dismissed(video, mine),
         said=said,
     )
 
@@ -147,10 +148,10 @@ async def take_down(console: Here, person: Admin, form: Form, request: Request) 
     video_id = form.get("video") or ""
     await _seen(console, person, video_id)
     await console.kafka.take_down([video_id])
-    now = console.clock()
-    await console.desk.note(person.name, "take down", video_id, now, form.get("note"))
+    await console.note(person.name, "take down", video_id, form.get("note"))
     # By looking, since `take_down` doesn't say where its messages lie.
-    await _gone(console, video_id)
+    with after_writing("waiting for the row"):
+        await _gone(console, video_id)
     if form.get("back") is not None:
         return back_with(form, said="taken down")
     url = request.url_for("entry").include_query_params(video=video_id, said="taken down")

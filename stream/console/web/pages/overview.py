@@ -41,6 +41,14 @@ async def page(
     )
 
 
+@router.get("/overview/lag")
+async def lag(
+    request: Request, console: Annotated[Console, Depends(console_of)], person: Viewer
+) -> Response:
+    """A part of that page, by itself: nobody waits for Kafka to see the others."""
+    return render(request, "lag.html", lags=await console.lags.now())
+
+
 def all_waits(found: Overview) -> Waits:
     """The waits of all hours together."""
     counts: Counter[float] = Counter()

@@ -144,10 +144,11 @@ async def _write(
         places = await console.kafka.remove_policy(owner)
     else:
         places = await console.kafka.say([policy])
-    await console.come_back(places)
     action = "remove policy" if policy is None else "set policy"
     detail = {} if policy is None else policy.model_dump(mode="json", exclude_none=True)
-    await console.desk.note(person.name, action, owner, console.clock(), note, detail)
+    # Before the wait: whoever cuts that short leaves no policy without its line.
+    await console.note(person.name, action, owner, note, detail)
+    await console.come_back(places)
 
 
 def _form(

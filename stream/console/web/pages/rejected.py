@@ -45,9 +45,8 @@ async def replay(request: Request, console: Here, person: Reviewer, form: Form) 
     found = await console.kafka.replay(letter)
     if found.upload is None:
         return await _page(request, console, code, None, reason=found.reason)
-    now = console.clock()
     detail = {"letter": f"{partition}-{offset}", "error": letter.error}
-    await console.desk.note(person.name, "replay", found.upload.video_id, now, detail=detail)
+    await console.note(person.name, "replay", found.upload.video_id, detail=detail)
     return RedirectResponse(
         "/rejected?said=replayed" + (f"&code={code}" if code in CODES else ""), 303
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from stream.console.oidc_settings import OidcSettings
 from stream.console.store.desk import Role
+from stream.console.store.sign_ins import MAX_OWNERS
 from stream.console.web.signin.provider import value_of
 from stream.console.web.signin.rights import RANKS
 
@@ -16,6 +17,8 @@ OTHER_DOMAIN = "Accounts of your e-mail domain may not sign in here."
 OTHER_GROUP = "Your account isn't in a group that may sign in here: ask an operator."
 NO_ROLE = "Your account has no role in the console: ask an operator."
 NO_OWNERS = "Your account has the role of a rights holder, but no owner ids: ask an operator."
+
+TOO_MANY_OWNERS = f"Your account has more than {MAX_OWNERS} owner ids: ask an operator."
 
 
 class NotWelcomeError(Exception):
@@ -69,6 +72,8 @@ def account_of(claims: Mapping[str, Any], settings: OidcSettings) -> Account:
     owners = texts_of(value_of(claims, settings.oidc_owner_claim)) if role == "holder" else ()
     if role == "holder" and not owners:
         raise NotWelcomeError(NO_OWNERS, name)
+    if len(owners) > MAX_OWNERS:
+        raise NotWelcomeError(TOO_MANY_OWNERS, name)
     return Account(name, role, owners)
 
 

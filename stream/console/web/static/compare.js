@@ -96,8 +96,16 @@ export class Pair {
 
   /** The second of the reference that should be shown now. */
   get target() {
+    return this.targetAt(this.upload.currentTime);
+  }
+
+  /**
+   * The second of the reference that should be shown at one of the upload.
+   * @param {number} second
+   */
+  targetAt(second) {
     const last = Number.isFinite(this.reference.duration) ? this.reference.duration : Infinity;
-    return within(matching(this.span, this.upload.currentTime), 0, last);
+    return within(matching(this.span, second), 0, last);
   }
 
   /**
@@ -178,11 +186,14 @@ export class Pair {
   keepInStep() {
     if (!this.playing) return;
     this.followUpload();
-    const { reference, target } = this;
+    const { reference, target, upload } = this;
     const ahead = reference.currentTime - target;
     if (this.span.reversed) {
       if (!reference.paused) reference.pause();
-      if (!reference.seeking && Math.abs(ahead) > NEAR_SECONDS) reference.currentTime = target;
+      // It stands until the next look: what matches halfway to it is never far from what matches.
+      const halfway = this.targetAt(upload.currentTime + (this.rate * LOOK_EVERY_MS) / 2000);
+      const far = Math.abs(reference.currentTime - halfway) > NEAR_SECONDS;
+      if (far && !reference.seeking) reference.currentTime = halfway;
     } else if (Math.abs(ahead) > FAR_SECONDS * Math.max(1, this.rate)) {
       if (!reference.seeking) reference.currentTime = target;
     } else {

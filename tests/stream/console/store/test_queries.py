@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -21,6 +22,7 @@ from stream.console.store.views import (
     Order,
     QueueGroup,
 )
+from stream.contract.events import Event
 from stream.errors import QueryError
 from tests.stream.console.store.plain import (
     ALL,
@@ -288,3 +290,32 @@ async def test_a_cursor_is_of_one_order_and_filter(database: Database) -> None:
         await queries.alerts(AlertFilter(visible_owner_ids=("studio",)), cursor=cursor)
     with pytest.raises(QueryError):
         await queries.queue(cursor=cursor)
+
+
+async def test_the_dismissed_seconds_of_a_reference_are_those_that_hold(database: Database) -> None:
+    def span(
+        alert_id: str, start: float, reference_id: str = "film", word: str = "dismissed"
+    ) -> Event:
+        seconds = {"reference_start_seconds": start, "reference_end_seconds": start + 2}
+        scope: dict[str, Any] = {"scope": "span", **seconds} if word == "dismissed" else {}
+        at = BEGIN + timedelta(minutes=1 if word == "withdrawn" else 0)
+        return verdict(
+            alert_id, word, at=at, video_id="v", reference_id=reference_id, note="a jingle", **scope
+        )
+
+    await say(
+        database,
+        *(alert(one, reference_id="film", reference_owner_id=f"owner of {one}") for one in "abc"),
+        span("b", 9), span("a", 3), span("c", 5), span("c", 5, word="withdrawn"),
+        span("gone", 1), span("d", 0, "another film"),
+    )  # fmt: skip
+    queries = Queries(database)
+    found = await queries.spans_dismissed("film")
+    assert [(one.alert_id, one.start_seconds, one.end_seconds) for one in found] == [
+        ("gone", 1, 3), ("a", 3, 5), ("b", 9, 11),
+    ]  # fmt: skip
+    assert {(one.reviewer, one.note) for one in found} == {("ann", "a jingle")}
+    # Another owner's, from when the reference was theirs.
+    mine = await queries.spans_dismissed("film", ("owner of b",))
+    assert [one.alert_id for one in mine] == ["b"]
+    assert await queries.spans_dismissed("film", ()) == ()

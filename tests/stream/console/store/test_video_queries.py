@@ -152,6 +152,9 @@ async def test_the_library_lists_what_is_live_by_role_and_owner(database: Databa
     assert await listed(owner_id="league") == [*"7531"]
     assert await listed(visible_owner_ids=["studio", "league"]) == [*"76543210"]
     assert await listed(owner_id="league", visible_owner_ids=["studio"]) == []
+    # However many there are: nothing is left out in silence.
+    many = [*map(str, range(60)), "studio", "league"]
+    assert await listed(visible_owner_ids=many) == [*"76543210"]
     assert await listed(role="upload") == ["upload a"]
     assert await listed(status="taken_down") == ["8"]
     assert (await queries.overview(BEGIN)).library == {"reference": 8, "upload": 1}

@@ -467,6 +467,7 @@ SETTINGS = settings_of(Company(port=1))
         ({}, {"groups": ["others"]}, account.NO_ROLE),
         ({}, {"groups": None}, account.NO_ROLE),
         ({}, {"groups": ["leagues"]}, account.NO_OWNERS),
+        ({}, {"groups": ["leagues"], "owner_ids": [*map(str, range(51))]}, account.TOO_MANY_OWNERS),
         ({"oidc_domains": ["other.example"]}, {}, account.OTHER_DOMAIN),
         ({"oidc_domains": ["copies.example"]}, {"email": "a@evil.copies.example"},
          account.OTHER_DOMAIN),

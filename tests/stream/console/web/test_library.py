@@ -44,6 +44,30 @@ async def test_an_entry_shows_its_matches_both_ways(site: Site) -> None:
         assert (await browser.get(f"/library/{path}?video=unheard-of")).status_code == 404
 
 
+async def test_an_entry_shows_which_of_its_seconds_were_dismissed(site: Site) -> None:
+    first, second = [
+        await site.alert(reference_id="jingle", reference_owner_id="radio") for _ in "ab"
+    ]
+    reviewer = await site.browser("reviewer", "rita")
+    for alert, span in ((first, ("12", "14.5")), (second, ("2", "4"))):
+        said = {"verdict": "dismissed", "scope": "span", "start": span[0], "end": span[1]}
+        await reviewer.send(f"/alerts/{alert.alert_id}/verdict", said | {"note": "its <jingle>"})
+    other = await site.alert(reference_id="jingle", reference_owner_id="radio")
+    pair = {"verdict": "dismissed", "scope": "pair", "note": "this pair alone"}
+    await reviewer.send(f"/alerts/{other.alert_id}/verdict", pair)
+    text = (await reviewer.get("/library/entry?video=jingle")).text
+    assert text.index("0:02.0–0:04.0") < text.index("0:12.0–0:14.5")
+    assert "rita" in text and "its &lt;jingle&gt;" in text and "this pair alone" not in text
+    form = f"/alerts/{first.alert_id}/verdict"
+    assert f'action="{form}"' in text
+    holder = await site.browser("holder", "lea", ["radio"])
+    seen = (await holder.get("/library/entry?video=jingle")).text
+    assert "0:12.0–0:14.5" in seen and f'action="{form}"' not in seen
+    await reviewer.send(form, {"verdict": "withdrawn"})
+    text = (await reviewer.get("/library/entry?video=jingle")).text
+    assert "0:12.0–0:14.5" not in text and "0:02.0–0:04.0" in text
+
+
 async def test_a_takedown_is_on_the_library_log_with_a_reason(site: Site) -> None:
     alert = await site.alert(reference_id="to/take?down")
     admin = await site.browser("admin", "adam")

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx2
 import orjson
 import pytest
 import pytest_asyncio
+from pydantic import ValidationError
 
+from stream.console.settings import ConsoleSettings
 from stream.console.web.api import uploads as uploads_module
-from stream.console.web.signin.limits import Requests, Waits
+from stream.console.web.signin.limits import FAILURES_A_MINUTE, Requests, Waits
 from stream.contract.events import VideoDecided
 from tests.stream.console.web.site import RAISED, Site, running_site
 
@@ -42,6 +45,36 @@ async def over_http(site: Site, name: str) -> httpx2.AsyncClient:
 async def submitted(machine: httpx2.AsyncClient, video_id: str) -> str:
     answer = await machine.post("/api/v1/uploads", json=UPLOAD | {"video_id": video_id})
     return str(answer.json()["request_id"])
+
+
+async def test_failed_sign_ins_are_counted_by_who_a_trusted_proxy_says_it_is(
+    tmp_path: Path,
+) -> None:
+    async with running_site(tmp_path, trusted_proxies=["127.0.0.2/31"]) as site:
+
+        async def fails(times: int, by: str, forwarded: str) -> set[int]:
+            headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": forwarded}
+            way = httpx2.AsyncHTTPTransport(local_address=by)
+            async with httpx2.AsyncClient(
+                base_url=site.worker.url, headers=headers, transport=way
+            ) as client:
+                return {(await client.get("/api/v1/alerts")).status_code for _ in range(times)}
+
+        assert await fails(FAILURES_A_MINUTE, "127.0.0.2", "203.0.113.1") == {401}
+        assert await fails(1, "127.0.0.2", "203.0.113.1") == {429}
+        # What a client has written in front of what the proxy appends is no news.
+        assert await fails(1, "127.0.0.3", "203.0.113.9, 203.0.113.1") == {429}
+        assert await fails(1, "127.0.0.3", "203.0.113.2") == {401}
+        # Of whoever isn't named, the address counts that they come from.
+        assert await fails(FAILURES_A_MINUTE, "127.0.0.1", "203.0.113.3") == {401}
+        assert await fails(1, "127.0.0.1", "203.0.113.4") == {429}
+        assert await fails(1, "127.0.0.2", "203.0.113.3") == {401}
+
+
+@pytest.mark.parametrize("proxy", ["*", "ingress.example", "10.0.0.1/8", "10.0.0.0/33", ""])
+async def test_a_trusted_proxy_is_an_address_or_a_network(proxy: str) -> None:
+    with pytest.raises(ValidationError, match="expected addresses and networks"):
+        ConsoleSettings(trusted_proxies=(proxy,))
 
 
 async def test_who_asks_without_end_is_told_to_wait(site: Site) -> None:

@@ -1,6 +1,9 @@
 """The pages of policies: a form that says what it would have made of the last days."""
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 
 from stream.broker.client import Reader
 from stream.contract.events import PolicyUpdated
+from stream.contract.message import Source
 from tests.stream.console.web.site import SPAN, Browser, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -51,6 +55,42 @@ async def test_a_policy_is_saved_shown_and_taken_back(site: Site) -> None:
     assert (line.person, line.action, line.why) == ("adam", "set policy", "agreed in May")
     assert (await edited(browser, "saver", "remove")).headers["location"].endswith("said=removed")
     assert said(site, "saver")[-1] is None
+
+
+@pytest.mark.parametrize("by", ["page", "api"])
+async def test_a_stop_that_cuts_the_wait_short_leaves_the_audit_log_its_line(
+    site: Site, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    browser, machine = await site.browser("admin"), await site.machine("admin")
+    owner, path = f"cut short, {by}", f"/api/v1/policies/cut short, {by}"
+    writes: dict[str, list[Callable[[], Awaitable[Any]]]] = {
+        "page": [
+            lambda: edited(browser, owner, "save", least_seconds="5"),
+            lambda: edited(browser, owner, "remove"),
+        ],
+        "api": [
+            lambda: machine.put(path, json={"least_seconds": 5}),
+            lambda: machine.delete(path, headers={"If-Match": "*"}),
+        ],
+    }
+    waits: asyncio.Queue[None] = asyncio.Queue()
+    come_back = site.console.come_back
+
+    async def hang(places: Sequence[Source]) -> None:
+        await come_back(places)  # else the second write finds nothing to remove
+        waits.put_nowait(None)
+        await asyncio.Event().wait()
+
+    for write in writes[by]:
+        with monkeypatch.context() as patched:
+            patched.setattr(site.console, "come_back", hang)
+            asked = asyncio.ensure_future(write())
+            await waits.get()
+            asked.cancel()
+            with suppress(asyncio.CancelledError):
+                await asked
+    lines = (await site.console.desk.audit(about=owner)).items
+    assert [line.action for line in lines] == ["remove policy", "set policy"]
 
 
 async def test_whoever_has_not_read_the_policy_is_told(site: Site) -> None:

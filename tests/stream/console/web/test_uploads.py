@@ -1,11 +1,16 @@
 """The pages of uploads and the overview: what was submitted, and what became of it."""
 
+import asyncio
+import re
 from typing import Any
 
 import pytest
 
+from stream.broker.group_lags import GroupLag, GroupLags
+from stream.console.web import lags as lags_module
 from stream.contract.events import VideoDecided, VideoRejected
-from tests.stream.console.web.site import RAISED, Site
+from stream.errors import BrokerError
+from tests.stream.console.web.site import RAISED, Browser, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -82,9 +87,63 @@ async def test_the_overview_counts_what_there_is(site: Site) -> None:
     assert "50 % within" in text and "badge clear" in text
 
 
+async def test_the_overview_tells_the_lag_while_kafka_answers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lags_module, "KEPT_SECONDS", 0.0)
+    await submitted(site, "unread")
+    browser = await site.browser("viewer")
+    assert 'hx-get="/overview/lag"' in (await browser.get("/overview")).text
+    async with asyncio.timeout(60):
+        # Kafka has never had these groups, and may answer the second time.
+        while (found := await waiting(browser)) is None:
+            pass
+    assert list(found) == [
+        "samesource-fingerprint", "samesource-decide", "samesource-probes",
+        "samesource-library-0-of-1",
+    ]  # fmt: skip
+    await submitted(site, "unread too")
+    assert await waiting(browser) == found | {
+        "samesource-fingerprint": found["samesource-fingerprint"] + 1
+    }
+
+    def away(lags: GroupLags) -> list[GroupLag]:
+        raise BrokerError("away")
+
+    monkeypatch.setattr(GroupLags, "now", away)
+    assert await waiting(browser) is None
+    text = (await browser.get("/overview/lag", **{"Accept-Language": "zh"})).text
+    assert "Kafka 没有应答" in text
+
+
+async def waiting(browser: Browser) -> dict[str, int] | None:
+    """The lag of each group, as the overview shows it."""
+    text = (await browser.get("/overview/lag")).text
+    if "Kafka does not answer" in text:
+        return None
+    rows = re.findall(r'class="id">(.*?)</th><td>(\d+)</td>', text)
+    return {group: int(messages) for group, messages in rows}
+
+
+async def test_kafka_is_not_asked_for_everybody_who_looks(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[GroupLags]()
+
+    def now(lags: GroupLags) -> list[GroupLag]:
+        asked.append(lags)
+        return []
+
+    monkeypatch.setattr(GroupLags, "now", now)
+    monkeypatch.setattr(site.console.lags, "_good_until", 0.0)
+    for name in ("anna", "bea"):
+        assert await waiting(await site.browser("viewer", name)) == {}
+    assert len(asked) == 1
+
+
 async def test_a_rights_holder_sees_no_uploads(site: Site) -> None:
     request_id = await submitted(site, "secret")
     holder = await site.browser("holder", owners=["mine"])
-    for path in ("/uploads", f"/uploads/{request_id}", "/overview"):
+    for path in ("/uploads", f"/uploads/{request_id}", "/overview", "/overview/lag"):
         assert (await holder.get(path)).status_code == 403
     assert 'href="/uploads"' not in (await holder.get("/queue")).text
