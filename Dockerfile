@@ -30,7 +30,7 @@ COPY configs ./configs
 RUN pip install --no-deps --no-build-isolation -e . \
     && useradd --system --uid 10001 --no-create-home samesource \
     && install -d -o samesource -g samesource /var/lib/samesource /var/lib/samesource/snapshots \
-        /var/lib/samesource/workers /var/lib/samesource/console
+        /var/lib/samesource/workers /var/lib/samesource/console /var/lib/samesource/asked
 
 USER samesource
 WORKDIR /var/lib/samesource

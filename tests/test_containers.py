@@ -176,6 +176,16 @@ def test_every_container_has_few_rights_and_bounded_memory(service: str) -> None
     assert not hardened.get("privileged") and "cap_add" not in hardened
 
 
+def test_fingerprint_workers_read_the_files_that_the_console_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_environment_of("console", monkeypatch)
+    store = load_settings().console.match_store
+    use_environment_of("fingerprint", monkeypatch)
+    assert store is not None and Path(store) in load_settings().fetch.roots
+    assert f"asked:{store}:ro" in SERVICES["fingerprint"]["volumes"]
+
+
 @pytest.mark.parametrize("service", OURS)
 def test_ours_write_to_scratch_and_their_volumes_alone(
     service: str, monkeypatch: pytest.MonkeyPatch
@@ -192,7 +202,8 @@ def test_ours_write_to_scratch_and_their_volumes_alone(
         assert volumes == [notes]
     elif service == "console":
         database = settings.console.database_file
-        assert database is not None and volumes == [str(database.parent)]
+        store = settings.console.match_store
+        assert database is not None and volumes == [str(database.parent), store]
         assert settings.console.cache_bytes + settings.fetch.max_bytes < scratch_bytes(ours)
     else:
         assert volumes == []

@@ -40,6 +40,9 @@ class ConsoleSettings(OidcSettings):
         previews: how videos look until somebody points at them: `blurred`, `grey` or `plain`.
         muted: whether they play without sound until it is switched on.
         cache_bytes: of copies of remote videos that are being looked at, on disk.
+        match_store: where a file that somebody asks about lies for the time of the question, and
+            fingerprint workers fetch it: a folder below `fetch.roots`, or `s3://bucket/folder`.
+            Without it, one can ask about URIs alone.
         database_url: `sqlite:///file` or `postgresql://user:password@host/name`. All but sessions,
             tokens, webhooks and the audit log is made anew from the topics when it is gone.
         batch_messages: that are taken into the database in one transaction.
@@ -70,6 +73,7 @@ class ConsoleSettings(OidcSettings):
     previews: Literal["blurred", "grey", "plain"] = "blurred"
     muted: bool = True
     cache_bytes: int = Field(default=8 * 2**30, ge=0)  # some films; set by hand
+    match_store: str | None = None
     database_url: SecretStr = SecretStr("sqlite:///var/console/console.db")
     batch_messages: int = Field(default=500, ge=1, le=10_000)  # set by hand
     # One is the follower's whenever it takes messages: with no second one, pages would wait.

@@ -19,6 +19,7 @@ from stream.console.store.database import Database, is_away
 from stream.console.store.follower import StoreFollower
 from stream.console.web.app import create_app
 from stream.console.web.console import Console, Store
+from stream.console.web.match_store import MatchStore
 from stream.console.webhooks.sender import WebhookSender
 from stream.errors import SettingsError
 from stream.metrics import OLDEST_UNDECIDED, UNDECIDED, begin_at_zero
@@ -64,7 +65,8 @@ class ConsoleWorker:
         """Open the database, read the topics to their present end, then listen.
 
         Raises:
-            SettingsError: the port is taken, or the address isn't this machine's.
+            SettingsError: the port is taken, the address isn't this machine's, or workers couldn't
+                fetch from `console.match_store`.
             DatabaseError: the database can't be used.
             BrokerError: a topic is missing.
         """
@@ -73,12 +75,15 @@ class ConsoleWorker:
         self._shown.enter_context(DISK_METRICS.of(folders_of(self._settings, ["console"])))
         # First, as it is quickly known: a taken port is told before anything is migrated or read.
         self._socket = _listening(own.host, DEFAULT_PORT if own.port is None else own.port)
+        files = None
+        if own.match_store is not None:
+            files = MatchStore(own.match_store, self._settings.fetch)
         self._database = await Database.open(own)
         self._follower = StoreFollower(self._settings, self._database, self.failure)
         await self._follower.start()
         store = Store.of(self._database, self._follower)
         kafka = ConsoleKafka(self._settings.kafka)
-        self.console = Console(self._settings, store, kafka, self._problems)
+        self.console = Console(self._settings, store, kafka, self._problems, match_store=files)
         self._server = _Server(_config(self.console))
         serving = self._server.serve(sockets=[self._socket])
         sender = WebhookSender(own, store.desk, self.console.signing_key, self.console.clock)
@@ -86,6 +91,7 @@ class ConsoleWorker:
             supervised(serving, "the console's server", self.failure),
             supervised(self._count(), "counting what is undecided", self.failure),
             supervised(self._tidy(), "tidying the console's database", self.failure),
+            supervised(self._clear(), "tidying the console's match store", self.failure),
             supervised(sender.run(), "sending webhooks", self.failure),
             supervised(
                 watch_clients(self._follower.clients, self.failure), "watching", self.failure
@@ -170,6 +176,12 @@ class ConsoleWorker:
                 if not is_away(error):
                     raise
                 # The follower tells of it and waits; what is old can wait for an hour more.
+            await asyncio.sleep(TIDY_EVERY_SECONDS)
+
+    async def _clear(self) -> None:
+        # Again and again: at a start, what a console that was killed has left may be too new.
+        while self.console is not None and self.console.match_store is not None:
+            await asyncio.to_thread(self.console.match_store.clear)
             await asyncio.sleep(TIDY_EVERY_SECONDS)
 
 

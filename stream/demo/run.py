@@ -204,6 +204,7 @@ def _own_settings(
     settings: Settings, kafka: KafkaSettings, demo: DemoSet, scratch: Path
 ) -> Settings:
     folders = {path.resolve().parent for wave in demo.waves() for path in wave}
+    asked = scratch / "asked"  # files that somebody asks the console about
     library: dict[str, Any] = {
         "shards": SHARDS,
         "snapshot_folder": scratch / "snapshots",
@@ -214,7 +215,7 @@ def _own_settings(
         update={
             "kafka": kafka,
             # Whoever starts it named these folders, and need not have allowed them.
-            "fetch": settings.fetch.model_copy(update={"roots": tuple(sorted(folders))}),
+            "fetch": settings.fetch.model_copy(update={"roots": (*sorted(folders), asked)}),
             "search": settings.search.model_copy(update={"snapshot_folder": scratch / "search"}),
             "library": settings.library.model_copy(update=library),
             "worker": settings.worker.model_copy(
@@ -229,6 +230,7 @@ def _own_settings(
                     "host": "127.0.0.1",
                     "public_url": None,
                     "port": settings.console.port or 0,
+                    "match_store": str(asked),
                     "database_url": SecretStr(f"sqlite:///{scratch / 'console.db'}"),
                 }
             ),

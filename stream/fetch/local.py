@@ -18,12 +18,12 @@ def local_video(uri: str, settings: FetchSettings) -> Path:
         NotFoundError: no such file.
         TooLargeError: over `max_bytes`.
     """
-    name = _path(uri)
+    name = path_of(uri)
     named = shown(name)
     try:
         # Resolved before it is checked, or a link inside a root could lead out of it.
         path = name.resolve()
-        _check_root(path, settings)
+        check_root(path, settings)
         status = path.stat()
         # A plain file alone is opened to try it: opening a pipe would wait for a writer for ever.
         if stat.S_ISREG(status.st_mode):
@@ -46,8 +46,12 @@ def local_video(uri: str, settings: FetchSettings) -> Path:
     return path
 
 
-def _path(uri: str) -> Path:
-    """An absolute path as it stands, or a `file` URI with its percent signs decoded."""
+def path_of(uri: str) -> Path:
+    """An absolute path as it stands, or a `file` URI with its percent signs decoded.
+
+    Raises:
+        ForbiddenUriError: another machine's, or not absolute.
+    """
     if uri.startswith("/"):
         return Path(uri)
     rest = uri[len("file:") :]
@@ -69,7 +73,16 @@ def shown(name: Path | str) -> str:
     return str(name).encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
-def _check_root(path: Path, settings: FetchSettings) -> None:
+def check_root(path: Path, settings: FetchSettings) -> None:
+    """Refuse what lies outside `roots`.
+
+    Args:
+        path: symbolic links resolved.
+        settings: the roots.
+
+    Raises:
+        ForbiddenUriError: names the path and the roots.
+    """
     # Resolved as the path is: a root that is a link would hold nothing otherwise.
     roots = [root.resolve() for root in settings.roots] or [Path.cwd().resolve()]
     named = ", ".join(map(shown, roots))

@@ -17,6 +17,7 @@ from stream.console.store.queries import Queries
 from stream.console.store.views import Place
 from stream.console.web.evidence import Evidence
 from stream.console.web.lags import Lags
+from stream.console.web.match_store import MatchStore
 from stream.console.web.matches import Matches
 from stream.console.web.media import Videos
 from stream.console.web.pictures import PictureVectors
@@ -74,6 +75,7 @@ class Console:
     Attributes:
         problems: why the process isn't `live` or `ready`, by the name of what isn't.
         clock: the time, for tests.
+        match_store: for files that people ask about; None where the settings name none.
     """
 
     settings: Settings
@@ -81,6 +83,7 @@ class Console:
     kafka: ConsoleKafka
     problems: Callable[[str], Mapping[str, str]] = field(default=lambda kind: {})
     clock: Callable[[], datetime] = now
+    match_store: MatchStore | None = None
 
     def __post_init__(self) -> None:
         own = self.settings.console

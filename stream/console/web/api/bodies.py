@@ -225,20 +225,39 @@ class UploadBody(BaseModel):
         return cls.model_validate(fields | own | {"alert_ids": alert_ids, "stage_seconds": stages})
 
 
-class QuestionBody(BaseModel):
-    """A video of which somebody wants to know whether it would match."""
+class QuestionFields(BaseModel):
+    """What a question may say besides the video."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"uri": "https://cdn.example/upload-7.mp4"}]},
-    )
+    model_config = ConfigDict(extra="forbid")
 
-    uri: str = Field(min_length=1, max_length=8192)
     owner_id: str | None = Field(
         default=None, min_length=1, max_length=512, description="Whose upload it would be"
     )
     timeout_seconds: float = Field(
         default=30.0, ge=1, le=60, description="After which what was found so far is the answer"
+    )
+
+
+class QuestionBody(QuestionFields):
+    """A video of which somebody wants to know whether it would match."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"uri": "https://cdn.example/upload-7.mp4"}]}
+    )
+
+    uri: str = Field(min_length=1, max_length=8192)
+
+
+class FileQuestionBody(QuestionFields):
+    """The same of a file, which is sent along and kept no longer than the question takes."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"file": "(the bytes)", "timeout_seconds": 60}]}
+    )
+
+    file: bytes = Field(
+        description="The video, of any name. At most `fetch.max_bytes`; only where the settings "
+        "have a `console.match_store`"
     )
 
 

@@ -52,6 +52,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "No token, or one that is unknown, revoked or too old",
         403: "The role or the scopes don't allow it",
         404: "There is none, or none that you may see",
+        408: "The file came too slowly",
         409: "Somebody else is at it",
         412: "It has changed since you read it",
         413: "The body is too long",

@@ -1,11 +1,11 @@
 """Would this video match? A page to ask before anything is submitted."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from stream.console.web.api.matches import asked
+from stream.console.web.api.matches import asked, file_form, kept
 from stream.console.web.console import Console, console_of
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.render import render
@@ -19,7 +19,7 @@ WAIT_SECONDS = 60.0
 @router.get("/match")
 async def page(request: Request, person: Reviewer) -> Response:
     """The question."""
-    return render(request, "match.html", uri="", answers=None, problem=None, videos={})
+    return _page(request)
 
 
 @router.post("/match")
@@ -32,13 +32,19 @@ async def ask(
     """The answer."""
     uri = form.get("uri") or ""
     try:
-        found = await asked(console, uri, None, WAIT_SECONDS)
+        file = file_form(request)
+        if file is None:
+            found = await asked(console, uri, None, WAIT_SECONDS)
+        else:
+            async with kept(console, file) as kept_uri:
+                found = await asked(console, kept_uri, None, WAIT_SECONDS)
     except Problem as error:
-        told = str(error.detail)
-        status = error.status_code
-        return render(
-            request, "match.html", status=status, uri=uri, answers=None, problem=told, videos={}
-        )
+        return _page(request, status=error.status_code, uri=uri, problem=str(error.detail))
     ids = sorted({match.reference_id for match in found.matches})
-    videos = await console.queries.videos_by_id(ids)
-    return render(request, "match.html", uri=uri, answers=found, problem=None, videos=videos)
+    return _page(request, uri=uri, answers=found, videos=await console.queries.videos_by_id(ids))
+
+
+def _page(request: Request, *, status: int = 200, **shown: Any) -> Response:
+    known: dict[str, Any] = {"uri": "", "answers": None, "problem": None, "videos": {}}
+    takes_files = console_of(request).match_store is not None
+    return render(request, "match.html", status=status, **(known | shown), takes_files=takes_files)

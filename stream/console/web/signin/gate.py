@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream.console.store.desk import Person
 from stream.console.web.console import Console
-from stream.console.web.problems import is_api, problem_response
+from stream.console.web.file_form import FileForm, has_file_form
+from stream.console.web.problems import Problem, is_api, problem_response
 from stream.console.web.signin import csrf
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -23,6 +24,7 @@ OPEN = frozenset(
     {"/health/live", "/health/ready", "/signin", "/preferences", "/api/v1/openapi.json"}
 )
 OPEN_BELOW = ("/static/", "/signin/")
+TAKES_FILES = ("/match", "/api/v1/matches")  # which read them as they come
 MAX_BODY_BYTES = 2**20  # of a form or of JSON; an upload on its topic has no more either
 MAX_FIELDS = 2000  # several times the alerts that one form judges; set by hand
 MAX_WELCOME = 10_000  # tokens that are known to be good; set by hand
@@ -54,7 +56,11 @@ class SignedIn:
 
 
 class Gate:
-    """Lets through who may, with `signed_in` and a form's `fields` in the request's state."""
+    """Lets through who may.
+
+    In the request's state are `signed_in` and a form's `fields`; with a file, they are those before
+    it, and `file_form` is read on by the route.
+    """
 
     def __init__(self, app: ASGIApp, console: Console) -> None:
         self._app, self._console = app, console
@@ -98,12 +104,10 @@ class Gate:
         if not unsafe:
             return receive
         # Read here, as the form's token is in it; and after strangers have been sent away.
-        body = await _read(receive)
-        if body is None:
-            return _refused(request, 413, f"the body has more than {MAX_BODY_BYTES} bytes")
-        fields = _fields(headers, body)
-        if fields is None:
-            return _refused(request, 400, "the form can't be read")
+        try:
+            fields, again = await self._body(request, receive)
+        except Problem as error:
+            return _refused(request, error.status_code, error.detail)
         scope["state"]["fields"] = fields
         # Only for cookies, which a browser sends whoever asks it to; it adds no token by itself.
         if signed_in is not None and signed_in.secret is not None:
@@ -112,7 +116,28 @@ class Gate:
                 return _refused(
                     request, 403, "the form has no token of this session: open the page again"
                 )
-        return _again(body, receive)
+        return again
+
+    async def _body(
+        self, request: Request, receive: Receive
+    ) -> tuple[dict[str, list[str]], Receive]:
+        """The fields of a form, and where the body is read from by whoever comes next.
+
+        Raises:
+            Problem: it can't be read, or is too long.
+        """
+        if request.url.path in TAKES_FILES and has_file_form(request.headers):
+            form = FileForm(request.headers, receive, self._console.settings.fetch.max_bytes)
+            await form.to_file()
+            request.state.file_form = form
+            return form.fields, receive
+        body = await _read(receive)
+        if body is None:
+            raise Problem(413, f"the body has more than {MAX_BODY_BYTES} bytes")
+        fields = _fields(request.headers, body)
+        if fields is None:
+            raise Problem(400, "the form can't be read")
+        return fields, _again(body, receive)
 
     def _wait_seconds(self, request: Request) -> int | None:
         """After how long a machine may ask again; None for now. Pages are people's, and free."""

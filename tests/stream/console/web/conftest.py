@@ -4,6 +4,7 @@ A file that names `DATABASES` has one for each kind.
 """
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -24,7 +25,7 @@ async def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Site]:
     """A running console."""
-    console = {}
+    console: dict[str, Any] = {}
     if getattr(request, "param", "sqlite") == "postgresql":
         console["database_url"] = postgresql_database(request.getfixturevalue("postgres"))
     async with running_site(tmp_path_factory.mktemp("site"), **console) as made:

@@ -73,6 +73,10 @@ class Browser:
         data = {"csrf": self.token, **(fields or {})}
         return await self.client.post(path, data=data, headers=headers)
 
+    async def send_file(self, path: str, file: bytes) -> httpx2.Response:
+        """The same with a file behind the token."""
+        return await self.client.post(path, data={"csrf": self.token}, files={"file": file})
+
 
 @dataclass
 class Site:
@@ -85,6 +89,11 @@ class Site:
     folder: Path
     sender: Sender
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def asked(self) -> list[Path]:
+        """Files that somebody asks about."""
+        return [*(self.folder / "videos" / "asked").iterdir()]
 
     def client(self, **headers: str) -> httpx2.AsyncClient:
         """A stranger: no cookie, no token; redirects are not followed."""
@@ -189,17 +198,26 @@ def jpeg(colour: str, size: tuple[int, int] = (160, 90)) -> bytes:
 
 
 @asynccontextmanager
-async def running_site(folder: Path, **console: Any) -> AsyncIterator[Site]:
-    """A console whose videos may lie in `folder / "videos"`."""
+async def running_site(
+    folder: Path, *, fetch: Mapping[str, Any] | None = None, **console: Any
+) -> AsyncIterator[Site]:
+    """A console whose videos may lie in `folder / "videos"`, as files that are asked about do."""
     (folder / "videos").mkdir()
     with EmbeddedBroker(topic_prefix="t.") as broker:
         settings = Settings(
             kafka=KafkaSettings(
                 broker="embedded", bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."
             ),
-            fetch=FetchSettings(roots=(folder / "videos",), retries=0),
+            fetch=FetchSettings.model_validate(
+                {"roots": (folder / "videos",), "retries": 0} | dict(fetch or {})
+            ),
             console=ConsoleSettings.model_validate(
-                {"port": 0, "database_url": sqlite_file(folder / "console.db")} | console
+                {
+                    "port": 0,
+                    "database_url": sqlite_file(folder / "console.db"),
+                    "match_store": str(folder / "videos" / "asked"),
+                }
+                | console
             ),
         )
         worker = ConsoleWorker(settings)

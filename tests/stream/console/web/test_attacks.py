@@ -1,5 +1,6 @@
 """What people try on a console: other sites' forms, scripts in names, others' alerts and files."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,11 @@ import httpx2
 import pytest
 
 from stream.console.store.desk import Role
+from stream.console.web.match_store import NAME
 from stream.console.web.signin.headers import HEADERS
+from stream.contract.events import ProbeAnswered, ProbeAsked
 from tests.stream.console.web.site import ORIGIN, Site
+from tests.stream.console.web.test_matches import all_of, answering
 from tests.stream.videos import make_video
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -234,3 +238,44 @@ async def test_errors_do_not_tell_what_was_sent(site: Site) -> None:
     answer = await machine.post("/api/v1/uploads", json={"video_id": 7, "password": "hunter2"})
     assert answer.status_code == 422 and "hunter2" not in answer.text
     assert {each["where"] for each in answer.json()["errors"]} >= {"body.video_id", "body.uri"}
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../evil.mp4", "/etc/evil.mp4", "..\\evil.mp4", "evil\x00.mp4", SCRIPT, ""]
+)
+async def test_the_name_of_a_file_that_is_asked_about_is_nothing(site: Site, name: str) -> None:
+    machine, kept = await site.machine("reviewer"), list[str]()
+
+    def look(asked: ProbeAsked) -> list[ProbeAnswered]:
+        kept.extend(path.name for path in site.asked)
+        return all_of()(asked)
+
+    async with answering(site, look):
+        answer = await machine.post("/api/v1/matches", files={"file": (name, b"video")})
+    assert answer.status_code == 200, answer.text
+    assert len(kept) == 1 and NAME.fullmatch(kept[0])
+    assert not [*site.folder.rglob("*evil*")] and site.asked == []
+
+
+async def test_a_file_of_whoever_may_not_ask_is_not_taken(site: Site) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        raise AssertionError("its body is read")
+        yield b""
+
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    for path in ("/match", "/api/v1/matches"):
+        answer = await site.client().post(path, content=never(), headers=form)
+        assert answer.status_code == 401
+    files = {"file": b"video"}
+    assert (await (await site.machine("viewer")).post("/api/v1/matches", files=files)).is_error
+    browser = await site.browser("reviewer")
+    for token in ("", "0" * 64, (await site.browser("reviewer")).token):
+        for path in ("/match", "/api/v1/matches"):
+            answer = await browser.client.post(path, data={"csrf": token}, files=files)
+            assert answer.status_code == 403
+    # A token behind the file would be read too late.
+    parts = {"file": (None, b"video"), "csrf": (None, browser.token.encode())}
+    assert (await browser.client.post("/match", files=parts)).status_code == 403
+    # Elsewhere a form with a file is no form.
+    answer = await browser.send_file("/queue/next", b"video")
+    assert answer.status_code == 403 and site.asked == []
