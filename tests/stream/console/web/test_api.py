@@ -17,6 +17,7 @@ from tests.stream.console.web.site import RAISED, SPAN, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+NULL = {"type": "null"}
 UPLOAD = {"video_id": "new", "uri": "https://cdn.example/new.mp4", "owner_id": "channel-1"}
 
 
@@ -363,29 +364,33 @@ async def test_writes_are_in_the_audit_log(site: Site) -> None:
     ]  # fmt: skip
 
 
-def bodies_of(operation: dict[str, Any]) -> Iterator[str]:
-    """The names of the JSON that an operation takes and answers where all is well."""
+def bodies_of(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schemas of what an operation takes, and of the JSON that it answers if all is well."""
     well = [told for status, told in operation["responses"].items() if status.startswith("2")]
     for told in (operation.get("requestBody", {}), *well):
-        if "application/json" in (content := told.get("content", {})):
-            schema = content["application/json"]["schema"]
-            # One that may be left out is itself or null.
-            [name] = [each["$ref"] for each in schema.get("anyOf", [schema]) if "$ref" in each]
-            yield name.removeprefix("#/components/schemas/")
+        for kind in ("application/json", "multipart/form-data"):
+            if kind in (content := told.get("content", {})):
+                schema = content[kind]["schema"]
+                # One that may be left out is itself or null.
+                [named] = [each for each in schema.get("anyOf", [schema]) if each != NULL]
+                yield named
 
 
 async def test_every_body_has_an_example_that_fits_its_description(site: Site) -> None:
     described = (await site.client().get("/api/v1/openapi.json")).json()
     assert described["info"]["title"] == "samesource"
-    schemas, checked = described["components"]["schemas"], set[str]()
-    for name, schema in schemas.items():
+    schemas = described["components"]["schemas"]
+    for schema in schemas.values():
         for example in schema.get("examples", []):
-            resolved = {"components": {"schemas": schemas}} | schema
-            jsonschema.validate(example, resolved)
-            checked.add(name)
+            jsonschema.validate(example, {"components": {"schemas": schemas}} | schema)
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            assert {*bodies_of(operation)} <= checked, (path, method)
+            for body in bodies_of(operation):
+                name = body.get("$ref", "").removeprefix("#/components/schemas/")
+                schema = schemas[name] if name else body
+                assert schema.get("examples"), (path, method)
+                for example in schema["examples"]:
+                    jsonschema.validate(example, {"components": {"schemas": schemas}} | schema)
             assert operation["summary"] and "401" in operation["responses"], (path, method)
             assert operation["security"] == [{"token": []}]
 
