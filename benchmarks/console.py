@@ -58,7 +58,7 @@ HOLDERS, UPLOADERS = 200, 20_000
 ALERTS_OF_AN_UPLOAD, ALERTS_OF_A_REFERENCE = 3, 50  # on average; a few have many more
 ORDERS: tuple[Order, ...] = ("newest", "longest", "surest")
 DEEPEST = 20  # pages behind the first that are asked for
-WARM_UP = 20  # runs that don't count: SQLAlchemy compiles each kind of statement once a process
+WARM_UP = 60  # runs that don't count: SQLAlchemy compiles each kind of statement once a process
 
 Ask = Callable[[], Awaitable[object]]
 

@@ -22,7 +22,7 @@ from stream.console.store.views import AlertFilter, Order, State
 
 SCANNED = 500  # rows of a branch that one look looks at
 SCANNED_FIRST = 4  # times the rows that are wanted, at the first look: mostly that's enough
-LOOKS = 2  # after the first, until a page is full or given back as it is
+LOOKS = 1  # after the first, until a page is full or given back as it is
 
 ORDER_COLUMNS: dict[Order, str] = {
     "newest": "raised_at",
