@@ -14,6 +14,7 @@ from stream.console.store.columns import EPOCH, key_of, microseconds, of_microse
 from stream.console.store.database import Database
 from stream.console.store.listing import (
     ORDER_COLUMNS,
+    PAGE_LOOKS,
     Listing,
     Where,
     branches,
@@ -87,7 +88,7 @@ class AlertQueries:
                 since = None if since is None else of_microseconds(since_us)
             filter = replace(filter, since=since, within=None)
             listing = Listing(filter, order, as_of, firsts=True)
-            found = await look_on(session, listing, after, limit)
+            found = await look_on(session, listing, after, limit, PAGE_LOOKS)
             groups = await _groups(session, found.rows, filter, order, alerts_each, as_of)
         if found.on is None:
             return Page(groups)

@@ -22,7 +22,8 @@ from stream.console.store.views import AlertFilter, Order, State
 
 SCANNED = 500  # rows of a branch that one look looks at
 SCANNED_FIRST = 4  # times the rows that are wanted, at the first look: mostly that's enough
-LOOKS = 1  # after the first, until a page is full or given back as it is
+LOOKS = 2  # after the first, until there are enough
+PAGE_LOOKS = 1  # the same of a page of the queue, which leads on: somebody waits for it
 
 ORDER_COLUMNS: dict[Order, str] = {
     "newest": "raised_at",
@@ -92,11 +93,11 @@ class Listing:
 
 
 async def look_on(
-    session: AsyncSession, listing: Listing, after: Where | None, limit: int
+    session: AsyncSession, listing: Listing, after: Where | None, limit: int, looks: int = LOOKS
 ) -> Found:
     """Alerts of a list behind a place, until there are enough, or it has been long enough."""
     rows: tuple[Row[Any], ...] = ()
-    for scanned in (min(SCANNED, SCANNED_FIRST * (limit + 1)), *[SCANNED] * LOOKS):
+    for scanned in (min(SCANNED, SCANNED_FIRST * (limit + 1)), *[SCANNED] * looks):
         found = await _look(session, listing, after, limit - len(rows), scanned)
         rows, after = (*rows, *found.rows), found.on
         if after is None or len(rows) >= limit:
