@@ -5,7 +5,7 @@ Commands use confluent-kafka, see `stream/broker/clients.py`; the groups of Faus
 
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer
 
 from stream.broker.settings import KafkaSettings
 
@@ -53,3 +53,20 @@ def acknowledged_producer(kafka: KafkaSettings) -> AIOKafkaProducer:
         compression_type="gzip",
         max_request_size=kafka.max_message_bytes,
     )
+
+
+async def disconnect(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Send what is buffered, leave the group, close all connections.
+
+    As they come, the clients keep their connections where one of the steps before that fails or is
+    cut short.
+    """
+    try:
+        await client.stop()
+    finally:
+        await connections_of(client).close()
+
+
+def connections_of(client: AIOKafkaConsumer | AIOKafkaProducer) -> AIOKafkaClient:
+    """What holds the connections of a consumer or producer."""
+    return client.client if isinstance(client, AIOKafkaProducer) else client._client

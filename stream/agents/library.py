@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from stream.agents.attempts import attempted, publish_or_reject
-from stream.agents.clients import seeking_consumer
+from stream.agents.clients import disconnect, seeking_consumer
 from stream.agents.deaths import Deaths
 from stream.agents.health import Health, Progress
 from stream.agents.lags import Lag, oldest_at
@@ -184,7 +184,7 @@ class LibraryWorker:
         if self._watch is not None:
             self._watch.cancel()
         if self._consumer is not None:
-            await within(deadline.for_closing(), "leaving the log", self._consumer.stop())
+            await within(deadline.for_closing(), "leaving the log", disconnect(self._consumer))
         await within(deadline.for_closing(), "disconnecting", self._publisher.stop())
         self._close()
 

@@ -15,6 +15,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 
+from stream.agents.clients import disconnect
 from stream.agents.lifetime import Failure, crash, fail
 from stream.broker.settings import RETRY_BACKOFF_MILLISECONDS
 
@@ -64,6 +65,14 @@ class PatientThread(AIOKafkaConsumerThread):
         app = cast(OrderedApp, self.app)
         consumer._fetch_max_wait_ms = app.fetch_wait_ms  # Faust has 1500 written in
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group and disconnect, whatever fails on the way."""
+        try:
+            await super().on_thread_stop()
+        finally:
+            if self._consumer is not None:
+                await disconnect(self._consumer)
 
 
 class OrderedConsumer(Consumer):

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream.agents.attempts import attempted
-from stream.agents.clients import seeking_consumer
+from stream.agents.clients import disconnect, seeking_consumer
 from stream.agents.deaths import Deaths
 from stream.agents.lags import Lag, oldest_at
 from stream.agents.lifetime import Failure, fail, supervised
@@ -133,7 +133,7 @@ class ProbeFingerprints:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._consumer is not None:
-            await self._consumer.stop()
+            await disconnect(self._consumer)
         # Not waited for: what is in hand ends only when the worker closes the fingerprinter.
         self._thread.shutdown(wait=False, cancel_futures=True)
 

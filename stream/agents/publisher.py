@@ -23,7 +23,7 @@ from aiokafka.errors import (
     UnknownError,
 )
 
-from stream.agents.clients import acknowledged_producer
+from stream.agents.clients import acknowledged_producer, disconnect
 from stream.agents.lifetime import within
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import Event, Place, VideoRejected
@@ -102,8 +102,8 @@ class Publisher:
         producer = acknowledged_producer(self._kafka)
         try:
             await producer.start()
-        except KafkaError:
-            await producer.stop()
+        except BaseException:  # also when the start is cut off, as another worker's failure does
+            await disconnect(producer)
             raise
         return producer
 
@@ -111,7 +111,7 @@ class Publisher:
         """Send what is buffered and disconnect; what Kafka doesn't take by then is left."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await within(STOP_SECONDS, "disconnecting the publisher", producer.stop())
+            await within(STOP_SECONDS, "disconnecting the publisher", disconnect(producer))
         if self._closing:
             # Short: nothing that they may still hold is acknowledged, so that it comes again.
             await within(1.0, "disconnecting former publishers", asyncio.wait(self._closing))
@@ -128,7 +128,7 @@ class Publisher:
                 return
             self._producer = await self._connected()
         # Not awaited: it first sends what others have put in it, and that may take a while.
-        task = asyncio.create_task(stale.stop())
+        task = asyncio.create_task(disconnect(stale))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 

@@ -11,6 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from stream.agents.clients import disconnect
 from stream.agents.lags import Lag, oldest_at
 from stream.agents.lifetime import Failure, fail, supervised
 from stream.agents.publisher import is_final, refusal
@@ -110,7 +111,7 @@ class TopicFollower:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self._consumer.stop()
+        await disconnect(self._consumer)
 
     def clients(self) -> Iterator[object]:
         """The consumer in use, for those who watch over its tasks."""
