@@ -15,9 +15,9 @@ from stream.console.store.database import Database
 from stream.console.store.listing import (
     ORDER_COLUMNS,
     PAGE_LOOKS,
+    Branches,
     Listing,
     Where,
-    branches,
     conditions,
     look_on,
     name_of,
@@ -254,13 +254,12 @@ class AlertQueries:
 
 async def _newest(session: AsyncSession, filter: AlertFilter) -> datetime:
     """When the newest alert of a filter's branches was raised; 1970 where there is none."""
-    newest = EPOCH
-    for branch in branches(filter):
-        query = select(func.max(Alert.raised_at)).where(Alert.state == branch.state)
-        if branch.owner_id is not None:
-            query = query.where(Alert.reference_owner_key == key_of(branch.owner_id))
-        newest = max(newest, await session.scalar(query) or EPOCH)
-    return newest
+    branches = Branches(filter)
+    if not branches.number:
+        return EPOCH
+    newest = select(func.max(Alert.raised_at)).where(*branches.conditions)
+    found = await session.scalars(branches.each(newest))
+    return max((each for each in found if each is not None), default=EPOCH)
 
 
 async def _groups(

@@ -1,8 +1,8 @@
 """Reads alerts in an order, through a filter, by an index: what queue, lists and claims share.
 
 A list is cut into branches, one for each state and rights holder, because an index holds each of
-them in order. Of a branch at most `SCANNED` rows are looked at; the filter's other conditions are
-asked of these. So the time of a page has a bound, whatever is asked.
+them in order; one statement asks all of them. Of a branch at most `SCANNED` rows are looked at; the
+filter's other conditions are asked of these. So the time of a page has a bound, whatever is asked.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, literal, or_, select, tuple_
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    column,
+    exists,
+    literal,
+    or_,
+    select,
+    tuple_,
+    values,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql import operators
@@ -18,9 +32,10 @@ from sqlalchemy.sql.expression import UnaryExpression
 
 from stream.console.store.columns import key_of, microseconds
 from stream.console.store.tables import Alert
-from stream.console.store.views import AlertFilter, Order, State
+from stream.console.store.views import AlertFilter, Order
 
 SCANNED = 500  # rows of a branch that one look looks at
+SCANNED_TOGETHER = 5000  # of all branches: a rights holder may have hundreds
 SCANNED_FIRST = 4  # times the rows that are wanted, at the first look: mostly that's enough
 LOOKS = 2  # after the first, until there are enough
 PAGE_LOOKS = 1  # the same of a page of the queue, which leads on: somebody waits for it
@@ -33,14 +48,6 @@ ORDER_COLUMNS: dict[Order, str] = {
 OTHER = aliased(Alert)  # made once: it has each column again
 Where = tuple[Any, int]
 """A place in an order: the value and the alert's key, both descending."""
-
-
-@dataclass(frozen=True)
-class Branch:
-    """One state and, where the filter names one, one rights holder."""
-
-    state: State
-    owner_id: str | None
 
 
 @dataclass(frozen=True)
@@ -57,13 +64,43 @@ class Found:
     on: Where | None
 
 
-def branches(filter: AlertFilter) -> list[Branch]:
-    """The branches of a filter; none where it lets nothing through."""
-    owners: Sequence[str | None] = [filter.owner_id]
-    visible = filter.visible_owner_ids
-    if visible is not None:
-        owners = [owner for owner in dict.fromkeys(visible) if filter.owner_id in (None, owner)]
-    return [Branch(state, owner) for state in dict.fromkeys(filter.states) for owner in owners]
+class Branches:
+    """The branches of a filter: each one state and, where the filter names some, a rights holder.
+
+    Attributes:
+        number: of them; none where the filter lets nothing through.
+        table: of them, which one statement asks together: a rights holder of many owner ids has
+            too many to ask them one by one. None where there is one, whose index is read in order.
+        conditions: that an alert is in one.
+    """
+
+    def __init__(self, filter: AlertFilter) -> None:
+        owners: Sequence[str | None] = [filter.owner_id]
+        visible = filter.visible_owner_ids
+        if visible is not None:
+            owners = [owner for owner in dict.fromkeys(visible) if filter.owner_id in (None, owner)]
+        keys = [None if owner is None else key_of(owner) for owner in owners]
+        found = [(state, key) for state in dict.fromkeys(filter.states) for key in keys]
+        self.number = len(found)
+        self.table: CTE | None = None
+        self.conditions: list[ColumnElement[bool]] = []
+        if not found:
+            return
+        state: Any
+        owner_key: Any
+        state, owner_key = found[0]
+        if self.number > 1:
+            columns = column("state", Alert.state.type), column("owner_key", BigInteger())
+            self.table = values(*columns, name="branches").data(found).cte()
+            state, owner_key = self.table.c
+        self.conditions.append(Alert.state == state)
+        if keys[0] is not None:
+            self.conditions.append(Alert.reference_owner_key == owner_key)
+
+    def each(self, *queries: Select[Any]) -> Select[Any]:
+        """A row for each branch, of what queries for one value find in it."""
+        each = [query.correlate(self.table).scalar_subquery() for query in queries]
+        return select(*each) if self.table is None else select(*each).select_from(self.table)
 
 
 def where_is(row: Alert | Row[Any], order: Order) -> Where:
@@ -97,8 +134,12 @@ async def look_on(
 ) -> Found:
     """Alerts of a list behind a place, until there are enough, or it has been long enough."""
     rows: tuple[Row[Any], ...] = ()
-    for scanned in (min(SCANNED, SCANNED_FIRST * (limit + 1)), *[SCANNED] * looks):
-        found = await _look(session, listing, after, limit - len(rows), scanned)
+    branches = Branches(listing.filter)
+    if not branches.number:
+        return Found((), None)
+    each = min(SCANNED, max(1, SCANNED_TOGETHER // branches.number))
+    for scanned in (min(each, SCANNED_FIRST * (limit + 1)), *[each] * looks):
+        found = await _look(session, listing, branches, after, limit - len(rows), scanned)
         rows, after = (*rows, *found.rows), found.on
         if after is None or len(rows) >= limit:
             break
@@ -106,50 +147,35 @@ async def look_on(
 
 
 async def _look(
-    session: AsyncSession, listing: Listing, after: Where | None, limit: int, scanned: int
-) -> Found:
-    """One look at all branches, of each at most so many rows."""
-    rows: list[Row[Any]] = []
-    horizons: list[Where] = []
-    for branch in branches(listing.filter):
-        found = await _look_at(session, listing, branch, after, limit, scanned)
-        rows += found.rows
-        if found.on is not None:
-            horizons.append(found.on)
-    order, backwards = listing.order, listing.backwards
-    rows.sort(key=lambda row: where_is(row, order), reverse=not backwards)
-    # Behind the nearest horizon a branch may hold rows that nobody has looked at yet.
-    nearest: Callable[[list[Where]], Where] = min if backwards else max
-    if horizons:
-        cut = nearest(horizons)
-        rows = [row for row in rows if _reaches(where_is(row, order), cut, backwards)]
-    if len(rows) > limit:
-        return Found(tuple(rows[:limit]), where_is(rows[limit - 1], order))
-    return Found(tuple(rows), nearest(horizons) if horizons else None)
-
-
-async def _look_at(
     session: AsyncSession,
     listing: Listing,
-    branch: Branch,
+    branches: Branches,
     after: Where | None,
     limit: int,
     scanned: int,
 ) -> Found:
+    """One look at all branches, of each at most so many rows."""
     filter, order, backwards = listing.filter, listing.order, listing.backwards
     place = tuple_(*_place(Alert, order))
     directions = _place(Alert, order)
     if not backwards:
         directions = [part.desc() for part in directions]
-    conditions = _by_index(filter, order, branch)
+    conditions = [*branches.conditions, *_by_index(filter, order)]
     if after is not None:
         bound = _bound(after, order)
         conditions.append(place > bound if backwards else place < bound)
-    scan = select(*_place(Alert, order)).where(*conditions).order_by(*directions)
     # Where the look ends; not as a subquery, out of whose order SQLite would sort all rows again.
-    last = (await session.execute(scan.offset(scanned - 1).limit(1))).first()
-    if last is not None:
-        bound = _bound((last[0], last[1]), order)
+    last = [
+        select(part).where(*conditions).order_by(*directions).offset(scanned - 1).limit(1)
+        for part in _place(Alert, order)
+    ]
+    ends = await session.execute(branches.each(*last))
+    horizons = [(value, key) for value, key in ends if key is not None]
+    # Behind the nearest one a branch may hold rows that nobody has looked at yet.
+    nearest: Callable[[list[Where]], Where] = min if backwards else max
+    horizon = nearest(horizons) if horizons else None
+    if horizon is not None:
+        bound = _bound(horizon, order)
         conditions.append(place <= bound if backwards else place >= bound)
     query = (
         select(Alert.alert_id, Alert.video_id, Alert.video_key, *_place(Alert, order))
@@ -165,8 +191,8 @@ async def _look_at(
         query = query.with_for_update(skip_locked=True, of=Alert)
     rows = (await session.execute(query)).all()
     if len(rows) > limit:
-        return Found(tuple(rows), where_is(rows[-1], order))
-    return Found(tuple(rows), None if last is None else (last[0], last[1]))
+        return Found(tuple(rows[:limit]), where_is(rows[limit - 1], order))
+    return Found(tuple(rows), horizon)
 
 
 def _place(alert: Any, order: Order) -> list[Any]:
@@ -179,11 +205,9 @@ def _bound(place: Where, order: Order) -> ColumnElement[Any]:
     return tuple_(*(literal(value, c.type) for value, c in zip(place, columns, strict=True)))
 
 
-def _by_index(filter: AlertFilter, order: Order, branch: Branch) -> list[ColumnElement[bool]]:
-    """What an index of `alerts` begins with."""
-    found = [Alert.state == branch.state]
-    if branch.owner_id is not None:
-        found.append(Alert.reference_owner_key == key_of(branch.owner_id))
+def _by_index(filter: AlertFilter, order: Order) -> list[ColumnElement[bool]]:
+    """What an index of `alerts` begins with beside the branch."""
+    found = []
     if filter.reference_id is not None:
         found.append(Alert.reference_key == key_of(filter.reference_id))
     if filter.video_id is not None:
@@ -209,16 +233,16 @@ def _by_row(
     Args:
         alert: the table, or an alias of it.
         filter: the conditions.
-        read: how columns that are compared by size are written.
+        read: how numbers are written.
     """
     found = _within_age(read(alert.raised_at), filter)
     # By key too: the index of an upload's alerts has it, and the row isn't read for others.
     owner_key = alert.reference_owner_key
     if filter.owner_id is not None:
-        found.append(owner_key == key_of(filter.owner_id))
+        found.append(read(owner_key) == key_of(filter.owner_id))
     if filter.visible_owner_ids is not None:
-        found.append(owner_key.in_([key_of(owner) for owner in filter.visible_owner_ids]))
-    for column, wanted in (
+        found.append(read(owner_key).in_([key_of(owner) for owner in filter.visible_owner_ids]))
+    for named, wanted in (
         (alert.reference_owner_id, filter.owner_id),
         (alert.reference_id, filter.reference_id),
         (alert.video_id, filter.video_id),
@@ -226,7 +250,7 @@ def _by_row(
         (alert.reason, filter.reason),
     ):
         if wanted is not None:
-            found.append(column == wanted)
+            found.append(named == wanted)
     if filter.visible_owner_ids is not None:
         found.append(alert.reference_owner_id.in_(filter.visible_owner_ids))
     if filter.min_score is not None:
@@ -291,10 +315,6 @@ def conditions(filter: AlertFilter) -> list[ColumnElement[bool]]:
 def name_of(kind: str, filter: AlertFilter, order: str) -> str:
     """Of a list, for its cursors. Who asks, and when, makes no other list of it."""
     return repr((kind, order, replace(filter, now=None)))
-
-
-def _reaches(place: Where, cut: Where, backwards: bool) -> bool:
-    return place <= cut if backwards else place >= cut
 
 
 def written_where(place: Where, order: Order) -> tuple[int | float, int]:

@@ -2,18 +2,20 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from stream.console.store import listing
 from stream.console.store.database import Database
 from stream.console.store.desk import Desk
 from stream.console.store.queries import Queries
+from stream.console.store.sign_ins import MAX_OWNERS
 from stream.console.store.tables import Alert
 from stream.console.store.views import (
     STATES,
@@ -169,6 +171,45 @@ async def test_a_page_is_bounded_whatever_the_filter(
     page = await queries.alerts(rare)
     assert page.items == () and page.next is not None
     assert await all_pages(lambda cursor: queries.alerts(rare, "newest", cursor)) == []
+
+
+async def test_fifty_owner_ids_are_asked_for_in_as_few_statements_as_one(
+    database: Database,
+) -> None:
+    owners = tuple(f"holder {n}" for n in range(MAX_OWNERS))
+    events = (
+        alert(f"alert {n}", at=BEGIN + timedelta(seconds=n), reference_owner_id=f"holder {n % 60}",
+              video_id=f"upload {n // 2}")
+        for n in range(120)
+    )  # fmt: skip
+    await say(database, *events)
+    queries, seen = Queries(database), {f"upload {n // 2}" for n in range(120) if n % 60 < 50}
+    with statements(database) as one:
+        await queries.queue(AlertFilter(visible_owner_ids=owners[:1]))
+    many = AlertFilter(visible_owner_ids=owners)
+    with statements(database) as all_:
+        page = await queries.queue(many)
+    assert len(all_) == len(one)
+    assert {group.video_id for group in page.items} == seen
+    every = replace(many, states=STATES)  # which makes 250 branches
+    with statements(database) as all_:
+        listed = await all_pages(lambda cursor: queries.alerts(every, "surest", cursor, 200))
+    assert len(listed) == 100 and len(all_) < 10
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[str]]:
+    """Those that are executed in the block."""
+    found: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        found.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
 
 async def test_numbers_are_those_of_counting(database: Database) -> None:
