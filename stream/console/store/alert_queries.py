@@ -15,9 +15,9 @@ from stream.console.store.database import Database
 from stream.console.store.listing import (
     ORDER_COLUMNS,
     PAGE_LOOKS,
-    Branches,
     Listing,
     Where,
+    branches_of,
     conditions,
     look_on,
     name_of,
@@ -254,7 +254,7 @@ class AlertQueries:
 
 async def _newest(session: AsyncSession, filter: AlertFilter) -> datetime:
     """When the newest alert of a filter's branches was raised; 1970 where there is none."""
-    branches = Branches(filter)
+    branches = branches_of(filter)
     if not branches.number:
         return EPOCH
     newest = select(func.max(Alert.raised_at)).where(*branches.conditions)

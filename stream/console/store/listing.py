@@ -5,31 +5,18 @@ them in order; one statement asks all of them. Of a branch at most `SCANNED` row
 filter's other conditions are asked of these. So the time of a page has a bound, whatever is asked.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    CTE,
-    BigInteger,
-    ColumnElement,
-    Row,
-    Select,
-    and_,
-    column,
-    exists,
-    literal,
-    or_,
-    select,
-    tuple_,
-    values,
-)
+from sqlalchemy import ColumnElement, Row, and_, exists, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.expression import UnaryExpression
 
+from stream.console.store.branches import Branches
 from stream.console.store.columns import key_of, microseconds
 from stream.console.store.tables import Alert
 from stream.console.store.views import AlertFilter, Order
@@ -64,43 +51,18 @@ class Found:
     on: Where | None
 
 
-class Branches:
-    """The branches of a filter: each one state and, where the filter names some, a rights holder.
-
-    Attributes:
-        number: of them; none where the filter lets nothing through.
-        table: of them, which one statement asks together: a rights holder of many owner ids has
-            too many to ask them one by one. None where there is one, whose index is read in order.
-        conditions: that an alert is in one.
-    """
-
-    def __init__(self, filter: AlertFilter) -> None:
-        owners: Sequence[str | None] = [filter.owner_id]
-        visible = filter.visible_owner_ids
-        if visible is not None:
-            owners = [owner for owner in dict.fromkeys(visible) if filter.owner_id in (None, owner)]
-        keys = [None if owner is None else key_of(owner) for owner in owners]
-        found = [(state, key) for state in dict.fromkeys(filter.states) for key in keys]
-        self.number = len(found)
-        self.table: CTE | None = None
-        self.conditions: list[ColumnElement[bool]] = []
-        if not found:
-            return
-        state: Any
-        owner_key: Any
-        state, owner_key = found[0]
-        if self.number > 1:
-            columns = column("state", Alert.state.type), column("owner_key", BigInteger())
-            self.table = values(*columns, name="branches").data(found).cte()
-            state, owner_key = self.table.c
-        self.conditions.append(Alert.state == state)
-        if keys[0] is not None:
-            self.conditions.append(Alert.reference_owner_key == owner_key)
-
-    def each(self, *queries: Select[Any]) -> Select[Any]:
-        """A row for each branch, of what queries for one value find in it."""
-        each = [query.correlate(self.table).scalar_subquery() for query in queries]
-        return select(*each) if self.table is None else select(*each).select_from(self.table)
+def branches_of(filter: AlertFilter) -> Branches:
+    """Those of a filter, one for each state and rights holder; none if it lets nothing through."""
+    states = [*dict.fromkeys(filter.states)]
+    owners = None if filter.owner_id is None else [filter.owner_id]
+    visible = filter.visible_owner_ids
+    if visible is not None:
+        owners = [owner for owner in dict.fromkeys(visible) if filter.owner_id in (None, owner)]
+    if owners is None:
+        return Branches([Alert.state], [(state,) for state in states])
+    keys = [key_of(owner) for owner in owners]
+    pairs = [(state, key) for state in states for key in keys]
+    return Branches([Alert.state, Alert.reference_owner_key], pairs)
 
 
 def where_is(row: Alert | Row[Any], order: Order) -> Where:
@@ -134,7 +96,7 @@ async def look_on(
 ) -> Found:
     """Alerts of a list behind a place, until there are enough, or it has been long enough."""
     rows: tuple[Row[Any], ...] = ()
-    branches = Branches(listing.filter)
+    branches = branches_of(listing.filter)
     if not branches.number:
         return Found((), None)
     each = min(SCANNED, max(1, SCANNED_TOGETHER // branches.number))
@@ -242,7 +204,7 @@ def _by_row(
         found.append(read(owner_key) == key_of(filter.owner_id))
     if filter.visible_owner_ids is not None:
         found.append(read(owner_key).in_([key_of(owner) for owner in filter.visible_owner_ids]))
-    for named, wanted in (
+    for column, wanted in (
         (alert.reference_owner_id, filter.owner_id),
         (alert.reference_id, filter.reference_id),
         (alert.video_id, filter.video_id),
@@ -250,7 +212,7 @@ def _by_row(
         (alert.reason, filter.reason),
     ):
         if wanted is not None:
-            found.append(named == wanted)
+            found.append(column == wanted)
     if filter.visible_owner_ids is not None:
         found.append(alert.reference_owner_id.in_(filter.visible_owner_ids))
     if filter.min_score is not None:

@@ -1,13 +1,15 @@
 """What is asked of videos, uploads and dead letters; see `queries.py`."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stream.console.store import cursors
 from stream.console.store.batch import in_parts
+from stream.console.store.branches import Branches
 from stream.console.store.columns import key_of, microseconds, of_microseconds
 from stream.console.store.database import Database
 from stream.console.store.showing import (
@@ -54,23 +56,32 @@ class VideoQueries:
         limit: int = 50,
     ) -> Page[VideoView]:
         """Videos in the library, the newest first."""
-        owners: Sequence[str | None] = [owner_id]
+        owners = None if owner_id is None else [owner_id]
         if visible_owner_ids is not None:
             owners = [one for one in dict.fromkeys(visible_owner_ids) if owner_id in (None, one)]
+        if owners is None:
+            branches = Branches([Video.status, Video.role], [(status, role)])
+        else:
+            keys = [(status, role, key_of(owner)) for owner in owners]
+            branches = Branches([Video.status, Video.role, Video.owner_key], keys)
+        if not branches.number:
+            return Page(())
         of = repr(("library", role, status, owner_id, visible_owner_ids))
         place = Video.seen_at, Video.video_key
-        rows: list[Row[Any]] = []
+        query = select(*VIDEO_COLUMNS).where(*branches.conditions)
+        if owners is not None:
+            query = query.where(Video.owner_id.in_(owners))
+        end = None
         async with self._database.reading() as session:
-            for owner in owners:
-                query = select(*VIDEO_COLUMNS).where(Video.status == status, Video.role == role)
-                if owner is not None:
-                    query = query.where(Video.owner_key == key_of(owner), Video.owner_id == owner)
-                rows += await session.execute(_behind(query, place, cursor, of).limit(limit + 1))
-        rows.sort(key=lambda row: (row.seen_at, row.video_key), reverse=True)
-        on = None
+            if branches.number > 1:
+                # Whatever is behind it isn't among the first, whichever branch it is in.
+                end = await _first_end(session, branches, place, cursor, of, limit)
+            if end is not None:
+                query = query.where(tuple_(*place) >= _bound(place, *end))
+            rows = (await session.execute(_behind(query, place, cursor, of).limit(limit + 1))).all()
         if len(rows) > limit:
-            last = rows[limit - 1]
-            on = cursors.written(of, microseconds(last.seen_at), last.video_key)
+            end = rows[limit - 1].seen_at, rows[limit - 1].video_key
+        on = None if end is None else cursors.written(of, microseconds(end[0]), end[1])
         return Page(tuple(map(video_view, rows[:limit])), on)
 
     async def upload(self, request_id: str) -> UploadView | None:
@@ -133,14 +144,33 @@ class VideoQueries:
         return Page(tuple(map(upload_view, rows[:limit])), on)
 
 
+async def _first_end(
+    session: AsyncSession,
+    branches: Branches,
+    place: tuple[Any, Any],
+    cursor: str | None,
+    of: str,
+    limit: int,
+) -> tuple[datetime, int] | None:
+    """Where the first branch has more than a page holds; None where none has."""
+    query = select().where(*branches.conditions).offset(limit).limit(1)
+    ends = branches.each(*(_behind(query.add_columns(part), place, cursor, of) for part in place))
+    found = [(at, key) for at, key in await session.execute(ends) if key is not None]
+    return max(found, default=None)
+
+
 def _behind(query: Select[Any], place: tuple[Any, Any], cursor: str | None, of: str) -> Select[Any]:
     """A list by time and key, both descending, behind a cursor."""
     at, key = place
     if cursor is not None:
         at_us, key_value = cursors.read(cursor, of, int, int)
-        bound = tuple_(literal(of_microseconds(at_us), at.type), literal(key_value, key.type))
+        bound = _bound(place, of_microseconds(at_us), key_value)
         query = query.where(tuple_(at, key) < bound)
     return query.order_by(at.desc(), key.desc())
+
+
+def _bound(place: tuple[Any, Any], at: datetime, key: int) -> ColumnElement[Any]:
+    return tuple_(literal(at, place[0].type), literal(key, place[1].type))
 
 
 async def videos_in(session: AsyncSession, video_ids: Sequence[str]) -> dict[str, VideoView]:

@@ -1,9 +1,12 @@
 """Alerts by chance, and what plain Python says of them; serves the tests of queries."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+
+from sqlalchemy import event
 
 from stream.console.store.database import Database
 from stream.console.store.queries import Queries
@@ -121,3 +124,18 @@ async def all_pages(
         if cursor is None:
             return found
     raise AssertionError("it never ends")
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[str]]:
+    """Those that are executed in the block."""
+    found: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        found.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)

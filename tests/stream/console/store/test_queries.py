@@ -2,14 +2,13 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from stream.console.store import listing
 from stream.console.store.database import Database
@@ -35,6 +34,7 @@ from tests.stream.console.store.plain import (
     lets_through,
     random_filter,
     some_alerts,
+    statements,
 )
 from tests.stream.console.store.said import BEGIN, alert, say, segment, take, verdict
 
@@ -195,21 +195,6 @@ async def test_fifty_owner_ids_are_asked_for_in_as_few_statements_as_one(
     with statements(database) as all_:
         listed = await all_pages(lambda cursor: queries.alerts(every, "surest", cursor, 200))
     assert len(listed) == 100 and len(all_) < 10
-
-
-@contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
-    """Those that are executed in the block."""
-    found: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        found.append(statement)
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
 
 async def test_numbers_are_those_of_counting(database: Database) -> None:

@@ -26,6 +26,7 @@ from tests.stream.console.store.plain import (
     everything,
     lets_through,
     some_alerts,
+    statements,
 )
 from tests.stream.console.store.said import BEGIN, Writer, say, take
 
@@ -154,7 +155,9 @@ async def test_the_library_lists_what_is_live_by_role_and_owner(database: Databa
     assert await listed(owner_id="league", visible_owner_ids=["studio"]) == []
     # However many there are: nothing is left out in silence.
     many = [*map(str, range(60)), "studio", "league"]
-    assert await listed(visible_owner_ids=many) == [*"76543210"]
+    with statements(database) as found:
+        assert await listed(visible_owner_ids=many) == [*"76543210"]
+    assert len(found) <= 12  # of four pages
     assert await listed(role="upload") == ["upload a"]
     assert await listed(status="taken_down") == ["8"]
     assert (await queries.overview(BEGIN)).library == {"reference": 8, "upload": 1}
