@@ -164,7 +164,8 @@ def table_of(figures: Sequence[Figures]) -> Table:
             numbers = (getattr(one, part)[name][p] for one in figures for p in ("p50", "p99"))
             table.add_row(name, *(f"{number:.1f}" for number in numbers))
         table.add_section()
-    rates = (f"{one.messages_per_second or 0:,.0f}" for one in figures)
+    taken = [one.messages_per_second for one in figures]
+    rates = ("filled before" if rate is None else f"{rate:,.0f}" for rate in taken)
     sizes = (f"{one.bytes / one.alerts:,.0f}" for one in figures)
     for title, values in (("messages taken a second", rates), ("bytes an alert", sizes)):
         table.add_row(title, *(part for value in values for part in (value, "")))
