@@ -7,7 +7,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from stream.console.web.api import alerts as api_alerts
@@ -33,6 +32,7 @@ from stream.console.web.pages import (
     webhooks,
 )
 from stream.console.web.problems import (
+    DATABASE_ERRORS,
     on_broker_error,
     on_bug,
     on_database_error,
@@ -95,8 +95,7 @@ def create_app(console: Console) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(BrokerError, on_broker_error)
-    # The others come of asyncpg where nobody answers: SQLAlchemy doesn't wrap them.
-    for kind in (SQLAlchemyError, ConnectionError, TimeoutError):
+    for kind in DATABASE_ERRORS:
         app.add_exception_handler(kind, on_database_error)
     app.add_exception_handler(RequestValidationError, on_unreadable)
     app.add_exception_handler(Exception, on_bug)

@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from stream.console.web.signin.headers import HEADERS, NO_STORE
@@ -73,6 +74,11 @@ async def on_broker_error(request: Request, error: Exception) -> Response:
     # Its text names servers; those who are signed in may know that it is away, no more.
     gone = Problem(503, "Kafka can't be reached: try again soon", {"Retry-After": RETRY_SECONDS})
     return await on_http_error(request, gone)
+
+
+DATABASE_ERRORS = (SQLAlchemyError, ConnectionError, TimeoutError)
+"""Of a database that is away. The others come of asyncpg where nobody answers: SQLAlchemy doesn't
+wrap them."""
 
 
 async def on_database_error(request: Request, error: Exception) -> Response:

@@ -16,7 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stream.console.store.desk import Person
 from stream.console.web.console import Console
 from stream.console.web.file_form import FileForm, has_file_form
-from stream.console.web.problems import Problem, is_api, problem_response
+from stream.console.web.problems import (
+    DATABASE_ERRORS,
+    Problem,
+    is_api,
+    on_database_error,
+    problem_response,
+)
 from stream.console.web.signin import csrf
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -93,7 +99,11 @@ class Gate:
             return _refused(request, 403, "another site sent this request")
         is_open = path in OPEN or path.startswith(OPEN_BELOW)
         address = request.client.host if request.client else "?"
-        signed_in = await self._signed_in(request)
+        try:
+            signed_in = await self._signed_in(request)
+        except DATABASE_ERRORS as error:
+            # Here, as the application's own answer to it stands behind this.
+            return await on_database_error(request, error)
         if signed_in is None and not is_open:
             return self._stranger(request, address)
         scope.setdefault("state", {})["signed_in"] = signed_in

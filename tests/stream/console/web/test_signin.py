@@ -184,3 +184,20 @@ async def test_behind_tls_cookies_are_secure(tmp_path_factory: pytest.TempPathFa
         cookie = answer.headers["set-cookie"]
         assert cookie.startswith("__Host-samesource_session=") and "Secure" in cookie
         assert "max-age=31536000" in answer.headers["strict-transport-security"]
+
+
+async def test_whoever_cannot_be_known_while_the_database_is_away_is_told_to_come_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, machine = await site.browser("reviewer"), await site.machine("reviewer")
+
+    async def away(*_: object) -> None:
+        raise ConnectionError("the database is away")
+
+    for kind in ("session", "token"):
+        monkeypatch.setattr(site.console.desk, kind, away)
+    page, answer = await browser.get("/queue"), await machine.get("/api/v1/alerts")
+    for each in (page, answer):
+        assert each.status_code == 503 and each.headers["retry-after"] == "5"
+    assert "can't be reached" in answer.json()["detail"]
+    assert "can&#39;t be reached" in page.text
