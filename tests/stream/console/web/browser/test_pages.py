@@ -17,8 +17,8 @@ from tests.stream.console.web import company as companies
 from tests.stream.console.web.browser.chromium import page_of, shot, until
 from tests.stream.console.web.browser.players import open_alert, playing_alert
 from tests.stream.console.web.company import Company
+from tests.stream.console.web.office import settings_of
 from tests.stream.console.web.site import Site, jpeg, running_site
-from tests.stream.console.web.test_account import settings_of
 from tests.stream.console.web.test_rejected import rejected
 from tests.stream.console.web.test_search import embedded as coloured
 from tests.stream.console.web.test_search import know_colours
