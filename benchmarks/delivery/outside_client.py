@@ -28,6 +28,10 @@ class Platform:
     """Submits uploads and keeps every answer, by topic, in order of arrival.
 
     A message without a value is kept as `{"video_id": …, "removed": true}`.
+
+    Attributes:
+        producer: for messages of all kinds; `read` hears what it has delivered.
+        answers: so far.
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class Platform:
             topics: whose events are answers.
         """
         self._prefix = prefix
-        self._producer = PersistentProducer(bootstrap_servers)
+        self.producer = PersistentProducer(bootstrap_servers, prefix)
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -58,45 +62,17 @@ class Platform:
         """Publish upload events and wait until the broker has them."""
         for upload in uploads:
             self.submit_bytes(json.dumps(upload).encode(), str(upload.get("video_id", "")).encode())
-        self.flush()
+        self.producer.flush()
 
     def submit_bytes(self, value: bytes, key: bytes = b"") -> None:
         """Publish anything at all as an upload."""
-        self.produce("video.uploaded", value, key)
-
-    def produce(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes,
-        delivered: Callable[[Any, Any], None] | None = None,
-    ) -> None:
-        """Hand a message over, to be published in this order, once, when the broker is there.
-
-        Args:
-            topic: without the prefix.
-            value: none takes back what was said under the key.
-            key: of the message.
-            delivered: called with an error or None, and the message, in `read` or `flush`; without
-                it, an error is raised by `flush`.
-        """
-        self._producer.produce(self._prefix + topic, value, key, delivered)
-
-    def flush(self) -> None:
-        """Wait until the broker has all messages.
-
-        Raises:
-            KafkaException: it doesn't answer.
-            TimeoutError: it takes none of them.
-            RuntimeError: it will never have some of them.
-        """
-        self._producer.flush()
+        self.producer.produce("video.uploaded", value, key)
 
     def read(self, seconds: float) -> None:
         """Read for so long."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            self._producer.poll()
+            self.producer.poll()
             message = self._consumer.poll(min(left, 0.5))
             if message is None:
                 continue

@@ -54,9 +54,14 @@ class PersistentProducer:
     What the broker took without saying so is found in the topics by its number, and not sent again.
     """
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        """Connect."""
-        self._servers = bootstrap_servers
+    def __init__(self, bootstrap_servers: str, prefix: str = "") -> None:
+        """Connect.
+
+        Args:
+            bootstrap_servers: of the cluster.
+            prefix: of its topics.
+        """
+        self._servers, self._prefix = bootstrap_servers, prefix
         self._id, self._count = uuid.uuid4().hex, 0
         self._open: dict[str, _Sent] = {}
         self._undelivered: list[str] = []
@@ -83,10 +88,18 @@ class PersistentProducer:
         key: bytes,
         delivered: Callable[[Any, Any], None] | None = None,
     ) -> None:
-        """Hand a message over; see `Platform.produce`."""
+        """Hand a message over, to be published in this order, once, when the broker is there.
+
+        Args:
+            topic: without the prefix.
+            value: none takes back what was said under the key.
+            key: of the message.
+            delivered: called with an error or None, and the message, in `poll` or `flush`; without
+                it, an error is raised by `flush`.
+        """
         self._count += 1
         number = f"{self._id} {self._count}"
-        self._open[number] = _Sent(topic, value, key, delivered)
+        self._open[number] = _Sent(self._prefix + topic, value, key, delivered)
         self._send(number)
 
     def _send(self, number: str) -> None:
