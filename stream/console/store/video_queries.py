@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, literal, select, tuple_
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stream.console.store import cursors
 from stream.console.store.batch import in_parts
-from stream.console.store.columns import key_of, microseconds, of_microseconds
+from stream.console.store.by_time import ByTime
+from stream.console.store.columns import key_of
 from stream.console.store.database import Database
 from stream.console.store.showing import (
     rejection_view,
@@ -58,20 +58,16 @@ class VideoQueries:
         if visible_owner_ids is not None:
             owners = [one for one in dict.fromkeys(visible_owner_ids) if owner_id in (None, one)]
         of = repr(("library", role, status, owner_id, visible_owner_ids))
-        place = Video.seen_at, Video.video_key
+        listed = ByTime(of, Video.seen_at, Video.video_key)
         rows: list[Row[Any]] = []
         async with self._database.reading() as session:
             for owner in owners:
                 query = select(*VIDEO_COLUMNS).where(Video.status == status, Video.role == role)
                 if owner is not None:
                     query = query.where(Video.owner_key == key_of(owner), Video.owner_id == owner)
-                rows += await session.execute(_behind(query, place, cursor, of).limit(limit + 1))
+                rows += await session.execute(listed.behind(query, cursor, limit))
         rows.sort(key=lambda row: (row.seen_at, row.video_key), reverse=True)
-        on = None
-        if len(rows) > limit:
-            last = rows[limit - 1]
-            on = cursors.written(of, microseconds(last.seen_at), last.video_key)
-        return Page(tuple(map(video_view, rows[:limit])), on)
+        return listed.page(rows, limit, video_view)
 
     async def upload(self, request_id: str) -> UploadView | None:
         """One request."""
@@ -102,17 +98,13 @@ class VideoQueries:
         self, error: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> Page[RejectionView]:
         """Dead letters, the newest first: all, or of one code."""
-        query, of = select(Rejection), f"rejections {error}"
+        query = select(Rejection)
         if error is not None:
             query = query.where(Rejection.error == error)
-        place = Rejection.rejected_at, Rejection.place_key
+        listed = ByTime(f"rejections {error}", Rejection.rejected_at, Rejection.place_key)
         async with self._database.reading() as session:
-            rows = [*await session.scalars(_behind(query, place, cursor, of).limit(limit + 1))]
-        on = None
-        if len(rows) > limit:
-            last = rows[limit - 1]
-            on = cursors.written(of, microseconds(last.rejected_at), last.place_key)
-        return Page(tuple(map(rejection_view, rows[:limit])), on)
+            rows = [*await session.scalars(listed.behind(query, cursor, limit))]
+        return listed.page(rows, limit, rejection_view)
 
     async def rejection(self, partition: int, offset: int) -> RejectionView | None:
         """One dead letter, by its place on video.rejected."""
@@ -123,24 +115,10 @@ class VideoQueries:
     async def _uploads(
         self, query: Select[Any], of: str, cursor: str | None, limit: int
     ) -> Page[UploadView]:
-        place = Upload.listed_at, Upload.request_key
+        listed = ByTime(of, Upload.listed_at, Upload.request_key)
         async with self._database.reading() as session:
-            rows = [*await session.scalars(_behind(query, place, cursor, of).limit(limit + 1))]
-        on = None
-        if len(rows) > limit:
-            last = rows[limit - 1]
-            on = cursors.written(of, microseconds(last.listed_at), last.request_key)
-        return Page(tuple(map(upload_view, rows[:limit])), on)
-
-
-def _behind(query: Select[Any], place: tuple[Any, Any], cursor: str | None, of: str) -> Select[Any]:
-    """A list by time and key, both descending, behind a cursor."""
-    at, key = place
-    if cursor is not None:
-        at_us, key_value = cursors.read(cursor, of, int, int)
-        bound = tuple_(literal(of_microseconds(at_us), at.type), literal(key_value, key.type))
-        query = query.where(tuple_(at, key) < bound)
-    return query.order_by(at.desc(), key.desc())
+            rows = [*await session.scalars(listed.behind(query, cursor, limit))]
+        return listed.page(rows, limit, upload_view)
 
 
 async def videos_in(session: AsyncSession, video_ids: Sequence[str]) -> dict[str, VideoView]:
