@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stream.cli.output import seconds, stderr, stdout
+from stream.cli.output import spans, stderr, stdout
 from stream.cli.reading import events_of
 from stream.contract.events import Alert, AlertRaised, AlertSuppressed
 
@@ -38,11 +38,9 @@ def alerts(
 def _print_alert(alert: Alert) -> None:
     why = f": {alert.reason}: {alert.detail}" if isinstance(alert, AlertSuppressed) else ""
     for segment in alert.segments:
-        ours = seconds(segment.video_start_seconds, segment.video_end_seconds)
-        theirs = seconds(segment.reference_start_seconds, segment.reference_end_seconds)
-        way = " backwards" if segment.reversed else ""
+        ours, theirs = spans(segment)
         stdout.print(
-            f"{alert.video_id} {ours} copies {alert.reference_id} {theirs}{way}, "
+            f"{alert.video_id} {ours} copies {alert.reference_id} {theirs}, "
             f"{segment.score:.0%} (alert {alert.alert_id}){why}",
             soft_wrap=True,
             markup=False,
