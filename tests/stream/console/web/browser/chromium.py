@@ -1,4 +1,4 @@
-"""Pages of Debian's Chromium, by somebody signed in: `apt-get install chromium`.
+"""Pages of Debian's Chromium, by somebody signed in: `apt-get install chromium-headless-shell`.
 
 What the browser writes to its console, and every request that fails, is an error.
 """
