@@ -24,7 +24,7 @@ def rejected(
     ] = None,
 ) -> None:
     """List what could not be processed and why, or submit it again."""
-    from stream.admin.replay import read_since, replays
+    from stream.admin.replay import read_replays
     from stream.broker.client import Reader, send
     from stream.contract.message import attempts_headers
 
@@ -41,7 +41,7 @@ def rejected(
         for letter in letters:
             _print_letter(letter)
         return
-    found = replays(letters, read_since(context.obj.kafka, letters), again=again)
+    found = read_replays(context.obj.kafka, letters, again=again)
     for one in found:
         told = "submitted again" if one.upload is not None else f"not submitted: {one.reason}"
         _print_letter(one.letter, f": {told}")

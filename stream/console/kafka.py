@@ -19,6 +19,7 @@ from stream.admin.takedown import take_down
 from stream.broker.message_at import MessageAt
 from stream.broker.sender import Sender
 from stream.broker.settings import KafkaSettings
+from stream.console.store.views import Place
 from stream.contract.base import Event
 from stream.contract.events import (
     PolicyUpdated,
@@ -96,18 +97,24 @@ class ConsoleKafka:
         except BadEventError:
             return None
 
-    async def replay(self, letter: VideoRejected) -> Replay:
+    async def replay(self, letter: VideoRejected, takedown: Place | None = None) -> Replay:
         """Submit the original of a letter again, unless it was since; what became of it.
 
+        A takedown that lies at the given place, and was after the original, is held to.
         Of two at once for one video, the second sees what the first has submitted; not so of two
         processes, which both submit it.
         """
         turn = self._replays.setdefault(letter.video_id, asyncio.Lock())
         async with turn:
-            return await self._on_thread(self._replay, letter)
+            return await self._on_thread(self._replay, letter, takedown)
 
-    def _replay(self, letter: VideoRejected) -> Replay:
-        (found,) = replays([letter], read_since(self._kafka, [letter]))
+    def _replay(self, letter: VideoRejected, takedown: Place | None) -> Replay:
+        since = read_since(self._kafka, [letter])
+        if takedown is not None and letter.video_id is not None:
+            source = self._messages.read(takedown.topic, takedown.partition, takedown.offset)
+            if source is not None and source.value is None:
+                since.removed[letter.video_id] = [source]
+        (found,) = replays([letter], since)
         if found.upload is not None:
             headers = attempts_headers(letter.attempts + 1)
             message = (found.upload.key(), found.upload.to_bytes(), headers)

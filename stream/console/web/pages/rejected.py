@@ -31,7 +31,7 @@ async def page(
 
 @router.post("/rejected/replay")
 async def replay(request: Request, console: Here, person: Reviewer, form: Form) -> Response:
-    """Submit the original of one letter again, unless it was since."""
+    """Submit the original of one letter again, unless it was since, or was taken down."""
     code = form.get("code") or ""
     partition, _, offset = (form.get("letter") or "").partition("-")
     if not (partition.isdecimal() and offset.isdecimal() and len(offset) < 20):
@@ -42,7 +42,8 @@ async def replay(request: Request, console: Here, person: Reviewer, form: Form) 
         letter = await console.kafka.letter(int(partition), int(offset))
     if letter is None:
         raise Problem(404, "the dead letter is on Kafka no more")
-    found = await console.kafka.replay(letter)
+    video = None if letter.video_id is None else await console.queries.video(letter.video_id)
+    found = await console.kafka.replay(letter, None if video is None else video.takedown)
     if found.upload is None:
         return await _page(request, console, code, None, reason=found.reason)
     detail = {"letter": f"{partition}-{offset}", "error": letter.error}

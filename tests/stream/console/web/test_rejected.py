@@ -64,6 +64,20 @@ async def test_a_letter_is_submitted_again_once(site: Site) -> None:
     assert (line.person, line.action) == ("rosa", "replay")
 
 
+async def test_what_was_taken_down_since_stays_away(site: Site) -> None:
+    event = VideoUploaded(video_id="taken", uri="https://cdn.example/v.mp4", owner_id="o")
+    (place,) = await site.console.kafka.say([event])
+    request_id = await site.console.kafka.request_id(place)
+    fields = {"source_partition": place.partition, "request_id": request_id}
+    await site.say(rejected("taken", place.offset, **fields))
+    browser = await site.browser("admin")
+    assert (await browser.send("/library/takedown", {"video": "taken"})).status_code == 303
+    answer = await browser.send("/rejected/replay", {"letter": await place_of(site, "taken")})
+    assert answer.status_code == 409 and "removed since: video.fingerprinted[0]@" in answer.text
+    with Reader(site.settings.kafka, VideoUploaded.topic) as reader:
+        assert len([each for _, each in reader.until_now() if each.key() == b"taken"]) == 1
+
+
 async def test_of_two_who_replay_a_letter_at_once_one_is_told(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
