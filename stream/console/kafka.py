@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
 
 from stream.admin.replay import Replay, read_since, replays
 from stream.admin.takedown import take_down
@@ -49,7 +48,6 @@ class ConsoleKafka:
         self._kafka = kafka
         self._sender, self._messages = Sender(kafka), MessageAt(kafka)
         self._threads = ThreadPoolExecutor(THREADS, "console-kafka")
-        self._replays = WeakValueDictionary[str | None, asyncio.Lock]()  # by video
 
     async def say(self, events: Sequence[Event]) -> list[Source]:
         """Write events of one topic: verdicts, an upload, a policy.
@@ -97,29 +95,28 @@ class ConsoleKafka:
         except BadEventError:
             return None
 
-    async def replay(self, letter: VideoRejected, takedown: Place | None = None) -> Replay:
-        """Submit the original of a letter again, unless it was since; what became of it.
+    async def replay_of(self, letter: VideoRejected, takedown: Place | None = None) -> Replay:
+        """What is to become of a letter, as `replays` says.
 
-        A takedown that lies at the given place, and was after the original, is held to.
-        Of two at once for one video, the second sees what the first has submitted; not so of two
-        processes, which both submit it.
+        Args:
+            letter: whole, from Kafka.
+            takedown: where the newest of its video lies.
         """
-        turn = self._replays.setdefault(letter.video_id, asyncio.Lock())
-        async with turn:
-            return await self._on_thread(self._replay, letter, takedown)
+        return await self._on_thread(self._replay_of, letter, takedown)
 
-    def _replay(self, letter: VideoRejected, takedown: Place | None) -> Replay:
+    def _replay_of(self, letter: VideoRejected, takedown: Place | None) -> Replay:
         since = read_since(self._kafka, [letter])
         if takedown is not None and letter.video_id is not None:
             source = self._messages.read(takedown.topic, takedown.partition, takedown.offset)
             if source is not None and source.value is None:
                 since.removed[letter.video_id] = [source]
         (found,) = replays([letter], since)
-        if found.upload is not None:
-            headers = attempts_headers(letter.attempts + 1)
-            message = (found.upload.key(), found.upload.to_bytes(), headers)
-            self._sender.send(VideoUploaded.topic, [message])
         return found
+
+    async def submit_again(self, upload: VideoUploaded, letter: VideoRejected) -> list[Source]:
+        """Submit the original of a letter, as its next attempt."""
+        message = (upload.key(), upload.to_bytes(), attempts_headers(letter.attempts + 1))
+        return await self._on_thread(self._sender.send, VideoUploaded.topic, [message])
 
     async def take_down(self, video_ids: Sequence[str]) -> None:
         """Take videos down, as `stream.admin.takedown.take_down`."""

@@ -5,6 +5,7 @@ from typing import Annotated, get_args
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from stream.console.web import replays
 from stream.console.web.console import Console, console_of
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.render import render
@@ -42,8 +43,7 @@ async def replay(request: Request, console: Here, person: Reviewer, form: Form) 
         letter = await console.kafka.letter(int(partition), int(offset))
     if letter is None:
         raise Problem(404, "the dead letter is on Kafka no more")
-    video = None if letter.video_id is None else await console.queries.video(letter.video_id)
-    found = await console.kafka.replay(letter, None if video is None else video.takedown)
+    found = await replays.replay(console, letter)
     if found.upload is None:
         return await _page(request, console, code, None, reason=found.reason)
     detail = {"letter": f"{partition}-{offset}", "error": letter.error}
