@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from stream.admin.upload_story import SKEW_MILLISECONDS
-from stream.broker.client import Reader
+from stream.broker.client import Headers, Reader
 from stream.broker.clients import source_of
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import log_identity
@@ -20,8 +20,8 @@ from stream.contract.events import (
     VideoRejected,
     VideoUploaded,
 )
-from stream.contract.message import Source
-from stream.contract.order import Takedown
+from stream.contract.message import Source, attempts_headers
+from stream.contract.order import Takedown, submission_headers
 from stream.errors import BadEventError
 
 
@@ -60,10 +60,11 @@ class Since:
 
 @dataclass(frozen=True)
 class Replay:
-    """What becomes of a letter: an upload to submit, or the reason why there is none."""
+    """What becomes of a letter: an upload to submit with its headers, or the reason for none."""
 
     letter: VideoRejected
     upload: VideoUploaded | None = None
+    headers: Headers = ()
     reason: str = ""
 
 
@@ -79,7 +80,7 @@ def submitted_ms(letter: VideoRejected) -> int:
     return round(1000 * letter.rejected_at.timestamp())
 
 
-def submission_of(letter: VideoRejected, log_id: str) -> Submission:
+def original_of(letter: VideoRejected, log_id: str) -> Submission:
     """The place of a letter's original."""
     # Not looked at: anyone may write letters, with numbers that no topic has.
     return Submission.model_construct(
@@ -211,7 +212,7 @@ def _replay(letter: VideoRejected, since: Since, *, again: bool) -> Replay:
         upload = VideoUploaded.from_json(letter.event)
     except BadEventError:
         return Replay(letter, reason="it holds no well-formed upload")
-    original = submission_of(letter, since.log_id)
+    original = original_of(letter, since.log_id)
     for takedown in since.removed.get(upload.video_id, ()):
         if Takedown.of(takedown).covers(original):
             return Replay(letter, reason=f"removed since: {takedown}")
@@ -227,4 +228,6 @@ def _replay(letter: VideoRejected, since: Since, *, again: bool) -> Replay:
         # The decision that followed from this very letter is no later story.
         if decision.request_id != letter.request_id and later and not (again and same):
             return Replay(letter, reason=f"decided since as {decision.outcome}")
-    return Replay(letter, upload)
+    # It keeps its place in the order, also where a takedown comes between this look and the send.
+    headers = attempts_headers(letter.attempts + 1) + submission_headers(original)
+    return Replay(letter, upload, headers)

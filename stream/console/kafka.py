@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from stream.admin.replay import Replay, read_since, replays
 from stream.admin.takedown import take_down
 from stream.broker.message_at import MessageAt
-from stream.broker.sender import Sender
+from stream.broker.sender import Headers, Sender
 from stream.broker.settings import KafkaSettings
 from stream.console.store.views import Place
 from stream.contract.base import Event
@@ -28,7 +28,7 @@ from stream.contract.events import (
     VideoUploaded,
 )
 from stream.contract.fingerprint import Fingerprint
-from stream.contract.message import Source, attempts_headers
+from stream.contract.message import Source
 from stream.errors import BadEventError, BrokerError
 
 log = logging.getLogger(__name__)
@@ -113,9 +113,9 @@ class ConsoleKafka:
         (found,) = replays([letter], since)
         return found
 
-    async def submit_again(self, upload: VideoUploaded, letter: VideoRejected) -> list[Source]:
-        """Submit the original of a letter, as its next attempt."""
-        message = (upload.key(), upload.to_bytes(), attempts_headers(letter.attempts + 1))
+    async def submit_again(self, upload: VideoUploaded, headers: Headers) -> list[Source]:
+        """Submit the original of a letter, as `replay_of` says."""
+        message = (upload.key(), upload.to_bytes(), headers)
         return await self._on_thread(self._sender.send, VideoUploaded.topic, [message])
 
     async def take_down(self, video_ids: Sequence[str]) -> None:

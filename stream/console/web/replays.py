@@ -41,5 +41,5 @@ async def _replay(console: Console, letter: VideoRejected, key: str, run: str) -
     # Topics may be long: whoever has read for minutes was taken for dead.
     if not await console.desk.renew_key(NOBODY, key, run, console.clock()):
         return Replay(letter, reason=BUSY)
-    await console.kafka.submit_again(found.upload, letter)
+    await console.kafka.submit_again(found.upload, found.headers)
     return found

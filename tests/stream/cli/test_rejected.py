@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 
+from stream.admin.replay import Replay, read_replays
 from stream.admin.takedown import take_down
 from stream.broker.client import Reader, send
+from stream.broker.clients import source_of
 from stream.broker.message_at import MessageAt
 from stream.broker.sender import Sender
 from stream.broker.settings import KafkaSettings
+from stream.broker.topics import log_identity
 from stream.contract.events import (
     ContentVersion,
     VideoDecided,
@@ -17,6 +20,7 @@ from stream.contract.events import (
     VideoUploaded,
 )
 from stream.contract.message import attempts_headers
+from stream.contract.order import Takedown, submission_of
 from stream.errors import ErrorCode
 from stream.times import now
 from tests.stream.command import Command, publish
@@ -171,6 +175,27 @@ def test_what_was_removed_since_stays_away_and_what_was_submitted_later_does_not
     assert ": not submitted: removed since: video.fingerprinted[0]@" in line
     replayed = [video_id for video_id, attempt in submitted(kafka) if attempt == b"2"]
     assert sorted(replayed) == ["back", "other"]
+
+
+def test_a_takedown_that_crosses_a_replay_holds_against_it(
+    command: Command, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crossed(*arguments: Any, **more: Any) -> list[Replay]:
+        found = read_replays(*arguments, **more)
+        take_down(kafka, ["crossed"])
+        return found
+
+    reject(kafka, "crossed")
+    monkeypatch.setattr("stream.admin.replay.read_replays", crossed)
+    assert command("rejected", "--replay").out.endswith("submitted 1 again\n")
+    with Reader(kafka, VideoFingerprinted.topic) as reader:
+        ((topic, message),) = reader.until_now()
+    takedown, log_id = Takedown.of(source_of(message, topic)), log_identity(kafka, "video.uploaded")
+    with Reader(kafka, VideoUploaded.topic) as reader:
+        _, replay = (source_of(message, topic) for topic, message in reader.until_now())
+    assert replay.attempts == 2
+    assert takedown.covers(submission_of(replay, log_id))
+    assert not takedown.covers(replay.submission(log_id))
 
 
 def test_a_takedown_of_another_program_counts_by_its_time(
