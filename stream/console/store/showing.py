@@ -69,7 +69,7 @@ def alert_view(row: Alert | Row[Any]) -> AlertView:
 
 def video_view(row: Video | Row[Any]) -> VideoView:
     """A video."""
-    live = row.status == "live"
+    log, place = VideoFingerprinted.topic, (row.fingerprint_partition, row.fingerprint_offset)
     return VideoView(
         video_id=row.video_id,
         status=row.status,  # type: ignore[arg-type]
@@ -82,9 +82,8 @@ def video_view(row: Video | Row[Any]) -> VideoView:
         model_version=row.model_version,
         request_id=row.request_id,
         seen_at=row.seen_at,
-        fingerprint=_place(
-            VideoFingerprinted.topic, row.fingerprint_partition, row.fingerprint_offset, live
-        ),
+        fingerprint=_place(log, *place, row.status == "live"),
+        takedown=_place(log, *place, row.status == "taken_down"),
         embedded=_place(
             VideoEmbedded.topic,
             row.embedded_partition,

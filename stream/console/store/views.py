@@ -82,6 +82,7 @@ class VideoView:
         status: `unknown` where the library log says nothing of it.
         fingerprint: where its newest fingerprint lies; None where it was taken down, or none is
             known.
+        takedown: where it was taken down; None where it wasn't, or came again since.
         embedded: where its vector and thumbnails lie.
         thumbnails: how many there are.
         seen_at: when it was first heard of, by Kafka, in its present form.
@@ -99,6 +100,7 @@ class VideoView:
     request_id: str | None
     seen_at: datetime | None
     fingerprint: Place | None
+    takedown: Place | None
     embedded: Place | None
     thumbnails: int
 
