@@ -2,8 +2,9 @@
 
 from rich.console import Console
 
-stdout = Console()
-stderr = Console(stderr=True)
+# No pictures for `:…:`, which an id or a title may have.
+stdout = Console(emoji=False)
+stderr = Console(stderr=True, emoji=False)
 
 
 def seconds(start: float, end: float) -> str:

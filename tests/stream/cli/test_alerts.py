@@ -43,6 +43,12 @@ def test_each_copied_span_is_a_line_with_both_times(command: Command, kafka: Kaf
     ]
 
 
+def test_ids_are_told_as_they_are(command: Command, kafka: KafkaSettings) -> None:
+    publish(kafka, alert("a1", "a:x:b [bold]"))
+    for line in command("alerts").out.splitlines():
+        assert line.startswith("a:x:b [bold] ")
+
+
 def test_following_shows_those_that_are_there_and_each_new_one(kafka: KafkaSettings) -> None:
     publish(kafka, alert("first"))
     with started(kafka, "alerts", "--follow") as process:
