@@ -15,16 +15,23 @@ def alerts(
     suppressed: Annotated[
         bool, typer.Option("--suppressed", help="Those that were kept back or held, and why.")
     ] = False,
+    policy: Annotated[
+        bool, typer.Option("--policy", help="Also the policy by which each was judged.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Each as JSON in a line, as it is on Kafka.")
+    ] = False,
 ) -> None:
     """List alerts: which seconds of which upload copy which seconds of which video."""
     from stream.broker.client import Reader
 
+    tell = _print_json if as_json else _print_with_policy if policy else _print_alert
     kind: type[Alert] = AlertSuppressed if suppressed else AlertRaised
     shown = 0
     with Reader(context.obj.kafka, kind.topic) as reader:
         for _, message in reader.until_now():
             for alert in events_of(kind, message):
-                _print_alert(alert)
+                tell(alert)
                 shown += 1
         if not shown:
             stderr.print("no suppressed alerts yet" if suppressed else "no alerts yet")
@@ -32,7 +39,7 @@ def alerts(
         while follow:
             found = reader.poll(1.0)
             for alert in events_of(kind, found[1]) if found else ():
-                _print_alert(alert)
+                tell(alert)
 
 
 def _print_alert(alert: Alert) -> None:
@@ -45,3 +52,14 @@ def _print_alert(alert: Alert) -> None:
             soft_wrap=True,
             markup=False,
         )
+
+
+def _print_with_policy(alert: Alert) -> None:
+    from stream.admin.event_words import judged_by
+
+    _print_alert(alert)
+    stdout.print(f"  {judged_by(alert)}", soft_wrap=True, markup=False)
+
+
+def _print_json(alert: Alert) -> None:
+    stdout.print(alert.to_bytes().decode(), soft_wrap=True, markup=False, highlight=False)

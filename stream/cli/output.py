@@ -4,8 +4,9 @@ from rich.console import Console
 
 from stream.contract.events import MatchedSegment
 
-stdout = Console()
-stderr = Console(stderr=True)
+# No pictures for `:…:`, which an id or a title may have.
+stdout = Console(emoji=False)
+stderr = Console(stderr=True, emoji=False)
 
 
 def spans(segment: MatchedSegment) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from stream.console.store.views import (
 from stream.contract.events import (
     AlertRaised,
     AlertSuppressed,
+    AppliedPolicy,
     MatchedSegment,
     PolicyUpdated,
     VideoEmbedded,
@@ -58,6 +59,7 @@ def alert_view(row: Alert | Row[Any]) -> AlertView:
         state=row.state,  # type: ignore[arg-type]
         reason=row.reason,
         detail=row.detail,
+        policy=None if row.policy is None else AppliedPolicy.model_construct(**row.policy),
         decided_by=row.decided_by,
         reviewer=row.reviewer,
         reviewed_at=row.reviewed_at,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
-from stream.contract.events import MatchedSegment, PolicyUpdated
+from stream.contract.events import AppliedPolicy, MatchedSegment, PolicyUpdated
 
 State = Literal["open", "held", "suppressed", "confirmed", "dismissed"]
 STATES: tuple[State, ...] = ("open", "held", "suppressed", "confirmed", "dismissed")
@@ -112,6 +112,7 @@ class AlertView:
     Attributes:
         copied_seconds: of the video, together.
         reason: why it was suppressed or held, with `detail` for people.
+        policy: by which it was judged; None where its message is older and doesn't say.
         decided_by: the alert whose verdict gave this state; another's where its scope covers it.
         place: of the newest message about it.
         claimed_by: who works on it until `claimed_until`, which may be past.
@@ -133,6 +134,7 @@ class AlertView:
     state: State
     reason: str | None
     detail: str | None
+    policy: AppliedPolicy | None
     decided_by: str | None
     reviewer: str | None
     reviewed_at: datetime | None
