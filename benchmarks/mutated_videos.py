@@ -1,13 +1,16 @@
 """What damaged and hostile videos do to the service's decoder.
 
     python -m benchmarks.mutated_videos [--videos 10000] [--seed 1] [--threads 4] [--json FILE]
+    python -m benchmarks.mutated_videos --workers [--videos 300]
 
 Makes small videos of many kinds and damages copies of them at random: flipped bits, cuts, ranges
 that are missing, doubled or of another file, numbers that lie, playlists and reference movies that
 name a file and a host. Each goes through the fingerprint step, as an upload would. Ends with 1
 unless each is processed or rejected for what it is (never `internal`), this process takes no more
 than a tenth more memory at the end than after the first tenth of them, and nobody has opened the
-file or the port that they name.
+file or the port that they name. With `--workers` they go through a process for each role, on an
+Apache Kafka that is started for it: each must be decided once, with a dead letter where it is
+rejected, and nobody may be down at the end.
 """
 
 import gc
@@ -31,6 +34,7 @@ from rich.table import Table
 from benchmarks.hostile.damages import MUTATIONS
 from benchmarks.hostile.references import Watch, external_tracks, reference_files
 from benchmarks.hostile.whole_videos import made_videos
+from benchmarks.hostile.workers import through_workers
 from models.runtime.heap import give_free_pages_back
 from stream.contract.events import VideoUploaded
 from stream.errors import RejectedError
@@ -74,12 +78,20 @@ def main(
     threads: Annotated[int, typer.Option(help="Uploads at a time.")] = 4,
     embed: Annotated[bool, typer.Option(help="Make vectors for search too.")] = True,
     keep: Annotated[Path | None, typer.Option(help="Folder for files that are `internal`.")] = None,
+    workers: Annotated[bool, typer.Option("--workers", help="Through running workers.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
 ) -> None:
-    """Send damaged videos through the fingerprint step."""
+    """Send damaged videos through the fingerprint step, or through workers."""
     av.logging.set_level(None)
     with tempfile.TemporaryDirectory(prefix="samesource-mutated-") as name:
-        figures = _run(Path(name), videos, seed, threads, embed, keep)
+        folder = Path(name)
+        whole, references, watch = _made(folder)
+        made = inputs(whole, references, Random(seed), videos)
+        if workers:
+            figures = through_workers(made, folder)
+        else:
+            figures = _run(folder, made, videos, threads, embed, keep)
+        figures["touched"] = watch.touched()
     table = Table("outcome", "videos", title=f"{videos} damaged videos, seed {seed}")
     for code, count in figures["outcomes"].items():
         table.add_row(code, str(count))
@@ -88,15 +100,19 @@ def main(
     console.print({key: value for key, value in figures.items() if key != "outcomes"})
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=2) + "\n")
-    _, first, *_, last = figures["resident_mib"]
-    grown = last > 1.1 * first
-    if figures["internal"] or figures["touched"] or grown:
+    if is_bad(figures):
         raise typer.Exit(1)
 
 
-def _run(
-    folder: Path, videos: int, seed: int, threads: int, embed: bool, keep: Path | None
-) -> dict[str, Any]:
+def is_bad(figures: dict[str, Any]) -> bool:
+    """Whether anything was lost, touched or down, or has grown by more than a tenth."""
+    _, first, *_, last = figures.get("resident_mib", (0, 0, 0))
+    failed = any(figures.get(name) for name in ("internal", "problems", "down", "touched"))
+    return failed or last > 1.1 * first
+
+
+def _made(folder: Path) -> tuple[dict[str, bytes], dict[str, bytes], Watch]:
+    """Whole videos, files that name others, and who watches over what these name."""
     (folder / "elsewhere").mkdir()
     whole = made_videos(folder / "elsewhere")
     secret = folder / "elsewhere" / "secret.ts"
@@ -107,6 +123,17 @@ def _run(
         for movie in ("h264.mp4", "mjpeg.mov"):
             moved = external_tracks(whole[movie], target.encode())
             references[f"outside{place}-{movie}"] = moved
+    return whole, references, watch
+
+
+def _run(
+    folder: Path,
+    made: Iterator[tuple[str, bytes]],
+    videos: int,
+    threads: int,
+    embed: bool,
+    keep: Path | None,
+) -> dict[str, Any]:
     settings = Settings()
     settings = settings.model_copy(
         update={
@@ -120,7 +147,7 @@ def _run(
     began = time.monotonic()
     with Fingerprinter(settings, embed=embed) as fingerprinter:
         memory.append(resident_mib())
-        made, making = inputs(whole, references, Random(seed), videos), Lock()
+        making = Lock()
 
         def one(_: int) -> None:
             with making:  # one at a time, as what waits here would count as the service's memory
@@ -152,7 +179,6 @@ def _run(
     return {
         "outcomes": dict(outcomes.most_common()),
         "internal": internal[:50],
-        "touched": watch.touched(),
         "resident_mib": [round(size, 1) for size in memory],
         "seconds": time.monotonic() - began,
     }

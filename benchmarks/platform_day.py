@@ -118,7 +118,7 @@ class PlatformDay:
     def _publish(self, todo: Iterator[Any]) -> None:
         entry = next(todo)
         value = None if entry.event is None else entry.event.to_bytes()
-        self.platform.produce("video.fingerprinted", value, entry.key.encode())
+        self.platform.producer.produce("video.fingerprinted", value, entry.key.encode())
         self.published += 1
         if entry.event is None:
             self.done["takedown"] += 1
@@ -132,7 +132,9 @@ class PlatformDay:
 
     def _policy(self, owner: str) -> None:
         policy = {"schema_version": 1, "owner_id": owner, "least_seconds": 5.0}
-        self.platform.produce("policy.updated", json.dumps(policy).encode(), owner.encode())
+        self.platform.producer.produce(
+            "policy.updated", json.dumps(policy).encode(), owner.encode()
+        )
         self.done["policy"] += 1
 
     def _verdict(self) -> None:
@@ -150,7 +152,7 @@ class PlatformDay:
             "reference_id": alert["reference_id"],
         }
         key = str(alert["alert_id"]).encode()
-        self.platform.produce("alert.reviewed", json.dumps(verdict).encode(), key)
+        self.platform.producer.produce("alert.reviewed", json.dumps(verdict).encode(), key)
         self.done["verdict"] += 1
 
     def _look(self, seconds: float) -> None:
@@ -168,7 +170,7 @@ class PlatformDay:
             )
 
     def _settle(self) -> None:
-        self.platform.flush()
+        self.platform.producer.flush()
         heard, before = time.monotonic(), self.undecided
         while before and time.monotonic() - heard < SILENCE_SECONDS:
             self._look(0.1)

@@ -26,7 +26,7 @@ EXPORTING = (
     "tests/models/text_video/test_towers.py",
     "tests/models/text_video/test_train.py",
 )
-LONG_FIRST = ("tests/kafka/", "tests/models/", "tests/stream/console/web/test_browser.py")
+LONG_FIRST = ("tests/kafka/", "tests/models/", "tests/stream/console/web/browser/")
 # Whose errors count: to the Kafka clients it is an ERROR that a new topic has no leader yet.
 OURS = ("stream", "models")
 

@@ -1,4 +1,4 @@
-"""Rules and dashboards name nothing that nobody tells, and the rules fire as they should.
+"""Rules and dashboards name nothing that nobody tells, and every metric is explained.
 
 What it tells is recorded from a service that runs; PromQL is read by a parser of its own, and by
 promtool where Debian's `prometheus` is installed.
@@ -6,8 +6,6 @@ promtool where Debian's `prometheus` is installed.
 
 import json
 import re
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,7 +15,6 @@ from typing import Any, get_args
 
 import promql_parser as promql
 import pytest
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.agents.run import ROLES
@@ -29,20 +26,11 @@ from stream.contract.outcomes import Outcome, SuppressionReason
 from stream.contract.topics import load_topics
 from stream.errors import ErrorCode
 from stream.metrics import WebhookResult
+from tests.monitoring import DASHBOARDS, OPERATIONS, RULES, promtool
 from tests.stream.agents.test_endpoints import get
 from tests.stream.command import publish, started
 from tests.stream.service import make_film
-from tests.tools import not_installed
 
-ROOT = Path(__file__).resolve().parents[1]
-PROMETHEUS, GRAFANA = ROOT / "configs" / "prometheus", ROOT / "configs" / "grafana"
-RULES_FILE, RULE_TESTS = PROMETHEUS / "rules.yml", PROMETHEUS / "rules.test.yml"
-RULES: list[dict[str, Any]] = [
-    rule for group in yaml.safe_load(RULES_FILE.read_text())["groups"] for rule in group["rules"]
-]
-SCRAPE: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
-DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 SCRAPE_LABELS = {"job", "instance", "service"}  # that Prometheus adds, by prometheus.yml
 OF_PROMETHEUS = {"up": SCRAPE_LABELS, "ALERTS": {"alertname", "alertstate"}}
 """Metrics that it makes itself."""
@@ -308,104 +296,5 @@ def test_models_frames_and_disks_are_told(recorded: Metrics) -> None:
     }
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_a_rule_leads_to_the_section_that_says_what_to_do(rule: dict[str, Any]) -> None:
-    file, _, anchor = rule["annotations"]["runbook"].partition("#")
-    assert (ROOT / file).read_text() == OPERATIONS
-    sections = re.split(r"^#+ (.+)\n", OPERATIONS, flags=re.MULTILINE)
-    texts = {
-        anchor_of(title): text for title, text in zip(sections[1::2], sections[2::2], strict=True)
-    }
-    assert anchor in texts
-    assert f"`{rule['alert']}`" in texts[anchor]
-
-
-def anchor_of(title: str) -> str:
-    """As Markdown's readers make it."""
-    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
-
-
-def test_every_role_of_the_compose_file_is_scraped() -> None:
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    [job] = [job for job in SCRAPE["scrape_configs"] if job["job_name"] == "samesource"]
-    [found] = job["dns_sd_configs"]
-    ours = {
-        name
-        for name, service in services.items()
-        if "build" in service and service["restart"] != "no"
-    }
-    assert set(found["names"]) == ours
-    ports = {services[name]["environment"]["SAMESOURCE_WORKER__METRICS_PORT"] for name in ours}
-    assert ports == {str(found["port"])}
-
-
-def test_grafana_finds_the_dashboards_and_they_their_prometheus() -> None:
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    mounts = dict(volume.split(":")[:2] for volume in compose["grafana"]["volumes"])
-    [provider] = yaml.safe_load(
-        (GRAFANA / "provisioning" / "dashboards" / "samesource.yml").read_text()
-    )["providers"]
-    assert mounts["./configs/grafana/dashboards"] == provider["options"]["path"]
-    assert mounts["./configs/grafana/provisioning"] == "/etc/grafana/provisioning"
-    [source] = yaml.safe_load(
-        (GRAFANA / "provisioning" / "datasources" / "prometheus.yml").read_text()
-    )["datasources"]
-    assert source["url"] == "http://prometheus:9090"
-    boards = [json.loads(file.read_text()) for file in DASHBOARDS]
-    used = {
-        target["datasource"]["uid"]
-        for board in boards
-        for panel in board["panels"]
-        for target in panel.get("targets", ())
-    }
-    assert used == {source["uid"]}
-    assert len({board["uid"] for board in boards}) == len(boards) == 3
-    for board in boards:
-        numbers = [panel["id"] for panel in board["panels"]]
-        assert len(set(numbers)) == len(numbers)
-
-
-def promtool(*arguments: str | Path, given: str | None = None) -> None:
-    """Run it.
-
-    Raises:
-        AssertionError: it finds something wrong; the text says what.
-    """
-    found = shutil.which("promtool")
-    if found is None:
-        not_installed("prometheus")
-    done = subprocess.run(
-        [found, *arguments], input=given, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_promtool_takes_configuration_and_rules() -> None:
-    promtool("check", "config", PROMETHEUS / "prometheus.yml")
-    promtool("check", "rules", RULES_FILE)
-
-
-def test_the_rules_fire_as_they_should() -> None:
-    promtool("test", "rules", RULE_TESTS)
-
-
-def test_every_rule_is_seen_to_fire_and_not_to_fire() -> None:
-    looks = [
-        look
-        for test in yaml.safe_load(RULE_TESTS.read_text())["tests"]
-        for look in test["alert_rule_test"]
-    ]
-    names = {rule["alert"] for rule in RULES}
-    assert {look["alertname"] for look in looks if look["exp_alerts"]} == names
-    assert {look["alertname"] for look in looks if not look["exp_alerts"]} == names
-
-
 def test_promtool_finds_nothing_to_say_of_the_names(recorded: Metrics) -> None:
     promtool("check", "metrics", given=recorded.text)
-
-
-def test_promtool_notices_what_is_wrong(tmp_path: Path) -> None:
-    wrong = tmp_path / "rules.yml"
-    wrong.write_text(RULES_FILE.read_text().replace("> 600", "> > 600"))
-    with pytest.raises(AssertionError, match="could not parse expression"):
-        promtool("check", "rules", wrong)

@@ -1,10 +1,13 @@
 """Makes a labelled copy set from any folder of clips, in the layout that `evaluate copies` reads.
 
-    python -m benchmarks.copies.made_copies CLIPS OUT [--queries 80] [--seed 1] [--one-scene FILE]
+    python -m benchmarks.copies.made_copies CLIPS OUT [--short] [--queries 80] [--one-scene FILE]
     python -m benchmarks.copies.made_copies SET OUT --harder [--queries 80]
 
 For choosing thresholds on footage that nobody is judged by. References are clips in a row; queries
 mix edited spans of them with footage that is in no reference; two in five copy nothing.
+
+With `--short`, references of one to four clips, and one copied span of a few seconds a query: what
+people share on platforms of short videos.
 
 With `--harder`, a harder exam of a copy set that is there: its references as they are, and new
 queries with the edits of the harder school, up to three at once. What they show besides comes from
@@ -50,6 +53,8 @@ EDITS_AT_ONCE = (1, 1, 2, 2, 3)
 COPIED_SEGMENTS = (1, 1, 2, 2, 3, 4)  # of a query that copies, drawn evenly
 # Of a reference that are copied, drawn evenly.
 SPAN_SECONDS = (2.0, 20.0)
+SHORT_SPAN_SECONDS = (4.0, 12.0)
+SHORT_REFERENCE_CLIPS = (1, 2, 2, 3, 4)
 REFERENCE_SHARE = 0.6  # of the clips; the rest is footage that is in no reference
 CLEAR_SHARE = 0.4  # of the queries, which copy nothing: what they raise is a false alert
 
@@ -135,6 +140,19 @@ def references(clips: list[Path], count: int, random: Random) -> list[Video]:
     return [video for video in videos if video.parts]
 
 
+def short_references(clips: list[Path], count: int, random: Random) -> list[Video]:
+    """One to four clips each, as far as they go."""
+    videos, rest = list[Video](), iter(clips)
+    while len(videos) < count:
+        taken = [*islice(rest, random.choice(SHORT_REFERENCE_CLIPS))]
+        if not taken:
+            break
+        parts = [Part(clip, 0.0, seconds_of(clip)) for clip in taken]
+        size, quality = random.choice(SIZES[:3]), random.choice(QUALITIES[:3])
+        videos.append(Video(f"r{len(videos):03d}", size, quality, parts))
+    return videos
+
+
 def query(
     name: str,
     folder: Path,
@@ -143,13 +161,16 @@ def query(
     random: Random,
     *,
     harder: bool = False,
+    short: bool = False,
 ) -> Video:
     """Other footage, and with the chance of three in five one to four copied segments."""
     video = Video(name, random.choice(SIZES), random.choice(QUALITIES))
-    copied = 0 if random.random() < CLEAR_SHARE else random.choice(COPIED_SEGMENTS)
+    copied = 0 if random.random() < CLEAR_SHARE else 1 if short else random.choice(COPIED_SEGMENTS)
+    span_seconds = SHORT_SPAN_SECONDS if short else SPAN_SECONDS
     video.parts.append(_other_footage(rest, random))
     for _ in range(copied):
-        video.parts.append(_copied_segment(folder, random.choice(known), rest, random, harder))
+        source = random.choice(known)
+        video.parts.append(_copied_segment(folder, source, rest, random, span_seconds, harder))
         if random.random() < 0.7:
             video.parts.append(_other_footage(rest, random))
     if not copied:
@@ -169,10 +190,15 @@ def _other_footage(clips: list[Path], random: Random) -> Part:
 
 
 def _copied_segment(
-    folder: Path, source: Video, rest: list[Path], random: Random, harder: bool
+    folder: Path,
+    source: Video,
+    rest: list[Path],
+    random: Random,
+    span_seconds: tuple[float, float],
+    harder: bool,
 ) -> Part:
     whole = sum(part.played for part in source.parts)
-    seconds = min(whole, random.uniform(*SPAN_SECONDS))
+    seconds = min(whole, random.uniform(*span_seconds))
     table = _harder_weights() if harder else {name: own for name, (_, own) in EDITS.items()}
     chosen = random.choices([*table], [*table.values()], k=random.choice(EDITS_AT_ONCE))
     return Part(
@@ -245,7 +271,13 @@ def _for_ever(path: Path) -> Iterator[Image.Image]:
 
 
 def write_set(
-    clips: Path, out: Path, counts: tuple[int, int], seed: int, scenes: list[set[str]]
+    clips: Path,
+    out: Path,
+    counts: tuple[int, int],
+    seed: int,
+    scenes: list[set[str]],
+    *,
+    short: bool = False,
 ) -> None:
     """Make the videos and write `pairs.csv`, `labels.json`, `edits.json`.
 
@@ -257,14 +289,16 @@ def write_set(
         counts: references and queries.
         seed: the same one gives the same set.
         scenes: as `one_of_each_scene` takes them.
+        short: short references, and one short span a query.
     """
     random = Random(seed)
     files = one_of_each_scene(sorted(clips.glob("*.mp4")), scenes)
     random.shuffle(files)
     cut = round(REFERENCE_SHARE * len(files))
-    known = references(files[:cut], counts[0], random)
+    known = (short_references if short else references)(files[:cut], counts[0], random)
     asked = [
-        query(f"q{number:03d}", out, known, files[cut:], random) for number in range(counts[1])
+        query(f"q{number:03d}", out, known, files[cut:], random, short=short)
+        for number in range(counts[1])
     ]
     with _processes() as pool:
         for folder, videos in (("references", known), ("queries", asked)):
@@ -349,6 +383,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=80)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--one-scene", type=Path, help="a line names the clips of one scene")
+    parser.add_argument("--short", action="store_true", help="short references and spans")
     parser.add_argument("--harder", action="store_true", help="CLIPS is a copy set")
     arguments = parser.parse_args()
     if arguments.harder:
@@ -357,7 +392,7 @@ def main() -> None:
     counts = (arguments.references, arguments.queries)
     lines = arguments.one_scene.read_text().splitlines() if arguments.one_scene else []
     scenes = [set(line.split()) for line in lines]
-    write_set(arguments.clips, arguments.out, counts, arguments.seed, scenes)
+    write_set(arguments.clips, arguments.out, counts, arguments.seed, scenes, short=arguments.short)
 
 
 if __name__ == "__main__":

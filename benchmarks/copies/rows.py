@@ -109,7 +109,8 @@ class KeyFrames:
         """What is stored and searched of a video, at so many key frames per hour."""
         key = (str(video.path), density)
         if key not in self._chosen:
-            changed = self.settings.model_copy(update={"frames_per_hour": density})
+            other = {} if density == self.settings.frames_per_hour else {"min_frames": 1}
+            changed = self.settings.model_copy(update={"frames_per_hour": density, **other})
             if density not in self._selectors:
                 self._selectors[density] = make_selector(changed)
             query = even_selector(changed.query_every_seconds, repeats=False)

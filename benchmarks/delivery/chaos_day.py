@@ -263,7 +263,7 @@ def _tell(lanes: Lanes, planned: Mapping[str, list[Fault]], world: World) -> Non
 
 def settle(site: WorstSite, world: World) -> None:
     """Wait until everything is decided, or nothing has come for `SILENCE_SECONDS`."""
-    world.platform.flush()
+    world.platform.producer.flush()
     heard, count = time.monotonic(), -1
     while world.undecided:
         supervise(site, RESIDENTS)

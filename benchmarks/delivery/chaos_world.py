@@ -163,7 +163,7 @@ class World:
             write_upload(path, [self._pictures(look) for look in part])
             self._submit(video_id, 1, path, role="upload")
             found.append(Probe(video_id, frozenset(kept), frozenset(gone)))
-        self.platform.flush()
+        self.platform.producer.flush()
         return found
 
     def _new(self) -> None:
@@ -196,7 +196,7 @@ class World:
         self._take_down(self._random.choice([*self.live]))
 
     def _take_down(self, name: str) -> None:
-        self._insist(self.platform.flush)
+        self._insist(self.platform.producer.flush)
         self._insist(lambda: take_down(self.kafka, [name]))
         self.gone[name] = self.live.pop(name)
 
@@ -218,7 +218,9 @@ class World:
             "owner_id": owner,
             "least_seconds": self._random.choice((0.0, 0.0, 4.0, 60.0)),
         }
-        self.platform.produce("policy.updated", json.dumps(policy).encode(), owner.encode())
+        self.platform.producer.produce(
+            "policy.updated", json.dumps(policy).encode(), owner.encode()
+        )
 
     def _verdict(self) -> None:
         alerts = self.platform.answers["alert.raised"]
@@ -235,7 +237,7 @@ class World:
             "reference_id": alert["reference_id"],
         }
         key = str(alert["alert_id"]).encode()
-        self.platform.produce("alert.reviewed", json.dumps(verdict).encode(), key)
+        self.platform.producer.produce("alert.reviewed", json.dumps(verdict).encode(), key)
 
     def _broken_file(self) -> None:
         name = f"{self._next_name()}-broken"
@@ -244,7 +246,7 @@ class World:
         self._submit(name, 1, path, role="upload", rejected=True)
 
     def _no_event(self) -> None:
-        self.platform.produce("video.uploaded", self._random.randbytes(200), b"nobody")
+        self.platform.producer.produce("video.uploaded", self._random.randbytes(200), b"nobody")
 
     def _own_look(self) -> Look:
         return self._random.choice(self.looks)
@@ -289,7 +291,7 @@ class World:
             )
 
         key, value = event["video_id"].encode(), json.dumps(event).encode()
-        self.platform.produce("video.uploaded", value, key, delivered)
+        self.platform.producer.produce("video.uploaded", value, key, delivered)
 
     def _pictures(self, look: Look) -> Frames:
         if look not in self._frames:

@@ -160,7 +160,7 @@ def _run_window(site: Site, platform: Platform, window: Window, found: Run) -> s
     for fault, came in results:
         counts, name = (found.came, window.name) if came else (found.unreached, fault.kind)
         counts[name] = counts.get(name, 0) + 1
-    platform.flush()
+    platform.producer.flush()
     undecided = _wait_for_decisions(site.workers, platform, window)
     print(
         f"{window.name:24} {sum(came for _, came in results):4} of {len(window.faults):3} faults, "
@@ -193,7 +193,7 @@ def _publish(
     start = time.monotonic()
     for number, entry in enumerate(window.entries):
         value = None if entry.event is None else entry.event.to_bytes()
-        platform.produce("video.fingerprinted", value, entry.key.encode())
+        platform.producer.produce("video.fingerprinted", value, entry.key.encode())
         if not all(lane.done() for lane in running):
             done, left = len(results), len(window.faults) - len(results)
             each = (time.monotonic() - start) / done if done else FIRST_GUESS_SECONDS / len(running)

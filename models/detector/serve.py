@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
 from models.aligners.temporal_network import TemporalNetworkAligner
+from models.detector.boomerangs import cut_at_turns
 from models.detector.boxes import TILE, with_score
 from models.detector.grid import ALIGN
 from models.detector.loops import LastLoops
@@ -122,7 +123,7 @@ class PatternDetector:
         ]
         if not self.settings.refine:
             return kept
-        kept = joined_stills(similarity, kept)
+        kept = joined_stills(similarity, cut_at_turns(kept))
         loops = self._loops.of(similarity)
         if not loops:
             return kept

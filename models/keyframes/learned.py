@@ -18,7 +18,7 @@ from models.video.frames import is_blank
 
 
 class LearnedSelector:
-    """Stores `frames_per_hour` frames, at least one of every shot, none blank.
+    """Stores `frames_per_hour` frames, `min_frames` at least, one of every shot, none blank.
 
     Shots shorter than a second share a key frame with the shot before. No frame is further than
     `max_gap_seconds` from the key frame that stands for it. Both rules win over the budget.
@@ -67,5 +67,5 @@ class LearnedSelector:
             longest_seconds=self._settings.max_gap_seconds,
         )
         budget = round(candidates.duration_seconds * self._settings.frames_per_hour / 3600)
-        chosen: NDArray[np.intp] = among[costs.at_most(max(budget, 1))]
+        chosen: NDArray[np.intp] = among[costs.at_most(max(budget, self._settings.min_frames))]
         return chosen

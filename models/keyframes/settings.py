@@ -21,6 +21,8 @@ class KeyFrameSettings(BaseModel):
         engine_cache: a folder where TensorRT keeps what it builds.
         frames_per_hour: what `learned` stores of an hour of video; shots are kept even if there
             are more of them.
+        min_frames: what `learned` stores of a short video, as far as it has as many candidates;
+            `frames_per_hour` alone would leave two or three of ten seconds.
         every_seconds: distance of the frames that `even` stores; none is nearer than candidates
             are (`decode.frames_per_second`).
         max_gap_seconds: a still picture is stored again after so long.
@@ -39,6 +41,7 @@ class KeyFrameSettings(BaseModel):
     provider: Provider = "cpu"
     engine_cache: Path | None = None
     frames_per_hour: float = Field(default=900.0, gt=0)
+    min_frames: int = Field(default=12, ge=1)
     every_seconds: float = Field(default=1.0, gt=0)
     max_gap_seconds: float = Field(default=10.0, gt=0)
     pooled: bool = True

@@ -1,4 +1,4 @@
-"""Each message about an upload in words, for people; serves `samesource show` and `review`."""
+"""Messages about uploads in words, for people; serves `samesource show`, `alerts` and `review`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -118,12 +118,42 @@ def _answered(_: str, source: Source, event: VideoCompared) -> Told:
 
 
 def _raised(video_id: str, source: Source, event: AlertRaised) -> Told:
-    return "alert raised", _copied(video_id, event)
+    return "alert raised", _copied(video_id, event) + _judged(event)
 
 
 def _suppressed(video_id: str, source: Source, event: AlertSuppressed) -> Told:
     why = f"{event.reason}: {event.detail}"
-    return "alert suppressed", f"{_copied(video_id, event)}; {why}"
+    return "alert suppressed", f"{_copied(video_id, event)}; {why}{_judged(event)}"
+
+
+def _judged(event: Alert) -> str:
+    return "" if event.policy is None else f"; {judged_by(event)}"
+
+
+def judged_by(alert: Alert) -> str:
+    """The policy by which an alert was judged."""
+    policy = alert.policy
+    if policy is None:
+        return "judged by a policy that it doesn't say: it is older"
+    minima = (
+        (policy.least_seconds, f"{policy.least_seconds:g} s"),
+        (policy.least_video_share, f"{100 * policy.least_video_share:g}% of the upload"),
+        (policy.least_reference_share, f"{100 * policy.least_reference_share:g}% of the reference"),
+        (policy.least_score, f"a score of {100 * policy.least_score:g}%"),
+    )
+    least = ", ".join(text for value, text in minima if value)
+    told = [f"at least {least}" if least else "no minimum"]
+    if policy.alerts_per_hour is not None:
+        told.append(f"fewer than {policy.alerts_per_hour} other alerts an hour")
+    if policy.is_licensed:
+        told.append("the uploader is licensed")
+    if policy.exclusions:
+        told.append(
+            f"spans of the reference that are excluded: {policy.exclusions}, "
+            f"{policy.excluded_seconds:.1f} s of what was found"
+        )
+    whose = f"{alert.reference_owner_id}'s policy" if policy.is_own else "the settings"
+    return f"judged by {whose}: {', '.join(told)}"
 
 
 def _copied(video_id: str, event: Alert) -> str:

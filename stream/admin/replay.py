@@ -7,9 +7,21 @@ Serves `samesource rejected --replay`. Nothing remembers what was replayed: what
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from stream.broker.client import Reader
+from stream.admin.upload_story import SKEW_MILLISECONDS
+from stream.broker.client import Headers, Reader
+from stream.broker.clients import source_of
 from stream.broker.settings import KafkaSettings
-from stream.contract.events import ContentVersion, VideoDecided, VideoRejected, VideoUploaded
+from stream.broker.topics import log_identity
+from stream.contract.events import (
+    ContentVersion,
+    Submission,
+    VideoDecided,
+    VideoFingerprinted,
+    VideoRejected,
+    VideoUploaded,
+)
+from stream.contract.message import Source, attempts_headers
+from stream.contract.order import Takedown, submission_headers
 from stream.errors import BadEventError
 
 
@@ -33,18 +45,26 @@ class Submitted:
 
 @dataclass
 class Since:
-    """What happened to videos since the first of some letters about them."""
+    """What happened to videos since the first of some letters about them.
 
+    Attributes:
+        log_id: of the topic that the letters' places are on.
+        removed: takedowns, as they lie on the library log.
+    """
+
+    log_id: str = ""
     submitted: dict[str, list[Submitted]] = field(default_factory=dict)
     decided: dict[str, list[VideoDecided]] = field(default_factory=dict)
+    removed: dict[str, list[Source]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What becomes of a letter: an upload to submit, or the reason why there is none."""
+    """What becomes of a letter: an upload to submit with its headers, or the reason for none."""
 
     letter: VideoRejected
     upload: VideoUploaded | None = None
+    headers: Headers = ()
     reason: str = ""
 
 
@@ -60,8 +80,37 @@ def submitted_ms(letter: VideoRejected) -> int:
     return round(1000 * letter.rejected_at.timestamp())
 
 
+def original_of(letter: VideoRejected, log_id: str) -> Submission:
+    """The place of a letter's original."""
+    # Not looked at: anyone may write letters, with numbers that no topic has.
+    return Submission.model_construct(
+        log_id=log_id,
+        partition=letter.source_partition,
+        offset=letter.source_offset,
+        timestamp_ms=submitted_ms(letter),
+    )
+
+
+def read_replays(
+    kafka: KafkaSettings, letters: Iterable[VideoRejected], *, again: bool = False
+) -> list[Replay]:
+    """As `replays`, by what is on the topics now.
+
+    Raises:
+        BrokerError: the broker doesn't answer, or lacks the topics.
+    """
+    letters = list(letters)
+    since = read_since(kafka, letters)
+    left = [one.letter for one in replays(letters, since, again=again) if one.upload is not None]
+    # Last, and for those alone: of all topics the library log is the longest.
+    since.removed = _read_removed(kafka, left)
+    return replays(letters, since, again=again)
+
+
 def read_since(kafka: KafkaSettings, letters: Iterable[VideoRejected]) -> Since:
     """What is on the topics about the videos of some letters, from the time of the first on.
+
+    Without takedowns, which lie on the library log.
 
     Raises:
         BrokerError: the broker doesn't answer, or lacks the topics.
@@ -71,6 +120,7 @@ def read_since(kafka: KafkaSettings, letters: Iterable[VideoRejected]) -> Since:
     if not video_ids:
         return found
     first_ms = min(map(submitted_ms, letters))
+    found.log_id = log_identity(kafka, VideoUploaded.topic)
     _read_submitted(kafka, video_ids, first_ms, found.submitted)
     _read_decided(kafka, video_ids, first_ms, found.decided)
     return found
@@ -113,17 +163,34 @@ def _read_decided(
             into.setdefault(decision.video_id, []).append(decision)
 
 
+def _read_removed(
+    kafka: KafkaSettings, letters: Collection[VideoRejected]
+) -> dict[str, list[Source]]:
+    """The takedowns of the videos of some letters since the first of them was submitted."""
+    found: dict[str, list[Source]] = {}
+    keys = {letter.video_id.encode() for letter in letters if letter.video_id is not None}
+    if not keys:
+        return found
+    since_ms = max(0, min(map(submitted_ms, letters)) - SKEW_MILLISECONDS)
+    with Reader(kafka, VideoFingerprinted.topic, since_ms=since_ms) as reader:
+        for topic, message in reader.until_now():
+            key = message.key()
+            if key in keys and message.value() is None:
+                found.setdefault(key.decode(), []).append(source_of(message, topic))
+    return found
+
+
 def replays(letters: Iterable[VideoRejected], since: Since, *, again: bool = False) -> list[Replay]:
     """What to do with each letter, in their order.
 
     Each upload is submitted once: one that was submitted or decided again since is left, and so
-    is all that is older than another submission of its video.
+    is all that is older than another submission of its video, or than a takedown of it.
 
     Args:
         letters: as they lie on the topic.
         since: of their videos.
         again: submit also what was submitted since with the same `content_version`. An older
-            version never takes the place of a newer one.
+            version never takes the place of a newer one, and what was taken down stays away.
     """
     found: list[Replay] = []
     chosen: dict[str, int] = {}
@@ -145,6 +212,10 @@ def _replay(letter: VideoRejected, since: Since, *, again: bool) -> Replay:
         upload = VideoUploaded.from_json(letter.event)
     except BadEventError:
         return Replay(letter, reason="it holds no well-formed upload")
+    original = original_of(letter, since.log_id)
+    for takedown in since.removed.get(upload.video_id, ()):
+        if Takedown.of(takedown).covers(original):
+            return Replay(letter, reason=f"removed since: {takedown}")
     for other in since.submitted.get(upload.video_id, ()):
         same = other.content_version == upload.content_version
         if other.is_after(letter) and not (again and same):
@@ -157,4 +228,6 @@ def _replay(letter: VideoRejected, since: Since, *, again: bool) -> Replay:
         # The decision that followed from this very letter is no later story.
         if decision.request_id != letter.request_id and later and not (again and same):
             return Replay(letter, reason=f"decided since as {decision.outcome}")
-    return Replay(letter, upload)
+    # It keeps its place in the order, also where a takedown comes between this look and the send.
+    headers = attempts_headers(letter.attempts + 1) + submission_headers(original)
+    return Replay(letter, upload, headers)

@@ -1,4 +1,4 @@
-"""Takes videos down: messages without a value on the library log and on `video.embedded`.
+"""Takes videos down: messages without a value on `video.embedded` and on the library log.
 
 Serves `samesource remove`.
 """
@@ -18,8 +18,9 @@ POLL_SECONDS = 0.1  # between looks at the shards' offsets, for somebody who wai
 
 
 def take_down(kafka: KafkaSettings, video_ids: Sequence[str]) -> None:
-    """Put takedowns on the library log, then on the topic of the vectors.
+    """Put takedowns on the topic of the vectors, then on the library log.
 
+    The log last: whoever looks at it, as the console does, finds a takedown that is whole or none.
     When it returns, they are on the broker: no shard and no search view that reads on finds the
     videos, and nothing that is read after them is answered with one. They cover every upload that
     is on `video.uploaded` now, whether its fingerprint is there, on its way or comes again. A video
@@ -29,8 +30,14 @@ def take_down(kafka: KafkaSettings, video_ids: Sequence[str]) -> None:
         BrokerError: the broker didn't take them all; asking again is safe.
     """
     headers = _covering_all_until_now(kafka).headers()
-    for topic in (VideoFingerprinted.topic, VideoEmbedded.topic):
-        send(kafka, topic, ((video_id.encode(), None, headers) for video_id in video_ids))
+    try:
+        for topic in (VideoEmbedded.topic, VideoFingerprinted.topic):
+            send(kafka, topic, ((video_id.encode(), None, headers) for video_id in video_ids))
+    except BrokerError as error:
+        raise BrokerError(
+            "the takedown is not whole: search may have forgotten the videos, and the library "
+            f"still hold them. Take them down once more, which is safe. {error}"
+        ) from error
 
 
 def _covering_all_until_now(kafka: KafkaSettings) -> Takedown:

@@ -33,6 +33,7 @@ from stream.contract.events import (
     parse_json,
 )
 from stream.contract.message import Source
+from stream.contract.order import submission_of
 from stream.errors import BadEventError, RejectedError, brief
 from stream.failpoints import failpoint
 from stream.fingerprint.fingerprinter import Fingerprinter
@@ -84,7 +85,7 @@ def fingerprint_step(
     except RejectedError as error:
         log.info("rejected %s %s: %s", source.request_id, error.code, brief(error))
         return [source.rejected(error, stage_seconds=stages)]
-    place = {"submission": source.submission(log_id)}
+    place = {"submission": submission_of(source, log_id)}
     events = [event for event in (made.embedding, made.fingerprint.to_event()) if event is not None]
     return [event.model_copy(update=place) for event in events]
 

@@ -5,7 +5,7 @@ import logging
 import time
 
 from stream.broker.settings import KafkaSettings
-from stream.broker.topics import require_topics, topic_problems
+from stream.broker.topics import topic_problems
 from stream.errors import BrokerError, MissingTopicsError, UnreachableError
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,6 @@ class TopicWatch:
             MissingTopicsError: the cluster, or the broker that answered, lacks some.
             UnreachableError: the cluster doesn't answer within 10 s.
         """
-        require_topics(self._kafka)
         problems = topic_problems(self._kafka)
         lesser = {problem.text for problem in problems if not problem.fatal}
         for text in sorted(lesser - self._told):
@@ -40,8 +39,7 @@ class TopicWatch:
         self._told = lesser
         fatal = [problem.text for problem in problems if problem.fatal]
         if fatal:
-            missing = any(problem.missing for problem in problems)
-            raise (MissingTopicsError if missing else BrokerError)("; ".join(fatal))
+            raise BrokerError("; ".join(fatal))
 
     async def run(self) -> None:
         """Look again and again, for ever.

@@ -4,7 +4,7 @@ Serves the command line, the tests, and whoever needs a topic's partition count.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,23 +53,6 @@ def create_topics(kafka: KafkaSettings) -> None:
         cluster.create(missing)
 
 
-def require_topics(kafka: KafkaSettings) -> None:
-    """Refuse a cluster that lacks topics of the contract: workers would wait for ever.
-
-    Raises:
-        MissingTopicsError: names them.
-        UnreachableError: the cluster can't be reached within 10 s.
-    """
-    there = _Cluster(kafka).partitions()
-    wanted = (kafka.topic(topic.name) for topic in load_topics())
-    missing = [name for name in wanted if name not in there]
-    if missing:
-        raise MissingTopicsError(
-            f"no topic {', '.join(missing)}: make the topics with `samesource topics create`, "
-            f"or correct kafka.topic_prefix = {kafka.topic_prefix!r}"
-        )
-
-
 @dataclass(frozen=True)
 class Problem:
     """How a topic differs from the contract, and what to do.
@@ -77,12 +60,10 @@ class Problem:
     Attributes:
         text: a sentence.
         fatal: with it the answers would be wrong, or none would come.
-        missing: the topic isn't there.
     """
 
     text: str
     fatal: bool
-    missing: bool = False
 
 
 def check_topics(kafka: KafkaSettings) -> list[str]:
@@ -91,24 +72,64 @@ def check_topics(kafka: KafkaSettings) -> list[str]:
     Raises:
         BrokerError: the cluster can't be reached within 10 s.
     """
-    return [problem.text for problem in topic_problems(kafka)]
+    cluster = _Cluster(kafka)
+    there = cluster.partitions()
+    missing = _missing(kafka, [topic.name for topic in load_topics()], there)
+    return [f"{name} is missing: run `samesource topics create`" for name in missing] + [
+        problem.text for problem in _problems(cluster, there)
+    ]
 
 
 def topic_problems(kafka: KafkaSettings) -> list[Problem]:
-    """How the cluster's topics differ from the contract; empty when they fit.
+    """How the cluster's topics, which are all there, differ from the contract.
 
     Raises:
+        MissingTopicsError: some aren't there, for which workers would wait for ever; names them.
         UnreachableError: the cluster can't be reached within 10 s.
     """
     cluster = _Cluster(kafka)
-    partitions = cluster.partitions()
+    there = cluster.partitions()
+    _require(kafka, [topic.name for topic in load_topics()], there)
+    return _problems(cluster, there)
+
+
+def partition_counts(kafka: KafkaSettings, names: Sequence[str]) -> dict[str, int]:
+    """How many partitions the cluster's topics have, by their names in the contract.
+
+    Raises:
+        BrokerError: the cluster can't be reached within 10 s, or lacks one of them.
+    """
+    there = _Cluster(kafka).partitions()
+    _require(kafka, names, there)
+    return {name: there[kafka.topic(name)] for name in names}
+
+
+def log_identity(kafka: KafkaSettings, name: str) -> str:
+    """Tells a topic of this cluster from any other, also from one of that name that was made anew.
+
+    Raises:
+        BrokerError: the cluster can't be reached within 10 s, or has no such topic.
+    """
+    return _Cluster(kafka).identity(kafka.topic(name))
+
+
+def _require(kafka: KafkaSettings, names: Sequence[str], there: Mapping[str, int]) -> None:
+    if missing := _missing(kafka, names, there):
+        raise MissingTopicsError(
+            f"no topic {', '.join(missing)}: make the topics with `samesource topics create`, "
+            f"or correct kafka.topic_prefix = {kafka.topic_prefix!r}"
+        )
+
+
+def _missing(kafka: KafkaSettings, names: Sequence[str], there: Mapping[str, int]) -> list[str]:
+    return [name for name in map(kafka.topic, names) if name not in there]
+
+
+def _problems(cluster: "_Cluster", partitions: Mapping[str, int]) -> list[Problem]:
+    """Of the topics that are there."""
+    kafka, problems = cluster.kafka, list[Problem]()
     wanted = {kafka.topic(topic.name): topic for topic in load_topics()}
     there = [name for name in wanted if name in partitions]
-    problems = [
-        Problem(f"{name} is missing: run `samesource topics create`", fatal=True, missing=True)
-        for name in wanted
-        if name not in partitions
-    ]
     configs: dict[str, dict[str, str]] = {}
     # The embedded broker's topics have no configuration.
     if kafka.broker != "embedded":
@@ -122,30 +143,6 @@ def topic_problems(kafka: KafkaSettings) -> list[Problem]:
         if name in configs:
             problems += _config_problems(name, topic, configs[name], kafka.replication_factor)
     return problems
-
-
-def partition_counts(kafka: KafkaSettings, names: Sequence[str]) -> dict[str, int]:
-    """How many partitions the cluster's topics have, by their names in the contract.
-
-    Raises:
-        BrokerError: the cluster can't be reached within 10 s, or lacks one of them.
-    """
-    there = _Cluster(kafka).partitions()
-    missing = [kafka.topic(name) for name in names if kafka.topic(name) not in there]
-    if missing:
-        raise BrokerError(
-            f"no topic {', '.join(missing)}: make the topics with `samesource topics create`"
-        )
-    return {name: there[kafka.topic(name)] for name in names}
-
-
-def log_identity(kafka: KafkaSettings, name: str) -> str:
-    """Tells a topic of this cluster from any other, also from one of that name that was made anew.
-
-    Raises:
-        BrokerError: the cluster can't be reached within 10 s, or has no such topic.
-    """
-    return _Cluster(kafka).identity(kafka.topic(name))
 
 
 def _partition_problems(name: str, topic: Topic, found: int) -> list[Problem]:

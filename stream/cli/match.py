@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream.cli.output import printable, seconds, stderr, stdout
+from stream.cli.output import printable, spans, stderr, stdout
 
 if TYPE_CHECKING:
     from stream.admin.match import Answers
@@ -56,11 +56,9 @@ def _print_lines(owner: str | None, answers: "Answers") -> None:
     for found in answers.matches:
         same = ", of the same owner" if _is_same(owner, found) else ""
         for segment in found.segments:
-            ours = seconds(segment.video_start_seconds, segment.video_end_seconds)
-            theirs = seconds(segment.reference_start_seconds, segment.reference_end_seconds)
-            way = " backwards" if segment.reversed else ""
+            ours, theirs = spans(segment)
             stdout.print(
-                f"{ours} would match {printable(found.reference_id)} {theirs}{way}, "
+                f"{ours} would match {printable(found.reference_id)} {theirs}, "
                 f"{segment.score:.0%} ({found.reference_role}{same})",
                 soft_wrap=True,
                 markup=False,

@@ -2,13 +2,18 @@
 
 from rich.console import Console
 
-stdout = Console()
-stderr = Console(stderr=True)
+from stream.contract.events import MatchedSegment
+
+# No pictures for `:…:`, which an id or a title may have.
+stdout = Console(emoji=False)
+stderr = Console(stderr=True, emoji=False)
 
 
-def seconds(start: float, end: float) -> str:
-    """A span for people: `12.0–20.5 s`."""
-    return f"{start:.1f}–{end:.1f} s"
+def spans(segment: MatchedSegment) -> tuple[str, str]:
+    """The spans of both videos, for people: `12.0–20.5 s`, `3.0–11.5 s backwards`."""
+    ours = f"{segment.video_start_seconds:.1f}–{segment.video_end_seconds:.1f} s"
+    theirs = f"{segment.reference_start_seconds:.1f}–{segment.reference_end_seconds:.1f} s"
+    return ours, f"{theirs} backwards" if segment.reversed else theirs
 
 
 def printable(text: str) -> str:

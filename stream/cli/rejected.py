@@ -24,9 +24,8 @@ def rejected(
     ] = None,
 ) -> None:
     """List what could not be processed and why, or submit it again."""
-    from stream.admin.replay import read_since, replays
+    from stream.admin.replay import read_replays
     from stream.broker.client import Reader, send
-    from stream.contract.message import attempts_headers
 
     with Reader(context.obj.kafka, VideoRejected.topic) as reader:
         letters = [
@@ -41,18 +40,15 @@ def rejected(
         for letter in letters:
             _print_letter(letter)
         return
-    found = replays(letters, read_since(context.obj.kafka, letters), again=again)
+    found = read_replays(context.obj.kafka, letters, again=again)
     for one in found:
         told = "submitted again" if one.upload is not None else f"not submitted: {one.reason}"
         _print_letter(one.letter, f": {told}")
-    chosen = [(one.upload, one.letter) for one in found if one.upload is not None]
+    chosen = [(one.upload, one.headers) for one in found if one.upload is not None]
     send(
         context.obj.kafka,
         VideoUploaded.topic,
-        (
-            (upload.key(), upload.to_bytes(), attempts_headers(letter.attempts + 1))
-            for upload, letter in chosen
-        ),
+        ((upload.key(), upload.to_bytes(), headers) for upload, headers in chosen),
     )
     stdout.print(f"submitted {len(chosen)} again")
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
 
 from stream.admin.replay import Replay, read_since, replays
 from stream.admin.takedown import take_down
 from stream.broker.message_at import MessageAt
-from stream.broker.sender import Sender
+from stream.broker.sender import Headers, Sender
 from stream.broker.settings import KafkaSettings
+from stream.console.store.views import Place
 from stream.contract.base import Event
 from stream.contract.events import (
     PolicyUpdated,
@@ -28,7 +28,7 @@ from stream.contract.events import (
     VideoUploaded,
 )
 from stream.contract.fingerprint import Fingerprint
-from stream.contract.message import Source, attempts_headers
+from stream.contract.message import Source
 from stream.errors import BadEventError, BrokerError
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,6 @@ class ConsoleKafka:
         self._kafka = kafka
         self._sender, self._messages = Sender(kafka), MessageAt(kafka)
         self._threads = ThreadPoolExecutor(THREADS, "console-kafka")
-        self._replays = WeakValueDictionary[str | None, asyncio.Lock]()  # by video
 
     async def say(self, events: Sequence[Event]) -> list[Source]:
         """Write events of one topic: verdicts, an upload, a policy.
@@ -96,23 +95,28 @@ class ConsoleKafka:
         except BadEventError:
             return None
 
-    async def replay(self, letter: VideoRejected) -> Replay:
-        """Submit the original of a letter again, unless it was since; what became of it.
+    async def replay_of(self, letter: VideoRejected, takedown: Place | None = None) -> Replay:
+        """What is to become of a letter, as `replays` says.
 
-        Of two at once for one video, the second sees what the first has submitted; not so of two
-        processes, which both submit it.
+        Args:
+            letter: whole, from Kafka.
+            takedown: where the newest of its video lies.
         """
-        turn = self._replays.setdefault(letter.video_id, asyncio.Lock())
-        async with turn:
-            return await self._on_thread(self._replay, letter)
+        return await self._on_thread(self._replay_of, letter, takedown)
 
-    def _replay(self, letter: VideoRejected) -> Replay:
-        (found,) = replays([letter], read_since(self._kafka, [letter]))
-        if found.upload is not None:
-            headers = attempts_headers(letter.attempts + 1)
-            message = (found.upload.key(), found.upload.to_bytes(), headers)
-            self._sender.send(VideoUploaded.topic, [message])
+    def _replay_of(self, letter: VideoRejected, takedown: Place | None) -> Replay:
+        since = read_since(self._kafka, [letter])
+        if takedown is not None and letter.video_id is not None:
+            source = self._messages.read(takedown.topic, takedown.partition, takedown.offset)
+            if source is not None and source.value is None:
+                since.removed[letter.video_id] = [source]
+        (found,) = replays([letter], since)
         return found
+
+    async def submit_again(self, upload: VideoUploaded, headers: Headers) -> list[Source]:
+        """Submit the original of a letter, as `replay_of` says."""
+        message = (upload.key(), upload.to_bytes(), headers)
+        return await self._on_thread(self._sender.send, VideoUploaded.topic, [message])
 
     async def take_down(self, video_ids: Sequence[str]) -> None:
         """Take videos down, as `stream.admin.takedown.take_down`."""

@@ -5,9 +5,9 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, FailFast, Field, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
-from stream.contract.base import Event, Identifier, Instant, OutsideEvent, Seconds
+from stream.contract.base import Event, Identifier, Instant, OutsideEvent, Seconds, Share
 from stream.contract.match import MatchedSegment
 from stream.contract.outcomes import SuppressionReason
 
@@ -46,6 +46,31 @@ def _said(verdict: VerdictWord) -> dict[str, Any]:
     return {"properties": {"verdict": {"const": verdict}}}
 
 
+class AppliedPolicy(BaseModel):
+    """The rights holder's policy as an alert was judged by it, the settings where it said nothing.
+
+    Numbers alone: the lists of a policy may be far longer than an alert.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    is_own: Annotated[
+        bool, Field(description="Whether the rights holder had a policy; else the settings alone")
+    ]
+    least_seconds: Seconds
+    least_video_share: Share
+    least_reference_share: Share
+    least_score: Share
+    alerts_per_hour: Annotated[
+        int | None, Field(ge=1, description="Of one reference; no limit where it is left out")
+    ] = None
+    is_licensed: Annotated[bool, Field(description="Whether the uploader might copy")]
+    exclusions: Annotated[int, Field(ge=0, description="How many spans of the reference")]
+    excluded_seconds: Annotated[
+        Seconds, Field(description="Of the reference, that they cut out of what was found")
+    ]
+
+
 class Alert(Event):
     """What `AlertRaised` and `AlertSuppressed` share: which seconds of which, and how sure."""
 
@@ -65,6 +90,10 @@ class Alert(Event):
     ] = None
     library_offset: Annotated[int, Field(ge=0)]
     raised_at: Instant
+    policy: Annotated[
+        AppliedPolicy | None,
+        Field(description="What it was judged by; older alerts don't say"),
+    ] = None
 
 
 class AlertRaised(Alert):

@@ -13,6 +13,7 @@ from stream.contract.alerts import (
     AlertRaised,
     AlertReviewed,
     AlertSuppressed,
+    AppliedPolicy,
     Scope,
     VerdictWord,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "AlertRaised",
     "AlertReviewed",
     "AlertSuppressed",
+    "AppliedPolicy",
     "ContentVersion",
     "Event",
     "Exclusion",

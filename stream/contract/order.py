@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import orjson
+from pydantic import ValidationError
 
 from stream.contract.events import Submission
 from stream.contract.message import Source
 
+SUBMISSION_HEADER = "samesource-submission"
 TAKEDOWN_HEADER = "samesource-takedown"
 RESTATED_HEADER = "samesource-restated"
 RESTATED = [(RESTATED_HEADER, b"1")]
@@ -30,6 +32,27 @@ def before(one: Submission | None, other: Submission | None) -> bool:
         return one.offset < other.offset
     # Kafka says -1 of a message without a time, from which nothing follows.
     return 0 < one.timestamp_ms < other.timestamp_ms
+
+
+def submission_headers(original: Submission) -> list[tuple[str, bytes]]:
+    """Of an upload that is submitted again: it counts from when its original was."""
+    return [(SUBMISSION_HEADER, original.model_dump_json().encode())]
+
+
+def submission_of(source: Source, log_id: str | None) -> Submission | None:
+    """When an upload was submitted: a replay says so of its original, any other by its own place.
+
+    Args:
+        source: its message.
+        log_id: of its topic; None where that isn't known, nor the submission then.
+    """
+    own = source.submission(log_id)
+    try:
+        original = Submission.model_validate_json(source.header(SUBMISSION_HEADER) or b"")
+    except ValidationError:
+        return own
+    # Nobody may say that theirs is newer than it is, or no later version would be kept.
+    return original if before(original, own) else own
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import yaml
 
 from stream.contract.events import EVENTS, Event, OutsideEvent, VideoUploaded
 from stream.contract.message import ATTEMPTS_HEADER
+from stream.contract.order import SUBMISSION_HEADER
 from stream.contract.topics import Topic, load_topics
 
 # Of the source tree: what is written here is committed, and compared with the code by a test.
@@ -176,8 +177,11 @@ def _message(topic: Topic) -> Json:
     }
     if event is VideoUploaded:
         about = "How often this upload was submitted, as digits; set when a dead letter is replayed"
-        header = {"type": "string", "pattern": "^[0-9]+$", "description": about}
-        message["headers"] = {"type": "object", "properties": {ATTEMPTS_HEADER: header}}
+        attempts = {"type": "string", "pattern": "^[0-9]+$", "description": about}
+        about = "Where the original of a replayed dead letter lies: JSON, as `submission` elsewhere"
+        submission = {"type": "string", "description": about}
+        properties = {ATTEMPTS_HEADER: attempts, SUBMISSION_HEADER: submission}
+        message["headers"] = {"type": "object", "properties": properties}
     return message
 
 

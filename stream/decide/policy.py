@@ -1,8 +1,6 @@
 """Judges each match: raised as an alert, suppressed with a reason, or held for review."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from stream.contract.events import (
     AlertRaised,
@@ -16,6 +14,7 @@ from stream.contract.events import (
 )
 from stream.decide.alert import alert_of, durations_of, released, with_segments
 from stream.decide.floods import Floods
+from stream.decide.rules import Rules
 from stream.decide.settings import PolicySettings
 from stream.decide.spans import Span, covered_seconds, outside
 from stream.decide.verdicts import Verdict, Verdicts, pair_of
@@ -23,34 +22,6 @@ from stream.times import now
 
 Judged = AlertRaised | AlertSuppressed
 Objection = tuple[SuppressionReason, str]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """A rights holder's policy with the settings in place of what it leaves out."""
-
-    least_seconds: float
-    least_video_share: float
-    least_reference_share: float
-    least_score: float
-    alerts_per_hour: int | None
-    min_piece_seconds: float
-    licensed_owner_ids: frozenset[str] = frozenset()
-    excluded: dict[str, list[Span]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, settings: PolicySettings, policy: PolicyUpdated | None) -> "Rules":
-        """The rules of an owner with that policy, or with none."""
-        rules: dict[str, Any] = settings.model_dump()
-        if policy is None:
-            return cls(**rules)
-        excluded: dict[str, list[Span]] = {}
-        for one in policy.exclusions:
-            spans = excluded.setdefault(one.reference_id, [])
-            spans.append((one.start_seconds, one.end_seconds))
-        own = policy.model_dump(include=set(rules), exclude_none=True)
-        licensed = frozenset(policy.licensed_owner_ids)
-        return cls(**rules | own, licensed_owner_ids=licensed, excluded=excluded)
 
 
 class Policies:
@@ -106,7 +77,8 @@ class Policies:
             timestamp_ms: the answer's, by Kafka, since 1970.
 
         Returns:
-            The alert, without its excluded spans; or why it isn't raised.
+            The alert, without its excluded spans; or why it isn't raised. Both with the policy that
+            was applied.
         """
         whole = alert_of(answer, match)
         rules = self._rules.get(whole.reference_owner_id, self._default)
@@ -135,7 +107,11 @@ class Policies:
             flood = self._flooding(alert, rules, timestamp_ms)
             confirmed = verdict is not None and verdict.verdict == "confirmed"
             objection = None if confirmed else flood
-        return alert if objection is None else _suppressed(alert, *objection)
+        applied = rules.applied(
+            whole.video_owner_id, whole.reference_id, _lost_seconds(whole, allowed)
+        )
+        judged = alert.model_copy(update={"policy": applied})
+        return judged if objection is None else _suppressed(judged, *objection)
 
     def release(self, review: AlertReviewed, timestamp_ms: int) -> AlertRaised | None:
         """The held alert that a confirmation raises; None where it carries none.
@@ -203,6 +179,21 @@ def _outside(
     return with_segments(alert, left) if left else None
 
 
+def _lost_seconds(whole: AlertRaised, left: AlertRaised | None) -> float:
+    """How many seconds of the reference the one has and the other hasn't."""
+    if left is whole:
+        return 0.0
+    kept = 0.0 if left is None else _reference_seconds(left)
+    return round(max(0.0, _reference_seconds(whole) - kept), 3)
+
+
+def _reference_seconds(alert: AlertRaised) -> float:
+    return covered_seconds(
+        (segment.reference_start_seconds, segment.reference_end_seconds)
+        for segment in alert.segments
+    )
+
+
 def _same_owner(alert: AlertRaised) -> Objection | None:
     if alert.video_owner_id != alert.reference_owner_id:
         return None
@@ -267,10 +258,7 @@ def _below_minima(
     video_seconds = covered_seconds(
         (segment.video_start_seconds, segment.video_end_seconds) for segment in alert.segments
     )
-    reference_seconds = covered_seconds(
-        (segment.reference_start_seconds, segment.reference_end_seconds)
-        for segment in alert.segments
-    )
+    reference_seconds = _reference_seconds(alert)
     if video_seconds < rules.least_seconds:
         return "too_short", (
             f"{video_seconds:.1f} s are copied, expected at least {rules.least_seconds:.1f} s"

@@ -107,6 +107,19 @@ def test_a_replay_in_vain_is_another_attempt(
     eventually(command, "rejected", ", attempt 2)")
 
 
+def test_what_was_removed_since_is_not_submitted_again(
+    command: Command, worker: subprocess.Popen[str]
+) -> None:
+    for name in ("before", "removed"):
+        Path(f"{name}.mp4").write_text("no video\n" * 100)
+        command("submit", "--wait", "--timeout-seconds", "60", f"{name}.mp4")
+        command("remove", "removed")  # the first time, before it is submitted
+    told = command("rejected", "--replay").out.splitlines()
+    assert told[-1] == "submitted 1 again"
+    (line,) = [line for line in told if "not submitted" in line]
+    assert line.startswith("removed: ") and ": removed since: video.fingerprinted[0]@1" in line
+
+
 def test_interrupting_a_worker_ends_it_cleanly(worker: subprocess.Popen[str]) -> None:
     worker.send_signal(signal.SIGINT)
     _, err = worker.communicate(timeout=60)

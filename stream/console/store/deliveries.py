@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, and_, exists, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, exists, insert, or_, select, update
 
-from stream.console.store import cursors
-from stream.console.store.columns import microseconds, of_microseconds
+from stream.console.store.by_time import ByTime
 from stream.console.store.database import Database
 from stream.console.store.desk_tables import WebhookDelivery, WebhookEndpoint
 from stream.console.store.outbox import TEST, body_of, delivery_row
@@ -156,18 +155,10 @@ class Deliveries:
         query = select(WebhookDelivery).where(
             WebhookDelivery.webhook_id == webhook_id, WebhookDelivery.state == state
         )
-        order = (WebhookDelivery.made_at, WebhookDelivery.message_key)
-        if cursor is not None:
-            made_at, key = cursors.read(cursor, of, int, int)
-            query = query.where(tuple_(*order) < (of_microseconds(made_at), key))
-        query = query.order_by(*(column.desc() for column in order)).limit(limit + 1)
+        listed = ByTime(of, WebhookDelivery.made_at, WebhookDelivery.message_key)
         async with self._database.reading() as session:
-            rows = [*await session.scalars(query)]
-        items = tuple(map(_view, rows[:limit]))
-        if len(rows) <= limit:
-            return Page(items)
-        last = rows[limit - 1]
-        return Page(items, cursors.written(of, microseconds(last.made_at), last.message_key))
+            rows = [*await session.scalars(listed.behind(query, cursor, limit))]
+        return listed.page(rows, limit, _view)
 
     async def replay_delivery(self, webhook_id: str, message_id: str | None, now: datetime) -> int:
         """Make a dead delivery due again, or all of an endpoint; how many."""

@@ -46,7 +46,11 @@ class Token(Table):
 
 
 class IdempotencyKey(Table):
-    """A write that a client may repeat, and the answer that each repetition gets."""
+    """A write that a client may repeat, and the answer that each repetition gets.
+
+    Attributes:
+        person: whose key it is; empty for what one at a time does, whoever asks.
+    """
 
     __tablename__ = "idempotency_keys"
 

@@ -54,6 +54,7 @@ def alert(rows: Rows, event: AlertRaised | AlertSuppressed, source: Source) -> N
     row.key_frames_version, row.library_offset = event.key_frames_version, event.library_offset
     row.reason = event.reason if isinstance(event, AlertSuppressed) else None
     row.detail = event.detail if isinstance(event, AlertSuppressed) else None
+    row.policy = None if event.policy is None else event.policy.model_dump(exclude_none=True)
 
 
 def reviewed(rows: Rows, event: AlertReviewed, source: Source) -> None:

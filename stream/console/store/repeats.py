@@ -96,6 +96,18 @@ class Repeats:
                 setattr(row, name, value)
             return Fresh(run)
 
+    async def renew_key(self, person: str, key: str, run: str, now: datetime) -> bool:
+        """Go on for another `LONGEST_RUN`; whether nobody else has begun it meanwhile."""
+        query = (
+            update(IdempotencyKey)
+            .where(*_run(person, key, run))
+            .values(begun_at=now)
+            .returning(IdempotencyKey.run)
+            .execution_options(synchronize_session=False)
+        )
+        async with self._database.writing() as session:
+            return (await session.execute(query)).first() is not None
+
     async def finish_key(
         self, person: str, key: str, run: str, status: int, headers: Mapping[str, str], body: str
     ) -> None:

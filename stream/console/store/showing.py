@@ -28,6 +28,7 @@ from stream.console.store.views import (
 from stream.contract.events import (
     AlertRaised,
     AlertSuppressed,
+    AppliedPolicy,
     MatchedSegment,
     PolicyUpdated,
     VideoEmbedded,
@@ -58,6 +59,7 @@ def alert_view(row: Alert | Row[Any]) -> AlertView:
         state=row.state,  # type: ignore[arg-type]
         reason=row.reason,
         detail=row.detail,
+        policy=None if row.policy is None else AppliedPolicy.model_construct(**row.policy),
         decided_by=row.decided_by,
         reviewer=row.reviewer,
         reviewed_at=row.reviewed_at,
@@ -69,7 +71,7 @@ def alert_view(row: Alert | Row[Any]) -> AlertView:
 
 def video_view(row: Video | Row[Any]) -> VideoView:
     """A video."""
-    live = row.status == "live"
+    log, place = VideoFingerprinted.topic, (row.fingerprint_partition, row.fingerprint_offset)
     return VideoView(
         video_id=row.video_id,
         status=row.status,  # type: ignore[arg-type]
@@ -82,9 +84,8 @@ def video_view(row: Video | Row[Any]) -> VideoView:
         model_version=row.model_version,
         request_id=row.request_id,
         seen_at=row.seen_at,
-        fingerprint=_place(
-            VideoFingerprinted.topic, row.fingerprint_partition, row.fingerprint_offset, live
-        ),
+        fingerprint=_place(log, *place, row.status == "live"),
+        takedown=_place(log, *place, row.status == "taken_down"),
         embedded=_place(
             VideoEmbedded.topic,
             row.embedded_partition,

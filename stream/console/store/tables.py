@@ -160,6 +160,7 @@ class Alert(Table):
         said: `raised` or `suppressed`, with the place of that message.
         state: `open`, `held`, `suppressed`, `confirmed` or `dismissed`; follows from what was said
             and from the verdicts.
+        policy: by which it was judged; older messages don't say.
         decided_by: the alert whose verdict gave this state; another's where its scope covers it.
         claimed_by: who works on it until `claimed_until`.
     """
@@ -190,6 +191,7 @@ class Alert(Table):
     said_offset: Mapped[int]
     reason: Mapped[str | None]
     detail: Mapped[str | None]
+    policy: Mapped[dict[str, Any] | None]
 
     state: Mapped[str]
     decided_by: Mapped[str | None]

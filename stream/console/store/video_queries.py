@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, literal, select, tuple_
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stream.console.store import cursors
 from stream.console.store.batch import in_parts
 from stream.console.store.branches import Branches
-from stream.console.store.columns import key_of, microseconds, of_microseconds
+from stream.console.store.by_time import ByTime
+from stream.console.store.columns import key_of
 from stream.console.store.database import Database
 from stream.console.store.showing import (
     rejection_view,
@@ -62,27 +62,21 @@ class VideoQueries:
         if owners is None:
             branches = Branches([Video.status, Video.role], [(status, role)])
         else:
-            keys = [(status, role, key_of(owner)) for owner in owners]
-            branches = Branches([Video.status, Video.role, Video.owner_key], keys)
+            branches = Branches(
+                [Video.status, Video.role, Video.owner_key, Video.owner_id],
+                [(status, role, key_of(owner), owner) for owner in owners],
+            )
         if not branches.number:
             return Page(())
         of = repr(("library", role, status, owner_id, visible_owner_ids))
-        place = Video.seen_at, Video.video_key
+        listed = ByTime(of, Video.seen_at, Video.video_key)
         query = select(*VIDEO_COLUMNS).where(*branches.conditions)
-        if owners is not None:
-            query = query.where(Video.owner_id.in_(owners))
-        end = None
         async with self._database.reading() as session:
             if branches.number > 1:
-                # Whatever is behind it isn't among the first, whichever branch it is in.
-                end = await _first_end(session, branches, place, cursor, of, limit)
-            if end is not None:
-                query = query.where(tuple_(*place) >= _bound(place, *end))
-            rows = (await session.execute(_behind(query, place, cursor, of).limit(limit + 1))).all()
-        if len(rows) > limit:
-            end = rows[limit - 1].seen_at, rows[limit - 1].video_key
-        on = None if end is None else cursors.written(of, microseconds(end[0]), end[1])
-        return Page(tuple(map(video_view, rows[:limit])), on)
+                end = await _first_end(session, branches, listed, cursor, limit)
+                query = query if end is None else query.where(listed.until(*end))
+            rows = (await session.execute(listed.behind(query, cursor, limit))).all()
+        return listed.page(rows, limit, video_view)
 
     async def upload(self, request_id: str) -> UploadView | None:
         """One request."""
@@ -113,17 +107,13 @@ class VideoQueries:
         self, error: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> Page[RejectionView]:
         """Dead letters, the newest first: all, or of one code."""
-        query, of = select(Rejection), f"rejections {error}"
+        query = select(Rejection)
         if error is not None:
             query = query.where(Rejection.error == error)
-        place = Rejection.rejected_at, Rejection.place_key
+        listed = ByTime(f"rejections {error}", Rejection.rejected_at, Rejection.place_key)
         async with self._database.reading() as session:
-            rows = [*await session.scalars(_behind(query, place, cursor, of).limit(limit + 1))]
-        on = None
-        if len(rows) > limit:
-            last = rows[limit - 1]
-            on = cursors.written(of, microseconds(last.rejected_at), last.place_key)
-        return Page(tuple(map(rejection_view, rows[:limit])), on)
+            rows = [*await session.scalars(listed.behind(query, cursor, limit))]
+        return listed.page(rows, limit, rejection_view)
 
     async def rejection(self, partition: int, offset: int) -> RejectionView | None:
         """One dead letter, by its place on video.rejected."""
@@ -134,43 +124,27 @@ class VideoQueries:
     async def _uploads(
         self, query: Select[Any], of: str, cursor: str | None, limit: int
     ) -> Page[UploadView]:
-        place = Upload.listed_at, Upload.request_key
+        listed = ByTime(of, Upload.listed_at, Upload.request_key)
         async with self._database.reading() as session:
-            rows = [*await session.scalars(_behind(query, place, cursor, of).limit(limit + 1))]
-        on = None
-        if len(rows) > limit:
-            last = rows[limit - 1]
-            on = cursors.written(of, microseconds(last.listed_at), last.request_key)
-        return Page(tuple(map(upload_view, rows[:limit])), on)
+            rows = [*await session.scalars(listed.behind(query, cursor, limit))]
+        return listed.page(rows, limit, upload_view)
 
 
 async def _first_end(
-    session: AsyncSession,
-    branches: Branches,
-    place: tuple[Any, Any],
-    cursor: str | None,
-    of: str,
-    limit: int,
+    session: AsyncSession, branches: Branches, listed: ByTime, cursor: str | None, limit: int
 ) -> tuple[datetime, int] | None:
-    """Where the first branch has more than a page holds; None where none has."""
-    query = select().where(*branches.conditions).offset(limit).limit(1)
-    ends = branches.each(*(_behind(query.add_columns(part), place, cursor, of) for part in place))
-    found = [(at, key) for at, key in await session.execute(ends) if key is not None]
-    return max(found, default=None)
+    """Where the first branch has more than a page holds; None where none has.
 
-
-def _behind(query: Select[Any], place: tuple[Any, Any], cursor: str | None, of: str) -> Select[Any]:
-    """A list by time and key, both descending, behind a cursor."""
-    at, key = place
-    if cursor is not None:
-        at_us, key_value = cursors.read(cursor, of, int, int)
-        bound = _bound(place, of_microseconds(at_us), key_value)
-        query = query.where(tuple_(at, key) < bound)
-    return query.order_by(at.desc(), key.desc())
-
-
-def _bound(place: tuple[Any, Any], at: datetime, key: int) -> ColumnElement[Any]:
-    return tuple_(literal(at, place[0].type), literal(key, place[1].type))
+    What is behind it isn't on the page, whichever branch it is in.
+    """
+    queries = (
+        listed.behind(select(part).where(*branches.conditions), cursor, limit)
+        .offset(limit)
+        .limit(1)
+        for part in (listed.at, listed.key)
+    )
+    ends = await session.execute(branches.each(*queries))
+    return max(((at, key) for at, key in ends if key is not None), default=None)
 
 
 async def videos_in(session: AsyncSession, video_ids: Sequence[str]) -> dict[str, VideoView]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
-from stream.contract.events import MatchedSegment, PolicyUpdated
+from stream.contract.events import AppliedPolicy, MatchedSegment, PolicyUpdated
 
 State = Literal["open", "held", "suppressed", "confirmed", "dismissed"]
 STATES: tuple[State, ...] = ("open", "held", "suppressed", "confirmed", "dismissed")
@@ -82,6 +82,7 @@ class VideoView:
         status: `unknown` where the library log says nothing of it.
         fingerprint: where its newest fingerprint lies; None where it was taken down, or none is
             known.
+        takedown: where it was taken down; None where it wasn't, or came again since.
         embedded: where its vector and thumbnails lie.
         thumbnails: how many there are.
         seen_at: when it was first heard of, by Kafka, in its present form.
@@ -99,6 +100,7 @@ class VideoView:
     request_id: str | None
     seen_at: datetime | None
     fingerprint: Place | None
+    takedown: Place | None
     embedded: Place | None
     thumbnails: int
 
@@ -110,6 +112,7 @@ class AlertView:
     Attributes:
         copied_seconds: of the video, together.
         reason: why it was suppressed or held, with `detail` for people.
+        policy: by which it was judged; None where its message is older and doesn't say.
         decided_by: the alert whose verdict gave this state; another's where its scope covers it.
         place: of the newest message about it.
         claimed_by: who works on it until `claimed_until`, which may be past.
@@ -131,6 +134,7 @@ class AlertView:
     state: State
     reason: str | None
     detail: str | None
+    policy: AppliedPolicy | None
     decided_by: str | None
     reviewer: str | None
     reviewed_at: datetime | None

@@ -69,7 +69,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def on_broker_error(request: Request, error: Exception) -> Response:
-    """Kafka is away: nothing was written, and asking again is safe."""
+    """Kafka is away: it isn't done, and asking again is safe."""
     assert isinstance(error, BrokerError)
     # Its text names servers; those who are signed in may know that it is away, no more.
     gone = Problem(503, "Kafka can't be reached: try again soon", {"Retry-After": RETRY_SECONDS})

@@ -6,7 +6,7 @@ fails gives them back.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from stream.admin.review import LATER, review_of
 from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, Place, ReviewView
 from stream.console.web.console import Console, after_writing
+from stream.console.web.problems import Problem
 from stream.contract.events import (
     Alert,
     AlertRaised,
@@ -25,6 +26,7 @@ from stream.contract.events import (
 from stream.contract.message import Source
 
 BATCH = "verdicts on several alerts"
+CHANGED = "the alert has changed since it was read: read it again"
 NOTED = {
     "scope", "reference_start_seconds", "reference_end_seconds", "video_id", "reference_id",
 }  # fmt: skip
@@ -62,10 +64,25 @@ class Given:
     undo: str | None
 
 
-async def give(console: Console, person: Person, alerts: Sequence[AlertView], said: Said) -> Given:
+async def give(
+    console: Console,
+    person: Person,
+    alerts: Sequence[AlertView],
+    said: Said,
+    *,
+    as_read: bool = False,
+) -> Given:
     """Give a verdict on alerts, and wait until it came back through the topic.
 
+    Args:
+        console: the console.
+        person: who gives it.
+        alerts: as they were read.
+        said: the verdict.
+        as_read: only where all of them are still as they were read, but for who works on them.
+
     Raises:
+        Problem: 412 where one isn't.
         SettingsError: it can't be said: a span that ends before it begins.
         BrokerError: Kafka didn't take it.
     """
@@ -77,6 +94,9 @@ async def give(console: Console, person: Person, alerts: Sequence[AlertView], sa
     if not mine:
         return Given((), taken, None)
     try:
+        # Nobody else gives one from here on, so that it holds until this one is on Kafka.
+        if as_read and not all([await _is_as_read(console, alert) for alert in mine]):
+            raise Problem(412, CHANGED)
         events = [event_of(alert, said, person.name) for alert in mine]
         places = await console.kafka.say(events)
     except BaseException:
@@ -98,6 +118,14 @@ async def give(console: Console, person: Person, alerts: Sequence[AlertView], sa
     with after_writing("giving the alerts back"):
         await console.desk.release(person.name, given)
     return Given(given, taken, undo)
+
+
+async def _is_as_read(console: Console, alert: AlertView) -> bool:
+    now = await console.queries.alert(alert.alert_id)
+    if now is None:
+        return False
+    by, until = alert.claimed_by, alert.claimed_until
+    return replace(now, claimed_by=by, claimed_until=until) == alert
 
 
 async def given_as(console: Console, undo: str) -> tuple[ReviewView, ...]:

@@ -78,13 +78,21 @@ def test_every_selector_chooses_only_among_frames_that_are_encoded(selector_name
 
 @pytest.mark.parametrize("frames_per_hour", [300.0, 900.0, 1800.0])
 def test_the_budget_is_kept(frames_per_hour: float) -> None:
-    selector = LearnedSelector(KeyFrameSettings(frames_per_hour=frames_per_hour))
+    selector = LearnedSelector(KeyFrameSettings(frames_per_hour=frames_per_hour, min_frames=1))
     chosen = selector.select(_video(_scenes(60)))
     assert 0 < len(chosen) <= max(60 * frames_per_hour / 3600, 60 / 10)
 
 
+@pytest.mark.parametrize("seconds", [3, 10, 16, 40, 120])
+def test_a_short_video_keeps_more_than_its_share_of_an_hour(seconds: int) -> None:
+    settings = KeyFrameSettings()
+    chosen = LearnedSelector(settings).select(_video(_scenes(seconds)))
+    budget = max(settings.min_frames, seconds * settings.frames_per_hour / 3600)
+    assert min(budget, seconds) - 1 <= len(chosen) <= budget, "the price of one leaves some out"
+
+
 def test_every_shot_of_a_second_has_a_key_frame_whatever_the_budget() -> None:
-    selector = LearnedSelector(KeyFrameSettings(frames_per_hour=1))
+    selector = LearnedSelector(KeyFrameSettings(frames_per_hour=1, min_frames=1))
     chosen = selector.select(_video(_scenes(9), cuts=[2.5, 4.5, 4.8, 6.5])).tolist()
     shots = [(0, 1, 2), (3, 4), (5, 6), (7, 8)]
     assert [sum(at in shot for at in chosen) for shot in shots] == [1, 1, 1, 1]
@@ -146,7 +154,7 @@ def test_as_many_descriptors_are_stored_as_key_frames(pooled: bool) -> None:
     video = _video(_scenes(20))
     assert video.descriptors is not None
     described = EncodedFrames(video.descriptors, np.zeros(20, np.float32))
-    selector = LearnedSelector(KeyFrameSettings(frames_per_hour=720))
+    selector = LearnedSelector(KeyFrameSettings(frames_per_hour=720, min_frames=1))
     key, stored = stored_frames(selector, video, np.arange(20), described, pooled=pooled)
     assert 0 < len(key) == len(stored.descriptors) <= 4
     own = (stored.descriptors * video.descriptors[key]).sum(axis=1)

@@ -18,8 +18,6 @@ from stream.agents.lifetime import within
 from stream.agents.publisher import Publisher
 from stream.broker.settings import KafkaSettings
 
-Client = AIOKafkaConsumer | AIOKafkaProducer
-
 
 async def hang(*_: object) -> None:
     await asyncio.sleep(3600)
@@ -29,14 +27,14 @@ async def fail(*_: object) -> None:
     raise RuntimeError("a part broke")
 
 
-async def producer(kafka: KafkaSettings) -> tuple[Client, Any]:
+async def producer(kafka: KafkaSettings) -> tuple[AIOKafkaConsumer | AIOKafkaProducer, Any]:
     client = acknowledged_producer(kafka)
     await client.start()
     await client.send_and_wait(kafka.topic("video.uploaded"), b"{}")
     return client, client._sender
 
 
-async def consumer(kafka: KafkaSettings) -> tuple[Client, Any]:
+async def consumer(kafka: KafkaSettings) -> tuple[AIOKafkaConsumer | AIOKafkaProducer, Any]:
     """One that also talks to the coordinator of its group, over a connection of its own."""
     client = seeking_consumer(kafka, group_id="readers")
     await client.start()
@@ -49,7 +47,7 @@ async def consumer(kafka: KafkaSettings) -> tuple[Client, Any]:
 @pytest.mark.parametrize("made", [producer, consumer])
 async def test_a_stop_that_fails_or_is_cut_short_closes_all_connections(
     kafka: KafkaSettings,
-    made: Callable[[KafkaSettings], Awaitable[tuple[Client, Any]]],
+    made: Callable[[KafkaSettings], Awaitable[tuple[AIOKafkaConsumer | AIOKafkaProducer, Any]]],
     broken: Callable[..., Awaitable[None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -12,7 +12,7 @@ from stream.agents.run import ROLES, running_workers
 from stream.broker.client import Reader, send
 from stream.broker.embedded import EmbeddedBroker, embedded_kafka
 from stream.broker.settings import KafkaSettings
-from stream.broker.topics import require_topics
+from stream.broker.topics import topic_problems
 from stream.contract.topics import load_topics
 from stream.errors import BrokerError
 from stream.settings import load_settings
@@ -135,7 +135,7 @@ async def test_workers_on_a_cluster_without_the_topics_end_with_their_names() ->
     with EmbeddedBroker(topics=some) as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         with pytest.raises(BrokerError, match=r"no topic video\.compared: .*topics create"):
-            require_topics(kafka)
+            topic_problems(kafka)
         settings = load_settings(kafka=kafka.model_dump())
         for role in ROLES:
             with pytest.raises(BrokerError, match=r"no topic video\.compared"):

@@ -4,14 +4,30 @@ from typing import Any
 
 import pytest
 
+from stream.admin.replay import Replay, read_replays
+from stream.admin.takedown import take_down
 from stream.broker.client import Reader, send
+from stream.broker.clients import source_of
+from stream.broker.message_at import MessageAt
+from stream.broker.sender import Sender
 from stream.broker.settings import KafkaSettings
-from stream.contract.events import ContentVersion, VideoDecided, VideoRejected, VideoUploaded
+from stream.broker.topics import log_identity
+from stream.contract.events import (
+    ContentVersion,
+    VideoDecided,
+    VideoFingerprinted,
+    VideoRejected,
+    VideoUploaded,
+)
+from stream.contract.message import attempts_headers
+from stream.contract.order import Takedown, submission_of
 from stream.errors import ErrorCode
 from stream.times import now
 from tests.stream.command import Command, publish
 
-TOPICS = ("video.uploaded", "video.rejected", "video.decided")
+TOPICS = (
+    "video.uploaded", "video.rejected", "video.decided", "video.fingerprinted", "video.embedded",
+)  # fmt: skip
 
 
 def letter(
@@ -131,6 +147,64 @@ def test_what_was_decided_since_is_left_and_its_own_decision_is_none(
     assert line.startswith("other: ")
     assert line.endswith(": not submitted: decided since as clear")
     assert submitted(kafka) == [("own", b"2")]
+
+
+def reject(kafka: KafkaSettings, video_id: str) -> None:
+    """Submit a video, which nobody could process."""
+    event = VideoUploaded.from_json(upload(video_id))
+    message = (event.key(), event.to_bytes(), attempts_headers(1))
+    (sent,) = Sender(kafka).send(event.topic, [message])
+    with MessageAt(kafka) as messages:  # as workers see it, with the time that the broker keeps
+        place = messages.read(sent.topic, sent.partition, sent.offset)
+    assert place is not None
+    named = {"source_partition": place.partition, "request_id": place.request_id}
+    publish(kafka, letter(place.offset, upload(video_id), "timeout").model_copy(update=named))
+
+
+@pytest.mark.parametrize("more", [[], ["--again"]])
+def test_what_was_removed_since_stays_away_and_what_was_submitted_later_does_not(
+    command: Command, kafka: KafkaSettings, more: list[str]
+) -> None:
+    reject(kafka, "gone")
+    reject(kafka, "other")
+    take_down(kafka, ["gone", "back"])
+    reject(kafka, "back")
+    done = command("rejected", "--replay", *more)
+    (line,) = [line for line in done.out.splitlines() if "not submitted" in line]
+    assert line.startswith("gone: ")
+    assert ": not submitted: removed since: video.fingerprinted[0]@" in line
+    replayed = [video_id for video_id, attempt in submitted(kafka) if attempt == b"2"]
+    assert sorted(replayed) == ["back", "other"]
+
+
+def test_a_takedown_that_crosses_a_replay_holds_against_it(
+    command: Command, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crossed(*arguments: Any, **more: Any) -> list[Replay]:
+        found = read_replays(*arguments, **more)
+        take_down(kafka, ["crossed"])
+        return found
+
+    reject(kafka, "crossed")
+    monkeypatch.setattr("stream.admin.replay.read_replays", crossed)
+    assert command("rejected", "--replay").out.endswith("submitted 1 again\n")
+    with Reader(kafka, VideoFingerprinted.topic) as reader:
+        ((topic, message),) = reader.until_now()
+    takedown, log_id = Takedown.of(source_of(message, topic)), log_identity(kafka, "video.uploaded")
+    with Reader(kafka, VideoUploaded.topic) as reader:
+        _, replay = (source_of(message, topic) for topic, message in reader.until_now())
+    assert replay.attempts == 2
+    assert takedown.covers(submission_of(replay, log_id))
+    assert not takedown.covers(replay.submission(log_id))
+
+
+def test_a_takedown_of_another_program_counts_by_its_time(
+    command: Command, kafka: KafkaSettings
+) -> None:
+    reject(kafka, "gone")
+    send(kafka, VideoFingerprinted.topic, [(b"gone", None, [])])
+    assert "removed since" in command("rejected", "--replay").out
+    assert submitted(kafka) == [("gone", b"1")]
 
 
 def test_a_letter_without_a_whole_upload_says_so(command: Command, kafka: KafkaSettings) -> None:

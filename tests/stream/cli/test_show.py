@@ -30,6 +30,7 @@ from tests.stream.answers import SEGMENT, answer, match, verdict
 from tests.stream.brokers import broker_with
 from tests.stream.cli.test_commands import one_line
 from tests.stream.command import Command, publish
+from tests.stream.console.store.said import applied
 from tests.stream.library_log import fingerprint as unpacked
 from tests.stream.library_log import look
 
@@ -115,7 +116,9 @@ def test_an_upload_is_told_from_its_submission_to_its_takedown(
     publish(kafka, answer(0, match("film"), video_id="copy", request_id=request))
     publish(kafka, answer(1, video_id="copy", request_id=request))
     publish(kafka, AlertRaised(**alert("a1", "copy", "film")))
+    policy = applied(10.0, is_licensed=True)
     kept_back = alert("a2", "copy", "trailer", reason="too_short", detail="8 s, expected 10 s")
+    kept_back["policy"] = policy
     publish(kafka, AlertSuppressed(**kept_back))
     publish(kafka, decision(request), decision("0-0-1", "clear", "other"))
     publish(kafka, AlertRaised(**alert("a3", "third", "copy")))
@@ -137,7 +140,8 @@ def test_an_upload_is_told_from_its_submission_to_its_takedown(
         ("alert raised", f"copies film: {span} (alert a1)"),
         (
             "alert suppressed",
-            f"copies trailer: {span} (alert a2); too_short: 8 s, expected 10 s",
+            f"copies trailer: {span} (alert a2); too_short: 8 s, expected 10 s; judged by "
+            "studio's policy: at least 10 s, the uploader is licensed",
         ),
         ("decided", f"matched: 1 alert; alerts a1 (request {request})"),
         (

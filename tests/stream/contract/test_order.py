@@ -14,7 +14,15 @@ from stream.admin.verify import verify
 from stream.agents.library import library_step
 from stream.contract.events import Submission, VideoCompared
 from stream.contract.message import Source
-from stream.contract.order import RESTATED_HEADER, TAKEDOWN_HEADER, Takedown, before
+from stream.contract.order import (
+    RESTATED_HEADER,
+    SUBMISSION_HEADER,
+    TAKEDOWN_HEADER,
+    Takedown,
+    before,
+    submission_headers,
+    submission_of,
+)
 from stream.library.remembered import MAX_TAKEDOWNS, Remembered
 from stream.library.shard import Truth
 from stream.library.snapshot import SnapshotStore
@@ -252,6 +260,33 @@ def test_a_takedown_travels_in_headers_and_joins_with_others() -> None:
     assert said.covers(submitted(4, partition=1))
     assert said.covers(submitted(8, partition=2))  # by its timestamp, 9000
     assert not said.covers(submitted(9, partition=2))
+
+
+@pytest.mark.parametrize(
+    ("said", "counts"),
+    [
+        (submitted(3), submitted(3)),
+        (submitted(8, partition=1), submitted(8, partition=1)),
+        (submitted(9), submitted(9)),  # its own
+        (submitted(10), submitted(9)),  # later than itself
+        (submitted(10, partition=1), submitted(9)),
+        (None, submitted(9)),
+    ],
+)
+def test_a_replay_counts_from_when_its_original_was_submitted(
+    said: Submission | None, counts: Submission
+) -> None:
+    own = submitted(9)
+    headers = () if said is None else tuple(submission_headers(said))
+    source = Source("video.uploaded", 0, 9, own.timestamp_ms, b"{}", headers=headers)
+    assert submission_of(source, own.log_id) == counts
+    assert submission_of(source, None) is None
+
+
+@pytest.mark.parametrize("value", [None, b"", b"words", b"{}", b"\xff", b"[" * 2000, b"9" * 9999])
+def test_a_replay_that_says_nothing_readable_counts_by_its_own_place(value: bytes | None) -> None:
+    source = Source("t", 0, 9, 9000, b"{}", headers=((SUBMISSION_HEADER, value),))
+    assert submission_of(source, "uploads") == source.submission("uploads")
 
 
 @pytest.mark.parametrize(

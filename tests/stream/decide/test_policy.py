@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.contract.events import AlertRaised, AlertSuppressed, Event, Match, VideoCompared
+from stream.contract.events import (
+    AlertRaised,
+    AlertSuppressed,
+    AppliedPolicy,
+    Event,
+    Match,
+    VideoCompared,
+)
 from stream.decide.alert import alert_of
 from stream.decide.floods import HOUR_MS
 from stream.decide.policy import Judged, Policies
@@ -42,16 +49,83 @@ def test_without_policies_a_match_is_its_alert() -> None:
     judged = judge(policies_of())
     assert isinstance(judged, AlertRaised)
     whole = alert_of(answer(0), match("r"))
-    assert judged.model_copy(update={"raised_at": whole.raised_at}) == whole
+    added = {"raised_at": whole.raised_at, "policy": None}
+    assert judged.model_copy(update=added) == whole
 
 
 def test_a_suppressed_alert_has_all_fields_of_the_alert_and_the_reason() -> None:
     whole = alert_of(answer(0), match("r"))
     judged = judge(policies_of(policy(licensed_owner_ids=["me"])))
     assert isinstance(judged, AlertSuppressed)
-    fields = judged.model_dump(exclude={"reason", "detail", "raised_at"})
-    assert fields == whole.model_dump(exclude={"raised_at"})
+    fields = judged.model_dump(exclude={"reason", "detail", "raised_at", "policy"})
+    assert fields == whole.model_dump(exclude={"raised_at", "policy"})
     assert judged.reason == "licensed"
+    assert AlertSuppressed.from_bytes(judged.to_bytes()) == judged
+
+
+def test_an_alert_says_which_numbers_it_was_judged_by() -> None:
+    policies = policies_of(
+        policy(least_seconds=2, licensed_owner_ids=["a partner"]),
+        least_seconds=5.0,
+        least_score=0.5,
+    )
+    own = judge(policies).policy
+    assert own == AppliedPolicy(
+        is_own=True, least_seconds=2.0, least_video_share=0.0, least_reference_share=0.0,
+        least_score=0.5, is_licensed=False, exclusions=0, excluded_seconds=0.0,
+    )  # fmt: skip
+    judged = judge(policies, match("s"))
+    assert judged.policy is not None
+    assert (judged.policy.is_own, judged.policy.least_seconds) == (False, 5.0)
+    policies.take(policy(least_seconds=8.0))
+    assert judge(policies).policy != own
+    policies.remove("policy.updated", "owner of r")
+    assert judge(policies).policy == judged.policy
+    assert AlertRaised.from_bytes(judged.to_bytes()) == judged
+
+
+def test_what_is_kept_back_says_so_too_and_what_is_released_says_it_as_it_was_held() -> None:
+    licensed = judge(policies_of(policy(licensed_owner_ids=["me"]))).policy
+    assert licensed is not None and licensed.is_licensed
+    policies = policies_of(policy(alerts_per_hour=1))
+    judge(policies, asked=uploaded(0))
+    kept = held(policies, 1)
+    assert kept.policy is not None and kept.policy.alerts_per_hour == 1
+    policies.take(policy(alerts_per_hour=7))
+    raised = policies.release(verdict(kept.alert_id, "confirmed", alert=kept), 0)
+    assert raised is not None and raised.policy == kept.policy
+
+
+def test_an_alert_says_what_exclusions_of_its_reference_have_cut_out() -> None:
+    found = match("r", segments=[segment(60, 120), segment(5, 30, video_start=70.0)])
+
+    def said(*events: Event) -> tuple[int, float] | None:
+        policy = judge(policies_of(*events), found).policy
+        return None if policy is None else (policy.exclusions, policy.excluded_seconds)
+
+    assert said() == said(excluding((0, 90), reference_id="s")) == (0, 0.0)
+    assert said(excluding((200, 290))) == (1, 0.0)
+    assert said(excluding((0, 90), (200, 290))) == (2, 55.0)
+    # With what is too short to keep.
+    assert said(excluding((0, 118))) == (1, 85.0)
+    assert said(excluding((0, 90)), dismissing(100, 120)) == (1, 55.0), "not what a person cut"
+
+
+def test_a_policy_of_any_length_makes_an_alert_no_longer() -> None:
+    long = excluding(
+        *((float(at), at + 0.5) for at in range(5000)),
+        licensed_owner_ids=[f"partner {number}" for number in range(5000)],
+    )
+    judged = judge(policies_of(long), match("r", segments=[segment(6000, 6100)]))
+    assert judged.policy is not None and judged.policy.exclusions == 5000
+    assert len(judged.policy.model_dump_json()) < 300
+
+
+@pytest.mark.parametrize("least", [float("inf"), 1e300])
+def test_a_minimum_of_the_settings_beyond_all_bounds_is_said_as_the_longest(least: float) -> None:
+    judged = judge(policies_of(least_seconds=least))
+    assert isinstance(judged, AlertSuppressed)
+    assert judged.policy is not None and judged.policy.least_seconds == 1e9
     assert AlertSuppressed.from_bytes(judged.to_bytes()) == judged
 
 

@@ -18,8 +18,9 @@ from models.errors import ModelFileError
 from models.text_video.serve import PairFiles
 from models.video.frames import content_box, difference
 from stream.agents.fingerprint import fingerprint_step
-from stream.contract.events import VideoEmbedded, VideoFingerprinted, VideoUploaded
+from stream.contract.events import Submission, VideoEmbedded, VideoFingerprinted, VideoUploaded
 from stream.contract.message import Source
+from stream.contract.order import submission_headers
 from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
 from stream.fingerprint import embed
@@ -358,6 +359,17 @@ def test_a_failure_costs_the_embedding_and_not_the_fingerprint(
     [event] = fingerprint_step(fingerprinter, source)
     assert isinstance(event, VideoFingerprinted)
     assert "v can't be embedded" in caplog.text
+
+
+def test_a_replay_keeps_the_place_of_its_original(
+    fingerprinter: Fingerprinter, tmp_path: Path
+) -> None:
+    path = tinted_video(tmp_path / "red.mp4", "red")
+    original = Submission(log_id="uploads", partition=0, offset=3, timestamp_ms=5)
+    headers = tuple(submission_headers(original))
+    source = Source("video.uploaded", 0, 8, 9, upload(path).to_bytes(), b"v", headers=headers)
+    events = fingerprint_step(fingerprinter, source, "uploads")
+    assert [getattr(event, "submission", None) for event in events] == [original] * 2
 
 
 def test_without_a_shipped_pair_nothing_is_embedded_and_it_is_said(

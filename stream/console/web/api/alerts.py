@@ -3,22 +3,31 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import STATES, AlertFilter, Order, State
 from stream.console.web.api.bodies import AlertBody, PageBody, VerdictBody
 from stream.console.web.api.common import Cursor, Here, Key, Limit, Written, once, problems
+from stream.console.web.api.conditional import IfNoneMatch, answered, names, tag_of, tagged
 from stream.console.web.console import after_writing
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
-from stream.console.web.verdicts import Said, give
+from stream.console.web.verdicts import CHANGED, Said, give
 from stream.errors import QueryError, SettingsError
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 Reader = Annotated[Person, Depends(at_least("holder", "alerts"))]
 Reviewer = Annotated[Person, Depends(at_least("reviewer", "alerts"))]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The ETag of the alert that was read: 412 where it has changed since. Without "
+        "it, or with `*`, the verdict is given whatever has changed",
+    ),
+]
 
 
 @router.get("", responses=problems())
@@ -59,22 +68,29 @@ async def list_alerts(
     return PageBody(items=[AlertBody.of(each) for each in page.items], next=page.next)
 
 
-@router.get("/{alert_id}", responses=problems(404))
-async def get_alert(console: Here, person: Reader, alert_id: str) -> AlertBody:
-    """One alert."""
+@router.get("/{alert_id}", response_model=AlertBody, responses=problems(404) | tagged())
+async def get_alert(
+    console: Here, person: Reader, alert_id: str, if_none_match: IfNoneMatch = None
+) -> Response:
+    """One alert, with an ETag to give a verdict by."""
     alert = await console.queries.alert(alert_id, visible_to(person))
     if alert is None:
         raise Problem(404, "there is no such alert")
-    return AlertBody.of(alert)
+    return answered(AlertBody.of(alert), if_none_match)
 
 
-@router.post("/{alert_id}/verdict", response_model=AlertBody, responses=problems(404, 409, 503))
+@router.post(
+    "/{alert_id}/verdict",
+    response_model=AlertBody,
+    responses=problems(404, 409, 412, 503) | tagged(is_read=False),
+)
 async def give_verdict(
     request: Request,
     console: Here,
     person: Reviewer,
     alert_id: str,
     body: VerdictBody,
+    if_match: IfMatch = None,
     key: Key = None,
 ) -> Response:
     """Confirm, dismiss or withdraw: the answer is the alert when the verdict is on Kafka."""
@@ -88,8 +104,12 @@ async def give_verdict(
     said = Said(body.verdict, body.scope, span, body.note)
 
     async def write() -> Written:
+        # Here, so that a verdict that was given is answered as before under its key.
+        if if_match is not None and not names(if_match, tag_of(AlertBody.of(alert))):
+            raise Problem(412, CHANGED)
+        as_read = if_match is not None and if_match.strip() != "*"
         try:
-            given = await give(console, person, [alert], said)
+            given = await give(console, person, [alert], said, as_read=as_read)
         except SettingsError as error:
             raise Problem(422, str(error)) from error
         if not given.alert_ids:
@@ -97,6 +117,7 @@ async def give_verdict(
         now = alert
         with after_writing("reading the alert's row"):
             now = await console.queries.alert(alert_id) or alert
-        return Written(JSONResponse(AlertBody.of(now).model_dump(mode="json")))
+        told = AlertBody.of(now)
+        return Written(JSONResponse(told.model_dump(mode="json"), headers={"ETag": tag_of(told)}))
 
     return await once(request, person, key, write)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream.console.store.views import AlertView, PolicyView, UploadView, VideoView
 from stream.contract.base import Instant
 from stream.contract.events import (
+    AppliedPolicy,
     Match,
     MatchedSegment,
     Outcome,
@@ -38,6 +39,17 @@ ALERT: dict[str, Any] = {
     "segments": [SEGMENT],
     "model_version": "sha256-0f3c",
     "raised_at": "2026-01-01T00:00:09Z",
+    "policy": {
+        "is_own": True,
+        "least_seconds": 10.0,
+        "least_video_share": 0.05,
+        "least_reference_share": 0.001,
+        "least_score": 0.8,
+        "alerts_per_hour": 200,
+        "is_licensed": False,
+        "exclusions": 1,
+        "excluded_seconds": 0.0,
+    },
 }
 RULES: dict[str, Any] = {
     "least_seconds": 5,
@@ -99,6 +111,9 @@ class AlertBody(BaseModel):
     raised_at: datetime
     reason: str | None = Field(default=None, description="Why it was suppressed or held")
     detail: str | None = None
+    policy: AppliedPolicy | None = Field(
+        default=None, description="By which it was judged; older alerts don't say"
+    )
     reviewer: str | None = None
     reviewed_at: datetime | None = None
     claimed_by: str | None = Field(default=None, description="Who works on it")

@@ -61,7 +61,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         428: "Say by If-Match what you have read",
         429: "Too many failed sign-ins or requests within a minute, or too much at once",
         504: "No shard has answered in time",
-        503: "Kafka can't be reached: nothing was written",
+        503: "Kafka can't be reached: it isn't done, send it again",
     }
     return {
         status: {

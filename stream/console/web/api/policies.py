@@ -15,6 +15,7 @@ from stream.console.web.api.bodies import (
     TrialBody,
 )
 from stream.console.web.api.common import Cursor, Here, Key, Limit, Note, Written, once, problems
+from stream.console.web.api.conditional import IfNoneMatch, answered, names, tagged
 from stream.console.web.console import Console, after_writing
 from stream.console.web.dry_run import dry_run
 from stream.console.web.problems import Problem
@@ -53,15 +54,16 @@ async def list_policies(
     return PageBody(items=items, next=page.next)
 
 
-@router.get("/{owner_id:path}", response_model=PolicyBody, responses=problems(404))
-async def get_policy(console: Here, person: Reader, owner_id: str) -> Response:
+@router.get("/{owner_id:path}", response_model=PolicyBody, responses=problems(404) | tagged())
+async def get_policy(
+    console: Here, person: Reader, owner_id: str, if_none_match: IfNoneMatch = None
+) -> Response:
     """A rights holder's policy, with an ETag to change it by."""
     mine = visible_to(person)
     found = await console.queries.policy(owner_id) if mine is None or owner_id in mine else None
     if found is None or found.policy is None:
         raise Problem(404, "this rights holder has no policy: what the settings say holds")
-    body = PolicyBody.of(found, found.policy).model_dump(mode="json")
-    return JSONResponse(body, headers={"ETag": _tag(found)})
+    return answered(PolicyBody.of(found, found.policy), if_none_match, tag=_tag(found))
 
 
 @router.put(
@@ -148,8 +150,7 @@ async def _check_match(console: Console, owner_id: str, if_match: str | None) ->
         if not holds:
             raise Problem(412, "there is no policy to replace")
         return
-    tags = [each.strip() for each in if_match.split(",")]
-    if found is None or _tag(found) not in tags:
+    if found is None or not names(if_match, _tag(found)):
         raise Problem(412, CHANGED)
 
 

@@ -14,6 +14,7 @@ from stream.console.web.api.bodies import (
     TakedownBody,
 )
 from stream.console.web.api.common import Cursor, Here, Key, Limit, Note, Written, once, problems
+from stream.console.web.api.conditional import IfNoneMatch, answered, tagged
 from stream.console.web.api.uploads import submitted
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
@@ -55,6 +56,19 @@ async def add_reference(
     return await once(
         request, person, key, lambda: submitted(console, person, body, "reference", note)
     )
+
+
+@router.get("/{video_id:path}", response_model=ReferenceBody, responses=problems(404) | tagged())
+async def get_reference(
+    console: Here, person: Reader, video_id: str, if_none_match: IfNoneMatch = None
+) -> Response:
+    """A reference in the library."""
+    found, mine = await console.queries.video(video_id), visible_to(person)
+    if found is None or (found.role, found.status) != ("reference", "live"):
+        raise Problem(404, "there is no such reference")
+    if mine is not None and found.owner_id not in mine:
+        raise Problem(404, "there is no such reference")
+    return answered(ReferenceBody.of(found), if_none_match)
 
 
 @router.delete(

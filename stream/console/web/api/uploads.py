@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -13,6 +13,7 @@ from fastapi.sse import format_sse_event
 from stream.console.store.desk import Person
 from stream.console.web.api.bodies import SubmissionBody, SubmittedBody, UploadBody
 from stream.console.web.api.common import Here, Key, Note, Written, once, problems
+from stream.console.web.api.conditional import IfNoneMatch, answered, tagged
 from stream.console.web.console import Console
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least
@@ -65,12 +66,11 @@ async def _wait(console: Here, person: Reader) -> AsyncIterator[None]:
         yield
 
 
-@router.get("/{request_id}", responses=problems(404))
+@router.get("/{request_id}", response_model=UploadBody, responses=problems(404) | tagged())
 async def get_upload(
     console: Here,
     person: Reader,
     request_id: str,
-    response: Response,
     wait_seconds: Annotated[
         float | None,
         Query(ge=0, le=MAX_WAIT_SECONDS, description="Answer when it is decided, or after so long"),
@@ -78,16 +78,16 @@ async def get_upload(
     prefer: Annotated[
         str | None, Header(max_length=1000, description="`wait=N` is `wait_seconds`, up to 60")
     ] = None,
-) -> UploadBody:
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """The status of an upload; with `wait_seconds` or `Prefer: wait=N`, a long poll for its end."""
-    preferred = PREFERRED.search(prefer or "")
+    preferred, headers = PREFERRED.search(prefer or ""), dict[str, str]()
     if wait_seconds is None and preferred is not None:
         wait_seconds = min(float(preferred[1]), MAX_WAIT_SECONDS)
-        response.headers["Preference-Applied"] = f"wait={wait_seconds:g}"
-    if not wait_seconds:
-        return await _when_decided(console, request_id, 0.0)
-    with _one_more(console, person):
-        return await _when_decided(console, request_id, wait_seconds)
+        headers["Preference-Applied"] = f"wait={wait_seconds:g}"
+    with _one_more(console, person) if wait_seconds else nullcontext():
+        upload = await _when_decided(console, request_id, wait_seconds or 0.0)
+    return answered(upload, if_none_match, headers=headers)
 
 
 async def _when_decided(console: Console, request_id: str, wait_seconds: float) -> UploadBody:

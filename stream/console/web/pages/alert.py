@@ -28,6 +28,7 @@ from stream.console.web.playable import TYPE
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Looker, Reviewer, visible_to
 from stream.console.web.verdicts import span_of
+from stream.decide.rules import Rules
 from stream.decide.spans import covered_seconds
 from stream.errors import ForbiddenUriError, RejectedError, TooLargeError
 from stream.fetch.fetch import DiskError
@@ -87,6 +88,8 @@ async def page(
         alert.alert_id, view.filter(console, person), view.sort
     )
     policy = await queries.policy(alert.reference_owner_id)
+    rules = Rules.of(console.settings.policy, None if policy is None else policy.policy)
+    then = alert.policy
     history = await queries.reviews_of_pair(alert.video_id, alert.reference_id)
     own = console.settings.console
     taken = alert.claimed_until is not None and alert.claimed_until > console.clock()
@@ -107,11 +110,15 @@ async def page(
             ),
         },
         policy=None if policy is None else policy.policy,
-        # The rows have the newest alone: what held when the alert was judged isn't known then.
+        rules=rules.applied(
+            alert.video_owner_id,
+            alert.reference_id,
+            0.0 if then is None else then.excluded_seconds,
+        ),
+        # Of an older alert, which doesn't say what held when it was judged.
         policy_since=None
-        if policy is None or policy.said_at <= alert.raised_at
+        if then is not None or policy is None or policy.said_at <= alert.raised_at
         else policy.said_at,
-        defaults=console.settings.policy,
         history=[each for each in history if _may_see(each.alert_id, alert, person)],
         claimed_by=alert.claimed_by if taken else None,
         muted=own.muted,

@@ -162,7 +162,7 @@ async def _gone(console: Console, video_id: str) -> None:
     """Wait until the rows say so, or a while."""
     try:
         async with asyncio.timeout(COMES_BACK_SECONDS):
-            while (found := await console.queries.video(video_id)) and found.status == "live":
+            while (found := await console.queries.video(video_id)) and found.takedown is None:
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
     except TimeoutError:
         return

@@ -5,6 +5,7 @@ from typing import Annotated, get_args
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from stream.console.web import replays
 from stream.console.web.console import Console, console_of
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.render import render
@@ -31,7 +32,7 @@ async def page(
 
 @router.post("/rejected/replay")
 async def replay(request: Request, console: Here, person: Reviewer, form: Form) -> Response:
-    """Submit the original of one letter again, unless it was since."""
+    """Submit the original of one letter again, unless it was since, or was taken down."""
     code = form.get("code") or ""
     partition, _, offset = (form.get("letter") or "").partition("-")
     if not (partition.isdecimal() and offset.isdecimal() and len(offset) < 20):
@@ -42,7 +43,7 @@ async def replay(request: Request, console: Here, person: Reviewer, form: Form) 
         letter = await console.kafka.letter(int(partition), int(offset))
     if letter is None:
         raise Problem(404, "the dead letter is on Kafka no more")
-    found = await console.kafka.replay(letter)
+    found = await replays.replay(console, letter)
     if found.upload is None:
         return await _page(request, console, code, None, reason=found.reason)
     detail = {"letter": f"{partition}-{offset}", "error": letter.error}

@@ -13,6 +13,7 @@ from stream.contract.events import (
     AlertRaised,
     AlertReviewed,
     AlertSuppressed,
+    AppliedPolicy,
     Event,
     MatchedSegment,
     PolicyUpdated,
@@ -70,6 +71,21 @@ def alert(
     if reason is None:
         return AlertRaised(**said)
     return AlertSuppressed(**said, reason=reason, detail="got and expected")
+
+
+def applied(least_seconds: float = 0.0, **fields: Any) -> AppliedPolicy:
+    """What an alert says that it was judged by."""
+    said: dict[str, Any] = {
+        "is_own": True,
+        "least_seconds": least_seconds,
+        "least_video_share": 0.0,
+        "least_reference_share": 0.0,
+        "least_score": 0.0,
+        "is_licensed": False,
+        "exclusions": 0,
+        "excluded_seconds": 0.0,
+    }
+    return AppliedPolicy(**said | fields)
 
 
 def verdict(
@@ -246,6 +262,7 @@ def _alert(chance: random.Random, at: datetime) -> AlertRaised | AlertSuppressed
         video_owner_id=about.choice(UPLOADERS),
         reference_owner_id=about.choice(HOLDERS),
         score=chance.choice([0.7, 0.9]),
+        policy=chance.choice([None, applied(5.0), applied(0.1, alerts_per_hour=200)]),
         segments=[segment(start, 20) for start in about.sample([0, 30, 60], about.randrange(1, 3))],
     )
 

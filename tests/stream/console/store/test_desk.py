@@ -240,6 +240,15 @@ async def test_a_write_that_failed_or_whose_process_died_can_be_begun_anew(desk:
     assert await desk.begin_key("ci", "k", b"x", at(121)) == Running()
 
 
+async def test_a_write_that_takes_long_goes_on_unless_another_has_begun_it(desk: Desk) -> None:
+    begun = await desk.begin_key("ci", "k", b"x", NOW)
+    assert isinstance(begun, Fresh)
+    assert await desk.renew_key("ci", "k", begun.run, at(100))
+    assert await desk.begin_key("ci", "k", b"x", at(219)) == Running()
+    assert isinstance(await desk.begin_key("ci", "k", b"x", at(220)), Fresh)
+    assert not await desk.renew_key("ci", "k", begun.run, at(221))
+
+
 async def test_of_two_at_once_one_begins(settings: ConsoleSettings, desk: Desk) -> None:
     other = await Database.open(settings)
     begun = await asyncio.gather(

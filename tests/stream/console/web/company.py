@@ -148,6 +148,15 @@ def signed(company: Company, claims: Claims) -> str:
     return jwt.encode(header, claims, company.key, algorithms=["ES256"])
 
 
+def changed(**fields: Any) -> Callable[[Claims], Claims]:
+    """Claims with others in them; None leaves one out."""
+
+    def change(claims: Claims) -> Claims:
+        return {name: v for name, v in (claims | fields).items() if v is not None}
+
+    return change
+
+
 def _is_client(authorization: str) -> bool:
     """Whether these are the client's own words, each as a form writes it (RFC 6749, 2.3.1)."""
     kind, _, coded = authorization.partition(" ")

@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from stream.console.web.signin.limits import Attempts
+from stream.console.web.signin.provider import Provider
 from tests.stream.console.migrated import postgresql_database
+from tests.stream.console.web import company as companies
+from tests.stream.console.web.company import Company
+from tests.stream.console.web.office import Office, settings_of
 from tests.stream.console.web.site import Site, running_site
 
 
@@ -30,3 +35,16 @@ async def site(
         console["database_url"] = postgresql_database(request.getfixturevalue("postgres"))
     async with running_site(tmp_path_factory.mktemp("site"), **console) as made:
         yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def office(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Office]:
+    """A console that a provider of this test's own signs people in to."""
+    company = Company()
+    async with companies.running(company):
+        settings = settings_of(company)
+        whole = site.settings.model_copy(update={"console": settings})
+        monkeypatch.setattr(site.console, "settings", whole)
+        monkeypatch.setattr(site.console, "provider", Provider(settings))
+        monkeypatch.setattr(site.console, "attempts", Attempts())
+        yield Office(site, company)

@@ -22,6 +22,7 @@ import httpx2
 from fastapi import FastAPI
 from PIL import Image
 
+from stream.broker.client import Reader
 from stream.broker.embedded import EmbeddedBroker
 from stream.broker.sender import Headers, Sender
 from stream.broker.settings import KafkaSettings
@@ -38,6 +39,7 @@ from stream.contract.events import (
     AlertSuppressed,
     MatchedSegment,
     VideoEmbedded,
+    VideoUploaded,
 )
 from stream.fetch.settings import FetchSettings
 from stream.settings import Settings
@@ -53,6 +55,7 @@ SPAN = MatchedSegment(
     reference_end_seconds=15.0,
     score=0.9,
 )
+UPLOAD = {"video_id": "new", "uri": "https://cdn.example/new.mp4", "owner_id": "channel-1"}
 
 
 @dataclass
@@ -140,6 +143,12 @@ class Site:
         for each in itertools.chain(*sent):
             at = Place(each.topic, each.partition, each.offset)
             assert await self.console.store.follower.until(at, 60)
+
+    def submitted(self, video_id: str) -> list[VideoUploaded]:
+        """What is on Kafka of an upload."""
+        with Reader(self.settings.kafka, VideoUploaded.topic) as reader:
+            events = [VideoUploaded.from_bytes(each.value()) for _, each in reader.until_now()]
+        return [event for event in events if event.video_id == video_id]
 
     async def alert(self, **fields: Any) -> AlertRaised | AlertSuppressed:
         """Two videos and an alert about them; `fields` of the alert, `title` and `uri` of both."""

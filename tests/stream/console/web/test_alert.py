@@ -12,6 +12,7 @@ from stream.admin.review import LATER
 from stream.broker.client import Reader
 from stream.contract.events import AlertReviewed, PolicyUpdated
 from stream.errors import BrokerError
+from tests.stream.console.store.said import applied
 from tests.stream.console.web.site import RAISED, SPAN, Browser, Site, embedded
 from tests.stream.library_log import fingerprint, look
 from tests.stream.videos import make_video
@@ -74,7 +75,8 @@ async def test_a_span_that_is_none_is_refused(site: Site, span: tuple[str, str])
 
 
 async def test_a_confirmed_alert_that_was_held_is_raised(site: Site) -> None:
-    alert = await site.alert(reason="held", detail="200 others")
+    policy = applied(5.0, alerts_per_hour=200)
+    alert = await site.alert(reason="held", detail="200 others", policy=policy)
     event = await verdict(site, alert, verdict="confirmed")
     assert event.alert is not None
     assert event.alert.model_dump() == alert.model_dump()
@@ -253,6 +255,31 @@ async def test_the_policy_that_led_here_is_shown(site: Site) -> None:
     await site.say(policy)
     text = (await (await site.browser()).get(f"/alerts/{alert.alert_id}")).text
     assert "<dd>3.5</dd>" in text and "partner" in text and "0:00.0–1:30.0" in text
+
+
+async def test_the_policy_of_an_alert_is_shown_as_it_was_with_what_holds_now(site: Site) -> None:
+    then = applied(3.5, alerts_per_hour=200, exclusions=2, excluded_seconds=12.0)
+    alert = await site.alert(policy=then)
+    was = {"owner_id": alert.reference_owner_id, "least_seconds": 3.5, "alerts_per_hour": 200}
+    spans = [{"reference_id": alert.reference_id, "start_seconds": 0.0, "end_seconds": 9.0}]
+    await site.say(PolicyUpdated.from_json(was | {"exclusions": spans * 2}))
+    browser, page = await site.browser(), f"/alerts/{alert.alert_id}"
+    text = (await browser.get(page)).text
+    for fact in ("3.5", "200", "no", "2", "12.0 s"):
+        assert f"<dd>{fact}</dd>" in text
+    assert "As it was when this alert was judged." in text
+    assert "Changed since" not in text and "<b>now" not in text
+    now = {"least_seconds": 60, "least_score": 0.5, "licensed_owner_ids": [alert.video_owner_id]}
+    await site.say(PolicyUpdated.from_json({"owner_id": alert.reference_owner_id} | now))
+    text = (await browser.get(page)).text
+    assert "Changed since: what holds now stands beside it." in text
+    for fact, holds in (("3.5", "60"), ("0 %", "50 %"), ("200", "no limit"), ("no", "yes")):
+        assert f"<dd>{fact} · <b>now {holds}</b></dd>" in text
+    await site.console.come_back(await site.console.kafka.remove_policy(alert.reference_owner_id))
+    text = (await browser.get(page)).text
+    assert "the rest by the settings · <b>now settings</b>" in text
+    assert "<dd>3.5 · <b>now 0</b></dd>" in text
+    assert "现为 0" in (await browser.get(page, **{"Accept-Language": "zh"})).text
 
 
 async def test_a_policy_that_changed_since_the_alert_says_so(site: Site) -> None:

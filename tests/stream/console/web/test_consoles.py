@@ -1,21 +1,26 @@
 """Several consoles beside each other: on one PostgreSQL, and each on a database of its own."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx2
 import pytest
 from pydantic import SecretStr
 
+from stream.admin.replay import Since, read_since
 from stream.broker.client import Reader
 from stream.console.store.follower import StoreFollower
 from stream.console.web.app import create_app
+from stream.console.web.replays import BUSY
 from stream.console.worker import ConsoleWorker
-from stream.contract.events import PolicyUpdated
+from stream.contract.events import PolicyUpdated, VideoUploaded
 from stream.contract.message import Source
-from tests.stream.console.web.site import Site, running_site
+from tests.stream.console.migrated import sqlite_file
+from tests.stream.console.web.site import Browser, Site, running_site
+from tests.stream.console.web.test_rejected import place_of, rejected
 from tests.stream.postgres import Postgres, running
 
 PATH = "/api/v1/policies/raced"
@@ -98,3 +103,40 @@ async def test_of_two_consoles_on_one_database_one_writes_a_policy(
             tag = next(each.headers["etag"] for each in answers if each.status_code == 200)
         with Reader(one.settings.kafka, PolicyUpdated.topic) as reader:
             assert len(list(reader.until_now())) == 4
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_of_two_consoles_on_one_database_one_submits_a_letter_again(
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    folder, both = tmp_path_factory.mktemp("site"), threading.Barrier(2)
+    url = sqlite_file(folder / "console.db")
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres").new_database()
+
+    def together(*arguments: Any) -> Since:
+        found = read_since(*arguments)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1)  # until the other has looked too, and neither has submitted
+        return found
+
+    monkeypatch.setattr("stream.console.kafka.read_since", together)
+    async with running_site(folder, database_url=url) as one, beside(one, url) as other:
+        await one.say(rejected("wanted", 5))
+        letter = {"letter": await place_of(one, "wanted")}
+        anna = await one.browser("reviewer", "anna")
+        bea = Browser(other.client(), anna.token)
+        bea.client.cookies.update(anna.client.cookies)
+        answers = await asyncio.gather(
+            *(each.send("/rejected/replay", letter) for each in (anna, bea))
+        )
+        assert sorted(each.status_code for each in answers) == [303, 409]
+        (told,) = [each.text for each in answers if each.status_code == 409]
+        assert BUSY in told
+        later = await bea.send("/rejected/replay", letter)
+        assert later.status_code == 409 and "submitted again since" in later.text
+        with Reader(one.settings.kafka, VideoUploaded.topic) as reader:
+            assert len(list(reader.until_now())) == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 
 from stream.admin.replay import Since, read_since
 from stream.broker.client import Reader
+from stream.console.store.follower import StoreFollower
 from stream.contract.events import VideoRejected, VideoUploaded
-from stream.contract.message import attempts_in
+from stream.contract.message import Source, attempts_in
 from tests.stream.console.web.site import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -62,6 +64,31 @@ async def test_a_letter_is_submitted_again_once(site: Site) -> None:
     assert again.status_code == 409 and "submitted again since" in again.text
     (line,) = (await site.console.desk.audit(about="mended")).items
     assert (line.person, line.action) == ("rosa", "replay")
+
+
+async def test_what_was_taken_down_since_stays_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = VideoUploaded(video_id="taken", uri="https://cdn.example/v.mp4", owner_id="o")
+    (place,) = await site.console.kafka.say([event])
+    request_id = await site.console.kafka.request_id(place)
+    fields = {"source_partition": place.partition, "request_id": request_id}
+    await site.say(rejected("taken", place.offset, **fields))
+    follower = site.console.store.follower
+    assert isinstance(follower, StoreFollower)
+    take = follower._intake.take
+
+    async def late(sources: Sequence[Source]) -> Any:
+        await asyncio.sleep(2)
+        return await take(sources)
+
+    monkeypatch.setattr(follower._intake, "take", late)
+    browser = await site.browser("admin")
+    assert (await browser.send("/library/takedown", {"video": "taken"})).status_code == 303
+    answer = await browser.send("/rejected/replay", {"letter": await place_of(site, "taken")})
+    assert answer.status_code == 409 and "removed since: video.fingerprinted[0]@" in answer.text
+    with Reader(site.settings.kafka, VideoUploaded.topic) as reader:
+        assert len([each for _, each in reader.until_now() if each.key() == b"taken"]) == 1
 
 
 async def test_of_two_who_replay_a_letter_at_once_one_is_told(

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from benchmarks.delivery.outside_client import PersistentProducer
+from benchmarks.delivery.persistent_producer import PersistentProducer
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics

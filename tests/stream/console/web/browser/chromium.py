@@ -1,0 +1,91 @@
+"""Pages of Debian's Chromium, by somebody signed in: `apt-get install chromium-headless-shell`.
+
+What the browser writes to its console, and every request that fails, is an error.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from playwright.async_api import Browser, Page, Request, Response
+
+from tests.stream.console.web.site import Site
+
+SHOTS = os.environ.get("CONSOLE_SHOTS")  # a folder for pictures of the pages, to look at
+PATIENCE_SECONDS = 120  # for a page; mostly well under one, on a busy machine many
+ASKED_FOR = ("document", "xhr", "fetch")
+"""Kinds of requests by people and scripts. The others a browser stops by itself: parts of videos at
+a seek, pictures and scripts of a page that is left while it loads."""
+
+
+@asynccontextmanager
+async def page_of(
+    chromium: Browser, site: Site, refused: str | None = None, **options: Any
+) -> AsyncIterator[Page]:
+    """A browser of one's own, with other settings or an end of the session ahead."""
+    async with signed_in(chromium, site, **options) as page, without_complaints(page, refused):
+        yield page
+
+
+@asynccontextmanager
+async def signed_in(chromium: Browser, site: Site, **options: Any) -> AsyncIterator[Page]:
+    """Somebody signed in by a one-time link."""
+    context = await chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
+    context.set_default_timeout(1000 * PATIENCE_SECONDS)
+    page = await context.new_page()
+    async with without_complaints(page):
+        link = site.worker.sign_in_link()
+        assert link is not None
+        await page.goto(link)
+    yield page
+    await context.close()
+
+
+@asynccontextmanager
+async def without_complaints(page: Page, refused: str | None = None) -> AsyncIterator[None]:
+    """Fails at the end on what the browser complained of.
+
+    But for one request, which is expected to be refused: the part of an address that names it.
+    """
+    complaints = list[str]()
+    listeners: dict[Any, Any] = {
+        "console": lambda message: complaints.append(f"{message.type}: {message.text}"),
+        "pageerror": lambda error: complaints.append(str(error)),
+        "response": lambda response: complaints.extend(_failed(response)),
+        "requestfailed": lambda request: complaints.extend(_unanswered(request)),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    yield
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
+    if refused is not None:
+        # The browser tells of it, and so does the answer.
+        told = sorted(each for each in complaints if " 401 " in f" {each} ")
+        assert len(told) == 2 and refused in told[0], complaints
+        complaints = [each for each in complaints if each not in told]
+    assert not complaints
+
+
+def _failed(response: Response) -> list[str]:
+    return [f"{response.status} {response.url}"] if response.status >= 400 else []
+
+
+def _unanswered(request: Request) -> list[str]:
+    given_up = request.failure == "net::ERR_ABORTED" and request.resource_type not in ASKED_FOR
+    return [] if given_up else [f"{request.failure} {request.url}"]
+
+
+async def shot(page: Page, name: str) -> None:
+    """A picture of the page, where somebody wants to look at them."""
+    if SHOTS:
+        await page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
+
+
+async def until(page: Page, condition: str) -> None:
+    """Wait for a condition. Playwright's own way evaluates text in the page, which it forbids."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await page.evaluate(condition):
+            await asyncio.sleep(0.05)

@@ -1,0 +1,57 @@
+"""Alerts whose two videos play, and what their players show."""
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+from playwright.async_api import Page
+
+from tests.stream.console.web.browser.chromium import until
+from tests.stream.console.web.site import Site
+from tests.stream.videos import make_video
+
+NUMBERS = count()
+SPEEDS = {
+    "forward": (11.0, 15.0, False),
+    "backward": (11.0, 15.0, True),
+    "fast": (10.0, 18.0, False),
+}
+
+
+async def playing_alert(
+    site: Site, name: str, coding: Mapping[str, Any] | None = None, **fields: Any
+) -> str:
+    """An alert whose two videos are files; its id."""
+    start, end, backwards = SPEEDS[name]
+    path = site.folder / "videos" / f"{name}-{next(NUMBERS)}.mp4"
+    video = make_video(path, count=300, frames_per_second=10, **(coding or {}))
+    segment = {
+        "video_start_seconds": 1.0,
+        "video_end_seconds": 5.0,
+        "reference_start_seconds": start,
+        "reference_end_seconds": end,
+        "score": 0.9,
+        "reversed": backwards,
+    }
+    title = f"Numbers, {name}"
+    alert = await site.alert(uri=video.as_uri(), title=title, segments=[segment], **fields)
+    return alert.alert_id
+
+
+async def open_alert(page: Page, site: Site, alert_id: str) -> None:
+    """Its page, when both players are ready."""
+    await page.goto(f"{site.worker.url}/alerts/{alert_id}")
+    await until(
+        page,
+        "['upload', 'reference'].every(each => "
+        "{ const v = document.getElementById(each + '-video'); "
+        "return v.readyState >= 2 && !v.seeking && v.currentTime > 0 })",
+    )
+
+
+async def seconds_of(page: Page) -> tuple[float, float]:
+    """What both players show."""
+    upload, reference = await page.evaluate(
+        "['upload', 'reference'].map(each => document.getElementById(each + '-video').currentTime)"
+    )
+    return float(upload), float(reference)

@@ -1,0 +1,215 @@
+"""An alert's two videos in a browser: in step, sparing reviewers, by matrix and timeline."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page
+
+from tests.stream.console.web.browser.chromium import page_of, shot, until
+from tests.stream.console.web.browser.players import (
+    SPEEDS,
+    open_alert,
+    playing_alert,
+    seconds_of,
+)
+from tests.stream.console.web.site import Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def seen_while_playing(page: Page, end: float) -> list[tuple[float, float, float]]:
+    """What both players show at one moment, every 50 ms until that second of the upload.
+
+    Returns:
+        The time in seconds, and the seconds of upload and reference.
+    """
+    seen = await page.evaluate(
+        """end => new Promise(resolve => {
+            const ids = ['upload-video', 'reference-video'];
+            const [upload, reference] = ids.map(id => document.getElementById(id));
+            const seen = [];
+            const timer = setInterval(() => {
+                seen.push([performance.now() / 1000, upload.currentTime, reference.currentTime]);
+                if (upload.currentTime < end && !upload.paused) return;
+                clearInterval(timer);
+                resolve(seen);
+            }, 50);
+        })""",
+        end,
+    )
+    return [(at, upload, reference) for at, upload, reference in seen]
+
+
+def longest_within(apart: Sequence[tuple[float, float]], most: float) -> float:
+    """The longest time in seconds for which two were so near, by time and distance."""
+    longest, begin = 0.0, None
+    for at, distance in apart:
+        if distance >= most:
+            begin = None
+        else:
+            begin = at if begin is None else begin
+            longest = max(longest, at - begin)
+    return longest
+
+
+@pytest.mark.parametrize("name", SPEEDS)
+async def test_both_players_show_the_matching_moment(page: Page, site: Site, name: str) -> None:
+    start, end, backwards = SPEEDS[name]
+    alert_id = await playing_alert(site, name)
+
+    def matching(second: float) -> float:
+        along = (second - 1) * (end - start) / 4
+        return end - along if backwards else start + along
+
+    await open_alert(page, site, alert_id)
+    await page.keyboard.press("ArrowRight")
+    await until(page, "document.getElementById('upload-video').currentTime === 2")
+    upload, reference = await seconds_of(page)
+    assert abs(reference - matching(upload)) < 0.1
+    await page.keyboard.press(">")  # 1.5x
+    await page.keyboard.press("Space")
+    if not backwards:
+        # As after a stall: so little is no seek's business, while both play.
+        await until(page, "document.getElementById('upload-video').currentTime > 2.5")
+        await page.evaluate("document.getElementById('reference-video').currentTime -= 0.25")
+    apart = list[tuple[float, float]]()
+    for end_of_look in range(5, 11):  # on a busy machine players stall again
+        seen = await seen_while_playing(page, end_of_look)
+        apart += [(at, abs(reference - matching(upload))) for at, upload, reference in seen]
+        if longest_within(apart, 0.1) > 1:
+            break
+    assert longest_within(apart, 0.1) > 1, apart
+    await page.keyboard.press("Space")
+    await until(page, "!document.getElementById('reference-video').seeking")
+    upload, reference = await seconds_of(page)
+    assert upload > 3.5 and abs(reference - matching(upload)) < 0.1
+
+
+LOOK_OF_UPLOAD = "getComputedStyle(document.getElementById('upload-video'))"
+CARE: dict[str, tuple[dict[str, Any], str, bool]] = {
+    "blurred": ({}, "blur(18px)", True),
+    "grey": ({"previews": "grey", "muted": False}, "grayscale(1)", False),
+    "plain": ({"previews": "plain"}, "none", True),
+}
+"""By name: settings, how videos look with them, and whether they are silent."""
+
+
+@pytest.mark.parametrize("name", CARE)
+async def test_reviewers_are_spared_as_the_settings_say(
+    page: Page, site: Site, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    changes, look, silent = CARE[name]
+    console = site.console.settings.console.model_copy(update=changes)
+    whole = site.console.settings.model_copy(update={"console": console})
+    monkeypatch.setattr(site.console, "settings", whole)
+    await page.mouse.move(1, 1)
+    await open_alert(page, site, await playing_alert(site, "forward"))
+    assert await page.evaluate(f"{LOOK_OF_UPLOAD}.filter") == look
+    muted = "['upload', 'reference'].map(each => document.getElementById(each + '-video').muted)"
+    assert await page.evaluate(muted) == [silent, True]
+
+    async def pressed(button: str) -> str | None:
+        return await page.get_attribute(f"#{button}", "aria-pressed")
+
+    assert await pressed("sound") == ("false" if silent else "true")
+    await page.click("#sound")
+    assert await page.evaluate(muted) == [not silent, True], "both at once would be noise"
+    await page.keyboard.press("m")
+    assert await page.evaluate(muted) == [silent, True]
+    await page.click("#mirror")
+    turned = "getComputedStyle(document.getElementById('reference-video')).transform"
+    assert (await page.evaluate(turned)).startswith("matrix(-1,")
+    assert await pressed("mirror") == "true"
+    await page.keyboard.press("f")
+    assert await page.evaluate(turned) == "none" and await pressed("mirror") == "false"
+    if look == "none":
+        assert not await page.locator("#veil").count()
+        return
+    await page.click("#veil")
+    await until(page, f"{LOOK_OF_UPLOAD}.filter === 'none'")
+    assert await pressed("veil") == "true"
+    await page.keyboard.press("v")
+    await until(page, f"{LOOK_OF_UPLOAD}.filter === '{look}'")
+    await page.hover("#upload-video")
+    await until(page, f"{LOOK_OF_UPLOAD}.filter === 'none'")
+
+
+async def test_a_format_that_the_browser_refuses_is_played_from_a_copy(
+    page: Page, site: Site
+) -> None:
+    hevc = {"codec": "libx265", "options": {"x265-params": "log-level=none"}}
+    alert_id = await playing_alert(site, "forward", hevc)
+    await open_alert(page, site, alert_id)
+    players = "['upload', 'reference'].map(each => document.getElementById(each + '-video'))"
+    sources = await page.evaluate(f"{players}.map(each => each.currentSrc)")
+    assert [each.rpartition("/")[2] for each in sources] == ["playable.webm"] * 2
+    assert await page.evaluate(f"{players}.every(each => each.videoWidth > 0)")
+    assert not await page.locator(".making:visible, .unplayable:visible").count()
+    await page.keyboard.press("ArrowRight")
+    await until(page, "document.getElementById('upload-video').currentTime === 2")
+    upload, reference = await seconds_of(page)
+    assert abs(reference - (upload + 10)) < 0.1
+
+
+async def test_a_click_on_the_matrix_plays_that_moment(page: Page, site: Site) -> None:
+    alert_id = await playing_alert(site, "forward")
+    await open_alert(page, site, alert_id)
+    await page.locator("#matrix").scroll_into_view_if_needed()
+    box = await page.locator("#matrix").bounding_box()
+    assert box is not None
+    # Upload second 3 of 10, reference second 13 of 30.
+    await page.mouse.click(box["x"] + box["width"] * 13 / 30, box["y"] + box["height"] * 0.3)
+    await until(page, "!document.getElementById('upload-video').paused")
+    await page.keyboard.press("Space")
+    upload, reference = await seconds_of(page)
+    assert 2.9 < upload < 5 and abs(reference - upload - 10) < 0.1
+
+
+async def test_seconds_of_the_reference_are_excluded_by_drawing(
+    chromium: Browser, site: Site
+) -> None:
+    alert = await site.alert()  # of a reference of 30 seconds
+    async with page_of(chromium, site) as page:
+        await page.goto(f"{site.worker.url}/alerts/{alert.alert_id}")
+        box = await page.locator("#timeline").bounding_box()
+        assert box is not None
+        at = [box["x"] + box["width"] * second / 30 for second in (21, 6, 14)]
+        middle = box["y"] + box["height"] / 2
+        await page.mouse.click(at[1], middle)  # a click draws nothing
+        assert await page.locator("#one-pair").is_checked()
+        for begin, end in ((at[0], at[1]), (at[1], at[2])):
+            await page.mouse.move(begin, middle)
+            await page.mouse.down()
+            await page.mouse.move((begin + end) / 2, middle + 200)
+            await page.mouse.move(end, middle)
+            await page.mouse.up()
+        drawn = await page.evaluate("document.getElementById('drawn').getBoundingClientRect().x")
+        assert abs(drawn - at[1]) < 3
+        await shot(page, "exclusion-light")
+        await page.keyboard.press("d")
+        await page.keyboard.type("a jingle")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**said=dismissed*")
+    (review,) = await site.console.queries.reviews_of_alert(alert.alert_id)
+    assert (review.scope, review.note) == ("span", "a jingle")
+    assert abs((review.reference_start_seconds or 0) - 6) <= 0.15
+    assert abs((review.reference_end_seconds or 0) - 14) <= 0.15
+
+
+async def test_seconds_of_the_reference_are_excluded_by_keys(chromium: Browser, site: Site) -> None:
+    alert_id = await playing_alert(site, "forward")
+    async with page_of(chromium, site) as page:
+        await open_alert(page, site, alert_id)
+        await page.keyboard.press("[")
+        await page.keyboard.press("ArrowRight")
+        await page.keyboard.press("ArrowRight")
+        await until(page, "document.getElementById('reference-video').currentTime === 13")
+        await page.keyboard.press("]")
+        assert await page.get_by_text("Seconds 11.0 to 13.0 are chosen").count() == 1
+        await page.keyboard.press("d")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**said=dismissed*")
+    (review,) = await site.console.queries.reviews_of_alert(alert_id)
+    span = (review.reference_start_seconds, review.reference_end_seconds)
+    assert (review.scope, *span) == ("span", 11.0, 13.0)
