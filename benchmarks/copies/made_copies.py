@@ -6,7 +6,7 @@
 For choosing thresholds on footage that nobody is judged by. References are clips in a row; queries
 mix edited spans of them with footage that is in no reference; two in five copy nothing.
 
-With `--short`, references of one to four clips, and one copied span of a few seconds a query: what
+With `--short`, references of one clip each, and one copied span of a few seconds a query: what
 people share on platforms of short videos.
 
 With `--harder`, a harder exam of a copy set that is there: its references as they are, and new
@@ -54,7 +54,6 @@ COPIED_SEGMENTS = (1, 1, 2, 2, 3, 4)  # of a query that copies, drawn evenly
 # Of a reference that are copied, drawn evenly.
 SPAN_SECONDS = (2.0, 20.0)
 SHORT_SPAN_SECONDS = (4.0, 12.0)
-SHORT_REFERENCE_CLIPS = (1, 2, 2, 3, 4)
 REFERENCE_SHARE = 0.6  # of the clips; the rest is footage that is in no reference
 CLEAR_SHARE = 0.4  # of the queries, which copy nothing: what they raise is a false alert
 
@@ -138,19 +137,6 @@ def references(clips: list[Path], count: int, random: Random) -> list[Video]:
     for number, clip in enumerate(clips):
         videos[number % count].parts.append(Part(clip, 0.0, seconds_of(clip)))
     return [video for video in videos if video.parts]
-
-
-def short_references(clips: list[Path], count: int, random: Random) -> list[Video]:
-    """One to four clips each, as far as they go."""
-    videos, rest = list[Video](), iter(clips)
-    while len(videos) < count:
-        taken = [*islice(rest, random.choice(SHORT_REFERENCE_CLIPS))]
-        if not taken:
-            break
-        parts = [Part(clip, 0.0, seconds_of(clip)) for clip in taken]
-        size, quality = random.choice(SIZES[:3]), random.choice(QUALITIES[:3])
-        videos.append(Video(f"r{len(videos):03d}", size, quality, parts))
-    return videos
 
 
 def query(
@@ -286,16 +272,16 @@ def write_set(
     Args:
         clips: a folder of mp4 files.
         out: the folder to make.
-        counts: references and queries.
+        counts: references, unless they are short, and queries.
         seed: the same one gives the same set.
         scenes: as `one_of_each_scene` takes them.
-        short: short references, and one short span a query.
+        short: a reference of each clip, and one short span a query.
     """
     random = Random(seed)
     files = one_of_each_scene(sorted(clips.glob("*.mp4")), scenes)
     random.shuffle(files)
     cut = round(REFERENCE_SHARE * len(files))
-    known = (short_references if short else references)(files[:cut], counts[0], random)
+    known = references(files[:cut], cut if short else counts[0], random)
     asked = [
         query(f"q{number:03d}", out, known, files[cut:], random, short=short)
         for number in range(counts[1])
