@@ -1,4 +1,4 @@
-"""Cuts the two spans of a boomerang, there and back again, where they meet; numpy isn't needed.
+"""Cuts the two spans of a boomerang, there and back again, where they meet.
 
 Around the turn each way is like the other: both boxes run on beyond it, for as long as the shot
 stands nearly still.
@@ -24,7 +24,7 @@ def cut_at_turns(spans: Sequence[Segment]) -> list[Segment]:
         turn = _crossing(cut[one], cut[other])
         if turn is not None:
             first, last = sorted((one, other), key=lambda at: cut[at].query_start_seconds)
-            cut[first], cut[last] = _until(cut[first], turn), _from(cut[last], turn)
+            cut[first], cut[last] = _parted(cut[first], turn)[0], _parted(cut[last], turn)[1]
     return cut
 
 
@@ -33,32 +33,30 @@ def _crossing(one: Segment, other: Segment) -> float | None:
     # reference = start + rate * (query - query_start), for both
     (start, rate), (other_start, other_rate) = _line(one), _line(other)
     begins = other_start - other_rate * other.query_start_seconds
-    turn = (begins - (start - rate * one.query_start_seconds)) / (rate - other_rate)
+    # One rises and one falls; spans of no length, which settings may let through, do neither.
+    turn = (begins - (start - rate * one.query_start_seconds)) / max(rate - other_rate, 1e-9)
     inside = all(span.query_start_seconds < turn < span.query_end_seconds for span in (one, other))
     return turn if inside else None
 
 
 def _line(span: Segment) -> tuple[float, float]:
     """Where a span's diagonal begins in the reference, and its seconds for one of the query."""
-    rate = (span.reference_end_seconds - span.reference_start_seconds) / (
-        span.query_end_seconds - span.query_start_seconds
-    )
+    seconds = span.query_end_seconds - span.query_start_seconds
+    rate = (span.reference_end_seconds - span.reference_start_seconds) / max(seconds, 1e-9)
     if span.reversed:
         return span.reference_end_seconds, -rate
     return span.reference_start_seconds, rate
 
 
-def _until(span: Segment, turn: float) -> Segment:
+def _parted(span: Segment, turn: float) -> tuple[Segment, Segment]:
+    """What lies before a second of the query, and what lies behind it."""
     start, rate = _line(span)
     there = start + rate * (turn - span.query_start_seconds)
+    before, behind = replace(span, query_end_seconds=turn), replace(span, query_start_seconds=turn)
     if span.reversed:
-        return replace(span, query_end_seconds=turn, reference_start_seconds=there)
-    return replace(span, query_end_seconds=turn, reference_end_seconds=there)
-
-
-def _from(span: Segment, turn: float) -> Segment:
-    start, rate = _line(span)
-    there = start + rate * (turn - span.query_start_seconds)
-    if span.reversed:
-        return replace(span, query_start_seconds=turn, reference_end_seconds=there)
-    return replace(span, query_start_seconds=turn, reference_start_seconds=there)
+        return replace(before, reference_start_seconds=there), replace(
+            behind, reference_end_seconds=there
+        )
+    return replace(before, reference_end_seconds=there), replace(
+        behind, reference_start_seconds=there
+    )

@@ -33,6 +33,7 @@ def test_the_way_back_may_come_first() -> None:
         Segment(16, 24, 2, 10, 0.8, reversed=True),  # something else comes in between
         Segment(10, 24, 30, 44, 0.8, reversed=True),  # the same moments, another place
         Segment(10, 24, 12, 26, 0.8),  # both run forward
+        Segment(6, 6, 8, 8, 0.8, reversed=True),  # of no length
     ],
 )
 def test_others_stay_as_they_are(other: Segment) -> None:

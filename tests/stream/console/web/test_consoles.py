@@ -1,16 +1,14 @@
 """Several consoles beside each other: on one PostgreSQL, and each on a database of its own."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 import pytest
 from pydantic import SecretStr
 
-from stream.admin.replay import Since, read_since
 from stream.broker.client import Reader
 from stream.console.store.follower import StoreFollower
 from stream.console.web.app import create_app
@@ -20,7 +18,7 @@ from stream.contract.events import PolicyUpdated, VideoUploaded
 from stream.contract.message import Source
 from tests.stream.console.migrated import sqlite_file
 from tests.stream.console.web.site import Browser, Site, running_site
-from tests.stream.console.web.test_rejected import place_of, rejected
+from tests.stream.console.web.test_rejected import look_at_once, place_of, rejected
 from tests.stream.postgres import Postgres, running
 
 PATH = "/api/v1/policies/raced"
@@ -112,18 +110,11 @@ async def test_of_two_consoles_on_one_database_one_submits_a_letter_again(
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
-    folder, both = tmp_path_factory.mktemp("site"), threading.Barrier(2)
+    folder = tmp_path_factory.mktemp("site")
     url = sqlite_file(folder / "console.db")
     if kind == "postgresql":
         url = request.getfixturevalue("postgres").new_database()
-
-    def together(*arguments: Any) -> Since:
-        found = read_since(*arguments)
-        with suppress(threading.BrokenBarrierError):
-            both.wait(1)  # until the other has looked too, and neither has submitted
-        return found
-
-    monkeypatch.setattr("stream.console.kafka.read_since", together)
+    look_at_once(monkeypatch)
     async with running_site(folder, database_url=url) as one, beside(one, url) as other:
         await one.say(rejected("wanted", 5))
         letter = {"letter": await place_of(one, "wanted")}

@@ -33,6 +33,19 @@ def rejected(video_id: str, offset: int, **fields: Any) -> VideoRejected:
     return VideoRejected.model_validate(made | fields)
 
 
+def look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two who submit a letter again, both look first, and only then does either submit."""
+    both = threading.Barrier(2)
+
+    def together(*arguments: Any) -> Since:
+        found = read_since(*arguments)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1)
+        return found
+
+    monkeypatch.setattr("stream.console.kafka.read_since", together)
+
+
 async def place_of(site: Site, video_id: str) -> str:
     """Where the letter about a video lies, as the form says it."""
     page = await site.console.queries.rejections()
@@ -94,15 +107,7 @@ async def test_what_was_taken_down_since_stays_away(
 async def test_of_two_who_replay_a_letter_at_once_one_is_told(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = threading.Barrier(2)
-
-    def together(*arguments: Any) -> Since:
-        found = read_since(*arguments)
-        with suppress(threading.BrokenBarrierError):
-            both.wait(1)  # until the other has looked too, and neither has submitted
-        return found
-
-    monkeypatch.setattr("stream.console.kafka.read_since", together)
+    look_at_once(monkeypatch)
     await site.say(rejected("wanted by two", 5))
     letter = {"letter": await place_of(site, "wanted by two")}
     people = [await site.browser("reviewer", name) for name in ("anna", "bea")]
