@@ -8,10 +8,12 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,7 +34,12 @@ log = logging.getLogger(__name__)
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 CLOSING = "decoding was cancelled: the worker is closing"
-MAX_KILLS = 3  # of one video, by a machine that is short of memory
+# Of one video alone, by a machine that is short of memory: a minute of pauses, in which what else
+# runs there may end. One that needs too much by itself would wait for ever. Set by hand.
+MAX_KILLS = 7
+# After a child that the kernel killed, until one more works beside the others: sooner kills more,
+# later leaves a core idle. Set by hand.
+REGAIN_SECONDS = 600.0
 MAX_DEATHS = 2  # of one video's children, of other causes than the file
 PREVIEW_GAPS = (1.0, 4.0)  # seconds between previews, at least and at most
 
@@ -63,6 +70,9 @@ class Decoder:
         self._room = Room(settings.spool_folder)
         self._scratch = Scratch(settings.spool_folder)
         self._awaited: WeakSet[Future[DecodedVideo]] = WeakSet()
+        self._processes = settings.processes  # fewer for a while where memory is short
+        self._regained_at = 0.0
+        self._ending: list[tuple[Any, threading.Thread]] = []  # former pools that still work
         self._pool = self._new_pool()
 
     def decode(
@@ -85,12 +95,13 @@ class Decoder:
             RejectedError: the video can't be used, or a limit was passed; its code says why.
         """
         with rejections(self._settings), self._room.enter() as turn:
-            died = 0
+            deaths = _Deaths()
             while True:
                 # SIGKILL doesn't say who sent it; the kernel's count, before and after, does.
-                counted = oom_kills()
+                deaths.counted = oom_kills()
                 try:
                     with self._spools() as spools:
+                        deaths.alone = deaths.short and self._left_alone()
                         try:
                             decoded = self._schedule(path, spools, turn.reserve).result()
                         # An idle child may die and take the pool with it, before a byte of this
@@ -100,7 +111,7 @@ class Decoder:
                         decoded.map_frames(spools[0], self._size, spools[1])
                         return decoded
                 except (OSError, NoRoomError, ProcessExpired) as error:
-                    needed, died = _another_try(error, died, counted)
+                    needed = deaths.another_try(error)
                 with aside():
                     turn.wait(needed, or_leave=takes_room)
 
@@ -112,6 +123,9 @@ class Decoder:
             self._closed = True
             self._pool.stop()
             self._pool.join()
+            for former, ending in self._ending:
+                former.stop()
+                ending.join()
             for future in self._awaited:  # a stopped pool leaves them as they are, for ever
                 future.cancel()
         self._scratch.close()
@@ -129,7 +143,7 @@ class Decoder:
 
     def _new_pool(self) -> Any:
         return ProcessPool(
-            max_workers=self._settings.processes,
+            max_workers=self._processes,
             max_tasks=self._settings.videos_per_process,
             initializer=prepare_child,
             initargs=(self._settings,),
@@ -154,9 +168,11 @@ class Decoder:
                 raise InternalError(CLOSING)
             # A pool that broke stays broken; pebble doesn't mend it.
             if not self._pool.active:
-                self._pool.stop()
-                self._pool.join()
-                self._pool = self._new_pool()
+                self._replace_pool()
+            elif (
+                self._processes < self._settings.processes and time.monotonic() > self._regained_at
+            ):
+                self._take_one_more()
             # Under the lock: between `active` and here, `close` could stop the pool, and the future
             # would never end.
             future: Future[DecodedVideo] = self._pool.schedule(
@@ -165,6 +181,45 @@ class Decoder:
             )
             self._awaited.add(future)
             return future
+
+    def _left_alone(self) -> bool:
+        """End all children but one, whose own memory is what a video may lack; if none is at work.
+
+        Returns:
+            Whether nothing else is being decoded.
+        """
+        with self._mutex:
+            if self._closed or not all(future.done() for future in self._awaited):
+                return False
+            if self._processes > 1:
+                log.warning(
+                    "memory is short: one video is decoded at a time, one more after each %d s",
+                    REGAIN_SECONDS,
+                )
+            self._processes = 1
+            self._regained_at = time.monotonic() + REGAIN_SECONDS
+            self._replace_pool()
+            return True
+
+    def _replace_pool(self) -> None:
+        self._pool.stop()
+        self._pool.join()
+        self._pool = self._new_pool()
+
+    def _may_take_one_more(self) -> bool:
+        fewer = self._processes < self._settings.processes
+        return fewer and time.monotonic() > self._regained_at
+
+    def _take_one_more(self) -> None:
+        """Decode one video more at a time; what the former children work on, they end."""
+        self._processes += 1
+        self._regained_at = time.monotonic() + REGAIN_SECONDS
+        former, self._pool = self._pool, self._new_pool()
+        former.close()
+        ending = threading.Thread(target=former.join, name="former children", daemon=True)
+        ending.start()
+        self._ending = [one for one in self._ending if one[1].is_alive()]
+        self._ending.append((former, ending))
 
 
 class _SpoolFile:
@@ -198,35 +253,48 @@ def rejections(settings: DecodeSettings) -> Iterator[None]:
         raise InternalError(f"decoding failed: {type(error).__name__}: {error}") from error
 
 
-def _another_try(error: Exception, died: int, counted: int) -> tuple[int, int]:
-    """What another try must wait for; an error that is the video's, or final, is raised again.
+@dataclass
+class _Deaths:
+    """How the tries of one video have ended.
 
-    Args:
-        error: that ended a try.
-        died: how many children of this video did before, of other causes than the file.
-        counted: by the kernel, of processes killed for want of memory, before the try.
-
-    Returns:
-        Bytes that the disk must hold, and how many children died by now.
+    Attributes:
+        counted: by the kernel, of processes killed for want of memory, before this try.
+        alone: whether nothing else is decoded beside this try.
+        short: whether the last child was killed for want of memory.
+        kills: of children that were killed so while they were alone.
+        others: children that died of other causes than memory or the file.
     """
-    if isinstance(error, NoRoomError):
-        return error.bytes, died
-    if is_shortage(error):
-        return 0, died
-    if isinstance(error, ProcessExpired) and not _is_the_videos(error.exitcode):
-        died += 1
-        # Killed by the kernel, and others were at work: likely their fault, so it waits to be
-        # alone. A few times, since a video that needs too much on its own would wait for ever.
-        short = error.exitcode == -signal.SIGKILL and oom_kills() > counted
-        if short and died < MAX_KILLS:
-            return ALONE, died
-        if died < MAX_DEATHS:
-            log.warning(
-                "a decoder's child ended with status %s: its video is tried once more",
-                error.exitcode,
-            )
-            return 0, died
-    raise error
+
+    counted: int = 0
+    alone: bool = False
+    short: bool = False
+    kills: int = 0
+    others: int = 0
+
+    def another_try(self, error: Exception) -> int:
+        """Bytes that the disk must hold before another try.
+
+        An error that is the video's, or final, is raised again.
+        """
+        if isinstance(error, NoRoomError):
+            return error.bytes
+        if is_shortage(error):
+            return 0
+        if isinstance(error, ProcessExpired) and not _is_the_videos(error.exitcode):
+            self.short = error.exitcode == -signal.SIGKILL and oom_kills() > self.counted
+            if self.short:
+                # While others are at work it is likely their fault.
+                self.kills += self.alone
+                if self.kills < MAX_KILLS:
+                    return ALONE
+            self.others += not self.short
+            if not self.short and self.others < MAX_DEATHS:
+                log.warning(
+                    "a decoder's child ended with status %s: its video is tried once more",
+                    error.exitcode,
+                )
+                return 0
+        raise error
 
 
 def _is_the_videos(status: int | None) -> bool:

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 KEPT_VARIABLES = frozenset({"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PYTHONPATH"})
-OOM_SCORE = 500  # of 1,000: short memory costs a child, and not its parent
 
 # Numbers of the kernel's interfaces: seccomp(2), landlock(7).
 SET_NO_NEW_PRIVILEGES = 38
@@ -67,7 +66,6 @@ def enter_sandbox(spool_folder: Path) -> None:
     forget_environment()
     if not sys.platform.startswith("linux"):
         return
-    _write(Path("/proc/self/oom_score_adj"), str(OOM_SCORE))
     libc = ctypes.CDLL(None, use_errno=True)
     # Without this, an unprivileged process may install neither Landlock rules nor a filter.
     if libc.prctl(SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
@@ -90,13 +88,6 @@ def forget_environment() -> None:
     except (OSError, IndexError, ValueError):
         pass
     os.environ.update(kept)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text)
-    except OSError:
-        return
 
 
 def _write_nowhere_but(libc: ctypes.CDLL, folder: Path) -> None:

@@ -13,11 +13,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from pebble import ProcessExpired
 
 import stream.fingerprint.fingerprinter
 from stream.contract.events import VideoUploaded
-from stream.decode import decoder as decoder_module
 from stream.decode.child import decode_video
 from stream.decode.decoder import Decoder
 from stream.decode.room import ALONE, CrowdedError, NoRoomError, Room, is_shortage
@@ -201,27 +199,6 @@ def test_a_spool_takes_no_more_room_than_its_frames(tmp_path: Path) -> None:
     still = make_video(tmp_path / "still.mp4", draw=lambda index, w, h: numbered(5, w, h))
     decoded = decode_video(still, spool, SIZE, DecodeSettings())
     assert spool.stat().st_size == len(decoded.seconds) * SIZE * SIZE * 3
-
-
-def test_a_child_killed_for_want_of_memory_gets_another_try_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counts = iter([0, 1, 1])
-    monkeypatch.setattr(decoder_module, "oom_kills", lambda: next(counts))
-    path = make_video(tmp_path / "video.mp4", count=30)
-    with Decoder(DecodeSettings(processes=1, frames_per_second=2), SIZE) as decoder:
-        schedule, tries = decoder._schedule, []
-
-        def once_killed(*args: object) -> object:
-            tries.append(args)
-            if len(tries) == 1:
-                raise ProcessExpired("killed", code=-9)  # type: ignore[no-untyped-call]
-            return schedule(*args)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(decoder, "_schedule", once_killed)
-        with decoder.decode(path) as video:
-            assert len(video.frames) == 3
-    assert len(tries) == 2
 
 
 def test_a_full_disk_for_what_is_fetched_is_waited_for(
