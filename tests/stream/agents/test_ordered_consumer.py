@@ -54,3 +54,21 @@ async def test_nothing_is_fetched_between_a_seek_and_the_flow(
     assert not fetch.done(), "Faust empties its queues when the flow begins"
     consumer.resume_flow()
     assert await asyncio.wait_for(fetch, 5.0) == {PARTITION: ["an answer"]}
+
+
+async def test_what_is_in_hand_at_a_seek_is_of_another_era(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    new_consumer: Callable[[OrderedApp], OrderedConsumer],
+) -> None:
+    app = make_app("fingerprint", settings, Drain(), finish_before_rebalance=False)
+    consumer = new_consumer(app)
+
+    async def sought(self: Any) -> None:
+        pass
+
+    monkeypatch.setattr(Consumer, "perform_seek", sought)
+    monkeypatch.setattr(OrderedConsumer, "assignment", lambda self: set[TP]())
+    before = app.era
+    await consumer.perform_seek()
+    assert app.era != before, "it is delivered again, also where nobody waited for it"
