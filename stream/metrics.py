@@ -66,6 +66,9 @@ PARTITION_LAG = Gauge(
     "Events of a partition of this worker that are not finished",
     ["role", "topic", "partition"],
 )
+WAITING_DOWNLOADS = Gauge(
+    "samesource_waiting_downloads", "Large downloads that wait until another one ends"
+)
 UNDECIDED = Gauge("samesource_undecided_uploads", "Uploads without a decision, by the console")
 OLDEST_UNDECIDED = Gauge(
     "samesource_oldest_undecided_seconds", "Since the oldest of them was submitted; 0 without one"

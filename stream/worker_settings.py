@@ -16,7 +16,8 @@ class WorkerSettings(BaseModel):
         fingerprint_concurrency: uploads at work at a time: `decode.processes` of them decode, the
             others encode or wait for Kafka.
         fetch_concurrency: further uploads that are being downloaded, or wait for their turn; slow
-            servers hold these places, and each may hold `fetch.max_bytes` on disk.
+            servers hold these places, and each may hold `fetch.max_bytes` on disk. A quarter of
+            them, but one at the least, is left to small downloads; see `large_downloads`.
         decided_retention_seconds: how long a decided join recognises repeated answers; as long as
             answers stay on `video.compared`.
         session_timeout_seconds: after so long without a sign of life, Kafka gives a worker's
@@ -46,3 +47,9 @@ class WorkerSettings(BaseModel):
     log_format: Literal["auto", "json", "text"] = "auto"
     drain_seconds: float = Field(default=30.0, ge=0)
     stalled_seconds: float = Field(default=1200.0, gt=0)
+
+    @property
+    def large_downloads(self) -> int:
+        """Downloads of more than `fetch.small_bytes` at a time."""
+        kept = max(1, self.fetch_concurrency // 4)
+        return max(1, self.fetch_concurrency - kept)

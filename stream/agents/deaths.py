@@ -19,7 +19,7 @@ import orjson
 
 from stream.contract.events import ProbeAsked, ProbeFingerprinted
 from stream.contract.message import Source
-from stream.errors import InternalError, SettingsError
+from stream.errors import InternalError, NoPlaceError, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,8 @@ class Deaths:
     def at_work(self, source: Source) -> Iterator[None]:
         """Note a message for the time of the block.
 
+        What must wait for a place keeps its notes of former deaths.
+
         Raises:
             InternalError: workers died again and again while it was in hand; nothing is begun.
         """
@@ -110,6 +112,9 @@ class Deaths:
             self._weights[place] = self._weights.get(place, 0) + CRASH_WEIGHT
             self._write(place, at_work=False)
             raise
+        except NoPlaceError:
+            self._put_away(place)
+            raise
         except BaseException:
             self._forget(place)
             raise
@@ -120,10 +125,7 @@ class Deaths:
         if self._file is None:
             return
         for place in [*self._slots]:
-            if place in self._weights:
-                self._write(place, at_work=False)
-            else:
-                self._forget(place)
+            self._put_away(place)
         self._file.close()
         self._file = None
 
@@ -176,6 +178,13 @@ class Deaths:
         topic, partition, offset = place
         note = {"topic": topic, "partition": partition, "offset": offset, "at_work": at_work}
         self._put(slot, note | {"weight": self._weights.get(place, 0)})
+
+    def _put_away(self, place: Place) -> None:
+        """Not at work; what was noted of it before stays noted."""
+        if place in self._weights:
+            self._write(place, at_work=False)
+        else:
+            self._forget(place)
 
     def _forget(self, place: Place) -> None:
         self._weights.pop(place, None)

@@ -34,7 +34,7 @@ BUFFERED_EVENTS = 64
 
 
 class MovedError(Exception):
-    """Partitions have moved since an event was taken: it is delivered again, perhaps elsewhere."""
+    """Partitions have moved, or the worker stops: an event comes again, perhaps to another."""
 
 
 def make_app(
@@ -166,14 +166,18 @@ def consumer_health(
 
 
 class Drain:
-    """Counts events in flight, so that a stop can wait for them and a bug can end the worker."""
+    """Counts events in flight, so that a stop can wait for them and a bug can end the worker.
+
+    Attributes:
+        draining: whether the worker stops: what hasn't begun is left to the next one.
+    """
 
     def __init__(self) -> None:
         self.failure: Failure = asyncio.get_running_loop().create_future()
         self.progress = Progress()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._draining = False
+        self.draining = False
 
     async def consume(
         self, stream: Any, handle: Callable[[Any], Awaitable[None]], stage: str | None = None
@@ -189,7 +193,7 @@ class Drain:
             stage: what it does, in the event's trace.
         """
         async for event in stream.noack().events():
-            if self._draining or self.failure.done():
+            if self.draining or self.failure.done():
                 continue  # not acknowledged: the next worker gets it
             self.progress.begin()
             # Set again by the last of those in hand: a drain waits for all of them.
@@ -222,5 +226,5 @@ class Drain:
 
     async def drain(self, seconds: float) -> bool:
         """Take no further event and wait for those in flight; False when time ran out."""
-        self._draining = True
+        self.draining = True
         return await self.finished(seconds)

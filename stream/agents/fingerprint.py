@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +12,7 @@ from stream.agents.attempts import attempted, publish_or_reject
 from stream.agents.deaths import Deaths
 from stream.agents.faust_app import (
     Drain,
+    MovedError,
     consumer_health,
     contract_name,
     make_app,
@@ -34,13 +35,15 @@ from stream.contract.events import (
 )
 from stream.contract.message import Source
 from stream.contract.order import submission_of
-from stream.errors import BadEventError, RejectedError, brief
+from stream.errors import BadEventError, NoPlaceError, RejectedError, brief
 from stream.failpoints import failpoint
+from stream.fetch.places import LargePlaces, Place
 from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.metrics import (
     FRAMES,
     OUTCOMES,
     VIDEO_SECONDS,
+    WAITING_DOWNLOADS,
     begin_at_zero,
     observe_stages,
     show_lags,
@@ -61,7 +64,10 @@ itself would wait for ever, so the worker ends then, and notes whose fault that 
 
 
 def fingerprint_step(
-    fingerprinter: Fingerprinter, source: Source, log_id: str | None = None
+    fingerprinter: Fingerprinter,
+    source: Source,
+    log_id: str | None = None,
+    place: Place | None = None,
 ) -> list[Event]:
     """One upload message in, events out; never raises for bad input.
 
@@ -69,25 +75,27 @@ def fingerprint_step(
         fingerprinter: does the work.
         source: the upload's message.
         log_id: of its topic, for the place of the submission.
+        place: for a large download; without one it needn't wait.
 
     Returns:
         The embedding, if there is one, and the fingerprint, or one dead letter.
 
     Raises:
+        NoPlaceError: its download is large, and must wait for its place.
         Exception: what the machine lacks: worth another attempt.
     """
     stages: dict[str, float] = {}
     try:
         upload = VideoUploaded.from_bytes(source.value)
         made = attempted(
-            source, lambda: fingerprinter.fingerprint(upload, source.request_id, stages)
+            source, lambda: fingerprinter.fingerprint(upload, source.request_id, stages, place)
         )
     except RejectedError as error:
         log.info("rejected %s %s: %s", source.request_id, error.code, brief(error))
         return [source.rejected(error, stage_seconds=stages)]
-    place = {"submission": submission_of(source, log_id)}
+    submission = {"submission": submission_of(source, log_id)}
     events = [event for event in (made.embedding, made.fingerprint.to_event()) if event is not None]
-    return [event.model_copy(update=place) for event in events]
+    return [event.model_copy(update=submission) for event in events]
 
 
 class FingerprintWorker:
@@ -103,8 +111,12 @@ class FingerprintWorker:
         self._fingerprinter = Fingerprinter(settings)
         worker = settings.worker
         # Threads for those that compute and those that download: a slow server keeps no slot.
-        self._at_a_time = worker.fingerprint_concurrency + worker.fetch_concurrency
-        self._threads = ThreadPoolExecutor(self._at_a_time, "fingerprint")
+        at_a_time = worker.fingerprint_concurrency + worker.fetch_concurrency
+        self._threads = ThreadPoolExecutor(at_a_time, "fingerprint")
+        self._at_work = asyncio.Semaphore(at_a_time)
+        self._large = LargePlaces(worker.large_downloads, settings.fetch.small_bytes)
+        # As many again as download: large ones that wait for a place hide no small one behind them.
+        self._in_hand = at_a_time + worker.fetch_concurrency
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
         self._turns = Turns()
@@ -128,7 +140,7 @@ class FingerprintWorker:
         app = make_app("fingerprint", self._settings, self._drain, finish_before_rebalance=False)
         topic = raw_topic(app, self._settings, VideoUploaded.topic)
 
-        @app.agent(topic, concurrency=self._at_a_time)
+        @app.agent(topic, concurrency=self._in_hand)
         async def fingerprint(stream: Any) -> None:
             await self._drain.consume(stream, self._handle, "fingerprint")
 
@@ -147,16 +159,39 @@ class FingerprintWorker:
             failpoint("fingerprint.after_produce")
 
     async def _made(self, source: Source) -> list[Event]:
-        try:
-            async with self._suspects.at_work(source):
-                return await self._patiently(source)
-        except RejectedError as error:
-            return [source.rejected(error)]
+        """What the step makes of an upload, once there is a place for its download.
 
-    async def _patiently(self, source: Source) -> list[Event]:
+        Raises:
+            MovedError: it has not begun, and comes again.
+        """
+        era = self._app.era
+
+        def check() -> None:
+            if self._drain.draining or self._app.era != era:
+                raise MovedError(f"{source} has not begun")
+
+        with self._large.place() as place:
+            while True:
+                try:
+                    return await self._begun(source, place, check)
+                except RejectedError as error:
+                    return [source.rejected(error)]
+                except NoPlaceError:
+                    log.info("%s is large, and waits until another large download ends", source)
+                # With no thread, none of those at work, and no note that it is in hand.
+                await place.come(check)
+
+    async def _begun(self, source: Source, place: Place, check: Callable[[], None]) -> list[Event]:
+        async with self._at_work:
+            check()
+            async with self._suspects.at_work(source):
+                return await self._patiently(source, place)
+
+    async def _patiently(self, source: Source, place: Place | None = None) -> list[Event]:
         """The step, again and again while the machine lacks what it takes.
 
         Raises:
+            NoPlaceError: its download is large, and must wait for its place.
             MemoryError: again and again: the worker should end, and begin anew.
         """
         pause, left = FIRST_PAUSE_SECONDS, MEMORY_TRIES
@@ -168,6 +203,7 @@ class FingerprintWorker:
                     self._fingerprinter,
                     source,
                     self._log_id,
+                    place,
                 )
             # The disk or memory of this machine: no fault of the video's, so it is never rejected
             # for it.
@@ -253,6 +289,7 @@ class FingerprintWorker:
     async def _show_lags(self) -> None:
         while True:
             show_lags("fingerprint", self._app.lags())
+            WAITING_DOWNLOADS.set(self._large.waiting)
             await asyncio.sleep(GAUGE_SECONDS)
 
     def _clients(self) -> Iterator[object]:

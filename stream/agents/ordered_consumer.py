@@ -104,6 +104,7 @@ class OrderedConsumer(Consumer):
         async with self._moving:
             # What was fetched under another number lies before the seek, and isn't handed on.
             self._seeks += 1
+            cast(OrderedApp, self.app).era += 1  # all that is in hand is delivered again
             self._unfinished.clear()
             self._next.clear()
             self._committed_offset.clear()

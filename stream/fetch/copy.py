@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from threading import Event
 
@@ -18,10 +18,19 @@ class LimitedFile(io.FileIO):
         written: bytes so far.
     """
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(
+        self, path: Path, max_bytes: int, announced: Callable[[int | None], None] | None = None
+    ) -> None:
+        """Empty it, or make it.
+
+        Args:
+            path: of the file.
+            max_bytes: that it takes.
+            announced: told the size, or None where the server doesn't say, before the body is read.
+        """
         # Without a buffer: a full disk is noticed at the write that fills it, not at the end.
         super().__init__(path, "w")
-        self._max_bytes = max_bytes
+        self._max_bytes, self._announced = max_bytes, announced
         self.written = 0
 
     def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
@@ -32,7 +41,7 @@ class LimitedFile(io.FileIO):
             DiskError: this machine's disk is full, say.
         """
         # Before the write, so that the disk never holds more, whatever size a server announced.
-        self.expect(self.written + len(data))
+        self._check(self.written + len(data))
         rest = memoryview(data)
         while rest:
             try:
@@ -48,8 +57,14 @@ class LimitedFile(io.FileIO):
 
         Raises:
             TooLargeError: the size passes the limit.
+            NoPlaceError: as `announced` raised it.
         """
-        if size_bytes is not None and size_bytes > self._max_bytes:
+        self._check(size_bytes or 0)
+        if self._announced is not None:
+            self._announced(size_bytes)
+
+    def _check(self, size_bytes: int) -> None:
+        if size_bytes > self._max_bytes:
             raise too_large(size_bytes, self._max_bytes)
 
 

@@ -18,6 +18,7 @@ from stream.errors import ForbiddenUriError, NotFoundError, VideoTimeoutError
 from stream.fetch.copy import DiskError, LimitedFile, TooSlowError, TransientError, paced
 from stream.fetch.http import copy_http
 from stream.fetch.local import local_video
+from stream.fetch.places import Place
 from stream.fetch.s3 import copy_s3
 from stream.fetch.settings import FetchSettings
 
@@ -58,7 +59,11 @@ class FetchedVideo:
 
 
 def fetch(
-    uri: str, settings: FetchSettings, folder: Path, stop: Event | None = None
+    uri: str,
+    settings: FetchSettings,
+    folder: Path,
+    stop: Event | None = None,
+    place: Place | None = None,
 ) -> FetchedVideo:
     """Make a video available as a file. Blocks; call it outside of an event loop.
 
@@ -68,6 +73,7 @@ def fetch(
         folder: where a copy is put; the caller deletes it, or uses the result as a context
             manager. A local file is used in place. Nothing is left here by an error.
         stop: when it is set, a download ends at once.
+        place: that it takes where it is large, or too slow; given back at the end.
 
     Raises:
         ForbiddenUriError: scheme, host, address, bucket or folder is not allowed.
@@ -75,6 +81,7 @@ def fetch(
         TooLargeError: more than `max_bytes`.
         VideoTimeoutError: longer than `timeout_seconds` in all, or too slow at every try.
         DiskError: the folder is full, or can't be written for another reason.
+        NoPlaceError: it is large, and must wait for its place.
         CancelledError: stopped.
     """
     scheme = _scheme(uri, settings)
@@ -86,11 +93,14 @@ def fetch(
     try:
         # A loop of its own, as the caller is a thread: a slow name server or store then holds up
         # this download alone.
-        asyncio.run(_copied(uri, path, settings, COPIES[scheme], stop or Event()))
+        asyncio.run(_copied(uri, path, settings, COPIES[scheme], stop or Event(), place))
     # A cancellation too: nobody else knows the file's name, so it would lie there for good.
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    finally:
+        if place is not None:
+            place.leave()
     return FetchedVideo(path, path.stat().st_size, is_copy=True)
 
 
@@ -105,15 +115,18 @@ def _scheme(uri: str, settings: FetchSettings) -> str:
     return scheme
 
 
-async def _copied(uri: str, path: Path, settings: FetchSettings, copy: Copy, stop: Event) -> None:
+async def _copied(
+    uri: str, path: Path, settings: FetchSettings, copy: Copy, stop: Event, place: Place | None
+) -> None:
     """Try until it is there, the time is over, or the tries are used up."""
+    announced = None if place is None else place.expect
     try:
         async with asyncio.timeout(settings.timeout_seconds):
             for attempt in range(settings.retries + 1):
                 try:
                     # Opened anew for each try, which empties it: a half-read body is never
                     # continued, since the server may hold another one by now.
-                    with LimitedFile(path, settings.max_bytes) as file:
+                    with LimitedFile(path, settings.max_bytes, announced) as file:
                         return await paced(
                             copy(uri, file, settings),
                             file,
@@ -124,6 +137,8 @@ async def _copied(uri: str, path: Path, settings: FetchSettings, copy: Copy, sto
                 except TransientError as error:
                     if attempt == settings.retries:
                         raise _given_up(error, uri, attempt + 1) from error
+                    if announced is not None and isinstance(error, TooSlowError):
+                        announced(None)  # however small, it may last as long as a large one
                 # Spread, so that downloads that a server failed together don't return together.
                 wait = settings.retry_wait_seconds * 2**attempt
                 await asyncio.sleep(wait * random.uniform(0.5, 1))

@@ -27,6 +27,9 @@ class FetchSettings(BaseModel):
             any. A video that plays at all has more: one that sends less holds a download's place.
         rate_window_seconds: from the request on; a video that is here sooner is never too slow.
             Long enough for a server that is slow to start.
+        small_bytes: a download of more is large, and so is one whose server doesn't say; large ones
+            leave some places of `worker.fetch_concurrency` to small ones. 16 MiB are about a minute
+            of video, and come within `timeout_seconds` at 56 KB a second.
         retries: after a failure of the network or of the server.
         retry_wait_seconds: before the first retry; doubles with each: 3.5 s at the most for three.
         former_keys: what keys were called before; settings of then are still read.
@@ -46,5 +49,6 @@ class FetchSettings(BaseModel):
     timeout_seconds: float = Field(default=300.0, gt=0)
     min_bytes_per_second: int = Field(default=32 * 1024, ge=0)
     rate_window_seconds: float = Field(default=20.0, gt=0)
+    small_bytes: int = Field(default=16 * 2**20, ge=0)
     retries: int = Field(default=3, ge=0)
     retry_wait_seconds: float = Field(default=0.5, ge=0)

@@ -14,10 +14,19 @@ BODY = bytes(range(256)) * 40
 
 @dataclass
 class Server:
-    """A web server with one path for each kind of trouble."""
+    """A web server with one path for each kind of trouble.
+
+    Attributes:
+        port: on this machine.
+        requests: by path.
+        files: what is below `/file/` and `/held/`.
+        go: until it is set, half of what is below `/held/` is held back.
+    """
 
     port: int
     requests: "Counter[str]" = field(default_factory=Counter)
+    files: dict[str, bytes] = field(default_factory=dict)
+    go: threading.Event = field(default_factory=threading.Event)
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         """An address of this server."""
@@ -95,6 +104,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.connection.recv(1)  # until the other side leaves
 
+    def get_file(self) -> None:
+        self._send(self._file())
+
+    def get_held(self) -> None:
+        body = self._file()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        try:
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            self.server_state.go.wait()
+            self.wfile.write(body[len(body) // 2 :])
+        except OSError:
+            return
+
+    def _file(self) -> bytes:
+        return self.server_state.files[self.path.rpartition("/")[2]]
+
     def get_redirect(self) -> None:
         self.send_response(302)
         self.send_header("Location", unquote(self.path.partition("?")[2]))
@@ -124,5 +152,6 @@ def serving() -> Iterator[Server]:
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
         yield handler.server_state  # type: ignore[attr-defined]
+        handler.server_state.go.set()  # type: ignore[attr-defined]
         listening.shutdown()
         thread.join()

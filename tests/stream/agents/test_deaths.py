@@ -13,7 +13,7 @@ import pytest
 
 from stream.agents.deaths import Deaths, leave_behind
 from stream.contract.message import Source
-from stream.errors import InternalError
+from stream.errors import InternalError, NoPlaceError
 
 PILL = Source("video.uploaded", 3, 7, 1000, b"{}")
 OTHER = Source("video.uploaded", 3, 8, 1000, b"{}")
@@ -162,6 +162,21 @@ def test_two_lacks_of_memory_are_two_crashes(tmp_path: Path) -> None:
     for _ in range(2):
         with opened(tmp_path) as deaths, pytest.raises(MemoryError), deaths.at_work(PILL):
             raise MemoryError
+    with opened(tmp_path) as deaths:
+        assert is_left_behind(deaths, PILL)
+
+
+def test_what_must_wait_for_a_place_keeps_its_count(tmp_path: Path) -> None:
+    for _ in range(10):
+        killed(tmp_path, PILL)
+    with opened(tmp_path) as deaths:
+        for source in (PILL, OTHER):
+            with pytest.raises(NoPlaceError), deaths.at_work(source):
+                raise NoPlaceError
+        assert deaths.suspects(PILL)
+        assert not deaths.suspects(OTHER)
+    for _ in range(10):
+        killed(tmp_path, PILL)
     with opened(tmp_path) as deaths:
         assert is_left_behind(deaths, PILL)
 

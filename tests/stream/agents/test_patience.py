@@ -1,16 +1,21 @@
-"""An upload waits for what the machine lacks; one that never gets memory ends the worker."""
+"""An upload waits for what the machine lacks, and for its place; what becomes of it then."""
 
+import asyncio
 import errno
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import stream.agents.fingerprint as agent
+from stream.agents.faust_app import MovedError
 from stream.agents.fingerprint import MEMORY_TRIES, FingerprintWorker
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import Event
 from stream.contract.message import Source
+from stream.errors import NoPlaceError
+from stream.fetch.places import LargePlaces, Place
 from tests.stream.service import service_settings
 
 SOURCE = Source("video.uploaded", 3, 7, 1000, b'{"video_id":"v"}')
@@ -57,3 +62,30 @@ async def test_a_lack_of_memory_that_stays_ends_the_worker(
     lacking(monkeypatch, *[MemoryError()] * MEMORY_TRIES)
     with pytest.raises(MemoryError):
         await worker._patiently(SOURCE)
+
+
+@pytest.mark.parametrize("why", ["partitions move", "it stops"])
+async def test_what_has_not_begun_is_left_to_whoever_gets_it_again_when(
+    why: str, worker: FingerprintWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker._at_work, worker._large = asyncio.Semaphore(1), LargePlaces(0, 0)
+    begun, go = list[int](), asyncio.Event()
+
+    async def patiently(source: Source, place: Place) -> list[Event]:
+        begun.append(source.offset)
+        if source.offset == 0:
+            raise NoPlaceError
+        await go.wait()
+        return []
+
+    monkeypatch.setattr(worker, "_patiently", patiently)
+    tasks = [asyncio.create_task(worker._made(replace(SOURCE, offset=n))) for n in range(4)]
+    await asyncio.wait(tasks, timeout=0.1)
+    if why == "it stops":
+        worker._drain.draining = True
+    else:
+        worker._app.era += 1
+    go.set()
+    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    assert [type(result) for result in results] == [MovedError, list, MovedError, MovedError]
+    assert begun == [0, 1]

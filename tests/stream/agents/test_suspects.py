@@ -124,7 +124,7 @@ async def test_the_fingerprint_worker_takes_suspects_alone(
     worker = FingerprintWorker(settings)
     at_work, most = set[int](), 0
 
-    async def patiently(source: Source) -> list[Event]:
+    async def patiently(source: Source, place: object) -> list[Event]:
         nonlocal most
         at_work.add(source.offset)
         most = max(most, len(at_work))

@@ -81,7 +81,7 @@ def test_a_full_disk_is_ours_and_tried_no_further(
 ) -> None:
     full = tmp_path / "full"
     full.symlink_to("/dev/full")
-    monkeypatch.setattr("stream.fetch.fetch.LimitedFile", lambda _, most: LimitedFile(full, most))
+    monkeypatch.setattr("stream.fetch.fetch.LimitedFile", lambda _, *rest: LimitedFile(full, *rest))
     with pytest.raises(DiskError) as raised:
         fetch(server.url("/video"), LOOPBACK, tmp_path)
     assert raised.value.errno == errno.ENOSPC
