@@ -1,7 +1,8 @@
 """A folder of this process's own for files that it needs for a while.
 
-Serves the decoder's spools and the fingerprint step's downloads. A process that is killed leaves
-its files behind, and would fill the disk in time: the next one clears them away.
+Serves the decoder's spools, the fingerprint step's downloads and the console's copies of videos. A
+process that is killed leaves its files behind, and would fill the disk in time: the next one clears
+them away.
 """
 
 import fcntl

@@ -1,5 +1,6 @@
 """What a process needs for a while is gone after it, however it ends."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -52,3 +53,28 @@ def test_the_next_process_clears_away_what_a_killed_one_left(tmp_path: Path) -> 
     after.close()
     living.close()
     assert list(tmp_path.iterdir()) == [other]
+
+
+KEEPS = """
+import os, signal
+from pathlib import Path
+from stream.console.web.media import Videos
+from stream.console.web.playable import Playables
+from stream.decode.settings import DecodeSettings
+from stream.fetch.settings import FetchSettings
+for held in (Videos(FetchSettings(), 0), Playables(DecodeSettings(), 0)):
+    (held._folder / "copy").write_bytes(bytes(1000))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_copies_of_a_killed_console_are_cleared_by_the_next(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", KEEPS], env=environment, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.rglob("copy"))) == 2
+    scratch = Scratch(tmp_path)
+    assert scratch.folder.exists()
+    assert not list(tmp_path.rglob("copy"))
+    scratch.close()
+    assert not list(tmp_path.iterdir())

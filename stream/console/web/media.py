@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import mimetypes
 import os
-import tempfile
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +15,7 @@ from pathlib import Path
 from threading import Event
 
 from stream.fetch.fetch import FetchedVideo, FetchSettings, fetch
+from stream.scratch import Scratch
 
 NO_ROOM = "no room for a copy of the video here: try again later"
 DOWNLOADS = 4  # at a time; set by hand
@@ -44,7 +44,8 @@ class Videos:
             cache_bytes: of all copies together; the newest one stays, however large.
         """
         self._settings, self._cache_bytes = settings, cache_bytes
-        self._folder = tempfile.TemporaryDirectory(prefix="samesource-console-")
+        self._scratch = Scratch(None)
+        self._folder = self._scratch.folder
         self._copies: OrderedDict[str, FetchedVideo] = OrderedDict()
         self._threads, self._stop = ThreadPoolExecutor(DOWNLOADS, "console-video"), Event()
         self._fetching: dict[str, asyncio.Task[FetchedVideo]] = {}
@@ -71,7 +72,7 @@ class Videos:
     async def _fetch(self, uri: str) -> FetchedVideo:
         # Downloads take long, and what else needs a thread mustn't wait for them.
         threads = None if uri.startswith(("/", "file:")) else self._threads
-        get = partial(fetch, uri, self._settings, Path(self._folder.name), self._stop)
+        get = partial(fetch, uri, self._settings, self._folder, self._stop)
         return await asyncio.get_running_loop().run_in_executor(threads, get)
 
     def _fetched(self, uri: str, task: "asyncio.Task[FetchedVideo]") -> None:
@@ -91,7 +92,7 @@ class Videos:
         # First: the threads are waited for, and downloads end when they see this.
         self._stop.set()
         self._threads.shutdown(cancel_futures=True)
-        self._folder.cleanup()
+        self._scratch.close()
 
 
 def entity_tag(path: Path) -> str:

@@ -5,7 +5,6 @@ The decoding and encoding run in a child process with a decoder's limits (`strea
 
 import asyncio
 import hashlib
-import tempfile
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ from stream.decode.room import NoRoomError
 from stream.decode.settings import DecodeSettings
 from stream.decode.spawned import AloneContext
 from stream.fetch.fetch import DiskError
+from stream.scratch import Scratch
 
 VIDEOS_PER_PROCESS = 20  # what a codec leaks ends with it; set by hand
 MAX_WAITING = 8  # copies that are made or wait for it: more would come too late; set by hand
@@ -37,8 +37,9 @@ class Playables:
             settings: limits of the child; frames go to a folder of our own.
             cache_bytes: of all copies together; the newest one stays, however large.
         """
-        self._folder = tempfile.TemporaryDirectory(prefix="samesource-playable-")
-        self._settings = settings.model_copy(update={"spool_folder": Path(self._folder.name)})
+        self._scratch = Scratch(None)
+        self._folder = self._scratch.folder
+        self._settings = settings.model_copy(update={"spool_folder": self._folder})
         self._cache_bytes = cache_bytes
         self._copies: OrderedDict[str, Path] = OrderedDict()
         self._making: dict[str, asyncio.Task[Path]] = {}
@@ -73,7 +74,7 @@ class Playables:
         return await asyncio.shield(task)
 
     async def _make(self, video: Path, tag: str) -> Path:
-        target = Path(self._folder.name) / f"{hashlib.sha256(tag.encode()).hexdigest()[:32]}.webm"
+        target = self._folder / f"{hashlib.sha256(tag.encode()).hexdigest()[:32]}.webm"
         target.touch()
         try:
             loop = asyncio.get_running_loop()
@@ -122,4 +123,4 @@ class Playables:
             self._pool.join()
         if self._encoding is not None:  # a stopped pool leaves it as it is, for ever
             self._encoding.cancel()
-        self._folder.cleanup()
+        self._scratch.close()

@@ -51,7 +51,7 @@ async def test_an_encoding_has_the_time_limit_of_decoding(tmp_path: Path) -> Non
     try:
         with pytest.raises(VideoTimeoutError):
             await made.file(video, "a")
-        assert not list(Path(made._folder.name).iterdir())
+        assert not list(made._folder.iterdir())
     finally:
         made.close()
 
