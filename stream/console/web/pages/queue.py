@@ -116,9 +116,8 @@ async def root() -> Response:
 @router.get("/queue")
 async def queue(request: Request, console: Here, person: Looker, view: Looked) -> Response:
     """A page of the queue."""
-    queries = console.queries
     try:
-        found = await queries.queue(
+        found = await console.queries.queue(
             view.filter(console, person),
             view.sort,
             request.query_params.get("cursor"),
@@ -127,14 +126,13 @@ async def queue(request: Request, console: Here, person: Looker, view: Looked) -
         )
     except QueryError as error:
         raise Problem(422, str(error)) from error
-    ids = {alert.reference_id for group in found.items for alert in group.alerts}
     return render(
         request,
         "queue.html",
         view=view,
         page=found,
-        references=await queries.videos_by_id(sorted(ids)),
-        numbers=await queries.alert_numbers(visible_to(person)),
+        references=found.references,
+        numbers=found.numbers,
         notice=notice_of(request),
         now=console.clock(),
     )
