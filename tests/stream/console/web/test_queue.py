@@ -52,6 +52,15 @@ async def test_a_page_asks_its_database_few_questions(site: Site) -> None:
     assert min(asked) <= 8
 
 
+async def test_a_bar_shows_where_the_copied_seconds_lie(site: Site) -> None:
+    spans = [SPAN.model_dump() | {"video_start_seconds": start, "video_end_seconds": start + length}
+             for start, length in ((0.0, 12.5), (100.0, 0.1), (150.0, 50.0))]  # fmt: skip
+    await site.alert(reference_owner_id="bar", segments=spans)
+    text = (await (await site.browser()).get("/queue?owner=bar")).text
+    drawn = re.findall(r'class="copied" x="([^"]+)" y="0" width="([^"]+)"', text)
+    assert drawn == [("0.0", "62.5"), ("500.0", "6"), ("750.0", "250.0")]
+
+
 async def test_the_order_is_newest_longest_or_surest(site: Site) -> None:
     long = {**SPAN.model_dump(), "video_end_seconds": 9.0}
     newest = await site.alert(reference_owner_id="o", raised_at=RAISED + timedelta(days=1))
