@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, VideoView
 from stream.console.web.claims import give_back, note_claims, take
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Console, Here, console_of
 from stream.console.web.evidence import NoEvidenceError
 from stream.console.web.matches import BusyError
 from stream.console.web.media import NO_ROOM, entity_tag, media_type
@@ -34,7 +34,6 @@ from stream.errors import ForbiddenUriError, RejectedError, TooLargeError
 from stream.fetch.fetch import DiskError
 
 router = APIRouter(include_in_schema=False)
-Here = Annotated[Console, Depends(console_of)]
 PRIVATE = {"Cache-Control": "private, no-cache"}  # kept by the browser, asked for each time
 PICTURE = {"Cache-Control": "private, max-age=600"}  # set by hand
 
