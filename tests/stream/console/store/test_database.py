@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -275,6 +276,26 @@ async def test_the_first_alert_of_an_upload_is_looked_up_among_its_own(tmp_path:
                 details = [str(row["detail"]) for row in plan.mappings()]
                 (inner,) = [detail for detail in details if " alerts_1 " in detail]
                 assert "alerts_of_video (video_key=?" in inner
+
+
+async def test_a_statement_changes_threads_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[object] = []
+    in_its_thread: Any = aiosqlite.Connection._execute
+
+    async def execute(self: aiosqlite.Connection, call: Any, *args: Any, **words: Any) -> Any:
+        waits.append(call)
+        return await in_its_thread(self, call, *args, **words)
+
+    url = f"sqlite:///{tmp_path}/console.db"
+    async with opened(ConsoleSettings.model_validate({"database_url": url})) as database:
+        async with database.reading() as session:  # which opens a connection
+            await session.execute(text("SELECT 1"))
+        monkeypatch.setattr(aiosqlite.Connection, "_execute", execute)
+        async with database.reading() as session:
+            assert (await session.execute(text("VALUES (1), (2)"))).scalars().all() == [1, 2]
+        assert len(waits) <= 4  # to begin, to ask, to end, and the pool makes sure of that
 
 
 async def test_what_may_pass_is_told_from_what_never_will(
