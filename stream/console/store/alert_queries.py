@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     func,
+    literal_column,
     select,
     tuple_,
 )
@@ -29,7 +30,6 @@ from stream.console.store.listing import (
     STATEMENTS,
     Kind,
     Listing,
-    Values,
     Where,
     branches_like,
     branches_of,
@@ -77,6 +77,7 @@ from stream.console.store.views import (
 LONGEST_HISTORY = 200  # verdicts of an alert or a pair that are shown; set by hand
 LONGEST_PAIR = 100  # alerts of a pair whose verdicts are shown; set by hand
 
+OWN = ALERTS.alias("own")  # of an upload
 ALERTS_BY_ID = select(*ALERT_COLUMNS).where(ALERTS.c.alert_id.in_(KEYS))
 TALLIES = Tally.__table__.c
 STATES_OF = (
@@ -330,7 +331,8 @@ async def _numbers_of_uploads(
     session: AsyncSession, firsts: Sequence[Row[Any]], listing: Listing
 ) -> dict[int, tuple[int, datetime]]:
     """How many alerts of these uploads a list has, and when the newest was raised, by key."""
-    values = _chosen(firsts, listing)
+    keys = [first.video_key for first in firsts]
+    values = values_of(listing.filter) | {"as_of": listing.as_of, "video_keys": keys}
     query = _numbers(kind_of(listing, values))
     return {key: (number, at) for key, number, at in await session.execute(query, values)}
 
@@ -338,17 +340,23 @@ async def _numbers_of_uploads(
 @lru_cache(STATEMENTS)
 def _numbers(kind: Kind) -> Select[Any]:
     alert = ALERTS.c
+    # By keys, not by ids: an index answers alone, which matters for uploads with many alerts.
+    of_these = alert.video_key.in_(bindparam("video_keys", expanding=True))
     numbers = select(alert.video_key, func.count(), func.max(alert.raised_at))
-    return numbers.where(*_of_uploads(kind)).group_by(alert.video_key)
+    return numbers.where(of_these, *_as_listed(kind, alert)).group_by(alert.video_key)
 
 
 async def _best(
     session: AsyncSession, firsts: Sequence[Row[Any]], listing: Listing, each: int
 ) -> dict[str, list[AlertView]]:
     """Of each of these uploads the first alerts of a list, by its id."""
-    values = _chosen(firsts, listing) | {"each": each}
+    keys = [*dict.fromkeys(first.video_key for first in firsts)]
+    values = values_of(listing.filter) | branch_values([(key,) for key in keys])
+    values |= {"as_of": listing.as_of, "each": each}
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    query = _first_of_each(kind_of(listing, values), len(keys), is_postgresql)
     alerts: dict[str, list[AlertView]] = {}
-    for row in await session.execute(_ranked(kind_of(listing, values)), values):
+    for row in await session.execute(query, values):
         alerts.setdefault(row.video_id, []).append(alert_view(row))
     # Ids can be made up until two have one key: then the other's alerts may have taken all places.
     left = [first.alert_id for first in firsts if first.video_id not in alerts]
@@ -356,35 +364,39 @@ async def _best(
 
 
 @lru_cache(STATEMENTS)
-def _ranked(kind: Kind) -> Select[Any]:
-    alert = ALERTS.c
-    column = getattr(alert, ORDER_COLUMNS[kind.order])
-    rank = func.row_number().over(
-        partition_by=alert.video_key, order_by=(column.desc(), alert.alert_key.desc())
+def _first_of_each(kind: Kind, uploads: int, is_postgresql: bool) -> Select[Any]:
+    """Each upload's by themselves, and not by ranks: it may have thousands, and few are wanted."""
+    branches, own = Branches([OWN.c.video_key], uploads), OWN.c
+    found = (
+        select(*_place(own) if is_postgresql else (literal_column("own.rowid"),))
+        .where(*branches.conditions, *_as_listed(kind, own))
+        .order_by(*_order(kind, own))
+        .limit(bindparam("each", type_=Integer))
     )
-    place = alert.video_key, alert.state, alert.raised_at, alert.alert_key
-    ranked = select(*place, rank.label("rank")).where(*_of_uploads(kind)).subquery()
-    return (
-        select(*ALERT_COLUMNS)
-        .join(ranked, tuple_(*place) == tuple_(*(ranked.c[part.key] for part in place)))
-        .where(ranked.c.rank <= bindparam("each", type_=Integer))
-        .order_by(ranked.c.rank)
-    )
+    query = select(*ALERT_COLUMNS).order_by(*_order(kind, ALERTS.c))
+    # SQLite has no LATERAL, and PostgreSQL no rows that are found by a number.
+    if is_postgresql:
+        firsts = found.lateral()
+        same = tuple_(*_place(ALERTS.c)) == tuple_(*_place(firsts.c))
+        tables = [firsts] if branches.table is None else [branches.table, firsts]
+        return query.select_from(*tables).where(same)
+    is_found = literal_column("alerts.rowid").in_(found.correlate(branches.table))
+    if branches.table is None:
+        return query.where(is_found)
+    return query.select_from(branches.table).join(ALERTS, is_found)
 
 
-def _chosen(firsts: Sequence[Row[Any]], listing: Listing) -> Values:
-    keys = [first.video_key for first in firsts]
-    return values_of(listing.filter) | {"as_of": listing.as_of, "video_keys": keys}
+def _place(alert: Any) -> tuple[Any, ...]:
+    """What tells an alert from others, as the index of an upload's alerts has it."""
+    return alert.video_key, alert.state, alert.raised_at, alert.alert_key
 
 
-def _of_uploads(kind: Kind) -> list[ColumnElement[bool]]:
-    alert = ALERTS.c
-    return [
-        # By keys, not by ids: an index answers alone, which matters for uploads with many alerts.
-        alert.video_key.in_(bindparam("video_keys", expanding=True)),
-        alert.raised_at <= bindparam("as_of"),
-        *conditions(kind),
-    ]
+def _order(kind: Kind, alert: Any) -> tuple[Any, ...]:
+    return getattr(alert, ORDER_COLUMNS[kind.order]).desc(), alert.alert_key.desc()
+
+
+def _as_listed(kind: Kind, alert: Any) -> list[ColumnElement[bool]]:
+    return [alert.raised_at <= bindparam("as_of"), *conditions(kind, alert)]
 
 
 async def alerts_in(session: AsyncSession, alert_ids: Sequence[str]) -> dict[str, AlertView]:

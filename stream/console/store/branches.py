@@ -20,6 +20,7 @@ class Branches:
 
     Attributes:
         number: of them.
+        table: of their values; None of a single one.
         conditions: that a row is in one.
     """
 
@@ -35,17 +36,17 @@ class Branches:
             bindparam(_name(0, place), type_=each.type) for place, each in enumerate(columns)
         ]
         # Of a single one the index gives the order: nothing has to be sorted.
-        self._table = _table(columns, number).cte("branches") if number > 1 else None
-        if self._table is not None:
-            of_one = [*self._table.c]
+        self.table = _table(columns, number).cte("branches") if number > 1 else None
+        if self.table is not None:
+            of_one = [*self.table.c]
         self.conditions: list[ColumnElement[bool]] = [
             each == value for each, value in zip(columns, of_one, strict=True)
         ]
 
     def each(self, *queries: Select[Any]) -> Select[Any]:
         """A row for each branch, of what queries for one value find in it."""
-        found = select(*(query.correlate(self._table).scalar_subquery() for query in queries))
-        return found if self._table is None else found.select_from(self._table)
+        found = select(*(query.correlate(self.table).scalar_subquery() for query in queries))
+        return found if self.table is None else found.select_from(self.table)
 
 
 def branch_values(rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:

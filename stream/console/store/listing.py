@@ -374,22 +374,20 @@ def _is_first(kind: Kind) -> ColumnElement[bool]:
     alert, other = ALERTS.c, OTHERS.c
     # As one comparison: of two with OR, SQLite would look up each by an index of all alerts.
     earlier = tuple_(*_place(other, kind.order)) > tuple_(*_place(alert, kind.order))
-    conditions = [
+    found = [
         other.video_key == alert.video_key,
         other.video_id == alert.video_id,
-        other.state.in_(bindparam("states", expanding=True)),
         earlier,
-        *_by_row(other, kind),
+        *conditions(kind, other),
     ]
     if "as_of" in kind.names:
-        conditions.append(other.raised_at <= bindparam("as_of"))
-    return ~exists().where(*conditions)
+        found.append(other.raised_at <= bindparam("as_of"))
+    return ~exists().where(*found)
 
 
-def conditions(kind: Kind) -> list[ColumnElement[bool]]:
-    """All conditions of a filter, for rows that are found otherwise."""
-    state = ALERTS.c.state.in_(bindparam("states", expanding=True))
-    return [state, *_by_row(ALERTS.c, kind)]
+def conditions(kind: Kind, alert: Any) -> list[ColumnElement[bool]]:
+    """All conditions of a filter, for rows that are found otherwise; see `_by_row`."""
+    return [alert.state.in_(bindparam("states", expanding=True)), *_by_row(alert, kind)]
 
 
 def name_of(kind: str, filter: AlertFilter, order: str) -> str:
