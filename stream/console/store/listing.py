@@ -41,7 +41,7 @@ SCANNED_TOGETHER = 5000  # of all branches: a rights holder may have hundreds
 SCANNED_FIRST = 4  # times the rows that are wanted, at the first look: mostly that's enough
 LOOKS = 2  # after the first, until there are enough
 PAGE_LOOKS = 1  # the same of a page of the queue, which leads on: somebody waits for it
-STATEMENTS = 500  # that are kept of a kind, as SQLAlchemy keeps as many compiled
+STATEMENTS = 200  # that are kept, of 30 KB each; set by hand
 
 ORDER_COLUMNS: dict[Order, str] = {
     "newest": "raised_at",
