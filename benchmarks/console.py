@@ -1,7 +1,7 @@
 """How long the console's pages take over 1 million alerts, on SQLite and on PostgreSQL.
 
     python -m benchmarks.console [--alerts N] [--runs N] [--warm-up N] [--only sqlite]
-        [--sqlite FILE] [--postgresql URL] [--json FILE]
+        [--pages REGEX] [--sqlite FILE] [--postgresql URL] [--json FILE]
 
 Through the code that serves: messages are taken in batches as from the topics. Then each query of
 pages and API is asked, and each page of a console in a process of its own, with other filters,
@@ -62,17 +62,20 @@ class Figures:
     pages: dict[str, dict[str, float]]
 
 
-def measure(name: str, url: str, alerts: int, runs: int, warm_up: int) -> Figures:
-    """Fill a database and ask it."""
+def measure(
+    name: str, url: str, alerts: int, runs: int, warm_up: int, pages: str | None = None
+) -> Figures:
+    """Fill a database and ask it: everything, or only for pages of these names."""
     made = Made(alerts)
-    rate, size, queries = asyncio.run(_filled_and_asked(url, made, runs, warm_up))
+    asked = (runs, warm_up) if pages is None else (0, 0)
+    rate, size, queries = asyncio.run(_filled_and_asked(url, made, *asked))
     return Figures(
         database=name,
         alerts=alerts,
         messages_per_second=rate,
         bytes=size,
         queries=_milliseconds(queries),
-        pages=_milliseconds(page_times(url, made, runs, warm_up)),
+        pages=_milliseconds(page_times(url, made, runs, warm_up, pages or "")),
     )
 
 
@@ -178,6 +181,9 @@ def main(
     # SQLAlchemy compiles each kind of statement once a process.
     warm_up: Annotated[int, typer.Option(min=0, help="Runs before, that don't count.")] = 60,
     only: Annotated[Literal["sqlite", "postgresql"] | None, typer.Option()] = None,
+    pages: Annotated[
+        str | None, typer.Option(help="In whose names this is found, and no queries.")
+    ] = None,
     sqlite: Annotated[Path | None, typer.Option(help="A file, which is kept.")] = None,
     postgresql: Annotated[str | None, typer.Option(help="URL of a database.")] = None,
     json: Annotated[Path | None, typer.Option()] = None,
@@ -191,7 +197,7 @@ def main(
             else:
                 folder = made.enter_context(TemporaryDirectory(prefix="samesource-console-"))
                 url = f"sqlite:///{sqlite or Path(folder, 'console.db')}"
-            figures.append(measure(DATABASES[kind], url, alerts, runs, warm_up))
+            figures.append(measure(DATABASES[kind], url, alerts, runs, warm_up, pages))
     Console(width=100).print(table_of(figures))
     if json is not None:
         found = {"machine": machine(), "figures": [asdict(one) for one in figures]}

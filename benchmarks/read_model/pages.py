@@ -157,8 +157,10 @@ class Browser:
         return f"{(self._made.end - self._made.moment()).total_seconds() / 86400:.2f}"
 
 
-def page_times(url: str, made: Made, runs: int, warm_up: int) -> dict[str, list[float]]:
-    """Seconds of each kind of page; the first runs don't count."""
+def page_times(
+    url: str, made: Made, runs: int, warm_up: int, only: str = ""
+) -> dict[str, list[float]]:
+    """Seconds of each kind of page in whose name `only` is found; the first runs don't count."""
     times: dict[str, list[float]] = {}
     with (
         serving(url, made) as site,
@@ -167,6 +169,8 @@ def page_times(url: str, made: Made, runs: int, warm_up: int) -> dict[str, list[
         browser = Browser(site, connection, made)
         for run in range(-warm_up, runs):
             for name, path in browser.paths().items():
+                if re.search(only, name) is None:
+                    continue
                 took = browser.seconds(name, path)
                 if run >= 0:
                     times.setdefault(name, []).append(took)

@@ -25,6 +25,8 @@ def test_every_query_and_page_answers_and_what_is_filled_is_not_filled_again(url
     again = asked(url)
     assert again.messages_per_second is None
     assert table_of([first, again]).row_count == len(first.queries) + len(first.pages) + 2
+    some = measure("some pages", url, 1000, runs=1, warm_up=0, pages="^alert")
+    assert {*some.pages} == {"alert", "alert, in a filter"} and not some.queries
     with pytest.raises(SystemExit, match="holds 1,000 alerts, expected none or 2,000"):
         measure("again", url, 2000, runs=1, warm_up=0)
 

@@ -3,25 +3,42 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stream.console.store import cursors
-from stream.console.store.batch import in_parts
+from stream.console.store.batch import KEYS, in_parts
+from stream.console.store.branches import Branches, branch_values
 from stream.console.store.columns import EPOCH, key_of, microseconds, of_microseconds
 from stream.console.store.database import Database
 from stream.console.store.listing import (
     ORDER_COLUMNS,
     PAGE_LOOKS,
+    STATEMENTS,
+    Kind,
     Listing,
     Where,
+    branches_like,
     branches_of,
     conditions,
+    kind_of,
     look_on,
     name_of,
     since_of,
+    values_of,
     where_is,
     written_where,
 )
@@ -33,6 +50,7 @@ from stream.console.store.showing import (
 )
 from stream.console.store.tables import (
     ALERT_COLUMNS,
+    ALERTS,
     Alert,
     Review,
     Tally,
@@ -50,12 +68,24 @@ from stream.console.store.views import (
     Page,
     Place,
     QueueGroup,
+    QueuePage,
     ReviewView,
     State,
+    VideoView,
 )
 
 LONGEST_HISTORY = 200  # verdicts of an alert or a pair that are shown; set by hand
 LONGEST_PAIR = 100  # alerts of a pair whose verdicts are shown; set by hand
+
+OWN = ALERTS.alias("own")  # of an upload
+ALERTS_BY_ID = select(*ALERT_COLUMNS).where(ALERTS.c.alert_id.in_(KEYS))
+TALLIES = Tally.__table__.c
+STATES_OF = (
+    select(TALLIES.name, func.sum(TALLIES.number))
+    .where(TALLIES.kind == "alerts", TALLIES.about.in_(bindparam("about", expanding=True)))
+    .group_by(TALLIES.name)
+)
+"""How many alerts of some rights holders together are in each state."""
 
 
 class AlertQueries:
@@ -71,7 +101,7 @@ class AlertQueries:
         cursor: str | None = None,
         limit: int = 50,
         alerts_each: int = 5,
-    ) -> Page[QueueGroup]:
+    ) -> QueuePage:
         """Uploads with alerts that the filter lets through, by their first alert in this order.
 
         Alerts that are raised after the first page was asked for are not in the later ones, and
@@ -86,14 +116,15 @@ class AlertQueries:
                 as_of_us, since_us, *values = cursors.read(cursor, of, *kinds)
                 as_of, after = of_microseconds(as_of_us), _where(values, order)
                 since = None if since is None else of_microseconds(since_us)
-            filter = replace(filter, since=since, within=None)
-            listing = Listing(filter, order, as_of, firsts=True)
+            listing = Listing(replace(filter, since=since, within=None), order, as_of, firsts=True)
             found = await look_on(session, listing, after, limit, PAGE_LOOKS)
-            groups = await _groups(session, found.rows, filter, order, alerts_each, as_of)
-        if found.on is None:
-            return Page(groups)
-        instants = microseconds(as_of), microseconds(since or EPOCH)
-        return Page(groups, cursors.written(of, *instants, *written_where(found.on, order)))
+            groups, references = await _groups(session, found.rows, listing, alerts_each)
+            numbers = await _numbers_of_states(session, filter.visible_owner_ids)
+        on = None
+        if found.on is not None:
+            instants = microseconds(as_of), microseconds(since or EPOCH)
+            on = cursors.written(of, *instants, *written_where(found.on, order))
+        return QueuePage(groups, on, references, numbers)
 
     async def alerts(
         self,
@@ -144,12 +175,8 @@ class AlertQueries:
 
     async def alert_numbers(self, owner_ids: Sequence[str] | None = None) -> dict[State, int]:
         """How many alerts are in each state: of all rights holders, or of these together."""
-        query = select(Tally.name, func.sum(Tally.number)).where(
-            Tally.kind == "alerts", Tally.about.in_([""] if owner_ids is None else owner_ids)
-        )
         async with self._database.reading() as session:
-            found = {name: int(n) for name, n in await session.execute(query.group_by(Tally.name))}
-        return {state: found.get(state, 0) for state in STATES}
+            return await _numbers_of_states(session, owner_ids)
 
     async def holders(self, cursor: str | None = None, limit: int = 50) -> Page[HolderView]:
         """Rights holders that alerts are about, by id."""
@@ -254,74 +281,127 @@ class AlertQueries:
 
 async def _newest(session: AsyncSession, filter: AlertFilter) -> datetime:
     """When the newest alert of a filter's branches was raised; 1970 where there is none."""
-    branches = branches_of(filter)
-    if not branches.number:
+    of = branches_of(filter)
+    if not of:
         return EPOCH
-    newest = select(func.max(Alert.raised_at)).where(*branches.conditions)
-    found = await session.scalars(branches.each(newest))
+    query = _newest_of_each(branches_like(len(of), len(of[0])))
+    found = (await session.execute(query, branch_values(of))).scalars()
     return max((each for each in found if each is not None), default=EPOCH)
 
 
+@lru_cache(STATEMENTS)
+def _newest_of_each(branches: Branches) -> Select[Any]:
+    return branches.each(select(func.max(ALERTS.c.raised_at)).where(*branches.conditions))
+
+
 async def _groups(
-    session: AsyncSession,
-    firsts: Sequence[Row[Any]],
-    filter: AlertFilter,
-    order: Order,
-    alerts_each: int,
-    as_of: datetime,
-) -> tuple[QueueGroup, ...]:
-    """The uploads of these alerts, in their order, with what else the filter lets through."""
-    videos = await videos_in(session, [first.video_id for first in firsts])
-    # By keys, not by ids: an index answers alone, which matters for uploads with many alerts.
-    chosen = (
-        Alert.video_key.in_([first.video_key for first in firsts]),
-        Alert.raised_at <= as_of,
-        *conditions(filter),
-    )
-    numbers = select(Alert.video_key, func.count(), func.max(Alert.raised_at)).where(*chosen)
-    found = {row[0]: row for row in await session.execute(numbers.group_by(Alert.video_key))}
-    alerts = await _best(session, chosen, order, alerts_each)
-    # Ids can be made up until two have one key: then the other's alerts may have taken all places.
-    left = [first.alert_id for first in firsts if first.video_id not in alerts]
-    alerts |= {one.video_id: [one] for one in (await alerts_in(session, left)).values()}
+    session: AsyncSession, firsts: Sequence[Row[Any]], listing: Listing, each: int
+) -> tuple[tuple[QueueGroup, ...], dict[str, VideoView]]:
+    """The uploads of these alerts, in their order, and the references that are known."""
+    if not firsts:
+        return (), {}
+    alerts = await _best(session, firsts, listing, each)
+    numbers = await _numbers_of_uploads(session, firsts, listing)
+    references = {one.reference_id for group in alerts.values() for one in group}
+    videos = await videos_in(session, [*alerts, *references])
     # None is missing here: all of it is asked of one state of the database.
-    return tuple(
+    groups = tuple(
         QueueGroup(
             video_id=first.video_id,
             video=videos.get(first.video_id),
             alerts=tuple(alerts[first.video_id]),
-            number=found[first.video_key][1],
-            newest_at=found[first.video_key][2],
+            number=numbers[first.video_key][0],
+            newest_at=numbers[first.video_key][1],
         )
         for first in firsts
     )
+    return groups, {one: videos[one] for one in references if one in videos}
+
+
+async def _numbers_of_states(
+    session: AsyncSession, owner_ids: Sequence[str] | None
+) -> dict[State, int]:
+    about = [""] if owner_ids is None else owner_ids
+    rows = await session.execute(STATES_OF, {"about": about})
+    found = {name: int(number) for name, number in rows}
+    return {state: found.get(state, 0) for state in STATES}
+
+
+async def _numbers_of_uploads(
+    session: AsyncSession, firsts: Sequence[Row[Any]], listing: Listing
+) -> dict[int, tuple[int, datetime]]:
+    """How many alerts of these uploads a list has, and when the newest was raised, by key."""
+    keys = [first.video_key for first in firsts]
+    values = values_of(listing.filter) | {"as_of": listing.as_of, "video_keys": keys}
+    query = _numbers(kind_of(listing, values))
+    return {key: (number, at) for key, number, at in await session.execute(query, values)}
+
+
+@lru_cache(STATEMENTS)
+def _numbers(kind: Kind) -> Select[Any]:
+    alert = ALERTS.c
+    # By keys, not by ids: an index answers alone, which matters for uploads with many alerts.
+    of_these = alert.video_key.in_(bindparam("video_keys", expanding=True))
+    numbers = select(alert.video_key, func.count(), func.max(alert.raised_at))
+    return numbers.where(of_these, *_as_listed(kind, alert)).group_by(alert.video_key)
 
 
 async def _best(
-    session: AsyncSession, chosen: Sequence[ColumnElement[bool]], order: Order, each: int
+    session: AsyncSession, firsts: Sequence[Row[Any]], listing: Listing, each: int
 ) -> dict[str, list[AlertView]]:
-    """The first of the chosen alerts in an order, so many of each upload, by its id."""
-    column = getattr(Alert, ORDER_COLUMNS[order])
-    rank = func.row_number().over(
-        partition_by=Alert.video_key, order_by=(column.desc(), Alert.alert_key.desc())
-    )
-    place = Alert.video_key, Alert.state, Alert.raised_at, Alert.alert_key
-    ranked = select(*place, rank.label("rank")).where(*chosen).subquery()
-    query = (
-        select(*ALERT_COLUMNS)
-        .join(ranked, tuple_(*place) == tuple_(*(ranked.c[part.key] for part in place)))
-        .where(ranked.c.rank <= each)
-        .order_by(ranked.c.rank)
-    )
+    """Of each of these uploads the first alerts of a list, by its id."""
+    keys = [*dict.fromkeys(first.video_key for first in firsts)]
+    values = values_of(listing.filter) | branch_values([(key,) for key in keys])
+    values |= {"as_of": listing.as_of, "each": each}
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    query = _first_of_each(kind_of(listing, values), len(keys), is_postgresql)
     alerts: dict[str, list[AlertView]] = {}
-    for row in await session.execute(query):
+    for row in await session.execute(query, values):
         alerts.setdefault(row.video_id, []).append(alert_view(row))
-    return alerts
+    # Ids can be made up until two have one key: then the other's alerts may have taken all places.
+    left = [first.alert_id for first in firsts if first.video_id not in alerts]
+    return alerts | {one.video_id: [one] for one in (await alerts_in(session, left)).values()}
+
+
+@lru_cache(STATEMENTS)
+def _first_of_each(kind: Kind, uploads: int, is_postgresql: bool) -> Select[Any]:
+    """Each upload's by themselves, and not by ranks: it may have thousands, and few are wanted."""
+    branches, own = Branches([OWN.c.video_key], uploads), OWN.c
+    found = (
+        select(*_place(own) if is_postgresql else (literal_column("own.rowid"),))
+        .where(*branches.conditions, *_as_listed(kind, own))
+        .order_by(*_order(kind, own))
+        .limit(bindparam("each", type_=Integer))
+    )
+    query = select(*ALERT_COLUMNS).order_by(*_order(kind, ALERTS.c))
+    # SQLite has no LATERAL, and PostgreSQL no rows that are found by a number.
+    if is_postgresql:
+        firsts = found.lateral()
+        same = tuple_(*_place(ALERTS.c)) == tuple_(*_place(firsts.c))
+        tables = [firsts] if branches.table is None else [branches.table, firsts]
+        return query.select_from(*tables).where(same)
+    is_found = literal_column("alerts.rowid").in_(found.correlate(branches.table))
+    if branches.table is None:
+        return query.where(is_found)
+    return query.select_from(branches.table).join(ALERTS, is_found)
+
+
+def _place(alert: Any) -> tuple[Any, ...]:
+    """What tells an alert from others, as the index of an upload's alerts has it."""
+    return alert.video_key, alert.state, alert.raised_at, alert.alert_key
+
+
+def _order(kind: Kind, alert: Any) -> tuple[Any, ...]:
+    return getattr(alert, ORDER_COLUMNS[kind.order]).desc(), alert.alert_key.desc()
+
+
+def _as_listed(kind: Kind, alert: Any) -> list[ColumnElement[bool]]:
+    return [alert.raised_at <= bindparam("as_of"), *conditions(kind, alert)]
 
 
 async def alerts_in(session: AsyncSession, alert_ids: Sequence[str]) -> dict[str, AlertView]:
     """Some alerts by id; those that are there."""
-    rows = in_parts(session, select(*ALERT_COLUMNS), Alert.alert_id, sorted(alert_ids))
+    rows = in_parts(session, ALERTS_BY_ID, sorted(alert_ids))
     return {row.alert_id: alert_view(row) async for row in rows}
 
 

@@ -5,7 +5,17 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, delete, inspect, select, tuple_
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    inspect,
+    select,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -30,6 +40,8 @@ from stream.console.store.tallies import TallyKey, tallies_of
 AT_ONCE = 5000  # parameters of one statement; both databases take over 30,000
 PROJECTED = (Upload, Video, Alert, Verdict, Review, Policy, Rejection, Tally)
 """The tables whose rows are made from messages."""
+KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
+"""The values of `in_parts`, in a query that is made once."""
 RowT = TypeVar("RowT", bound=Table)
 
 
@@ -209,20 +221,17 @@ async def chunked(
     values: Sequence[Any],
 ) -> AsyncIterator[RowT]:
     """The rows whose key is among some values, asked for in parts."""
-    async for (row,) in in_parts(session, select(table), key, values):
+    async for (row,) in in_parts(session, select(table).where(key.in_(KEYS)), values):
         yield row
 
 
 async def in_parts(
-    session: AsyncSession,
-    query: Select[*tuple[Any, ...]],
-    key: ColumnElement[Any] | InstrumentedAttribute[Any],
-    values: Sequence[Any],
+    session: AsyncSession, query: Select[*tuple[Any, ...]], values: Sequence[Any]
 ) -> AsyncIterator[Row[*tuple[Any, ...]]]:
-    """What a query gives for the rows whose key is among some values, asked for in parts."""
+    """What a query gives for rows whose key is among `KEYS`, which are these, in parts."""
     at_once, left = AT_ONCE // 3, iter(values)  # a key has three columns at the most
     while part := [*islice(left, at_once)]:
-        for row in await session.execute(query.where(key.in_(part))):
+        for row in await session.execute(query, {KEYS.key: part}):
             yield row
 
 

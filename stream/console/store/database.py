@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any, Self
 
 from alembic.util.exc import CommandError
@@ -22,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from stream.console.settings import ConsoleSettings
 from stream.console.store.columns import key_of
 from stream.console.store.migrate import upgrade
+from stream.console.store.one_change import connect
 from stream.console.store.sizes import state_sizes
 from stream.console.store.tables import Table
 from stream.errors import DatabaseError, brief
@@ -199,7 +201,7 @@ def _engine(settings: ConsoleSettings) -> AsyncEngine:
         settings.driver_url,
         pool_size=settings.database_connections,
         max_overflow=0,
-        connect_args={"timeout": BUSY_SECONDS},
+        async_creator=partial(connect, file.absolute(), BUSY_SECONDS),
     )
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from stream.console.store import cursors
 from stream.console.store.alert_queries import AlertQueries
-from stream.console.store.batch import in_parts
+from stream.console.store.batch import KEYS, in_parts
 from stream.console.store.showing import (
     policy_view,
     upload_view,
@@ -70,9 +70,9 @@ class Queries(AlertQueries, VideoQueries):
         filter = AlertFilter(states=STATES, owner_id=owner_id, since=since)
         page = await self.alerts(filter, "newest", cursor, limit)
         ids = {video_id for one in page.items for video_id in (one.video_id, one.reference_id)}
-        durations = select(Video.video_id, Video.duration_seconds)
+        durations = select(Video.video_id, Video.duration_seconds).where(Video.video_id.in_(KEYS))
         async with self._database.reading() as session:
-            rows = in_parts(session, durations, Video.video_id, sorted(ids))
+            rows = in_parts(session, durations, sorted(ids))
             seconds = {row.video_id: row.duration_seconds async for row in rows}
         cases = (
             PolicyCase(alert, seconds.get(alert.video_id), seconds.get(alert.reference_id))

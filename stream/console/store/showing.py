@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Row
 
 from stream.console.store.columns import microseconds
@@ -37,6 +38,9 @@ from stream.contract.events import (
     VideoUploaded,
 )
 
+# Checked, as they were when they were written: to make each without takes three times as long.
+SEGMENTS = TypeAdapter(tuple[MatchedSegment, ...])
+
 
 def alert_view(row: Alert | Row[Any]) -> AlertView:
     """An alert."""
@@ -49,8 +53,7 @@ def alert_view(row: Alert | Row[Any]) -> AlertView:
         reference_owner_id=row.reference_owner_id,
         score=row.score,
         copied_seconds=row.copied_seconds,
-        # Checked when they were written.
-        segments=tuple(MatchedSegment.model_construct(**segment) for segment in row.segments),
+        segments=SEGMENTS.validate_python(row.segments),
         model_version=row.model_version,
         aligner_version=row.aligner_version,
         key_frames_version=row.key_frames_version,
@@ -59,7 +62,7 @@ def alert_view(row: Alert | Row[Any]) -> AlertView:
         state=row.state,  # type: ignore[arg-type]
         reason=row.reason,
         detail=row.detail,
-        policy=None if row.policy is None else AppliedPolicy.model_construct(**row.policy),
+        policy=None if row.policy is None else AppliedPolicy.model_validate(row.policy),
         decided_by=row.decided_by,
         reviewer=row.reviewer,
         reviewed_at=row.reviewed_at,

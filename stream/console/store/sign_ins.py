@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from stream.console.store.database import Database
 from stream.console.store.desk_tables import Session, Token
@@ -25,6 +25,9 @@ SECRET_BYTES, TOKEN_ID_BYTES = 32, 8
 TOKEN_PREFIX = "samesource_"  # so that scanners of leaked secrets know one
 # Not at each request: a write waits for its turn, behind the follower's batches.
 SEEN_EVERY = timedelta(minutes=1)  # is written down that a session or token is in use
+SESSIONS = Session.__table__
+SESSION = select(*SESSIONS.columns).where(SESSIONS.c.secret_hash == bindparam("secret_hash"))
+"""Asked with each request of a page: made once."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class SignIns:
     async def session(self, secret: str, now: datetime) -> Person | None:
         """Who is signed in; None where the session is unknown, ended or too old."""
         async with self._database.reading() as session:
-            row = await session.get(Session, hash_of(secret))
+            row = (await session.execute(SESSION, {"secret_hash": hash_of(secret)})).one_or_none()
         if row is None or row.expires_at <= now:
             return None
         if now - row.seen_at > SEEN_EVERY:

@@ -228,12 +228,11 @@ class Alert(Table):
     )
 
 
-# For what only reads: plain rows, which no session keeps.
-ALERT_COLUMNS = tuple(Alert.__table__.columns)
+# For what only reads: plain rows, which no session keeps, and statements that pass the ORM by.
+ALERTS, VIDEOS = Alert.__table__, Video.__table__
+ALERT_COLUMNS = tuple(ALERTS.columns)
 # Without the messages of which they are made: no view has them.
-VIDEO_COLUMNS = tuple(
-    c for c in Video.__table__.columns if c.name not in ("uploaded", "fingerprint")
-)
+VIDEO_COLUMNS = tuple(c for c in VIDEOS.columns if c.name not in ("uploaded", "fingerprint"))
 
 
 class Verdict(Table):

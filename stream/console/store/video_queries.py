@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stream.console.store.batch import in_parts
-from stream.console.store.branches import Branches
+from stream.console.store.batch import KEYS, in_parts
+from stream.console.store.branches import Branches, branch_values
 from stream.console.store.by_time import ByTime
 from stream.console.store.columns import key_of
 from stream.console.store.database import Database
@@ -19,6 +19,7 @@ from stream.console.store.showing import (
 )
 from stream.console.store.tables import (
     VIDEO_COLUMNS,
+    VIDEOS,
     Rejection,
     Upload,
     Video,
@@ -29,6 +30,8 @@ from stream.console.store.views import (
     UploadView,
     VideoView,
 )
+
+VIDEOS_BY_ID = select(*VIDEO_COLUMNS).where(VIDEOS.c.video_id.in_(KEYS))
 
 
 class VideoQueries:
@@ -59,23 +62,22 @@ class VideoQueries:
         owners = None if owner_id is None else [owner_id]
         if visible_owner_ids is not None:
             owners = [one for one in dict.fromkeys(visible_owner_ids) if owner_id in (None, one)]
-        if owners is None:
-            branches = Branches([Video.status, Video.role], [(status, role)])
-        else:
-            branches = Branches(
-                [Video.status, Video.role, Video.owner_key, Video.owner_id],
-                [(status, role, key_of(owner), owner) for owner in owners],
-            )
-        if not branches.number:
+        columns = [VIDEOS.c.status, VIDEOS.c.role]
+        values: list[tuple[Any, ...]] = [(status, role)]
+        if owners is not None:
+            columns += [VIDEOS.c.owner_key, VIDEOS.c.owner_id]
+            values = [(status, role, key_of(owner), owner) for owner in owners]
+        if not values:
             return Page(())
+        branches, named = Branches(columns, len(values)), branch_values(values)
         of = repr(("library", role, status, owner_id, visible_owner_ids))
         listed = ByTime(of, Video.seen_at, Video.video_key)
         query = select(*VIDEO_COLUMNS).where(*branches.conditions)
         async with self._database.reading() as session:
             if branches.number > 1:
-                end = await _first_end(session, branches, listed, cursor, limit)
+                end = await _first_end(session, branches, named, listed, cursor, limit)
                 query = query if end is None else query.where(listed.until(*end))
-            rows = (await session.execute(listed.behind(query, cursor, limit))).all()
+            rows = (await session.execute(listed.behind(query, cursor, limit), named)).all()
         return listed.page(rows, limit, video_view)
 
     async def upload(self, request_id: str) -> UploadView | None:
@@ -131,7 +133,12 @@ class VideoQueries:
 
 
 async def _first_end(
-    session: AsyncSession, branches: Branches, listed: ByTime, cursor: str | None, limit: int
+    session: AsyncSession,
+    branches: Branches,
+    named: dict[str, Any],
+    listed: ByTime,
+    cursor: str | None,
+    limit: int,
 ) -> tuple[datetime, int] | None:
     """Where the first branch has more than a page holds; None where none has.
 
@@ -143,14 +150,11 @@ async def _first_end(
         .limit(1)
         for part in (listed.at, listed.key)
     )
-    ends = await session.execute(branches.each(*queries))
+    ends = await session.execute(branches.each(*queries), named)
     return max(((at, key) for at, key in ends if key is not None), default=None)
 
 
 async def videos_in(session: AsyncSession, video_ids: Sequence[str]) -> dict[str, VideoView]:
     """Those of some videos that are known."""
     wanted = sorted({*video_ids})
-    return {
-        row.video_id: video_view(row)
-        async for row in in_parts(session, select(*VIDEO_COLUMNS), Video.video_id, wanted)
-    }
+    return {row.video_id: video_view(row) async for row in in_parts(session, VIDEOS_BY_ID, wanted)}

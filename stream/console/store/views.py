@@ -1,7 +1,7 @@
 """What pages and API get of the read model: frozen values, with no database behind them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
@@ -150,7 +150,7 @@ class QueueGroup:
     Attributes:
         alerts: the first of them in the queue's order, at most `queue.alerts_each`.
         number: of all of them.
-        video: the upload; its references are in `Queue.references`.
+        video: the upload; the references are in `QueuePage.references`.
     """
 
     video_id: str
@@ -158,6 +158,19 @@ class QueueGroup:
     alerts: tuple[AlertView, ...]
     number: int
     newest_at: datetime
+
+
+@dataclass(frozen=True)
+class QueuePage(Page[QueueGroup]):
+    """A page of the queue, and what stands beside it, of the same state of the database.
+
+    Attributes:
+        references: that are known, of the alerts on it, by id.
+        numbers: of all alerts that the person may see, by state.
+    """
+
+    references: Mapping[str, VideoView] = field(default_factory=dict)
+    numbers: Mapping[State, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from stream.console.kafka import ConsoleKafka
 from stream.console.store.database import Database
@@ -191,3 +191,12 @@ def console_of(request: Request) -> Console:
     found = request.app.state.console
     assert isinstance(found, Console)
     return found
+
+
+async def _here(request: Request) -> Console:
+    # FastAPI runs plain functions in a thread, which takes longer than what they do.
+    return console_of(request)
+
+
+Here = Annotated[Console, Depends(_here)]
+"""The console that a request came to, as an argument of a route."""

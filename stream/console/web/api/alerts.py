@@ -9,9 +9,9 @@ from fastapi.responses import JSONResponse, Response
 from stream.console.store.desk import Person
 from stream.console.store.views import STATES, AlertFilter, Order, State
 from stream.console.web.api.bodies import AlertBody, PageBody, VerdictBody
-from stream.console.web.api.common import Cursor, Here, Key, Limit, Written, once, problems
+from stream.console.web.api.common import Cursor, Key, Limit, Written, once, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, names, tag_of, tagged
-from stream.console.web.console import after_writing
+from stream.console.web.console import Here, after_writing
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
 from stream.console.web.verdicts import CHANGED, Said, give

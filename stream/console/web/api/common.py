@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from stream.console.store.desk import Done, Fresh, OtherRequest, Person, Running
@@ -12,7 +12,6 @@ from stream.console.web.console import Console, after_writing, console_of
 from stream.console.web.problems import MEDIA_TYPE, Problem, ProblemBody
 from stream.contract.message import Source
 
-Here = Annotated[Console, Depends(console_of)]
 Cursor = Annotated[
     str | None, Query(max_length=4096, description="`next` of the page before this one")
 ]

@@ -16,8 +16,8 @@ from stream.console.web.api.bodies import (
     QuestionBody,
     QuestionFields,
 )
-from stream.console.web.api.common import Here, problems
-from stream.console.web.console import Console
+from stream.console.web.api.common import problems
+from stream.console.web.console import Console, Here
 from stream.console.web.file_form import FileForm
 from stream.console.web.matches import BusyError
 from stream.console.web.problems import Problem

@@ -14,9 +14,9 @@ from stream.console.web.api.bodies import (
     RulesBody,
     TrialBody,
 )
-from stream.console.web.api.common import Cursor, Here, Key, Limit, Note, Written, once, problems
+from stream.console.web.api.common import Cursor, Key, Limit, Note, Written, once, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, names, tagged
-from stream.console.web.console import Console, after_writing
+from stream.console.web.console import Console, Here, after_writing
 from stream.console.web.dry_run import dry_run
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to

@@ -13,9 +13,10 @@ from stream.console.web.api.bodies import (
     SubmittedBody,
     TakedownBody,
 )
-from stream.console.web.api.common import Cursor, Here, Key, Limit, Note, Written, once, problems
+from stream.console.web.api.common import Cursor, Key, Limit, Note, Written, once, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, tagged
 from stream.console.web.api.uploads import submitted
+from stream.console.web.console import Here
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
 from stream.errors import QueryError

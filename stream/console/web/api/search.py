@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.console.store.desk import Person
-from stream.console.web.api.common import Here, Limit, problems
+from stream.console.web.api.common import Limit, problems
+from stream.console.web.console import Here
 from stream.console.web.found import FoundVideo, found_by_picture, found_by_text
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, may_fetch

@@ -12,9 +12,9 @@ from fastapi.sse import format_sse_event
 
 from stream.console.store.desk import Person
 from stream.console.web.api.bodies import SubmissionBody, SubmittedBody, UploadBody
-from stream.console.web.api.common import Here, Key, Note, Written, once, problems
+from stream.console.web.api.common import Key, Note, Written, once, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, tagged
-from stream.console.web.console import Console
+from stream.console.web.console import Console, Here
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least
 from stream.contract.events import Role, VideoUploaded

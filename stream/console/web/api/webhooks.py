@@ -9,7 +9,7 @@ from stream.console.store.deliveries import DeliveryState
 from stream.console.store.desk import Person
 from stream.console.web import webhooks
 from stream.console.web.api.bodies import PageBody
-from stream.console.web.api.common import Cursor, Here, Limit, problems
+from stream.console.web.api.common import Cursor, Limit, problems
 from stream.console.web.api.webhook_bodies import (
     DeliveryBody,
     EndpointBody,
@@ -19,6 +19,7 @@ from stream.console.web.api.webhook_bodies import (
     ReplayedBody,
     SecretEndpointBody,
 )
+from stream.console.web.console import Here
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least
 from stream.errors import QueryError

@@ -3,10 +3,10 @@
 import logging
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Console, Here
 from stream.console.web.pages.render import local, words_for
 from stream.console.web.pages.signin import address_of, begin, sign_in_page
 from stream.console.web.problems import Problem
@@ -24,7 +24,6 @@ from stream.errors import brief
 log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/signin/account", include_in_schema=False)
-Here = Annotated[Console, Depends(console_of)]
 BACK = "/signin/account/back"
 AWAY = "Your company's sign-in can't be reached: try again soon, or sign in another way."
 WRONG = "Your company's sign-in isn't set up rightly: an operator finds the reason in the log."

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, VideoView
 from stream.console.web.claims import give_back, note_claims, take
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Console, Here, console_of
 from stream.console.web.evidence import NoEvidenceError
 from stream.console.web.matches import BusyError
 from stream.console.web.media import NO_ROOM, entity_tag, media_type
@@ -23,7 +23,7 @@ from stream.console.web.pages.queue import (
     notice_of,
     said_in,
 )
-from stream.console.web.pages.render import render
+from stream.console.web.pages.render import Side, plays_seconds, render
 from stream.console.web.playable import TYPE
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Looker, Reviewer, visible_to
@@ -34,8 +34,6 @@ from stream.errors import ForbiddenUriError, RejectedError, TooLargeError
 from stream.fetch.fetch import DiskError
 
 router = APIRouter(include_in_schema=False)
-Here = Annotated[Console, Depends(console_of)]
-Side = Literal["video", "reference"]
 PRIVATE = {"Cache-Control": "private, no-cache"}  # kept by the browser, asked for each time
 PICTURE = {"Cache-Control": "private, max-age=600"}  # set by hand
 
@@ -53,11 +51,8 @@ class Seen:
         return self.video if side == "video" else self.reference
 
     def seconds(self, side: Side) -> float:
-        """How long a video plays; as far as its last copied second where that isn't known."""
-        video = self.side(side)
-        known = 0.0 if video is None else video.duration_seconds or 0.0
-        ends = (float(getattr(each, f"{side}_end_seconds")) for each in self.alert.segments)
-        return max(known, *ends)
+        """As `plays_seconds`."""
+        return plays_seconds(self.alert.segments, side, self.side(side))
 
 
 async def seen(request: Request, alert_id: str, person: Looker) -> Seen:

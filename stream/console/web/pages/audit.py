@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Here
 from stream.console.web.pages.render import SCOPE_NAMES, VERDICT_NAMES, render, words_for
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import RANKS, Admin
@@ -65,7 +65,7 @@ VALUE_NAMES: dict[str, Mapping[str, str]] = {
 @router.get("/audit")
 async def page(
     request: Request,
-    console: Annotated[Console, Depends(console_of)],
+    console: Here,
     admin: Admin,
     person: Annotated[str, Query(max_length=512)] = "",
     about: Annotated[str, Query(max_length=512)] = "",

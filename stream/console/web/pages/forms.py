@@ -40,7 +40,7 @@ class Fields:
             raise Problem(422, f"{name} = {text!r}: expected a number") from error
 
 
-def _fields(request: Request) -> Fields:
+async def _fields(request: Request) -> Fields:
     return Fields(request.state.fields)
 
 

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import Page, VideoView
-from stream.console.web.console import COMES_BACK_SECONDS, Console, after_writing, console_of
+from stream.console.web.console import COMES_BACK_SECONDS, Console, Here, after_writing
 from stream.console.web.evidence import NoEvidenceError
 from stream.console.web.found import Found, found_by_picture, found_by_text
 from stream.console.web.pages.alert import PICTURE
@@ -22,7 +22,6 @@ from stream.console.web.signin.rights import Admin, Looker, Reviewer, visible_to
 from stream.errors import QueryError
 
 router = APIRouter(include_in_schema=False)
-Here = Annotated[Console, Depends(console_of)]
 VideoId = Annotated[str, Query(min_length=1, max_length=512)]
 LOOK_EVERY_SECONDS = 0.05  # set by hand
 FOUND = 30  # videos that a search by words shows

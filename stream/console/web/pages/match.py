@@ -1,12 +1,12 @@
 """Would this video match? A page to ask before anything is submitted."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from stream.console.web.api.matches import asked, file_form, kept
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Here, console_of
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.render import render
 from stream.console.web.problems import Problem
@@ -25,7 +25,7 @@ async def page(request: Request, person: Reviewer) -> Response:
 @router.post("/match")
 async def ask(
     request: Request,
-    console: Annotated[Console, Depends(console_of)],
+    console: Here,
     person: Reviewer,
     form: Form,
 ) -> Response:

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from datetime import timedelta
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from stream.console.store.views import Overview, Waits
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Here
 from stream.console.web.pages.render import render
 from stream.console.web.signin.rights import Viewer
 
@@ -18,9 +17,7 @@ SHARES = (0.5, 0.9, 0.99)
 
 
 @router.get("/overview")
-async def page(
-    request: Request, console: Annotated[Console, Depends(console_of)], person: Viewer
-) -> Response:
+async def page(request: Request, console: Here, person: Viewer) -> Response:
     """Numbers of now and of the last day."""
     now = console.clock()
     found = await console.queries.overview(now, HOURS)
@@ -42,9 +39,7 @@ async def page(
 
 
 @router.get("/overview/lag")
-async def lag(
-    request: Request, console: Annotated[Console, Depends(console_of)], person: Viewer
-) -> Response:
+async def lag(request: Request, console: Here, person: Viewer) -> Response:
     """A part of that page, by itself: nobody waits for Kafka to see the others."""
     return render(request, "lag.html", lags=await console.lags.now())
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from stream.admin.exclusions import exclusion_of, written
 from stream.console.store.desk import Person
 from stream.console.store.views import PolicyView
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Console, Here
 from stream.console.web.dry_run import DryRun, dry_run
 from stream.console.web.pages.forms import Fields, Form
 from stream.console.web.pages.render import render
@@ -20,7 +20,6 @@ from stream.contract.events import PolicyUpdated
 from stream.errors import BadEventError, QueryError, SettingsError
 
 router = APIRouter(include_in_schema=False)
-Here = Annotated[Console, Depends(console_of)]
 NUMBERS = ("least_seconds", "least_score", "least_video_share", "least_reference_share")
 SHARES = NUMBERS[1:]  # which people write in percent
 DAYS = 7.0  # of a dry run, where nobody names others; set by hand

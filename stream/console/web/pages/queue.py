@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from stream.console.store.desk import Person
 from stream.console.store.views import STATES, AlertFilter, AlertView, Order, State
 from stream.console.web.claims import give_back, note_claims, take
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Console, Here
 from stream.console.web.pages.forms import Fields, Form
 from stream.console.web.pages.render import local, render
 from stream.console.web.problems import Problem
@@ -21,7 +21,6 @@ from stream.contract.events import Scope
 from stream.errors import QueryError, SettingsError
 
 router = APIRouter(include_in_schema=False)
-Here = Annotated[Console, Depends(console_of)]
 GROUPS = 20  # uploads on a page; set by hand
 ALERTS_EACH = 8  # of an upload; the others are on a page of their own
 MAX_AT_ONCE = 500  # alerts that one form judges; set by hand
@@ -98,7 +97,7 @@ class View:
         return urlencode(said)
 
 
-def view_of(request: Request) -> View:
+async def view_of(request: Request) -> View:
     """The part of the queue that an address names."""
     query = request.query_params
     return View.of(Fields({name: query.getlist(name) for name in query}))
@@ -116,9 +115,8 @@ async def root() -> Response:
 @router.get("/queue")
 async def queue(request: Request, console: Here, person: Looker, view: Looked) -> Response:
     """A page of the queue."""
-    queries = console.queries
     try:
-        found = await queries.queue(
+        found = await console.queries.queue(
             view.filter(console, person),
             view.sort,
             request.query_params.get("cursor"),
@@ -127,14 +125,13 @@ async def queue(request: Request, console: Here, person: Looker, view: Looked) -
         )
     except QueryError as error:
         raise Problem(422, str(error)) from error
-    ids = {alert.reference_id for group in found.items for alert in group.alerts}
     return render(
         request,
         "queue.html",
         view=view,
         page=found,
-        references=await queries.videos_by_id(sorted(ids)),
-        numbers=await queries.alert_numbers(visible_to(person)),
+        references=found.references,
+        numbers=found.numbers,
         notice=notice_of(request),
         now=console.clock(),
     )

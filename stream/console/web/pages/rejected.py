@@ -2,11 +2,11 @@
 
 from typing import Annotated, get_args
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from stream.console.web import replays
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Console, Here
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.render import render
 from stream.console.web.problems import Problem
@@ -14,7 +14,6 @@ from stream.console.web.signin.rights import Reviewer, Viewer
 from stream.errors import ErrorCode, QueryError
 
 router = APIRouter(include_in_schema=False)
-Here = Annotated[Console, Depends(console_of)]
 CODES: tuple[str, ...] = get_args(ErrorCode)
 
 

@@ -1,11 +1,11 @@
 """Templates to pages: the words of the reader's language, and nothing that isn't escaped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from babel.dates import format_datetime
@@ -13,14 +13,16 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stream.console.store.views import Order, State
+from stream.console.store.views import Order, State, VideoView
 from stream.console.web.console import console_of
 from stream.console.web.signin.gate import SignedIn
 from stream.console.web.signin.rights import RANKS
 from stream.console.web.words import NAMES, Words, chosen_language, words_of
+from stream.contract.events import MatchedSegment
 
 FOLDER = Path(__file__).parent / "templates"
 THEMES = ("light", "dark")
+Side = Literal["video", "reference"]
 STATE_NAMES: dict[State, str] = {
     "open": "open",
     "held": "held",
@@ -72,7 +74,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["clock"] = clock
+    made.filters |= {"clock": clock, "drawn": drawn, "plays": plays_seconds}
     made.filters["query"] = lambda values: urlencode(
         {name: value for name, value in values.items() if value not in (None, "")}
     )
@@ -169,6 +171,26 @@ def clock(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     tail = f"{rest // 10:02d}.{rest % 10}"
     return f"{hours}:{minutes:02d}:{tail}" if hours else f"{minutes}:{tail}"
+
+
+def plays_seconds(segments: Sequence[MatchedSegment], side: Side, video: VideoView | None) -> float:
+    """How long a video plays; as far as its last copied second where less, or nothing, is known."""
+    known = 0.0 if video is None else video.duration_seconds or 0.0
+    return max(known, *(float(getattr(each, f"{side}_end_seconds")) for each in segments))
+
+
+def drawn(
+    segments: Sequence[MatchedSegment], side: Side, seconds: float
+) -> list[tuple[float, float]]:
+    """Where segments begin on a bar that is 1000 wide, and how wide they are: enough to be seen."""
+    spans = (
+        (getattr(each, f"{side}_start_seconds"), getattr(each, f"{side}_end_seconds"))
+        for each in segments
+    )
+    return [
+        (round(1000 * start / seconds, 1), round(max(6, 1000 * (end - start) / seconds), 1))
+        for start, end in spans
+    ]
 
 
 def _when(instant: datetime, language: str) -> str:

@@ -8,11 +8,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from stream.console.store.desk import Role
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Console, Here, console_of
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.render import local, render, words_for
 from stream.console.web.problems import Problem
@@ -20,7 +20,6 @@ from stream.console.web.signin.gate import cookie_name
 from stream.console.web.signin.rights import signed_in
 
 router = APIRouter(include_in_schema=False)
-Here = Annotated[Console, Depends(console_of)]
 PREFERENCES = {"lang": ("en", "zh"), "theme": ("auto", "light", "dark"), "keys": ("on", "off")}
 YEAR_SECONDS = 365 * 86400
 

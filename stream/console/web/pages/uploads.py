@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from stream.console.store.views import UploadView
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Here
 from stream.console.web.pages.render import OUTCOME_NAMES, render
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Viewer
@@ -17,7 +17,6 @@ from stream.errors import QueryError
 
 router = APIRouter(include_in_schema=False)
 LAST = datetime.max.replace(tzinfo=UTC)
-Here = Annotated[Console, Depends(console_of)]
 
 
 @dataclass(frozen=True)

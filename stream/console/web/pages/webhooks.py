@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from stream.console.store.deliveries import DELIVERY_STATES, DeliveryState
 from stream.console.store.desk import Person
 from stream.console.store.outbox import KINDS
 from stream.console.web import webhooks
-from stream.console.web.console import Console, console_of
+from stream.console.web.console import Console, Here
 from stream.console.web.pages.forms import Fields, Form
 from stream.console.web.pages.render import render
 from stream.console.web.problems import Problem
@@ -17,7 +17,6 @@ from stream.console.web.signin.rights import Admin
 from stream.errors import QueryError
 
 router = APIRouter(include_in_schema=False)
-Here = Annotated[Console, Depends(console_of)]
 TEST_SECONDS = 3.0  # that the page waits for how a test went; the table shows it later
 URL_LETTERS, OWNER_LETTERS = 2048, 512
 SHOWN_FIRST: DeliveryState = "dead"

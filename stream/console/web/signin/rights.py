@@ -1,6 +1,6 @@
 """What each role may: routes name the least role, and see only what a rights holder may see."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -22,10 +22,10 @@ def signed_in(request: Request) -> SignedIn:
     return found
 
 
-def at_least(role: Role, noun: str) -> Callable[[Request], Person]:
+def at_least(role: Role, noun: str) -> Callable[[Request], Awaitable[Person]]:
     """A dependency: somebody with that role or more, whose token may touch that noun."""
 
-    def person_of(request: Request) -> Person:
+    async def person_of(request: Request) -> Person:
         person = signed_in(request).person
         if person.scopes is not None and noun not in person.scopes:
             raise Problem(403, f"this token may not touch {noun}: make one with that scope")

@@ -3,12 +3,13 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -28,8 +29,9 @@ from stream.console.store.queries import Queries
 from stream.console.store.tables import Alert, Table
 from stream.console.store.views import AlertFilter, Order
 from stream.errors import DatabaseError
+from tests.stream.console.store.plain import ALL, some_alerts
 from tests.stream.console.store.rows_of import dump
-from tests.stream.console.store.said import BEGIN, random_log
+from tests.stream.console.store.said import BEGIN, random_log, say
 from tests.stream.postgres import Postgres
 
 pytestmark = pytest.mark.asyncio
@@ -252,18 +254,28 @@ async def test_sqlite_is_told_of_every_index_of_alerts(tmp_path: Path) -> None:
     assert told == names | {"sqlite_autoindex_alerts_1"} == listed
 
 
+@contextmanager
+def noting(database: Database, found: list[tuple[str, Any]]) -> Iterator[None]:
+    """Statements of the block, with their parameters."""
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        found.append((statement, parameters))
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+
+
 async def test_the_first_alert_of_an_upload_is_looked_up_among_its_own(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/console.db"
     statements: list[tuple[str, Any]] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        statements.append((statement, parameters))
-
     async with opened(ConsoleSettings.model_validate({"database_url": url})) as database:
-        event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-        for order in ORDERS:
-            some = AlertFilter(min_score=0.7, since=BEGIN, before=BEGIN, owner_id="league")
-            await Queries(database).queue(some, order)
+        with noting(database, statements):
+            for order in ORDERS:
+                some = AlertFilter(min_score=0.7, since=BEGIN, before=BEGIN, owner_id="league")
+                await Queries(database).queue(some, order)
         queues = [found for found in statements if "EXISTS" in found[0]]
         assert len(queues) >= 3
         async with database.reading() as session:
@@ -275,6 +287,45 @@ async def test_the_first_alert_of_an_upload_is_looked_up_among_its_own(tmp_path:
                 details = [str(row["detail"]) for row in plan.mappings()]
                 (inner,) = [detail for detail in details if " alerts_1 " in detail]
                 assert "alerts_of_video (video_key=?" in inner
+
+
+async def test_of_an_uploads_alerts_no_more_are_read_than_are_shown(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/console.db"
+    async with opened(ConsoleSettings.model_validate({"database_url": url})) as database:
+        await say(database, *some_alerts(1, 20))
+        for order in ORDERS:
+            noted: list[tuple[str, Any]] = []
+            with noting(database, noted):
+                assert len((await Queries(database).queue(ALL, order)).items) > 1
+            ((statement, parameters),) = [found for found in noted if "own.rowid" in found[0]]
+            async with database.reading() as session:
+                plan = await (await session.connection()).exec_driver_sql(
+                    f"EXPLAIN QUERY PLAN {statement}", parameters
+                )
+                details = [str(row["detail"]) for row in plan.mappings()]
+            assert "SEARCH alerts USING INTEGER PRIMARY KEY (rowid=?)" in details
+            (inner,) = [detail for detail in details if " own " in detail]
+            assert "COVERING INDEX alerts_of_video (video_key=? AND state=?" in inner
+
+
+async def test_a_statement_changes_threads_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[object] = []
+    in_its_thread: Any = aiosqlite.Connection._execute
+
+    async def execute(self: aiosqlite.Connection, call: Any, *args: Any, **words: Any) -> Any:
+        waits.append(call)
+        return await in_its_thread(self, call, *args, **words)
+
+    url = f"sqlite:///{tmp_path}/console.db"
+    async with opened(ConsoleSettings.model_validate({"database_url": url})) as database:
+        async with database.reading() as session:  # which opens a connection
+            await session.execute(text("SELECT 1"))
+        monkeypatch.setattr(aiosqlite.Connection, "_execute", execute)
+        async with database.reading() as session:
+            assert (await session.execute(text("VALUES (1), (2)"))).scalars().all() == [1, 2]
+        assert len(waits) <= 4  # to begin, to ask, to end, and the pool makes sure of that
 
 
 async def test_what_may_pass_is_told_from_what_never_will(

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Dialect, update
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from stream.console.store import listing
 from stream.console.store.database import Database
@@ -195,6 +196,26 @@ async def test_fifty_owner_ids_are_asked_for_in_as_few_statements_as_one(
     with statements(database) as all_:
         listed = await all_pages(lambda cursor: queries.alerts(every, "surest", cursor, 200))
     assert len(listed) == 100 and len(all_) < 10
+
+
+async def test_lists_that_differ_by_values_alone_are_compiled_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await say(database, *some_alerts(8, 20))
+    queries, compiled, made = Queries(database), list[object](), SQLCompiler.__init__
+
+    def init(self: SQLCompiler, dialect: Dialect, statement: Any, *args: Any, **words: Any) -> None:
+        compiled.append(statement)
+        made(self, dialect, statement, *args, **words)
+
+    monkeypatch.setattr(SQLCompiler, "__init__", init)
+    some = AlertFilter(visible_owner_ids=("league", "studio"), min_score=0.1, since=BEGIN)
+    await queries.queue(some)
+    assert compiled
+    compiled.clear()
+    other = replace(some, min_score=0.2, since=BEGIN + timedelta(seconds=1))
+    await queries.queue(replace(other, visible_owner_ids=("studio", "label")))
+    assert compiled == []
 
 
 async def test_numbers_are_those_of_counting(database: Database) -> None:

@@ -16,6 +16,25 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 NULL = {"type": "null"}
 
 
+async def test_what_a_request_needs_first_is_found_without_a_thread(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of threads takes longer than all of it."""
+    threads: list[object] = []
+
+    async def in_a_thread(call: Any, *args: Any, **words: Any) -> Any:
+        threads.append(call)
+        return call(*args, **words)
+
+    monkeypatch.setattr("fastapi.dependencies.utils.run_in_threadpool", in_a_thread)
+    browser, machine = await site.browser(), await site.machine()
+    for client, path in ((browser, "/queue"), (browser, "/audit"), (machine, "/api/v1/alerts")):
+        assert (await client.get(path)).status_code == 200
+    form = {"back": "/queue", "lang": "en", "theme": "auto", "keys": "on"}
+    assert (await browser.send("/preferences", form)).status_code == 303
+    assert threads == []
+
+
 async def test_a_submission_is_on_kafka_when_it_is_answered(site: Site) -> None:
     machine = await site.machine("reviewer")
     answer = await machine.post("/api/v1/uploads", json=UPLOAD | {"title": "New", "video_id": "a"})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.stream.console.store.plain import statements
 from tests.stream.console.web.site import RAISED, SPAN, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,6 +40,25 @@ async def test_alerts_of_one_upload_stand_together(site: Site) -> None:
     assert set(shown(text)) == {first.alert_id, second.alert_id}
     assert text.count("<h2>") == 1 and "Alerts: 2" in text
     assert first.reference_id in text and second.reference_id in text
+
+
+async def test_a_page_asks_its_database_few_questions(site: Site) -> None:
+    await site.alert(reference_owner_id="few")
+    browser, asked = await site.browser(), list[int]()
+    for _ in range(3):  # what follows the topics may ask meanwhile
+        with statements(site.console.queries._database) as found:
+            assert len(shown((await browser.get("/queue?owner=few")).text)) == 1
+        asked.append(len([each for each in found if each.startswith(("SELECT", "WITH"))]))
+    assert min(asked) <= 8
+
+
+async def test_a_bar_shows_where_the_copied_seconds_lie(site: Site) -> None:
+    spans = [SPAN.model_dump() | {"video_start_seconds": start, "video_end_seconds": start + length}
+             for start, length in ((0.0, 12.5), (100.0, 0.1), (150.0, 50.0))]  # fmt: skip
+    await site.alert(reference_owner_id="bar", segments=spans)
+    text = (await (await site.browser()).get("/queue?owner=bar")).text
+    drawn = re.findall(r'class="copied" x="([^"]+)" y="0" width="([^"]+)"', text)
+    assert drawn == [("0.0", "62.5"), ("500.0", "6"), ("750.0", "250.0")]
 
 
 async def test_the_order_is_newest_longest_or_surest(site: Site) -> None:
