@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import STATES, AlertFilter, Order, State
-from stream.console.web.api.bodies import AlertBody, PageBody, VerdictBody
+from stream.console.web.api.bodies import AlertBody, EvidenceBody, PageBody, VerdictBody
 from stream.console.web.api.common import Cursor, Here, Key, Limit, Written, once, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, names, tag_of, tagged
 from stream.console.web.console import after_writing
@@ -77,6 +77,19 @@ async def get_alert(
     if alert is None:
         raise Problem(404, "there is no such alert")
     return answered(AlertBody.of(alert), if_none_match)
+
+
+@router.get("/{alert_id}/evidence", responses=problems(404, 503))
+async def get_evidence(console: Here, person: Reader, alert_id: str) -> EvidenceBody:
+    """What the two videos show of the copied spans: they are fetched and looked at for it."""
+    alert = await console.queries.alert(alert_id, visible_to(person))
+    if alert is None:
+        raise Problem(404, "there is no such alert")
+    videos = await console.queries.videos_by_id([alert.video_id, alert.reference_id])
+    mirrored = await console.mirrors.spans(
+        alert, videos.get(alert.video_id), videos.get(alert.reference_id)
+    )
+    return EvidenceBody.of(alert, mirrored)
 
 
 @router.post(

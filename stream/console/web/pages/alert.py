@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import FileResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, VideoView
@@ -185,6 +185,13 @@ async def matrix(console: Here, found: Alert) -> Response:
     except NoEvidenceError as error:
         raise Problem(404, str(error)) from error
     return Response(picture, media_type="image/png", headers=PICTURE)
+
+
+@router.get("/alerts/{alert_id}/mirrored")
+async def mirrored(console: Here, found: Alert) -> JSONResponse:
+    """Which spans are mirrored, in the order of the alert; the page asks when it is there."""
+    spans = await console.mirrors.spans(found.alert, found.video, found.reference)
+    return JSONResponse({"mirrored": list(spans)}, headers=PRIVATE)
 
 
 @router.get("/alerts/{alert_id}/{side}/strip.jpg")
