@@ -18,6 +18,7 @@ from stream.decode.room import NoRoomError
 from stream.decode.settings import DecodeSettings
 from stream.errors import RejectedError
 from stream.fetch.fetch import DiskError
+from stream.texts import Text
 
 Mirrored = Sequence[bool | None]
 
@@ -65,7 +66,7 @@ class Mirrors:
         task = self._looking.get(key)
         if task is None:
             if len(self._looking) >= MAX_WAITING:
-                told = "many videos are being looked at: try again in a moment"
+                told = Text("many videos are being looked at: try again in a moment")
                 raise Problem(429, told, {"Retry-After": "10"})
             task = asyncio.create_task(
                 self._look(alert, video.uri, reference.uri), name="console-mirrored"

@@ -16,6 +16,7 @@ from stream.decode.playable import playable_in_time
 from stream.decode.room import NoRoomError
 from stream.decode.settings import DecodeSettings
 from stream.fetch.fetch import DiskError
+from stream.texts import Text
 
 MAX_WAITING = 8  # copies that are made or wait for it: more would come too late; set by hand
 TYPE = "video/webm"
@@ -58,7 +59,7 @@ class Playables:
         task = self._making.get(tag)
         if task is None:
             if len(self._making) >= MAX_WAITING:
-                raise BusyError("many videos are being made playable: try again in a moment")
+                raise BusyError(Text("many videos are being made playable: try again in a moment"))
             task = asyncio.create_task(self._make(video, tag), name="console-playable")
             self._making[tag] = task
             task.add_done_callback(lambda done: self._made(tag, done))

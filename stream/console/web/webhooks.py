@@ -14,12 +14,13 @@ from stream.console.web.problems import Problem
 from stream.console.webhooks.keys import SigningKey
 from stream.console.webhooks.post import checked
 from stream.errors import ForbiddenUriError, NotFoundError, QueryError, SettingsError
+from stream.texts import Text, text_of
 
 OLD_SECRET_SECONDS = 86400.0  # for which the secret before still signs, as Standard Webhooks has it
 LONGEST_OLD_SECRET = 7 * 86400.0
 LOOK_EVERY_SECONDS = 0.1  # at how a test went
-NO_SUCH = "there is no such webhook"
-SWITCHED_OFF = "it is switched off: switch it on first"
+NO_SUCH = Text("there is no such webhook")
+SWITCHED_OFF = Text("it is switched off: switch it on first")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ async def make(
             url, kinds, owner_ids, description, key.key_id, person.name, console.clock()
         )
     except QueryError as error:
-        raise Problem(409, str(error)) from error
+        raise Problem(409, error) from error
     await _note(console, person, "make webhook", made)
     return Shown(made, key.secret(made.webhook_id, 1))
 
@@ -177,11 +178,13 @@ def check(
     try:
         checked(url, console.settings.console)
     except (ForbiddenUriError, NotFoundError) as error:
-        raise Problem(422, f"url: {error}") from error
+        raise Problem(422, Text("url: {problem}", problem=text_of(error))) from error
     known = KINDS if owner_ids is None else HOLDER_KINDS
     if not kinds or not {*kinds} <= {*known}:
-        whose = "" if owner_ids is None else "for rights holders "
-        raise Problem(422, f"kinds: expected one or more of {', '.join(known)} {whose}".strip())
+        told = Text("kinds: expected one or more of {kinds}", kinds=", ".join(known))
+        if owner_ids is not None:
+            told = Text("{problem} for rights holders", problem=told)
+        raise Problem(422, told)
     if owner_ids is not None and not owner_ids:
         raise Problem(422, "owner_ids: expected one or more, or none at all for everything")
 
@@ -190,7 +193,7 @@ def _key(console: Console) -> SigningKey:
     try:
         return console.made_signing_key()
     except SettingsError as error:
-        raise Problem(503, str(error)) from error
+        raise Problem(503, error) from error
 
 
 async def _note(console: Console, person: Person, action: str, webhook: WebhookView) -> None:

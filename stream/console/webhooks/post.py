@@ -13,9 +13,10 @@ from stream.errors import ForbiddenUriError, NotFoundError, brief
 from stream.fetch.addresses import CheckedResolver, check_url
 from stream.fetch.settings import FetchSettings
 from stream.fetch.web_address import WebAddress
+from stream.texts import Text
 
 LONGEST_RETRY_AFTER = timedelta(days=1)  # a server that asks for more is asked again all the same
-NOT_ALLOWED = (
+NOT_ALLOWED = Text(
     "its host has a private, loopback, link-local or reserved address, or isn't among "
     "console.webhook_hosts; http is for those that are named there "
     "(SAMESOURCE_CONSOLE__WEBHOOK_HOSTS)"
@@ -51,9 +52,9 @@ def checked(url: str, settings: ConsoleSettings) -> WebAddress:
     """
     address = WebAddress(url)
     if address.url.user is not None or address.url.password is not None:
-        raise ForbiddenUriError("it has a name or password in it, which pages would show")
+        raise ForbiddenUriError(Text("it has a name or password in it, which pages would show"))
     if any(letter.isspace() for letter in url):
-        raise NotFoundError("it has a space in it: write %20")
+        raise NotFoundError(Text("it has a space in it: write %20"))
     try:
         check_url(address.url, _rules(settings))
     except ForbiddenUriError as error:

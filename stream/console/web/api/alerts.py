@@ -16,6 +16,7 @@ from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
 from stream.console.web.verdicts import CHANGED, Said, give
 from stream.errors import QueryError, SettingsError
+from stream.texts import Text
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 Reader = Annotated[Person, Depends(at_least("holder", "alerts"))]
@@ -49,7 +50,9 @@ async def list_alerts(
     for name, instant in (("since", since), ("before", before)):
         # Without one it can't be set against the rows' instants: that would be a 500.
         if instant is not None and instant.tzinfo is None:
-            raise Problem(422, f"{name} has no time zone: write 2026-01-31T12:00:00Z")
+            raise Problem(
+                422, Text("{name} has no time zone: write 2026-01-31T12:00:00Z", name=name)
+            )
     wanted = AlertFilter(
         states=tuple(state) if state else STATES,
         owner_id=owner_id,
@@ -64,7 +67,7 @@ async def list_alerts(
     try:
         page = await console.queries.alerts(wanted, by, cursor, limit)
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     return PageBody(items=[AlertBody.of(each) for each in page.items], next=page.next)
 
 
@@ -124,9 +127,9 @@ async def give_verdict(
         try:
             given = await give(console, person, [alert], said, as_read=as_read)
         except SettingsError as error:
-            raise Problem(422, str(error)) from error
+            raise Problem(422, error) from error
         if not given.alert_ids:
-            raise Problem(409, f"{alert.claimed_by} works on this alert")
+            raise Problem(409, Text("{name} works on this alert", name=alert.claimed_by))
         now = alert
         with after_writing("reading the alert's row"):
             now = await console.queries.alert(alert_id) or alert

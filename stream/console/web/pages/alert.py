@@ -32,6 +32,7 @@ from stream.decide.rules import Rules
 from stream.decide.spans import covered_seconds
 from stream.errors import ForbiddenUriError, RejectedError, TooLargeError
 from stream.fetch.fetch import DiskError
+from stream.texts import Text
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Console, Depends(console_of)]
@@ -183,7 +184,7 @@ async def matrix(console: Here, found: Alert) -> Response:
     try:
         picture = await console.evidence.matrix(found.alert, found.video, found.reference)
     except NoEvidenceError as error:
-        raise Problem(404, str(error)) from error
+        raise Problem(404, error) from error
     return Response(picture, media_type="image/png", headers=PICTURE)
 
 
@@ -200,7 +201,7 @@ async def strip(console: Here, found: Alert, side: Side) -> Response:
     try:
         picture = await console.evidence.strip(found.side(side), found.seconds(side))
     except NoEvidenceError as error:
-        raise Problem(404, str(error)) from error
+        raise Problem(404, error) from error
     return Response(picture, media_type="image/jpeg", headers=PICTURE)
 
 
@@ -218,11 +219,14 @@ async def playable(console: Here, found: Alert, side: Side) -> Response:
     try:
         copy = await console.playables.file(path, entity_tag(path))
     except RejectedError as error:
-        raise Problem(422, f"the video can't be decoded: {error.code}") from error
+        raise Problem(
+            422,
+            Text("the video can't be decoded: {code}", code=Text(error.code)),
+        ) from error
     except DiskError as error:
         raise Problem(503, NO_ROOM) from error
     except BusyError as error:
-        raise Problem(429, str(error), {"Retry-After": "10"}) from error
+        raise Problem(429, error, {"Retry-After": "10"}) from error
     return _file(copy, TYPE)
 
 
@@ -239,7 +243,10 @@ async def _fetched(console: Console, found: Seen, side: Side) -> tuple[Path, str
         return await console.videos.file(video.uri), video.uri
     except RejectedError as error:
         # The text may name folders and hosts; a reviewer needs to know that it can't be had.
-        raise Problem(_status(error), f"the video can't be fetched: {error.code}") from error
+        raise Problem(
+            _status(error),
+            Text("the video can't be fetched: {code}", code=Text(error.code)),
+        ) from error
     except DiskError as error:
         raise Problem(503, NO_ROOM) from error
 
