@@ -12,13 +12,16 @@ from stream.console.store.webhooks import WebhookView
 from stream.console.web.console import Console
 from stream.console.web.problems import Problem
 from stream.console.webhooks.keys import SigningKey
-from stream.console.webhooks.post import checked
+from stream.console.webhooks.post import ANSWERED, NO_ANSWER, NOT_ALLOWED, REDIRECTS, checked
 from stream.errors import ForbiddenUriError, NotFoundError, QueryError, SettingsError
 from stream.texts import Text, text_of
 
 OLD_SECRET_SECONDS = 86400.0  # for which the secret before still signs, as Standard Webhooks has it
 LONGEST_OLD_SECRET = 7 * 86400.0
 LOOK_EVERY_SECONDS = 0.1  # at how a test went
+BY_HAND = "{name} has switched it off"
+WHYS = (BY_HAND, ANSWERED, NO_ANSWER, REDIRECTS, NOT_ALLOWED)
+"""Why an endpoint is switched off, or wasn't told something."""
 NO_SUCH = Text("there is no such webhook")
 SWITCHED_OFF = Text("it is switched off: switch it on first")
 
@@ -76,7 +79,7 @@ async def change(
         # A pause, too: whoever switches it on wants to see something come.
         changes |= {"disabled_at": None, "disabled_why": None, "paused_until": None}
     elif enabled is False and before.disabled_at is None:
-        changes |= {"disabled_at": now, "disabled_why": f"{person.name} has switched it off"}
+        changes |= {"disabled_at": now, "disabled_why": BY_HAND.format(name=person.name)}
     changed = await console.desk.change_webhook(webhook_id, changes)
     if changed is None:
         raise Problem(404, NO_SUCH)

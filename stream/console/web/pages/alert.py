@@ -28,11 +28,12 @@ from stream.console.web.playable import TYPE
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Looker, Reviewer, visible_to
 from stream.console.web.verdicts import span_of
+from stream.decide.policy import DETAILS
 from stream.decide.rules import Rules
 from stream.decide.spans import covered_seconds
 from stream.errors import ForbiddenUriError, RejectedError, TooLargeError
 from stream.fetch.fetch import DiskError
-from stream.texts import Text
+from stream.texts import Text, read_text
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Console, Depends(console_of)]
@@ -124,6 +125,7 @@ async def page(
         claimed_by=alert.claimed_by if taken else None,
         muted=own.muted,
         notice=notice_of(request),
+        detail=read_text(alert.detail or "", DETAILS),
     )
 
 

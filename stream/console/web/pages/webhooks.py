@@ -15,6 +15,7 @@ from stream.console.web.pages.render import render
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Admin
 from stream.errors import QueryError
+from stream.texts import read_text
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Console, Depends(console_of)]
@@ -153,6 +154,7 @@ async def _one(
         "webhook.html",
         status=status,
         webhook=webhook,
+        why=lambda said: read_text(said, webhooks.WHYS),
         live_secrets=webhook.live_secrets(console.clock()),
         page=deliveries,
         state=state,

@@ -136,6 +136,27 @@ async def test_pages_say_in_chinese_what_others_refuse(
     assert answer.status_code == 503 and not SENTENCE.findall(said(answer))
 
 
+async def test_why_an_alert_was_kept_back_is_said_in_chinese(site: Site) -> None:
+    detail = "film's 3.5 s of it got 7 other alerts within an hour, expected fewer than 7"
+    alert = await site.alert(reason="held", detail=detail)
+    path = f"/alerts/{alert.alert_id}"
+    english = (await (await site.browser()).get(path)).text
+    assert detail in html.unescape(english)
+    text = html.unescape((await (await reader(site)).get(path)).text)
+    assert "film's 3.5 s of it 一小时内已有 7 条其他告警，应少于 7 条" in text
+    assert (await (await site.machine()).get(f"/api/v1{path}")).json()["detail"] == detail
+
+
+async def test_why_a_webhook_is_off_is_said_in_chinese(site: Site) -> None:
+    browser = await reader(site)
+    hook = {"url": "https://hooks.example/", "kinds": "alert.raised"}
+    page = await browser.send("/webhooks", hook)
+    found = re.search(r"/webhooks/(wh_\w+)", page.text)
+    assert found is not None
+    await browser.send(found[0], {"do": "disable"})
+    assert "anna 已将其停用" in (await browser.get(found[0])).text
+
+
 async def refusals(machine: httpx2.AsyncClient, alert_id: str) -> list[httpx2.Response]:
     """What the API answers to what is wrong."""
     api = "/api/v1"

@@ -12,11 +12,13 @@ import pytest
 from babel.messages.pofile import read_po
 from jinja2 import nodes
 
+from stream.console.web import webhooks
 from stream.console.web.pages import account, audit, render
 from stream.console.web.signin.rights import RANKS
 from stream.console.web.words import FOLDER, chosen_language, words_of
+from stream.decide import policy
 from stream.errors import ErrorCode
-from stream.texts import Text, text_of
+from stream.texts import Text, read_text, text_of
 
 STREAM = Path(render.__file__).parents[3]
 SAYS = {"t": 0, "Text": 0, "Problem": 1}
@@ -33,7 +35,15 @@ def texts() -> set[str]:
     """Every text that pages show."""
     named = {str(text) for table in TABLES for text in table.values()}
     titles = {HTTPStatus(status).phrase for status in STATUSES}
-    others = {*RANKS, *account.TEXTS, *audit.ACTIONS, *get_args(ErrorCode), *titles}
+    others = {
+        *policy.DETAILS,
+        *webhooks.WHYS,
+        *RANKS,
+        *account.TEXTS,
+        *audit.ACTIONS,
+        *get_args(ErrorCode),
+        *titles,
+    }
     return {*of_templates(), *of_code(), *named, *others}
 
 
@@ -113,6 +123,19 @@ def test_a_text_is_said_whole_with_the_texts_in_it() -> None:
     assert pickle.loads(pickle.dumps(told)).values == told.values
     error = ValueError(told)
     assert text_of(error) is told and text_of(ValueError("plain")) == "plain"
+
+
+@pytest.mark.parametrize("english", policy.DETAILS + webhooks.WHYS)
+def test_what_was_kept_is_said_by_the_text_that_it_was_made_of(english: str) -> None:
+    values = {name: f"{name} of it" for name in re.findall(r"{(\w+)}", english)}
+    told = read_text(english.format(**values), policy.DETAILS + webhooks.WHYS)
+    assert isinstance(told, Text) and (told.english, told.values) == (english, values)
+    assert told == english.format(**values) and words_of("zh")(told) != told
+
+
+def test_what_is_of_no_known_text_stays_as_it_is() -> None:
+    told = read_text("200 {others} of it", policy.DETAILS)
+    assert told == words_of("zh")(told) == "200 {others} of it"
 
 
 def test_an_unknown_language_is_english() -> None:
