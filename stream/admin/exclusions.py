@@ -4,8 +4,7 @@ from typing import Any
 
 from stream.contract.events import Exclusion
 from stream.errors import SettingsError
-
-EXPECTED = "expected REFERENCE:START-END in seconds, such as film:0-90"
+from stream.texts import Text
 
 
 def exclusion_of(text: str) -> dict[str, Any]:
@@ -25,7 +24,9 @@ def exclusion_of(text: str) -> dict[str, Any]:
             "end_seconds": float(end),
         }
     except ValueError as error:
-        raise SettingsError(f"{text}: {EXPECTED}") from error
+        raise SettingsError(
+            Text("{text}: expected REFERENCE:START-END in seconds, such as film:0-90", text=text)
+        ) from error
 
 
 def written(exclusion: Exclusion) -> str:

@@ -23,6 +23,7 @@ from stream.contract.events import (
 from stream.contract.message import Source, attempts_headers
 from stream.contract.order import Takedown, submission_headers
 from stream.errors import BadEventError
+from stream.texts import Text
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,9 @@ def replays(letters: Iterable[VideoRejected], since: Since, *, again: bool = Fal
         if one.upload is not None:
             earlier = chosen.get(one.upload.video_id)
             if earlier is not None:
-                found[earlier] = Replay(found[earlier].letter, reason="a later letter is replayed")
+                found[earlier] = Replay(
+                    found[earlier].letter, reason=Text("a later letter is replayed")
+                )
             chosen[one.upload.video_id] = len(found)
         found.append(one)
     return found
@@ -207,27 +210,37 @@ def replays(letters: Iterable[VideoRejected], since: Since, *, again: bool = Fal
 
 def _replay(letter: VideoRejected, since: Since, *, again: bool) -> Replay:
     if letter.source_topic != VideoUploaded.topic:
-        return Replay(letter, reason=f"it is about a message of {letter.source_topic}")
+        return Replay(
+            letter, reason=Text("it is about a message of {topic}", topic=letter.source_topic)
+        )
     try:
         upload = VideoUploaded.from_json(letter.event)
     except BadEventError:
-        return Replay(letter, reason="it holds no well-formed upload")
+        return Replay(letter, reason=Text("it holds no well-formed upload"))
     original = original_of(letter, since.log_id)
     for takedown in since.removed.get(upload.video_id, ()):
         if Takedown.of(takedown).covers(original):
-            return Replay(letter, reason=f"removed since: {takedown}")
+            return Replay(letter, reason=Text("removed since: {place}", place=takedown))
     for other in since.submitted.get(upload.video_id, ()):
         same = other.content_version == upload.content_version
         if other.is_after(letter) and not (again and same):
             where = f"{VideoUploaded.topic}[{other.partition}]@{other.offset}"
-            version = "" if same else f" as version {other.content_version}"
-            return Replay(letter, reason=f"submitted again since{version}: {where}")
+            if same:
+                return Replay(letter, reason=Text("submitted again since: {place}", place=where))
+            told = Text(
+                "submitted again since as version {version}: {place}",
+                version=other.content_version,
+                place=where,
+            )
+            return Replay(letter, reason=told)
     for decision in since.decided.get(upload.video_id, ()):
         same = decision.content_version == upload.content_version
         later = decision.decided_at > letter.rejected_at
         # The decision that followed from this very letter is no later story.
         if decision.request_id != letter.request_id and later and not (again and same):
-            return Replay(letter, reason=f"decided since as {decision.outcome}")
+            return Replay(
+                letter, reason=Text("decided since as {outcome}", outcome=Text(decision.outcome))
+            )
     # It keeps its place in the order, also where a takedown comes between this look and the send.
     headers = attempts_headers(letter.attempts + 1) + submission_headers(original)
     return Replay(letter, upload, headers)

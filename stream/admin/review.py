@@ -16,6 +16,7 @@ from stream.contract.events import (
     VerdictWord,
 )
 from stream.errors import BadEventError, SettingsError
+from stream.texts import Text, text_of
 from stream.times import now
 
 Span = tuple[float, float]
@@ -45,7 +46,9 @@ def review_of(
         SettingsError: these don't go together, or the alert has several spans and none was named.
     """
     if span is not None and scope != "span":
-        raise SettingsError("seconds were named, which only a dismissal with the scope span has")
+        raise SettingsError(
+            Text("seconds were named, which only a dismissal with the scope span has")
+        )
     held = isinstance(alert, AlertSuppressed) and alert.reason == "held"
     start, end = (span or _only_span(alert)) if scope == "span" else (None, None)
     owners = scope == "uploader"
@@ -68,7 +71,7 @@ def review_of(
             }
         )
     except BadEventError as error:
-        raise SettingsError(str(error)) from error
+        raise SettingsError(text_of(error)) from error
 
 
 def _only_span(alert: Alert) -> Span:
@@ -78,7 +81,12 @@ def _only_span(alert: Alert) -> Span:
     if len(spans) > 1:
         shown = ", ".join(f"{start:g} to {end:g} s" for start, end in spans)
         raise SettingsError(
-            f"alert {alert.alert_id} is of {shown} of {alert.reference_id}: say which seconds"
+            Text(
+                "alert {alert} is of {spans} of {reference}: say which seconds",
+                alert=alert.alert_id,
+                spans=shown,
+                reference=alert.reference_id,
+            )
         )
     return spans[0]
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from stream.contract.base import Event, Identifier, Instant, OutsideEvent, Seconds, Share
 from stream.contract.match import MatchedSegment
 from stream.contract.outcomes import SuppressionReason
+from stream.texts import Text
 
 VerdictWord = Literal["confirmed", "dismissed", "withdrawn"]
 Scope = Literal["alert", "pair", "span", "uploader"]
@@ -157,7 +158,13 @@ class AlertReviewed(OutsideEvent):
             raise ValueError(f"{self.scope = } without {', '.join(missing)}")
         start, end = self.reference_start_seconds, self.reference_end_seconds
         if self.scope == "span" and start is not None and end is not None and end <= start:
-            raise ValueError(f"{self.reference_end_seconds = }, expected more than {start}")
+            raise ValueError(
+                Text(
+                    "self.reference_end_seconds = {end}, expected more than {start}",
+                    end=end,
+                    start=start,
+                )
+            )
         return self
 
     @model_validator(mode="after")

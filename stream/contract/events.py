@@ -38,6 +38,7 @@ from stream.contract.match import Match, MatchedSegment
 from stream.contract.outcomes import Outcome, SuppressionReason
 from stream.contract.probes import ProbeAnswered, ProbeAsked, ProbeFingerprinted
 from stream.errors import ErrorCode, brief
+from stream.texts import Text
 
 __all__ = [
     "EVENTS",
@@ -188,7 +189,13 @@ class Exclusion(BaseModel):
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Self:
         if self.end_seconds <= self.start_seconds:
-            raise ValueError(f"{self.end_seconds = }, expected more than {self.start_seconds = }")
+            raise ValueError(
+                Text(
+                    "self.end_seconds = {end}, expected more than self.start_seconds = {start}",
+                    end=self.end_seconds,
+                    start=self.start_seconds,
+                )
+            )
         return self
 
 

@@ -23,6 +23,30 @@ from stream.times import now
 Judged = AlertRaised | AlertSuppressed
 Objection = tuple[SuppressionReason, str]
 
+FLOODING = "{reference} got {others} other alerts within an hour, expected fewer than {limit}"
+SAME_OWNER = "both videos are {owner}'s, expected two owners"
+LICENSED = "{uploader} is licensed by {owner}, expected an uploader who isn't"
+DISMISSED = "{reviewer} dismissed alert {alert} at {at}, expected no verdict or a confirmation"
+DISMISSED_UPLOADER = (
+    "{reviewer} dismissed {uploader}'s videos against {owner}'s with alert {alert} at {at}, "
+    "expected another uploader"
+)
+DISMISSED_SPANS = (
+    "all that is copied lies in dismissed spans of {reference}, the newest by {reviewer} with "
+    "alert {alert} at {at}, expected something outside of them"
+)
+EXCLUDED = (
+    "all that is copied lies in excluded spans of {reference}, expected something outside of them"
+)
+LOW_SCORE = "score {score}, expected at least {least}"
+TOO_SHORT = "{seconds} s are copied, expected at least {least} s"
+TOO_SMALL_SHARE = "{seconds} s of {video}'s {duration} s are {share}, expected at least {least}"
+DETAILS = (
+    FLOODING, SAME_OWNER, LICENSED, DISMISSED_UPLOADER, DISMISSED, DISMISSED_SPANS, EXCLUDED,
+    LOW_SCORE, TOO_SMALL_SHARE, TOO_SHORT,
+)  # fmt: skip
+"""What an alert's detail may say."""
+
 
 class Policies:
     """All that policies, verdicts and recent alerts say; judges matches by it.
@@ -151,10 +175,7 @@ class Policies:
             others = self.floods.others(*ids)
         if others is None or others < limit:
             return None
-        return "held", (
-            f"{alert.reference_id} got {others} other alerts within an hour, "
-            f"expected fewer than {limit}"
-        )
+        return "held", FLOODING.format(reference=alert.reference_id, others=others, limit=limit)
 
     def _claim(self, reference_id: str, alert_id: str, timestamp_ms: int) -> None:
         if self._claimed_elsewhere:
@@ -197,24 +218,22 @@ def _reference_seconds(alert: AlertRaised) -> float:
 def _same_owner(alert: AlertRaised) -> Objection | None:
     if alert.video_owner_id != alert.reference_owner_id:
         return None
-    return "same_owner", f"both videos are {alert.video_owner_id}'s, expected two owners"
+    return "same_owner", SAME_OWNER.format(owner=alert.video_owner_id)
 
 
 def _licensed(alert: AlertRaised, rules: Rules) -> Objection | None:
     if alert.video_owner_id not in rules.licensed_owner_ids:
         return None
-    return "licensed", (
-        f"{alert.video_owner_id} is licensed by {alert.reference_owner_id}, "
-        "expected an uploader who isn't"
+    return "licensed", LICENSED.format(
+        uploader=alert.video_owner_id, owner=alert.reference_owner_id
     )
 
 
 def _dismissed(verdict: Verdict | None) -> Objection | None:
     if verdict is None or verdict.verdict != "dismissed":
         return None
-    return "dismissed", (
-        f"{verdict.reviewer} dismissed alert {verdict.alert_id} at "
-        f"{verdict.reviewed_at.isoformat()}, expected no verdict or a confirmation"
+    return "dismissed", DISMISSED.format(
+        reviewer=verdict.reviewer, alert=verdict.alert_id, at=verdict.reviewed_at.isoformat()
     )
 
 
@@ -222,9 +241,12 @@ def _of_dismissed_uploader(verdict: Verdict | None) -> Objection | None:
     if verdict is None or verdict.owners is None:
         return None
     uploader, rights_holder = verdict.owners
-    return "dismissed", (
-        f"{verdict.reviewer} dismissed {uploader}'s videos against {rights_holder}'s with alert "
-        f"{verdict.alert_id} at {verdict.reviewed_at.isoformat()}, expected another uploader"
+    return "dismissed", DISMISSED_UPLOADER.format(
+        reviewer=verdict.reviewer,
+        uploader=uploader,
+        owner=rights_holder,
+        alert=verdict.alert_id,
+        at=verdict.reviewed_at.isoformat(),
     )
 
 
@@ -234,34 +256,34 @@ def _in_dismissed_spans(
     if left is not None:
         return None
     newest = max(dismissed, key=lambda verdict: verdict.order)
-    return "dismissed", (
-        f"all that is copied lies in dismissed spans of {alert.reference_id}, the newest by "
-        f"{newest.reviewer} with alert {newest.alert_id} at {newest.reviewed_at.isoformat()}, "
-        "expected something outside of them"
+    return "dismissed", DISMISSED_SPANS.format(
+        reference=alert.reference_id,
+        reviewer=newest.reviewer,
+        alert=newest.alert_id,
+        at=newest.reviewed_at.isoformat(),
     )
 
 
 def _excluded(whole: AlertRaised, left: AlertRaised | None) -> Objection | None:
     if left is not None:
         return None
-    return "excluded", (
-        f"all that is copied lies in excluded spans of {whole.reference_id}, "
-        "expected something outside of them"
-    )
+    return "excluded", EXCLUDED.format(reference=whole.reference_id)
 
 
 def _below_minima(
     alert: AlertRaised, rules: Rules, durations: tuple[float | None, float | None]
 ) -> Objection | None:
     if alert.score < rules.least_score:
-        return "low_score", f"score {alert.score:.4g}, expected at least {rules.least_score:.4g}"
+        return "low_score", LOW_SCORE.format(
+            score=f"{alert.score:.4g}", least=f"{rules.least_score:.4g}"
+        )
     video_seconds = covered_seconds(
         (segment.video_start_seconds, segment.video_end_seconds) for segment in alert.segments
     )
     reference_seconds = _reference_seconds(alert)
     if video_seconds < rules.least_seconds:
-        return "too_short", (
-            f"{video_seconds:.1f} s are copied, expected at least {rules.least_seconds:.1f} s"
+        return "too_short", TOO_SHORT.format(
+            seconds=f"{video_seconds:.1f}", least=f"{rules.least_seconds:.1f}"
         )
     sides = (
         (alert.video_id, video_seconds, durations[0], rules.least_video_share),
@@ -269,9 +291,12 @@ def _below_minima(
     )
     for video_id, seconds, duration, least in sides:
         if duration and seconds < least * duration:
-            return "too_small_share", (
-                f"{seconds:.1f} s of {video_id}'s {duration:.1f} s are {seconds / duration:.1%}, "
-                f"expected at least {least:.1%}"
+            return "too_small_share", TOO_SMALL_SHARE.format(
+                seconds=f"{seconds:.1f}",
+                video=video_id,
+                duration=f"{duration:.1f}",
+                share=f"{seconds / duration:.1%}",
+                least=f"{least:.1%}",
             )
     return None
 

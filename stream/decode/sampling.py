@@ -119,6 +119,20 @@ def plan_sampling(
     return SamplingPlan(feed, wanted, fresh, table.pts[chosen], seconds)
 
 
+def plan_of_times(table: PacketTable, seconds: NDArray[np.float64]) -> SamplingPlan:
+    """The cheapest decoding that shows the frames of some times.
+
+    Args:
+        table: with at least one shown packet; `complete`.
+        seconds: (K,) from the first shown frame; beyond either end it is the frame there.
+    """
+    chosen, shown_seconds = _choose(table, np.sort(np.maximum(seconds, 0.0)), 0.0)
+    wanted = np.zeros(len(table), bool)
+    wanted[chosen] = True
+    feed, fresh = _feed(table, wanted)
+    return SamplingPlan(feed, wanted, fresh, table.pts[chosen], shown_seconds)
+
+
 def held_samples(frame: NDArray[np.intp], stood_seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which samples to keep where one frame is on the screen for long: a hole in a recording.
 

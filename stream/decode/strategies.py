@@ -15,6 +15,7 @@ import av.error
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from stream.decode.container import frame_seconds, jumps, open_video
 from stream.decode.decoded_video import Strategy
@@ -25,6 +26,7 @@ from stream.decode.sampling import (
     SamplingPlan,
     held_samples,
     max_frames,
+    plan_of_times,
     plan_sampling,
     times_between,
 )
@@ -85,19 +87,30 @@ class Work:
     decode: Callable[[Sink], Counts]
 
 
-def work_of(path: Path, settings: DecodeSettings) -> Work:
+def work_of(
+    path: Path, settings: DecodeSettings, seconds: NDArray[np.float64] | None = None
+) -> Work:
     """What is to be done with a video, by what its container says.
+
+    Args:
+        path: the video.
+        settings: sampling and limits.
+        seconds: (K,) of the video that are looked at alone, as far as its packets have times;
+            evenly spaced ones without it.
 
     Raises:
         RejectedError: it can't be used; its code says why.
     """
     if is_animated_webp(path):
         table = read_webp_table(path, settings)
-        return _planned(table, settings, lambda plan, counts: webp_frames(path, table))
+        return _planned(table, settings, lambda plan, counts: webp_frames(path, table), seconds)
     table = read_table(path, settings)
     if table.complete:
         return _planned(
-            table, settings, lambda plan, counts: _planned_frames(path, plan, counts, settings)
+            table,
+            settings,
+            lambda plan, counts: _planned_frames(path, plan, counts, settings),
+            seconds,
         )
     expected = len(table) * table.frame_seconds * settings.frames_per_second
     most = min(len(table), math.ceil(expected)) + 1
@@ -108,12 +121,17 @@ def _planned(
     table: PacketTable,
     settings: DecodeSettings,
     frames: Callable[[SamplingPlan, Counts], Iterator[VideoFrame]],
+    seconds: NDArray[np.float64] | None,
 ) -> Work:
-    plan = plan_sampling(
-        table,
-        frames_per_second=settings.frames_per_second,
-        tolerance_seconds=settings.tolerance_seconds,
-        motion_frames_per_second=settings.motion_frames_per_second,
+    plan = (
+        plan_sampling(
+            table,
+            frames_per_second=settings.frames_per_second,
+            tolerance_seconds=settings.tolerance_seconds,
+            motion_frames_per_second=settings.motion_frames_per_second,
+        )
+        if seconds is None
+        else plan_of_times(table, seconds - table.lead_seconds)
     )
     counts = Counts(
         "key_frames" if bool(table.key[plan.feed].all()) else "groups",

@@ -9,6 +9,7 @@ import numpy as np
 from models.text_video.serve import TextEncoder
 from stream.errors import QueryError
 from stream.search.rows import Floats
+from stream.texts import Text
 
 FEW_KNOWN = 0.5  # of a query's words: below, its vector says more of what the model guesses
 # How much of what shall not be there is taken off what shall. On 1,000 photos that the shipped
@@ -60,26 +61,39 @@ def text_query(encoder: TextEncoder, text: str) -> TextQuery:
         vector = _vector(encoder, text)
     # A `ValueError` too, so it is asked for first.
     except UnicodeEncodeError as error:
-        raise QueryError("the query is no UTF-8: check the terminal's encoding") from error
+        raise QueryError(Text("the query is no UTF-8: check the terminal's encoding")) from error
     except ValueError as error:
         raise QueryError(
-            "the query is empty: write what the video shows, such as `two dogs running on grass`"
+            Text(
+                "the query is empty: write what the video shows, such as "
+                "`two dogs running on grass`"
+            )
         ) from error
-    warnings = []
+    warnings, model = list[str](), encoder.model_version
     if tokens > encoder.max_tokens:
         warnings.append(
-            f"the query has {tokens} tokens; {encoder.model_version} reads the first "
-            f"{encoder.max_tokens}"
+            Text(
+                "the query has {tokens} tokens; {model} reads the first {most}",
+                tokens=tokens,
+                model=model,
+                most=encoder.max_tokens,
+            )
         )
     if known == 0:
         warnings.append(
-            f"{encoder.model_version} knows none of the query's words: misspelt ones may be "
-            "guessed; in a language that it never saw, the results mean nothing"
+            Text(
+                "{model} knows none of the query's words: misspelt ones may be guessed; in a "
+                "language that it never saw, the results mean nothing",
+                model=model,
+            )
         )
     elif known < FEW_KNOWN:
         warnings.append(
-            f"{encoder.model_version} knows only {known:.0%} of the query's words: the results may "
-            "mean little"
+            Text(
+                "{model} knows only {share} of the query's words: the results may mean little",
+                model=model,
+                share=f"{known:.0%}",
+            )
         )
     return TextQuery(vector, tuple(warnings))
 

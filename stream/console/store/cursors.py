@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from stream.errors import QueryError
+from stream.texts import Text
 
 LONGEST = 4096  # characters: ids of 512 fit, and nobody makes us parse more
 
@@ -49,8 +50,11 @@ def read(cursor: str, of: str, *kinds: type) -> list[Any]:
     numbers = (value for value in values if type(value) is int)
     if digest != _digest(of) or not fits or any(abs(number) >= 2**63 for number in numbers):
         raise QueryError(
-            f"cursor {cursor[:40]!r} isn't of this list: give back `next` of the page before, with "
-            "the same order and filter"
+            Text(
+                "cursor {cursor} isn't of this list: give back `next` of the page before, with the "
+                "same order and filter",
+                cursor=repr(cursor[:40]),
+            )
         )
     return values
 

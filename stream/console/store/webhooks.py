@@ -13,6 +13,7 @@ from stream.console.store.database import Database
 from stream.console.store.desk_tables import WebhookDelivery, WebhookEndpoint
 from stream.console.store.outbox import TEST
 from stream.errors import QueryError
+from stream.texts import Text
 
 ID_BYTES = 8
 MAX_WEBHOOKS = 100  # each message is set against all of them; set by hand
@@ -104,7 +105,13 @@ class Webhooks:
         async with self._database.writing() as session:
             number = await session.scalar(select(func.count()).select_from(WebhookEndpoint))
             if (number or 0) >= MAX_WEBHOOKS:
-                raise QueryError(f"there are {number} webhooks, expected {MAX_WEBHOOKS} at most")
+                raise QueryError(
+                    Text(
+                        "there are {number} webhooks, expected {most} at most",
+                        number=number,
+                        most=MAX_WEBHOOKS,
+                    )
+                )
             session.add(row)
         return webhook_view(row)
 

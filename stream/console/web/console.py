@@ -20,6 +20,7 @@ from stream.console.web.lags import Lags
 from stream.console.web.match_store import MatchStore
 from stream.console.web.matches import Matches
 from stream.console.web.media import Videos
+from stream.console.web.mirrored import Mirrors
 from stream.console.web.pictures import PictureVectors
 from stream.console.web.playable import Playables
 from stream.console.web.signin.limits import Attempts, Requests, Waits
@@ -96,6 +97,7 @@ class Console:
         self.videos = Videos(self.settings.fetch, own.cache_bytes)
         self.playables = Playables(self.settings.decode, own.cache_bytes)
         self.evidence = Evidence(self.kafka)
+        self.mirrors = Mirrors(self.settings.decode, self.videos)
         self.matches = Matches(self.settings.kafka)
         self.lags = Lags(self.settings.kafka, self.settings.library.shards)
         self.search = TextSearch(self.settings)
@@ -180,6 +182,7 @@ class Console:
         """Give back what it holds."""
         self.videos.close()
         self.playables.close()
+        self.mirrors.close()
         self.pictures.close()
         self.matches.close()
         self.lags.close()

@@ -23,6 +23,7 @@ from stream.contract.events import MatchedSegment
 from stream.contract.fingerprint import CodedFrames, Fingerprint
 from stream.contract.packed import CODE_SCALE
 from stream.fingerprint.embed import spread
+from stream.texts import Text, text_of
 
 MIN_PIXELS, MAX_PIXELS = 480, 720  # of the longer side; set by hand
 MAX_FRAMES = 2 * MAX_PIXELS  # of a video that are compared
@@ -40,6 +41,9 @@ TIMED_WIDTH = 640  # of a strip over a bar of seconds, as the style sheet has it
 STRIP_GAP = 2  # set by hand
 MAX_THUMBNAIL_PIXELS = 1024 * 1024  # a worker's have 128 x 128
 KEPT = 128  # pictures of each kind, some 10 MB together
+
+
+NO_THUMBNAILS = Text("no thumbnails of the video are on Kafka")
 
 
 class NoEvidenceError(Exception):
@@ -82,7 +86,7 @@ class Evidence:
         """
         place = None if video is None else video.embedded
         if video is None or place is None:
-            raise NoEvidenceError("no thumbnails of the video are on Kafka")
+            raise NoEvidenceError(NO_THUMBNAILS)
         video_id, fingerprint = video.video_id, video.fingerprint
 
         async def draw() -> bytes:
@@ -120,12 +124,14 @@ class Evidence:
             if place is not None:
                 fingerprint = await self._kafka.fingerprint(video_id, place.partition, place.offset)
             if fingerprint is None:
-                raise NoEvidenceError(f"the fingerprint of {video_id} is on Kafka no more")
+                raise NoEvidenceError(
+                    Text("the fingerprint of {id} is on Kafka no more", id=video_id)
+                )
             found.append(fingerprint)
         try:
             matrix = await asyncio.to_thread(matrix_of, *found)
         except ValueError as error:
-            raise NoEvidenceError(str(error)) from error
+            raise NoEvidenceError(text_of(error)) from error
         return await asyncio.to_thread(matrix_png, matrix, alert.segments)
 
     async def _kept(self, key: object, draw: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -149,11 +155,17 @@ def matrix_of(upload: Fingerprint, reference: Fingerprint) -> SimilarityMatrix:
     """
     if upload.model_version != reference.model_version:
         raise ValueError(
-            f"{upload.video_id} was made by {upload.model_version}, {reference.video_id} by "
-            f"{reference.model_version}: their frames can't be compared"
+            Text(
+                "{one} was made by {model}, {other} by {other_model}: their frames can't be "
+                "compared",
+                one=upload.video_id,
+                model=upload.model_version,
+                other=reference.video_id,
+                other_model=reference.model_version,
+            )
         )
     if not len(upload.query_frames) or not len(reference.query_frames):
-        raise ValueError("one of the two fingerprints has no frames")
+        raise ValueError(Text("one of the two fingerprints has no frames"))
     query, other = _thinned(upload.query_frames), _thinned(reference.query_frames)
     values = similarities(
         query.whole, other.whole, query.bias_codes, other.bias_codes, scale=CODE_SCALE
@@ -257,7 +269,7 @@ def strip_jpeg(thumbnails: Sequence[bytes]) -> bytes:
     """
     pictures = [picture for data in thumbnails if (picture := _opened(data)) is not None]
     if not pictures:
-        raise NoEvidenceError("no thumbnails of the video are on Kafka")
+        raise NoEvidenceError(NO_THUMBNAILS)
     width = sum(each.width for each in pictures) + STRIP_GAP * (len(pictures) - 1)
     strip, left = Image.new("RGB", (width, STRIP_HEIGHT)), 0
     for each in pictures:
@@ -285,7 +297,7 @@ def timed_strip_jpeg(thumbnails: Sequence[bytes], shares: Sequence[float]) -> by
         if (picture := _opened(data)) is not None
     ]
     if not pictures:
-        raise NoEvidenceError("no thumbnails of the video are on Kafka")
+        raise NoEvidenceError(NO_THUMBNAILS)
     middles = [middle for _, middle in pictures]
     edges = [0, *(round((one + next) / 2) for one, next in pairwise(middles)), TIMED_WIDTH]
     strip = Image.new("RGB", (TIMED_WIDTH, STRIP_HEIGHT))

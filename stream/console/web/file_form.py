@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from stream.console.web.problems import Problem
+from stream.texts import Text
 
 FILE = "file"  # the name of the field
 MAX_FIELDS_BYTES = 2**20  # of all that isn't the file; as of any other form
@@ -153,7 +154,10 @@ class _Body:
         self.left -= len(came)
         self._held += came
         if self.left < 0:
-            raise Problem(413, f"the form's fields have more than {MAX_FIELDS_BYTES} bytes")
+            raise Problem(
+                413,
+                Text("the form's fields have more than {most} bytes", most=MAX_FIELDS_BYTES),
+            )
 
 
 def _unreadable() -> Problem:
@@ -161,4 +165,6 @@ def _unreadable() -> Problem:
 
 
 def _too_long(max_bytes: int) -> Problem:
-    return Problem(413, f"the file has more than fetch.max_bytes = {max_bytes} bytes")
+    return Problem(
+        413, Text("the file has more than fetch.max_bytes = {most} bytes", most=max_bytes)
+    )

@@ -11,7 +11,7 @@ from stream.console.store.views import VideoView
 from stream.console.web.console import Console
 from stream.console.web.media import NO_ROOM
 from stream.console.web.pictures import NoPictureSearchError
-from stream.console.web.problems import Problem
+from stream.console.web.problems import Problem, rejection
 from stream.console.web.signin.rights import visible_to
 from stream.console.web.text_search import NoTextSearchError, NotReadError, Question
 from stream.errors import QueryError, RejectedError
@@ -74,12 +74,14 @@ async def _found(
 ) -> Found:
     try:
         question = await ask()
-    except (QueryError, RejectedError) as error:
-        raise Problem(422, str(error)) from error
+    except QueryError as error:
+        raise Problem(422, error) from error
+    except RejectedError as error:
+        raise Problem(422, rejection(error.code, str(error))) from error
     except NotReadError as error:
-        raise Problem(503, str(error), RETRY) from error
+        raise Problem(503, error, RETRY) from error
     except (NoTextSearchError, NoPictureSearchError) as error:
-        raise Problem(503, str(error)) from error
+        raise Problem(503, error) from error
     except DiskError as error:
         raise Problem(503, NO_ROOM) from error
     mine, videos = visible_to(person), list[FoundVideo]()

@@ -23,6 +23,7 @@ from stream.console.web.problems import Problem
 from stream.errors import ForbiddenUriError, SettingsError, brief
 from stream.fetch.local import check_root, path_of
 from stream.fetch.settings import FetchSettings
+from stream.texts import Text
 from stream.times import now
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class MatchStore:
                 taken, 503 where the store can't be written; what `chunks` raises.
         """
         if self._free.locked():
-            told = f"{AT_ONCE} files are being asked about: ask again soon"
+            told = Text("{number} files are being asked about: ask again soon", number=AT_ONCE)
             raise Problem(429, told, {"Retry-After": "5"})
         async with self._free:
             name = f"{OURS}{uuid.uuid4().hex}"
@@ -149,7 +150,7 @@ async def _write(
             await asyncio.get_running_loop().run_in_executor(thread, act, *args)
         except STORE_ERRORS as error:
             log.warning("console.match_store can't be written: %s", brief(error, 300))
-            told = "the file can't be kept here: see console.match_store, or ask about a URI"
+            told = Text("the file can't be kept here: see console.match_store, or ask about a URI")
             raise Problem(503, told, {"Retry-After": "60"}) from error
 
     is_empty = True
@@ -162,9 +163,10 @@ async def _write(
                 raise Problem(422, "the form has no file, or an empty one")
             await run(file.close)
     except TimeoutError as error:
-        raise Problem(408, f"the file took longer than fetch.timeout_seconds = {seconds:g}") from (
-            error
+        told = Text(
+            "the file took longer than fetch.timeout_seconds = {seconds}", seconds=f"{seconds:g}"
         )
+        raise Problem(408, told) from error
 
 
 def _folder(url: str, fetch: FetchSettings) -> tuple[Any, str, str]:

@@ -6,6 +6,7 @@ from functools import partial
 
 from stream.admin.match import Answers, match
 from stream.broker.settings import KafkaSettings
+from stream.texts import Text
 
 AT_ONCE = 4  # questions, set by hand; each holds a reader of Kafka for as long as it waits
 
@@ -31,7 +32,9 @@ class Matches:
             BrokerError: the broker doesn't answer.
         """
         if self._free.locked():
-            raise BusyError(f"{AT_ONCE} questions are being answered: ask again soon")
+            raise BusyError(
+                Text("{number} questions are being answered: ask again soon", number=AT_ONCE)
+            )
         async with self._free:
             ask = partial(
                 match, self._kafka, uri, owner_id=owner_id, timeout_seconds=timeout_seconds

@@ -16,8 +16,9 @@ from threading import Event
 
 from stream.fetch.fetch import FetchedVideo, FetchSettings, fetch
 from stream.scratch import Scratch
+from stream.texts import Text
 
-NO_ROOM = "no room for a copy of the video here: try again later"
+NO_ROOM = Text("no room for a copy of the video here: try again later")
 DOWNLOADS = 4  # at a time; set by hand
 # What a browser may take for something else than a video is sent as bytes.
 UNKNOWN = "application/octet-stream"

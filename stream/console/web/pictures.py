@@ -16,6 +16,7 @@ from stream.errors import brief
 from stream.fingerprint.embed import open_video_encoder, spread
 from stream.search.rows import Floats
 from stream.settings import Settings
+from stream.texts import Text
 
 
 class NoPictureSearchError(Exception):
@@ -57,7 +58,9 @@ class PictureVectors:
         try:
             encoder = open_video_encoder(self._settings.text_video)
         except ModelError as error:
-            raise NoPictureSearchError(f"text_video: {brief(error, 200)}") from error
+            raise NoPictureSearchError(
+                Text("text_video can't be used: {error}", error=brief(error, 200))
+            ) from error
         alone = self._settings.decode.model_copy(update={"processes": 1})
         return encoder, Decoder(alone, encoder.input_size)
 

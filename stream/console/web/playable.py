@@ -6,23 +6,18 @@ The decoding and encoding run in a child process with a decoder's limits (`strea
 import asyncio
 import hashlib
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-
-from pebble import ProcessPool
 
 from stream.console.web.matches import BusyError
-from stream.decode.child import prepare_child
-from stream.decode.decoder import rejections
+from stream.decode.one_child import OneChild
 from stream.decode.playable import playable_in_time
 from stream.decode.room import NoRoomError
 from stream.decode.settings import DecodeSettings
-from stream.decode.spawned import AloneContext
 from stream.fetch.fetch import DiskError
 from stream.scratch import Scratch
+from stream.texts import Text
 
-VIDEOS_PER_PROCESS = 20  # what a codec leaks ends with it; set by hand
 MAX_WAITING = 8  # copies that are made or wait for it: more would come too late; set by hand
 TYPE = "video/webm"
 
@@ -45,8 +40,7 @@ class Playables:
         self._making: dict[str, asyncio.Task[Path]] = {}
         # Of our own: it waits for minutes, and what else needs a thread mustn't.
         self._thread = ThreadPoolExecutor(1, "console-playable")
-        self._pool: Any = None
-        self._encoding: Future[None] | None = None
+        self._child = OneChild(self._settings)
 
     async def file(self, video: Path, tag: str) -> Path:
         """The copy of a video; people who ask for one at the same time wait for one encoding.
@@ -66,7 +60,7 @@ class Playables:
         task = self._making.get(tag)
         if task is None:
             if len(self._making) >= MAX_WAITING:
-                raise BusyError("many videos are being made playable: try again in a moment")
+                raise BusyError(Text("many videos are being made playable: try again in a moment"))
             task = asyncio.create_task(self._make(video, tag), name="console-playable")
             self._making[tag] = task
             task.add_done_callback(lambda done: self._made(tag, done))
@@ -85,23 +79,10 @@ class Playables:
         return target
 
     def _encode(self, video: Path, target: Path) -> None:
-        if self._pool is None or not self._pool.active:
-            self._pool = ProcessPool(
-                max_workers=1,
-                max_tasks=VIDEOS_PER_PROCESS,
-                initializer=prepare_child,
-                initargs=(self._settings,),
-                context=AloneContext(),
-            )
-        with rejections(self._settings):
-            try:
-                arguments = (video, target, self._settings)
-                self._encoding = self._pool.schedule(playable_in_time, args=arguments)
-                self._encoding.result()
-                return
-            except NoRoomError:
-                pass
-        raise DiskError(f"no room for a copy of {video.name}")
+        try:
+            self._child.do(playable_in_time, video, target, self._settings)
+        except NoRoomError as error:
+            raise DiskError(f"no room for a copy of {video.name}") from error
 
     def _made(self, tag: str, task: "asyncio.Task[Path]") -> None:
         del self._making[tag]
@@ -118,9 +99,5 @@ class Playables:
     def close(self) -> None:
         """End the process and delete all copies."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-        if self._pool is not None:
-            self._pool.stop()
-            self._pool.join()
-        if self._encoding is not None:  # a stopped pool leaves it as it is, for ever
-            self._encoding.cancel()
+        self._child.close()
         self._scratch.close()

@@ -4,9 +4,10 @@ from stream.admin.replay import Replay
 from stream.console.store.desk import Fresh
 from stream.console.web.console import Console, after_writing
 from stream.contract.events import VideoRejected
+from stream.texts import Text
 
 NOBODY = ""  # whose keys these are: of two people, too, one submits
-BUSY = "somebody else is submitting it again just now"
+BUSY = Text("somebody else is submitting it again just now")
 
 
 async def replay(console: Console, letter: VideoRejected) -> Replay:

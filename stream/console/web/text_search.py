@@ -20,6 +20,7 @@ from stream.search.query import TextQuery, text_query
 from stream.search.rows import Floats
 from stream.search.view import Hit
 from stream.settings import Settings
+from stream.texts import Text
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class TextSearch:
     async def _opened(self) -> _Open:
         if no_pair(self._settings.text_video):
             raise NoTextSearchError(
-                "no text–video pair is shipped and text_video names none: set text_video.path"
+                Text("no text–video pair is shipped and text_video names none: set text_video.path")
             )
         if self._opening is not None and _has_ended(self._opening):
             log.warning("the search view of the console has ended, and is read anew")
@@ -94,13 +95,15 @@ class TextSearch:
         task = self._opening
         await asyncio.wait([task], timeout=WAIT_SECONDS)
         if not task.done():
-            raise NotReadError("the videos' vectors are being read: ask again in a moment")
+            raise NotReadError(Text("the videos' vectors are being read: ask again in a moment"))
         try:
             return task.result()
         except KafkaError as error:
             raise BrokerError(f"the search view: {brief(error, 200)}") from error
         except ModelError as error:
-            raise NoTextSearchError(f"text_video: {brief(error, 200)}") from error
+            raise NoTextSearchError(
+                Text("text_video can't be used: {error}", error=brief(error, 200))
+            ) from error
 
     async def _open(self) -> _Open:
         encoder = await asyncio.to_thread(open_text_encoder, self._settings.text_video)

@@ -24,9 +24,10 @@ from stream.contract.events import (
     VerdictWord,
 )
 from stream.contract.message import Source
+from stream.texts import Text
 
 BATCH = "verdicts on several alerts"
-CHANGED = "the alert has changed since it was read: read it again"
+CHANGED = Text("the alert has changed since it was read: read it again")
 NOTED = {
     "scope", "reference_start_seconds", "reference_end_seconds", "video_id", "reference_id",
 }  # fmt: skip

@@ -12,14 +12,18 @@ from stream.console.store.webhooks import WebhookView
 from stream.console.web.console import Console
 from stream.console.web.problems import Problem
 from stream.console.webhooks.keys import SigningKey
-from stream.console.webhooks.post import checked
+from stream.console.webhooks.post import ANSWERED, NO_ANSWER, NOT_ALLOWED, REDIRECTS, checked
 from stream.errors import ForbiddenUriError, NotFoundError, QueryError, SettingsError
+from stream.texts import Text, text_of
 
 OLD_SECRET_SECONDS = 86400.0  # for which the secret before still signs, as Standard Webhooks has it
 LONGEST_OLD_SECRET = 7 * 86400.0
 LOOK_EVERY_SECONDS = 0.1  # at how a test went
-NO_SUCH = "there is no such webhook"
-SWITCHED_OFF = "it is switched off: switch it on first"
+BY_HAND = "{name} has switched it off"
+WHYS = (BY_HAND, ANSWERED, NO_ANSWER, REDIRECTS, NOT_ALLOWED)
+"""Why an endpoint is switched off, or wasn't told something."""
+NO_SUCH = Text("there is no such webhook")
+SWITCHED_OFF = Text("it is switched off: switch it on first")
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ async def make(
             url, kinds, owner_ids, description, key.key_id, person.name, console.clock()
         )
     except QueryError as error:
-        raise Problem(409, str(error)) from error
+        raise Problem(409, error) from error
     await _note(console, person, "make webhook", made)
     return Shown(made, key.secret(made.webhook_id, 1))
 
@@ -75,7 +79,7 @@ async def change(
         # A pause, too: whoever switches it on wants to see something come.
         changes |= {"disabled_at": None, "disabled_why": None, "paused_until": None}
     elif enabled is False and before.disabled_at is None:
-        changes |= {"disabled_at": now, "disabled_why": f"{person.name} has switched it off"}
+        changes |= {"disabled_at": now, "disabled_why": BY_HAND.format(name=person.name)}
     changed = await console.desk.change_webhook(webhook_id, changes)
     if changed is None:
         raise Problem(404, NO_SUCH)
@@ -177,11 +181,13 @@ def check(
     try:
         checked(url, console.settings.console)
     except (ForbiddenUriError, NotFoundError) as error:
-        raise Problem(422, f"url: {error}") from error
+        raise Problem(422, Text("url: {problem}", problem=text_of(error))) from error
     known = KINDS if owner_ids is None else HOLDER_KINDS
     if not kinds or not {*kinds} <= {*known}:
-        whose = "" if owner_ids is None else "for rights holders "
-        raise Problem(422, f"kinds: expected one or more of {', '.join(known)} {whose}".strip())
+        told = Text("kinds: expected one or more of {kinds}", kinds=", ".join(known))
+        if owner_ids is not None:
+            told = Text("{problem} for rights holders", problem=told)
+        raise Problem(422, told)
     if owner_ids is not None and not owner_ids:
         raise Problem(422, "owner_ids: expected one or more, or none at all for everything")
 
@@ -190,7 +196,7 @@ def _key(console: Console) -> SigningKey:
     try:
         return console.made_signing_key()
     except SettingsError as error:
-        raise Problem(503, str(error)) from error
+        raise Problem(503, error) from error
 
 
 async def _note(console: Console, person: Person, action: str, webhook: WebhookView) -> None:

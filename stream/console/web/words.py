@@ -10,6 +10,8 @@ from pathlib import Path
 
 from babel.messages.pofile import read_po
 
+from stream.texts import Text
+
 FOLDER = Path(__file__).parent / "text"
 ENGLISH = "en"
 NAMES = {"en": "English", "zh": "中文"}
@@ -28,8 +30,15 @@ class Words:
 
     def __call__(self, english: str, **values: object) -> str:
         """A text in this language, with its `{names}` filled in; in English if there is none."""
+        if isinstance(english, Text):
+            return self(english.english, **english.values)
         text = self._texts.get(english) or english
-        return text.format(**values) if values else text
+        if not values:
+            return text
+        said = {
+            name: self(each) if isinstance(each, Text) else each for name, each in values.items()
+        }
+        return text.format(**said)
 
 
 @cache

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stream.console.settings import ConsoleSettings
 from stream.errors import SettingsError
+from stream.texts import Text
 
 KEY_BYTES = 32
 MIN_LETTERS = 32  # of a key: as many as `ConsoleSettings.webhook_key`
@@ -57,13 +58,22 @@ def signing_key(settings: ConsoleSettings, *, make: bool) -> SigningKey | None:
         return None
     except (OSError, ValueError) as error:
         raise SettingsError(
-            f"console.webhook_key_file = {str(file)!r} can't be used ({type(error).__name__}): "
-            "name a file that the console may read and make (SAMESOURCE_CONSOLE__WEBHOOK_KEY_FILE)"
+            Text(
+                "console.webhook_key_file = {file} can't be used ({error}): name a file that the "
+                "console may read and make (SAMESOURCE_CONSOLE__WEBHOOK_KEY_FILE)",
+                file=repr(str(file)),
+                error=type(error).__name__,
+            )
         ) from error
     if len(text) < MIN_LETTERS:
         raise SettingsError(
-            f"console.webhook_key_file = {str(file)!r} has {len(text)} characters, expected "
-            f"{MIN_LETTERS} or more"
+            Text(
+                "console.webhook_key_file = {file} has {number} characters, expected {least} or "
+                "more",
+                file=repr(str(file)),
+                number=len(text),
+                least=MIN_LETTERS,
+            )
         )
     return SigningKey(text.encode())
 

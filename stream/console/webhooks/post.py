@@ -13,9 +13,13 @@ from stream.errors import ForbiddenUriError, NotFoundError, brief
 from stream.fetch.addresses import CheckedResolver, check_url
 from stream.fetch.settings import FetchSettings
 from stream.fetch.web_address import WebAddress
+from stream.texts import Text
 
 LONGEST_RETRY_AFTER = timedelta(days=1)  # a server that asks for more is asked again all the same
-NOT_ALLOWED = (
+NO_ANSWER = "no answer within {seconds} s"
+REDIRECTS = "it redirects, which is not followed"
+ANSWERED = "it answered {status}"
+NOT_ALLOWED = Text(
     "its host has a private, loopback, link-local or reserved address, or isn't among "
     "console.webhook_hosts; http is for those that are named there "
     "(SAMESOURCE_CONSOLE__WEBHOOK_HOSTS)"
@@ -51,9 +55,9 @@ def checked(url: str, settings: ConsoleSettings) -> WebAddress:
     """
     address = WebAddress(url)
     if address.url.user is not None or address.url.password is not None:
-        raise ForbiddenUriError("it has a name or password in it, which pages would show")
+        raise ForbiddenUriError(Text("it has a name or password in it, which pages would show"))
     if any(letter.isspace() for letter in url):
-        raise NotFoundError("it has a space in it: write %20")
+        raise NotFoundError(Text("it has a space in it: write %20"))
     try:
         check_url(address.url, _rules(settings))
     except ForbiddenUriError as error:
@@ -102,7 +106,7 @@ async def post(
     except (ForbiddenUriError, NotFoundError) as error:
         return Answer(None, brief(error, 300))
     except TimeoutError:
-        return Answer(None, f"no answer within {settings.webhook_timeout_seconds:g} s")
+        return Answer(None, NO_ANSWER.format(seconds=f"{settings.webhook_timeout_seconds:g}"))
     except aiohttp.ClientError as error:
         if isinstance(error.__cause__, ForbiddenUriError):
             return Answer(None, NOT_ALLOWED)
@@ -132,7 +136,7 @@ def _answer(response: aiohttp.ClientResponse, now: datetime) -> Answer:
     status = response.status
     if 200 <= status < 300:
         return Answer(status)
-    told = "it redirects, which is not followed" if 300 <= status < 400 else ""
+    told = REDIRECTS if 300 <= status < 400 else ""
     return Answer(status, told, _retry_after(response.headers.get("Retry-After"), now))
 
 

@@ -21,7 +21,7 @@ from stream.console.store.desk import Desk
 from stream.console.store.outbox import TEST
 from stream.console.store.webhooks import WebhookView
 from stream.console.webhooks.keys import SigningKey
-from stream.console.webhooks.post import Answer, post, webhook_session
+from stream.console.webhooks.post import ANSWERED, Answer, post, webhook_session
 from stream.errors import SettingsError, brief
 from stream.metrics import WEBHOOKS, WebhookResult
 
@@ -177,10 +177,10 @@ class WebhookSender:
         if answer.arrived and answer.status is not None:
             await self._desk.note_delivered(delivery, answer.status)
             return "delivered"
-        error = answer.error or f"it answered {answer.status}"
+        error = answer.error or ANSWERED.format(status=answer.status)
         if answer.status == GONE:
             await self._desk.note_failed(delivery, answer.status, error, None)
-            why = "it answered 410 Gone"
+            why = ANSWERED.format(status="410 Gone")
             if await self._desk.disable_webhook(webhook.webhook_id, webhook.url, why, now):
                 await self._desk.note("console", "disable webhook", webhook.webhook_id, now, why)
             return "gone"

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import STATES, AlertFilter, Order, State
-from stream.console.web.api.bodies import AlertBody, PageBody, VerdictBody
+from stream.console.web.api.bodies import AlertBody, EvidenceBody, PageBody, VerdictBody
 from stream.console.web.api.common import Cursor, Key, Limit, Written, once, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, names, tag_of, tagged
 from stream.console.web.console import Here, after_writing
@@ -16,6 +16,7 @@ from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
 from stream.console.web.verdicts import CHANGED, Said, give
 from stream.errors import QueryError, SettingsError
+from stream.texts import Text
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 Reader = Annotated[Person, Depends(at_least("holder", "alerts"))]
@@ -49,7 +50,9 @@ async def list_alerts(
     for name, instant in (("since", since), ("before", before)):
         # Without one it can't be set against the rows' instants: that would be a 500.
         if instant is not None and instant.tzinfo is None:
-            raise Problem(422, f"{name} has no time zone: write 2026-01-31T12:00:00Z")
+            raise Problem(
+                422, Text("{name} has no time zone: write 2026-01-31T12:00:00Z", name=name)
+            )
     wanted = AlertFilter(
         states=tuple(state) if state else STATES,
         owner_id=owner_id,
@@ -64,7 +67,7 @@ async def list_alerts(
     try:
         page = await console.queries.alerts(wanted, by, cursor, limit)
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     return PageBody(items=[AlertBody.of(each) for each in page.items], next=page.next)
 
 
@@ -77,6 +80,19 @@ async def get_alert(
     if alert is None:
         raise Problem(404, "there is no such alert")
     return answered(AlertBody.of(alert), if_none_match)
+
+
+@router.get("/{alert_id}/evidence", responses=problems(404, 503))
+async def get_evidence(console: Here, person: Reader, alert_id: str) -> EvidenceBody:
+    """What the two videos show of the copied spans: they are fetched and looked at for it."""
+    alert = await console.queries.alert(alert_id, visible_to(person))
+    if alert is None:
+        raise Problem(404, "there is no such alert")
+    videos = await console.queries.videos_by_id([alert.video_id, alert.reference_id])
+    mirrored = await console.mirrors.spans(
+        alert, videos.get(alert.video_id), videos.get(alert.reference_id)
+    )
+    return EvidenceBody.of(alert, mirrored)
 
 
 @router.post(
@@ -111,9 +127,9 @@ async def give_verdict(
         try:
             given = await give(console, person, [alert], said, as_read=as_read)
         except SettingsError as error:
-            raise Problem(422, str(error)) from error
+            raise Problem(422, error) from error
         if not given.alert_ids:
-            raise Problem(409, f"{alert.claimed_by} works on this alert")
+            raise Problem(409, Text("{name} works on this alert", name=alert.claimed_by))
         now = alert
         with after_writing("reading the alert's row"):
             now = await console.queries.alert(alert_id) or alert

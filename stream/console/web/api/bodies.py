@@ -1,5 +1,6 @@
 """What the API says: the read model's rows as JSON, with an example of each."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -50,6 +51,10 @@ ALERT: dict[str, Any] = {
         "exclusions": 1,
         "excluded_seconds": 0.0,
     },
+}
+EVIDENCE: dict[str, Any] = {
+    "alert_id": ALERT["alert_id"],
+    "segments": [SEGMENT | {"mirrored": True}],
 }
 RULES: dict[str, Any] = {
     "least_seconds": 5,
@@ -124,6 +129,34 @@ class AlertBody(BaseModel):
         """As the read model has it."""
         fields = {name: getattr(alert, name) for name in cls.model_fields}
         return cls.model_validate(fields | {"segments": list(alert.segments)})
+
+
+class ShownSegment(MatchedSegment):
+    """A copied span, with what its pictures show."""
+
+    mirrored: bool | None = Field(
+        default=None,
+        description="Whether the upload shows it mirrored left and right; null where that isn't "
+        "known: a video can't be had, or its pictures don't say",
+    )
+
+
+class EvidenceBody(BaseModel):
+    """What the two videos of an alert show."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EVIDENCE]})
+
+    alert_id: str
+    segments: list[ShownSegment]
+
+    @classmethod
+    def of(cls, alert: AlertView, mirrored: Sequence[bool | None]) -> "EvidenceBody":
+        """Of an alert's spans, in its order."""
+        segments = [
+            ShownSegment(**each.model_dump(), mirrored=is_mirrored)
+            for each, is_mirrored in zip(alert.segments, mirrored, strict=True)
+        ]
+        return cls(alert_id=alert.alert_id, segments=segments)
 
 
 class VerdictBody(BaseModel):

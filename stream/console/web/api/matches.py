@@ -20,10 +20,11 @@ from stream.console.web.api.common import problems
 from stream.console.web.console import Console, Here
 from stream.console.web.file_form import FileForm
 from stream.console.web.matches import BusyError
-from stream.console.web.problems import Problem
+from stream.console.web.problems import Problem, rejection
 from stream.console.web.signin import csrf
 from stream.console.web.signin.rights import at_least
 from stream.errors import BadEventError
+from stream.texts import Text
 
 router = APIRouter(prefix="/api/v1/matches", tags=["matches"])
 Asker = Annotated[Person, Depends(at_least("reviewer", "matches"))]
@@ -110,11 +111,16 @@ async def asked(
     try:
         found = await console.matches.ask(uri, owner_id, timeout_seconds)
     except BadEventError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     except BusyError as error:
-        raise Problem(429, str(error), {"Retry-After": "5"}) from error
+        raise Problem(429, error, {"Retry-After": "5"}) from error
     if found.refusal is not None:
-        raise Problem(422, f"{found.refusal.error}: {found.refusal.message}")
+        code, message = found.refusal.error or "internal", found.refusal.message or ""
+        raise Problem(422, rejection(code, message))
     if found.shards is None:
-        raise Problem(504, f"no shard has answered within {timeout_seconds:g} s: do workers run?")
+        told = Text(
+            "no shard has answered within {seconds} s: do workers run?",
+            seconds=f"{timeout_seconds:g}",
+        )
+        raise Problem(504, told)
     return found

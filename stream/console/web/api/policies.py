@@ -22,6 +22,7 @@ from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
 from stream.contract.events import PolicyUpdated
 from stream.errors import BadEventError, QueryError
+from stream.texts import Text
 
 router = APIRouter(prefix="/api/v1/policies", tags=["policies"])
 # Not below `/policies/`, where every path is the id of a rights holder.
@@ -37,8 +38,8 @@ IfMatch = Annotated[
         "may be none yet",
     ),
 ]
-READ_FIRST = "there is a policy already: read it, and send its ETag as If-Match"
-CHANGED = "the policy has changed since it was read: read it again"
+READ_FIRST = Text("there is a policy already: read it, and send its ETag as If-Match")
+CHANGED = Text("the policy has changed since it was read: read it again")
 
 
 @router.get("", responses=problems())
@@ -49,7 +50,7 @@ async def list_policies(
     try:
         page = await console.queries.policies(cursor, limit)
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     items = [PolicyBody.of(each, each.policy) for each in page.items if each.policy is not None]
     return PageBody(items=items, next=page.next)
 
@@ -84,7 +85,7 @@ async def set_policy(
     try:
         policy = PolicyUpdated.from_json(fields)
     except BadEventError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
 
     async def write() -> Written:
         async with console.policies():
@@ -128,7 +129,7 @@ async def dry_run_policy(console: Here, person: AllReader, body: TrialBody) -> D
     try:
         policy = PolicyUpdated.from_json(fields)
     except BadEventError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     found = await dry_run(console, body.owner_id, policy, body.days)
     names = DryRunBody.model_fields
     return DryRunBody.model_validate({name: getattr(found, name) for name in names})

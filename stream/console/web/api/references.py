@@ -40,7 +40,7 @@ async def list_references(
             "reference", owner_id, visible_to(person), "live", cursor, limit
         )
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     return PageBody(items=[ReferenceBody.of(each) for each in page.items], next=page.next)
 
 

@@ -19,6 +19,7 @@ from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least
 from stream.contract.events import Role, VideoUploaded
 from stream.errors import BadEventError
+from stream.texts import Text
 
 router = APIRouter(prefix="/api/v1/uploads", tags=["uploads"])
 Reader = Annotated[Person, Depends(at_least("viewer", "uploads"))]
@@ -42,7 +43,7 @@ STREAM = {
         },
     },
 }
-TOO_MANY = "too many long polls and event streams of yours are open: see console.waits_each"
+TOO_MANY = Text("too many long polls and event streams of yours are open: see console.waits_each")
 
 
 @router.post("", status_code=202, response_model=SubmittedBody, responses=problems(409, 503))
@@ -164,7 +165,7 @@ async def submitted(
     try:
         upload = VideoUploaded.from_json(fields)
     except BadEventError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     places = await console.kafka.say([upload])
     request_id = await console.kafka.request_id(places[0])
     detail = {"request_id": request_id}

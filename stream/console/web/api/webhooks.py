@@ -23,6 +23,7 @@ from stream.console.web.console import Here
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least
 from stream.errors import QueryError
+from stream.texts import Text
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"])
 Admin = Annotated[Person, Depends(at_least("admin", "webhooks"))]
@@ -61,7 +62,7 @@ async def change_webhook(
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("url", "kinds", "enabled"):
         if name in changes and changes[name] is None:
-            raise Problem(422, f"{name}: expected a value, or leave it out")
+            raise Problem(422, Text("{name}: expected a value, or leave it out", name=name))
     return EndpointBody.of(
         await webhooks.change(console, person, webhook_id, changes), console.clock()
     )
@@ -110,7 +111,7 @@ async def list_deliveries(
     try:
         page = await console.desk.deliveries(webhook_id, state, cursor, limit)
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     return PageBody(items=[DeliveryBody.of(each) for each in page.items], next=page.next)
 
 

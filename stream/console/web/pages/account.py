@@ -13,6 +13,7 @@ from stream.console.web.problems import Problem
 from stream.console.web.signin import account, attempt
 from stream.console.web.signin.account import NotWelcomeError, account_of
 from stream.console.web.signin.attempt import Attempt
+from stream.console.web.signin.gate import TOO_MANY_FAILED
 from stream.console.web.signin.provider import (
     NotVouchedError,
     Provider,
@@ -73,7 +74,7 @@ async def back(
     provider, tls = _provider(console), console.settings.console.is_behind_tls
     address = address_of(request)
     if console.attempts.too_many(address):
-        raise Problem(429, "too many failed sign-ins: wait a minute", {"Retry-After": "60"})
+        raise Problem(429, TOO_MANY_FAILED, {"Retry-After": "60"})
     begun = Attempt.of_cookie(request.cookies.get(_cookie(tls)))
     if begun is None or not begun.is_of(state):
         # The cookie stays: somebody else's address isn't to end a sign-in that is under way.

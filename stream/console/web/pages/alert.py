@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import FileResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, VideoView
@@ -28,10 +28,12 @@ from stream.console.web.playable import TYPE
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Looker, Reviewer, visible_to
 from stream.console.web.verdicts import span_of
+from stream.decide.policy import DETAILS
 from stream.decide.rules import Rules
 from stream.decide.spans import covered_seconds
 from stream.errors import ForbiddenUriError, RejectedError, TooLargeError
 from stream.fetch.fetch import DiskError
+from stream.texts import Text, read_text
 
 router = APIRouter(include_in_schema=False)
 PRIVATE = {"Cache-Control": "private, no-cache"}  # kept by the browser, asked for each time
@@ -118,6 +120,7 @@ async def page(
         claimed_by=alert.claimed_by if taken else None,
         muted=own.muted,
         notice=notice_of(request),
+        detail=read_text(alert.detail or "", DETAILS),
     )
 
 
@@ -178,8 +181,15 @@ async def matrix(console: Here, found: Alert) -> Response:
     try:
         picture = await console.evidence.matrix(found.alert, found.video, found.reference)
     except NoEvidenceError as error:
-        raise Problem(404, str(error)) from error
+        raise Problem(404, error) from error
     return Response(picture, media_type="image/png", headers=PICTURE)
+
+
+@router.get("/alerts/{alert_id}/mirrored")
+async def mirrored(console: Here, found: Alert) -> JSONResponse:
+    """Which spans are mirrored, in the order of the alert; the page asks when it is there."""
+    spans = await console.mirrors.spans(found.alert, found.video, found.reference)
+    return JSONResponse({"mirrored": list(spans)}, headers=PRIVATE)
 
 
 @router.get("/alerts/{alert_id}/{side}/strip.jpg")
@@ -188,7 +198,7 @@ async def strip(console: Here, found: Alert, side: Side) -> Response:
     try:
         picture = await console.evidence.strip(found.side(side), found.seconds(side))
     except NoEvidenceError as error:
-        raise Problem(404, str(error)) from error
+        raise Problem(404, error) from error
     return Response(picture, media_type="image/jpeg", headers=PICTURE)
 
 
@@ -206,11 +216,14 @@ async def playable(console: Here, found: Alert, side: Side) -> Response:
     try:
         copy = await console.playables.file(path, entity_tag(path))
     except RejectedError as error:
-        raise Problem(422, f"the video can't be decoded: {error.code}") from error
+        raise Problem(
+            422,
+            Text("the video can't be decoded: {code}", code=Text(error.code)),
+        ) from error
     except DiskError as error:
         raise Problem(503, NO_ROOM) from error
     except BusyError as error:
-        raise Problem(429, str(error), {"Retry-After": "10"}) from error
+        raise Problem(429, error, {"Retry-After": "10"}) from error
     return _file(copy, TYPE)
 
 
@@ -227,7 +240,10 @@ async def _fetched(console: Console, found: Seen, side: Side) -> tuple[Path, str
         return await console.videos.file(video.uri), video.uri
     except RejectedError as error:
         # The text may name folders and hosts; a reviewer needs to know that it can't be had.
-        raise Problem(_status(error), f"the video can't be fetched: {error.code}") from error
+        raise Problem(
+            _status(error),
+            Text("the video can't be fetched: {code}", code=Text(error.code)),
+        ) from error
     except DiskError as error:
         raise Problem(503, NO_ROOM) from error
 

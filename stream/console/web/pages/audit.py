@@ -75,7 +75,7 @@ async def page(
     try:
         found = await console.desk.audit(person or None, about or None, cursor)
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     t = words_for(request)
     return render(
         request,

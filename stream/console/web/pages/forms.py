@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from stream.console.web.problems import Problem
+from stream.texts import Text
 
 MAX_LETTERS = 2000  # of a reason: a person writes a few lines
 
@@ -24,7 +25,15 @@ class Fields:
         """The value of a field, without spaces around it; None where it is empty."""
         text = next(iter(self.all(name)), "").strip()
         if len(text) > MAX_LETTERS:
-            raise Problem(422, f"{name} has {len(text)} characters, expected {MAX_LETTERS} at most")
+            raise Problem(
+                422,
+                Text(
+                    "{name} has {number} characters, expected {most} at most",
+                    name=name,
+                    number=len(text),
+                    most=MAX_LETTERS,
+                ),
+            )
         return text or None
 
     def number(self, name: str) -> float | None:
@@ -37,7 +46,9 @@ class Fields:
         try:
             return None if text is None else float(text)
         except ValueError as error:
-            raise Problem(422, f"{name} = {text!r}: expected a number") from error
+            raise Problem(
+                422, Text("{name} = {text}: expected a number", name=name, text=repr(text))
+            ) from error
 
 
 async def _fields(request: Request) -> Fields:

@@ -53,7 +53,7 @@ async def page(
             chosen, owner.strip() or None, visible_to(person), "live", cursor
         )
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     return render(
         request,
         "library.html",
@@ -92,7 +92,7 @@ async def _found(
     try:
         found = await ask()
     except Problem as error:
-        problem, status, headers = str(error.detail), error.status_code, error.headers or {}
+        problem, status, headers = error.detail, error.status_code, error.headers or {}
     return render(
         request,
         "library.html",
@@ -137,7 +137,7 @@ async def strip(console: Here, person: Looker, video: VideoId) -> Response:
     try:
         picture = await console.evidence.strip(await _seen(console, person, video))
     except NoEvidenceError as error:
-        raise Problem(404, str(error)) from error
+        raise Problem(404, error) from error
     return Response(picture, media_type="image/jpeg", headers=PICTURE)
 
 

@@ -39,7 +39,7 @@ async def ask(
             async with kept(console, file) as kept_uri:
                 found = await asked(console, kept_uri, None, WAIT_SECONDS)
     except Problem as error:
-        return _page(request, status=error.status_code, uri=uri, problem=str(error.detail))
+        return _page(request, status=error.status_code, uri=uri, problem=error.detail)
     ids = sorted({match.reference_id for match in found.matches})
     return _page(request, uri=uri, answers=found, videos=await console.queries.videos_by_id(ids))
 

@@ -18,6 +18,7 @@ from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Admin, Viewer
 from stream.contract.events import PolicyUpdated
 from stream.errors import BadEventError, QueryError, SettingsError
+from stream.texts import Text, text_of
 
 router = APIRouter(include_in_schema=False)
 NUMBERS = ("least_seconds", "least_score", "least_video_share", "least_reference_share")
@@ -62,7 +63,7 @@ async def page(
     try:
         found = await console.queries.policies(cursor)
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     return render(request, "policies.html", page=found)
 
 
@@ -91,7 +92,7 @@ async def save(request: Request, console: Here, person: Admin, form: Form) -> Re
     try:
         policy = None if removes else policy_of(owner, form)
     except (BadEventError, SettingsError, Problem) as error:
-        told = str(getattr(error, "detail", error))
+        told = error.detail if isinstance(error, Problem) else text_of(error)
         return _form(request, console, owner, filled, tag, problem=told, status=422)
     if form.get("do") == "try":
         days = form.number("days")
@@ -101,7 +102,7 @@ async def save(request: Request, console: Here, person: Admin, form: Form) -> Re
         return _form(request, console, owner, filled, tag, result=result)
     async with console.policies():
         if _tag(await console.queries.policy(owner)) != tag:
-            told = "the policy has changed since it was read: read it again"
+            told = Text("the policy has changed since it was read: read it again")
             return _form(request, console, owner, filled, tag, problem=told, status=412)
         await _write(console, person, owner, policy, form.get("note"))
     said = "removed" if removes else "saved"

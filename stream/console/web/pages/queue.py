@@ -19,6 +19,7 @@ from stream.console.web.signin.rights import Looker, Reviewer, visible_to
 from stream.console.web.verdicts import Given, Said, before, give, given_as
 from stream.contract.events import Scope
 from stream.errors import QueryError, SettingsError
+from stream.texts import Text
 
 router = APIRouter(include_in_schema=False)
 GROUPS = 20  # uploads on a page; set by hand
@@ -57,7 +58,7 @@ class View:
         days, score = fields.number("days"), fields.number("score")
         # Any number could lead out of the calendar: a 500 for an address that somebody made up.
         if days is not None and not 0 <= days <= 36500:
-            raise Problem(422, f"days = {days:g}: expected 0 to 36500")
+            raise Problem(422, Text("days = {days}: expected 0 to 36500", days=f"{days:g}"))
         return cls(
             state=next((each for each in STATES if each == state), "open"),
             sort=next((each for each in get_args(Order) if each == sort), "newest"),
@@ -124,7 +125,7 @@ async def queue(request: Request, console: Here, person: Looker, view: Looked) -
             ALERTS_EACH,
         )
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     return render(
         request,
         "queue.html",
@@ -220,7 +221,14 @@ async def chosen(console: Console, person: Person, form: Fields) -> list[AlertVi
     """
     ids = list(dict.fromkeys(form.all("alert")))
     if not ids or len(ids) > MAX_AT_ONCE:
-        raise Problem(422, f"{len(ids)} alerts are chosen, expected 1 to {MAX_AT_ONCE}")
+        raise Problem(
+            422,
+            Text(
+                "{number} alerts are chosen, expected 1 to {most}",
+                number=len(ids),
+                most=MAX_AT_ONCE,
+            ),
+        )
     return await _alerts(console, person, ids)
 
 
@@ -261,7 +269,7 @@ async def give_verdict(
     try:
         return await give(console, person, alerts, said)
     except SettingsError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
 
 
 def back_with(form: Fields, **notice: object) -> Response:

@@ -59,7 +59,7 @@ async def _page(
     try:
         found = await console.queries.rejections(chosen, cursor)
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     overview = await console.queries.overview(console.clock())
     return render(
         request,

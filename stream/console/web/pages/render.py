@@ -17,7 +17,7 @@ from stream.console.store.views import Order, State, VideoView
 from stream.console.web.console import console_of
 from stream.console.web.signin.gate import SignedIn
 from stream.console.web.signin.rights import RANKS
-from stream.console.web.words import NAMES, Words, chosen_language, words_of
+from stream.console.web.words import ENGLISH, NAMES, Words, chosen_language, words_of
 from stream.contract.events import MatchedSegment
 
 FOLDER = Path(__file__).parent / "templates"
@@ -93,6 +93,13 @@ def language_of(request: Request) -> str:
 def words_for(request: Request) -> Words:
     """The words of the reader's language."""
     return words_of(language_of(request))
+
+
+def words_for_machine(request: Request) -> Words:
+    """The same for the API: English, unless the request says which language it wants."""
+    offered = (ENGLISH, *console_of(request).settings.console.languages)
+    asked = request.cookies.get("lang"), request.headers.get("accept-language")
+    return words_of(chosen_language(*asked, offered))
 
 
 def render(

@@ -16,7 +16,7 @@ from stream.console.web.console import Console, Here, console_of
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.render import local, render, words_for
 from stream.console.web.problems import Problem
-from stream.console.web.signin.gate import cookie_name
+from stream.console.web.signin.gate import TOO_MANY_FAILED, cookie_name
 from stream.console.web.signin.rights import signed_in
 
 router = APIRouter(include_in_schema=False)
@@ -38,7 +38,7 @@ async def with_token(request: Request, console: Here, form: Form) -> Response:
     address = address_of(request)
     # Before the token is looked at: further guesses aren't even answered with yes or no.
     if console.attempts.too_many(address):
-        raise Problem(429, "too many failed sign-ins: wait a minute", {"Retry-After": "60"})
+        raise Problem(429, TOO_MANY_FAILED, {"Retry-After": "60"})
     now = console.clock()
     person = await console.desk.token(form.get("token") or "", now)
     if person is None or "pages" not in (person.scopes or ()):
@@ -58,7 +58,7 @@ async def with_link(request: Request, secret: str, console: Here) -> Response:
     """Sign in with a one-time link."""
     address = address_of(request)
     if console.attempts.too_many(address):
-        raise Problem(429, "too many failed sign-ins: wait a minute", {"Retry-After": "60"})
+        raise Problem(429, TOO_MANY_FAILED, {"Retry-After": "60"})
     name = console.links.use(secret)
     if name is None:
         console.attempts.failed(address)

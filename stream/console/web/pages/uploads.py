@@ -54,7 +54,7 @@ async def page(
         else:
             found = await console.queries.uploads(chosen, cursor)
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     return render(request, "uploads.html", page=found, outcome=chosen or "", find=find)
 
 

@@ -15,6 +15,7 @@ from stream.console.web.pages.render import render
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Admin
 from stream.errors import QueryError
+from stream.texts import read_text
 
 router = APIRouter(include_in_schema=False)
 TEST_SECONDS = 3.0  # that the page waits for how a test went; the table shows it later
@@ -38,7 +39,7 @@ async def make(request: Request, console: Here, person: Admin, form: Form) -> Re
         filled = {"url": form.get("url") or "", "kinds": form.all("kinds")} | {
             name: form.get(name) or "" for name in ("owners", "description")
         }
-        return await _list(request, console, filled, str(error.detail), error.status_code)
+        return await _list(request, console, filled, error.detail, error.status_code)
     return await _one(request, console, shown.webhook.webhook_id, secret=shown.secret)
 
 
@@ -71,7 +72,7 @@ async def act(
         if error.status_code == 404:
             raise
         return await _one(
-            request, console, webhook_id, problem=str(error.detail), status=error.status_code
+            request, console, webhook_id, problem=error.detail, status=error.status_code
         )
     return RedirectResponse(said, 303)
 
@@ -146,12 +147,13 @@ async def _one(
     try:
         deliveries = await console.desk.deliveries(webhook_id, state, cursor)
     except QueryError as error:
-        raise Problem(422, str(error)) from error
+        raise Problem(422, error) from error
     return render(
         request,
         "webhook.html",
         status=status,
         webhook=webhook,
+        why=lambda said: read_text(said, webhooks.WHYS),
         live_secrets=webhook.live_secrets(console.clock()),
         page=deliveries,
         state=state,

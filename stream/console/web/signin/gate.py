@@ -24,6 +24,7 @@ from stream.console.web.problems import (
     problem_response,
 )
 from stream.console.web.signin import csrf
+from stream.texts import Text
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 OPEN = frozenset(
@@ -36,6 +37,7 @@ MAX_FIELDS = 2000  # several times the alerts that one form judges; set by hand
 MAX_WELCOME = 10_000  # tokens that are known to be good; set by hand
 FORM = "application/x-www-form-urlencoded"
 COOKIE = "samesource_session"
+TOO_MANY_FAILED = Text("too many failed sign-ins: wait a minute")
 
 
 def cookie_name(behind_tls: bool) -> str:
@@ -92,11 +94,13 @@ class Gate:
         headers = Headers(scope=scope)
         # A site may point a name of its own at this machine, and would be of one origin with us.
         if self._names and _host_name(headers.get("host", "")) not in self._names:
-            return _refused(request, 421, "this is no name of the console: see console.public_url")
+            return _refused(
+                request, 421, Text("this is no name of the console: see console.public_url")
+            )
         unsafe = scope["method"] not in SAFE
         # Strangers too: no other site is to sign a browser in, as somebody whom it chose.
         if unsafe and csrf.from_elsewhere(headers):
-            return _refused(request, 403, "another site sent this request")
+            return _refused(request, 403, Text("another site sent this request"))
         is_open = path in OPEN or path.startswith(OPEN_BELOW)
         address = request.client.host if request.client else "?"
         try:
@@ -109,8 +113,8 @@ class Gate:
         scope.setdefault("state", {})["signed_in"] = signed_in
         wait = None if signed_in is None else self._wait_seconds(request)
         if wait is not None:
-            told = "too many requests within a minute: see console.requests_per_minute"
-            return problem_response(429, told, {"Retry-After": str(wait)})
+            told = Text("too many requests within a minute: see console.requests_per_minute")
+            return problem_response(request, 429, told, {"Retry-After": str(wait)})
         if not unsafe:
             return receive
         # Read here, as the form's token is in it; and after strangers have been sent away.
@@ -124,7 +128,9 @@ class Gate:
             given = headers.get(csrf.HEADER) or next(iter(fields.get(csrf.FIELD, [])), None)
             if not csrf.is_ours(signed_in.secret, given):
                 return _refused(
-                    request, 403, "the form has no token of this session: open the page again"
+                    request,
+                    403,
+                    Text("the form has no token of this session: open the page again"),
                 )
         return again
 
@@ -143,7 +149,7 @@ class Gate:
             return form.fields, receive
         body = await _read(receive)
         if body is None:
-            raise Problem(413, f"the body has more than {MAX_BODY_BYTES} bytes")
+            raise Problem(413, Text("the body has more than {most} bytes", most=MAX_BODY_BYTES))
         fields = _fields(request.headers, body)
         if fields is None:
             raise Problem(400, "the form can't be read")
@@ -190,15 +196,11 @@ class Gate:
         attempts = self._console.attempts
         if "authorization" in request.headers:
             if attempts.too_many(address):
-                return problem_response(
-                    429, "too many failed sign-ins: wait a minute", {"Retry-After": "60"}
-                )
+                return problem_response(request, 429, TOO_MANY_FAILED, {"Retry-After": "60"})
             attempts.failed(address)
         if is_api(request.url.path) or request.method not in SAFE:
-            return problem_response(
-                401, "sign in: send a token as `Authorization: Bearer …`",
-                {"WWW-Authenticate": "Bearer"},
-            )  # fmt: skip
+            told = Text("sign in: send a token as `Authorization: Bearer …`")
+            return problem_response(request, 401, told, {"WWW-Authenticate": "Bearer"})
         signin = f"/signin?next={quote(_page_of(request), safe='')}"
         if request.headers.get("hx-request"):  # a part of a page, where no sign-in belongs
             return Response(status_code=401, headers={"HX-Redirect": signin})
@@ -215,7 +217,7 @@ def _page_of(request: Request) -> str:
 def _refused(request: Request, status: int, detail: str) -> Response:
     """For a machine, or a person, as they ask."""
     if is_api(request.url.path):
-        return problem_response(status, detail)
+        return problem_response(request, status, detail)
     from stream.console.web.pages.render import render_problem
 
     return render_problem(request, status, detail, {})

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from stream.console.store.desk import Person, Role
 from stream.console.web.problems import Problem
 from stream.console.web.signin.gate import SignedIn
+from stream.texts import Text
 
 RANKS: dict[Role, int] = {"holder": 0, "viewer": 1, "reviewer": 2, "admin": 3}
 """Each role may what those below may; a rights holder sees only what is about their references."""
@@ -28,7 +29,9 @@ def at_least(role: Role, noun: str) -> Callable[[Request], Awaitable[Person]]:
     async def person_of(request: Request) -> Person:
         person = signed_in(request).person
         if person.scopes is not None and noun not in person.scopes:
-            raise Problem(403, f"this token may not touch {noun}: make one with that scope")
+            raise Problem(
+                403, Text("this token may not touch {noun}: make one with that scope", noun=noun)
+            )
         _ranked(person, role)
         return person
 
@@ -37,7 +40,15 @@ def at_least(role: Role, noun: str) -> Callable[[Request], Awaitable[Person]]:
 
 def _ranked(person: Person, least: Role) -> None:
     if RANKS[person.role] < RANKS[least]:
-        raise Problem(403, f"{person.name} is {person.role}, expected {least} or more")
+        raise Problem(
+            403,
+            Text(
+                "{name} is {role}, expected {least} or more",
+                name=person.name,
+                role=Text(person.role),
+                least=Text(least),
+            ),
+        )
 
 
 def may_fetch(person: Person) -> None:

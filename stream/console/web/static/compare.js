@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Plays the two videos of an alert in step, at the matching second, whatever speed or direction a
- * copied span has. The upload leads; the reference follows by small changes of its rate, by a seek
+ * copied span has, and mirrored back where it is mirrored. The upload leads; the reference follows by small changes of its rate, by a seek
  * where it is far off, and by seeks alone where a span runs backwards.
  */
 
@@ -80,6 +80,9 @@ export class Pair {
     this.chosen = 0;
     this.rate = 1;
     this.playing = false;
+    /** Of each span; null where it isn't known. @type {(boolean | null)[]} */
+    this.mirrored = [];
+    this.turned = false; // by hand, against what is so by itself
     /** @type {() => void} */
     this.changed = () => {};
     window.setInterval(() => this.keepInStep(), LOOK_EVERY_MS);
@@ -92,6 +95,26 @@ export class Pair {
   /** The span that is played. */
   get span() {
     return this.spans[this.chosen];
+  }
+
+  /** Whether the upload is shown mirrored: back, where its span is. */
+  get flipped() {
+    return (this.mirrored[this.chosen] === true) !== this.turned;
+  }
+
+  turn() {
+    this.turned = !this.turned;
+    this.changed();
+  }
+
+  /**
+   * What was found out of the spans.
+   * @param {(boolean | null)[]} mirrored
+   */
+  know(mirrored) {
+    this.mirrored = mirrored;
+    if (mirrored.includes(true)) this.turned = false; // somebody saw it sooner
+    this.changed();
   }
 
   /** The second of the reference that should be shown now. */
@@ -246,6 +269,8 @@ function showState(pair) {
     button.setAttribute("aria-pressed", String(pair.playing));
     button.textContent = (pair.playing ? button.dataset.pause : button.dataset.play) ?? "";
   }
+  pair.upload.classList.toggle("flipped", pair.flipped);
+  find("#mirror", HTMLButtonElement)?.setAttribute("aria-pressed", String(pair.flipped));
   const at = document.querySelector("#at-upload");
   const there = document.querySelector("#at-reference");
   if (at) at.textContent = clock(pair.upload.currentTime);
@@ -297,7 +322,6 @@ function listen(pair) {
     find(`#${id}`, HTMLButtonElement)?.addEventListener("click", does);
   const sound = find("#sound", HTMLButtonElement);
   const veil = find("#veil", HTMLButtonElement);
-  const mirror = find("#mirror", HTMLButtonElement);
   const rate = find("#rate", HTMLSelectElement);
   on("play", () => pair.toggle());
   on("back", () => pair.seek(pair.upload.currentTime - 1));
@@ -311,10 +335,7 @@ function listen(pair) {
     const plain = document.body.classList.toggle("plain");
     veil?.setAttribute("aria-pressed", String(plain));
   });
-  on("mirror", () => {
-    const flipped = pair.reference.classList.toggle("flipped");
-    mirror?.setAttribute("aria-pressed", String(flipped));
-  });
+  on("mirror", () => pair.turn());
   rate?.addEventListener("change", () => pair.setRate(Number(rate.value)));
   const bar = find("#seek", HTMLInputElement);
   bar?.addEventListener("input", () => pair.seek(Number(bar.value)));
@@ -363,6 +384,27 @@ function listen(pair) {
   });
 }
 
+/**
+ * Asks which spans are mirrored: both videos are looked at for that, so it comes after the page.
+ * @param {Pair} pair
+ */
+async function lookForMirrors(pair) {
+  const told = find("#mirrored", HTMLElement);
+  if (!told?.dataset.from) return;
+  const answer = await fetch(told.dataset.from).catch(() => null);
+  if (!answer?.ok) return; // it stays unknown
+  /** @type {(boolean | null)[]} */
+  const found = (await answer.json()).mirrored;
+  const { yes, some, no } = told.dataset;
+  if (found.every((each) => each === true)) told.textContent = yes ?? "";
+  else if (found.includes(true)) told.textContent = some ?? "";
+  else if (found.every((each) => each === false)) told.textContent = no ?? "";
+  document.querySelectorAll("button[data-span] .mirrored").forEach((word, place) => {
+    if (word instanceof HTMLElement) word.hidden = found[place] !== true;
+  });
+  pair.know(found);
+}
+
 const upload = find("#upload-video", HTMLVideoElement);
 const reference = find("#reference-video", HTMLVideoElement);
 const buttons = document.querySelectorAll("button[data-span]");
@@ -371,6 +413,7 @@ if (upload && reference && spans.length > 0) {
   const pair = new Pair(upload, reference, spans);
   pair.changed = () => showState(pair);
   listen(pair);
+  void lookForMirrors(pair);
   if (upload.readyState >= HTMLMediaElement.HAVE_METADATA) pair.choose(0);
   document.documentElement.dataset.compare = "ready";
 }

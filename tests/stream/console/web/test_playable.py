@@ -61,7 +61,7 @@ async def test_an_encoding_that_is_under_way_holds_up_no_end(tmp_path: Path) -> 
     made = Playables(SETTINGS, 0)
     waiting = [asyncio.create_task(made.file(video, tag)) for tag in "ab"]
     async with asyncio.timeout(60):
-        while made._encoding is None:
+        while made._child.doing is None:
             await asyncio.sleep(0.01)
         made.close()
         ends = await asyncio.gather(*waiting, return_exceptions=True)

@@ -17,7 +17,8 @@ SHOTS = os.environ.get("CONSOLE_SHOTS")  # a folder for pictures of the pages, t
 PATIENCE_SECONDS = 120  # for a page; mostly well under one, on a busy machine many
 ASKED_FOR = ("document", "xhr", "fetch")
 """Kinds of requests by people and scripts. The others a browser stops by itself: parts of videos at
-a seek, pictures and scripts of a page that is left while it loads."""
+a seek, pictures and scripts of a page that is left while it loads; and, of a page that is left, the
+look at which spans are mirrored."""
 
 
 @asynccontextmanager
@@ -74,7 +75,8 @@ def _failed(response: Response) -> list[str]:
 
 
 def _unanswered(request: Request) -> list[str]:
-    given_up = request.failure == "net::ERR_ABORTED" and request.resource_type not in ASKED_FOR
+    by_itself = request.resource_type not in ASKED_FOR or request.url.endswith("/mirrored")
+    given_up = request.failure == "net::ERR_ABORTED" and by_itself
     return [] if given_up else [f"{request.failure} {request.url}"]
 
 

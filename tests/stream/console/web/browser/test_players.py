@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from playwright.async_api import Browser, Page
 
 from tests.stream.console.web.browser.chromium import page_of, shot, until
@@ -14,6 +16,8 @@ from tests.stream.console.web.browser.players import (
     seconds_of,
 )
 from tests.stream.console.web.site import Site
+from tests.stream.library_log import fingerprint, look
+from tests.stream.videos import make_video, numbered
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -118,7 +122,7 @@ async def test_reviewers_are_spared_as_the_settings_say(
     await page.keyboard.press("m")
     assert await page.evaluate(muted) == [silent, True]
     await page.click("#mirror")
-    turned = "getComputedStyle(document.getElementById('reference-video')).transform"
+    turned = f"{LOOK_OF_UPLOAD}.transform"
     assert (await page.evaluate(turned)).startswith("matrix(-1,")
     assert await pressed("mirror") == "true"
     await page.keyboard.press("f")
@@ -150,6 +154,41 @@ async def test_a_format_that_the_browser_refuses_is_played_from_a_copy(
     await until(page, "document.getElementById('upload-video').currentTime === 2")
     upload, reference = await seconds_of(page)
     assert abs(reference - (upload + 10)) < 0.1
+
+
+async def test_a_mirrored_copy_is_shown_mirrored_back(page: Page, site: Site) -> None:
+    def copied(index: int, width: int, height: int) -> NDArray[np.uint8]:
+        """Of the reference's seconds 10 on, mirrored from the third on."""
+        picture = numbered(index + 100, width, height)
+        return picture[:, ::-1] if index >= 30 else picture
+
+    spans = [
+        {
+            "video_start_seconds": start, "video_end_seconds": end, "score": 0.9,
+            "reference_start_seconds": start + 10, "reference_end_seconds": end + 10,
+        }
+        for start, end in ((1.0, 3.0), (3.0, 8.0))
+    ]  # fmt: skip
+    alert = await site.alert(segments=spans)
+    for video_id, options in (
+        (alert.video_id, {"draw": copied}),
+        (alert.reference_id, {"count": 300}),
+    ):
+        path = site.folder / "videos" / f"{video_id}.mp4"
+        make_video(path, frames_per_second=10, **options)
+        await site.say(fingerprint(video_id, look(1), uri=path.as_uri()).to_event())
+    await open_alert(page, site, alert.alert_id)
+    await until(page, "document.getElementById('mirrored').textContent.startsWith('some of')")
+    words = await page.locator("button[data-span]").all_inner_texts()
+    assert ["mirrored" in each for each in words] == [False, True]
+    turned = f"{LOOK_OF_UPLOAD}.transform"
+    assert await page.evaluate(turned) == "none"
+    await page.keyboard.press("2")
+    await until(page, f"{turned}.startsWith('matrix(-1,')")
+    assert await page.get_attribute("#mirror", "aria-pressed") == "true"
+    await page.keyboard.press("f")
+    await until(page, f"{turned} === 'none'")
+    assert await page.get_attribute("#mirror", "aria-pressed") == "false"
 
 
 async def test_a_click_on_the_matrix_plays_that_moment(page: Page, site: Site) -> None:
