@@ -1,8 +1,9 @@
 // @ts-check
 /**
  * Plays the two videos of an alert in step, at the matching second, whatever speed or direction a
- * copied span has, and mirrored back where it is mirrored. The upload leads; the reference follows by small changes of its rate, by a seek
- * where it is far off, and by seeks alone where a span runs backwards.
+ * copied span has, and mirrored back where it is mirrored. The upload leads; the reference follows
+ * by small changes of its rate, by a seek where it is far off, and by seeks alone where a span runs
+ * backwards.
  */
 
 /**
