@@ -14,8 +14,8 @@ from typing import Literal
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stream.console.store.alert_queries import alerts_in
 from stream.console.store.database import Database
+from stream.console.store.groups import alerts_in
 from stream.console.store.listing import Listing, Where, look_on, where_is
 from stream.console.store.tables import Alert
 from stream.console.store.views import ALL_OPEN, AlertFilter, AlertView, Order

@@ -7,15 +7,10 @@ from fastapi.responses import JSONResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import PolicyView
-from stream.console.web.api.bodies import (
-    DryRunBody,
-    PageBody,
-    PolicyBody,
-    RulesBody,
-    TrialBody,
-)
+from stream.console.web.api.bodies import PageBody
 from stream.console.web.api.common import Cursor, Key, Limit, Note, Written, once, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, names, tagged
+from stream.console.web.api.policy_bodies import DryRunBody, PolicyBody, RulesBody, TrialBody
 from stream.console.web.console import Console, Here, after_writing
 from stream.console.web.dry_run import dry_run
 from stream.console.web.problems import Problem
