@@ -207,7 +207,7 @@ def test_a_full_disk_for_what_is_fetched_is_waited_for(
     path = make_video(tmp_path / "video.mp4", count=50)
     tries: list[Path] = []
 
-    def fetch(uri: str, settings: object, folder: Path, stop: object) -> FetchedVideo:
+    def fetch(uri: str, settings: object, folder: Path, *others: object) -> FetchedVideo:
         tries.append(folder)
         if len(tries) < 3:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -231,7 +231,7 @@ def test_downloads_that_leave_no_room_for_frames_are_given_up_one_by_one(
     monkeypatch.setattr(tempfile, "tempdir", small_disk.as_posix())
     both, tries = threading.Barrier(2), count(1)
 
-    def fetch(uri: str, settings: object, folder: Path, stop: object) -> FetchedVideo:
+    def fetch(uri: str, settings: object, folder: Path, *others: object) -> FetchedVideo:
         copy = folder / "video"
         shutil.copy(path, copy)
         (folder / "rest of it").write_bytes(bytes(1_400_000 - path.stat().st_size))
