@@ -4,8 +4,6 @@ JSON by orjson. Unknown fields are ignored; a missing or mistyped one is a `BadE
 names it.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import orjson
@@ -19,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from stream.errors import MAX_LETTERS, BadEventError, brief
-from stream.texts import Text, text_of
+from stream.contract.field_texts import problems_of
+from stream.errors import BadEventError, brief
 
 Identifier = Annotated[str, Field(min_length=1, max_length=512)]
 MAX_SECONDS = 1e9  # thirty years: what is longer is a mistake, and may not fit what reckons
@@ -33,7 +31,6 @@ MAX_STAGE_LETTERS = 100  # of a name such as `decode`
 MAX_SHARDS = 4096  # as many as `library.shards` allows
 MAX_DIMENSIONS = 65_536  # of a descriptor or a vector: whoever reads it allocates rows of so many
 MAX_VALUES = 1_000_000  # of one message: `{},` takes thirty times its length once it is read
-MOST_SAID = 20  # problems of an event that can be said in other languages; set by hand
 SHORT_LETTERS = 500  # of a dead letter's message where not even the original may travel
 
 
@@ -58,85 +55,6 @@ def _few_stages(value: Any) -> Any:
         if any(isinstance(name, str) and len(name) > MAX_STAGE_LETTERS for name in value):
             raise ValueError(f"a stage with a name of more than {MAX_STAGE_LETTERS} characters")
     return value
-
-
-FIELD_TEXTS: dict[str, tuple[Text, ...]] = {
-    "missing": (Text("Field required"),),
-    "extra_forbidden": (Text("Extra inputs are not permitted"),),
-    "json_invalid": (Text("JSON decode error"),),
-    "finite_number": (Text("Input should be a finite number"),),
-    "bool_type": (Text("Input should be a valid boolean"),),
-    "bool_parsing": (Text("Input should be a valid boolean, unable to interpret input"),),
-    "dict_type": (Text("Input should be a valid dictionary"),),
-    "model_attributes_type": (
-        Text("Input should be a valid dictionary or object to extract fields from"),
-    ),
-    "int_type": (Text("Input should be a valid integer"),),
-    "int_from_float": (
-        Text("Input should be a valid integer, got a number with a fractional part"),
-    ),
-    "int_parsing": (Text("Input should be a valid integer, unable to parse string as an integer"),),
-    "list_type": (Text("Input should be a valid list"),),
-    "float_type": (Text("Input should be a valid number"),),
-    "float_parsing": (Text("Input should be a valid number, unable to parse string as a number"),),
-    "string_type": (Text("Input should be a valid string"),),
-    "greater_than": (Text("Input should be greater than {gt}"),),
-    "greater_than_equal": (Text("Input should be greater than or equal to {ge}"),),
-    "less_than": (Text("Input should be less than {lt}"),),
-    "less_than_equal": (Text("Input should be less than or equal to {le}"),),
-    "literal_error": (Text("Input should be {expected}"),),
-    "timezone_aware": (Text("Input should have timezone info"),),
-    "too_short": (
-        Text("List should have at least {min_length} item after validation, not {actual_length}"),
-    ),
-    "too_long": (
-        Text("List should have at most {max_length} items after validation, not {actual_length}"),
-    ),
-    "string_too_short": (
-        Text("String should have at least {min_length} character"),
-        Text("String should have at least {min_length} characters"),
-    ),
-    "string_too_long": (Text("String should have at most {max_length} characters"),),
-    "value_error": (Text("Value error, {error}"),),
-}
-"""What pydantic says most often, by its names for it."""
-
-
-def field_problem(problem: Mapping[str, Any]) -> str:
-    """What is wrong with a field, as pydantic says it; a `Text` where it is one of `FIELD_TEXTS`.
-
-    Args:
-        problem: of `ValidationError.errors`, with its context.
-    """
-    said: str = problem["msg"]
-    for each in FIELD_TEXTS.get(problem["type"], ()):
-        values = {name: _shown(value) for name, value in problem.get("ctx", {}).items()}
-        with suppress(KeyError):  # a validator of ours may use the same name
-            if (told := Text(each.english, **values)) == said:
-                return told
-    return said
-
-
-def _shown(value: object) -> object:
-    """A value as pydantic writes it into its texts."""
-    if isinstance(value, Exception):
-        return text_of(value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _told(event: str, problems: Sequence[Mapping[str, Any]]) -> str:
-    fields = [".".join(map(str, each["loc"])) or "event" for each in problems]
-    whole = "; ".join(
-        f"{field}: {each['msg']}" for field, each in zip(fields, problems, strict=True)
-    )
-    whole = f"{event}: {whole}"
-    if len(problems) > MOST_SAID or len(whole) > MAX_LETTERS:
-        return brief(whole)
-    told: Text | None = None
-    for field, each in zip(fields, problems, strict=True):
-        one = Text("{field}: {problem}", field=field, problem=field_problem(each))
-        told = one if told is None else Text("{first}; {next}", first=told, next=one)
-    return Text("{event}: {problem}", event=event, problem=told)
 
 
 Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_text)]
@@ -189,7 +107,7 @@ class Event(BaseModel):
             return cls.model_validate(fields)
         except ValidationError as error:
             # Neither inputs nor the cause: they quote what was sent, megabytes perhaps.
-            told = _told(cls.__name__, error.errors(include_url=False, include_input=False))
+            told = problems_of(cls.__name__, error.errors(include_url=False, include_input=False))
             raise BadEventError(told) from None
 
     def to_bytes(self) -> bytes:

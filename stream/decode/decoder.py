@@ -169,9 +169,7 @@ class Decoder:
             # A pool that broke stays broken; pebble doesn't mend it.
             if not self._pool.active:
                 self._replace_pool()
-            elif (
-                self._processes < self._settings.processes and time.monotonic() > self._regained_at
-            ):
+            elif self._may_take_one_more():
                 self._take_one_more()
             # Under the lock: between `active` and here, `close` could stop the pool, and the future
             # would never end.
@@ -287,13 +285,14 @@ class _Deaths:
                 self.kills += self.alone
                 if self.kills < MAX_KILLS:
                     return ALONE
-            self.others += not self.short
-            if not self.short and self.others < MAX_DEATHS:
-                log.warning(
-                    "a decoder's child ended with status %s: its video is tried once more",
-                    error.exitcode,
-                )
-                return 0
+            else:
+                self.others += 1
+                if self.others < MAX_DEATHS:
+                    log.warning(
+                        "a decoder's child ended with status %s: its video is tried once more",
+                        error.exitcode,
+                    )
+                    return 0
         raise error
 
 

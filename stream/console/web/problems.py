@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from stream.console.web.signin.headers import HEADERS, NO_STORE
-from stream.contract.base import field_problem
+from stream.contract.field_texts import field_problem
 from stream.errors import BrokerError, ErrorCode, brief
 from stream.texts import Text, text_of
 
