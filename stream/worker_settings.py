@@ -22,6 +22,8 @@ class WorkerSettings(BaseModel):
             answers stay on `video.compared`.
         session_timeout_seconds: after so long without a sign of life, Kafka gives a worker's
             partitions to others. A fifth of it is the heartbeat; Kafka takes no less than 6.
+        commit_seconds: how often a worker tells Kafka how far it is, a round trip: what a kill
+            repeats.
         metrics_port: of `/metrics`, `/health/live` and `/health/ready`; none when left out.
         metrics_host: the address that they are on.
         data_folder: notes of what was in hand when a worker died, for the next one to read, so on a
@@ -40,6 +42,7 @@ class WorkerSettings(BaseModel):
     fetch_concurrency: int = Field(default=32, ge=1)
     decided_retention_seconds: float = Field(default=7 * 86400.0, gt=0)
     session_timeout_seconds: float = Field(default=10.0, ge=6)
+    commit_seconds: float = Field(default=1.0, gt=0, le=60)
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     metrics_host: str = "127.0.0.1"
     data_folder: Path = Path("var/workers")

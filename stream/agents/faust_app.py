@@ -70,7 +70,7 @@ def make_app(
         stream_wait_empty=finish_before_rebalance,
         stream_buffer_maxsize=BUFFERED_EVENTS,
         stream_processing_timeout=LONGEST_IDLE_SECONDS,
-        broker_commit_interval=1.0,  # what a crash repeats, as by a shard's worker
+        broker_commit_interval=settings.worker.commit_seconds,
         consumer_metadata_max_age_ms=round(1000 * METADATA_SECONDS),
         broker_session_timeout=settings.worker.session_timeout_seconds,
         # Four may be lost before the group takes the member for dead; see `pulse.SILENCE`.

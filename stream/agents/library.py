@@ -293,7 +293,7 @@ class LibraryWorker:
                 MATCHES.labels(str(self._number)).inc(len(output.matches))
 
     async def _note_progress(self) -> None:
-        if self._position.commit_is_due:
+        if self._position.commit_is_due(self._settings.worker.commit_seconds):
             await self._commit()
         loop = asyncio.get_running_loop()
         busy = await loop.run_in_executor(self._thread, self._upkeep.step, self._shard.state)

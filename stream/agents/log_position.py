@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from stream.library.settings import LibrarySettings
 from stream.metrics import LOG_POSITION, SNAPSHOT_AGE, SNAPSHOT_OFFSET
 
-COMMIT_EVERY_SECONDS = 1.0  # a crash repeats the answers of so long; a commit is a round trip
-
 
 @dataclass
 class LogPosition:
@@ -38,10 +36,9 @@ class LogPosition:
         # Less after a restore: what is being rebuilt was answered before.
         return self.read <= self.answered
 
-    @property
-    def commit_is_due(self) -> bool:
-        """Whether something wasn't committed for as long as it may."""
-        late = time.monotonic() - self._committed_at > COMMIT_EVERY_SECONDS
+    def commit_is_due(self, every_seconds: float) -> bool:
+        """Whether something wasn't committed for so long."""
+        late = time.monotonic() - self._committed_at > every_seconds
         return not self.is_committed and late
 
     def note_commit(self) -> None:

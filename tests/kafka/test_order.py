@@ -62,7 +62,9 @@ def variables(settings: Settings) -> dict[str, str]:
 @contextmanager
 def fingerprint_worker(settings: Settings, failpoint: str = "") -> Iterator[Any]:
     """In a process of its own, that dies at a point."""
-    extra = {**variables(settings), VARIABLE: failpoint}
+    # One that dies hasn't told Kafka how far it was, however slowly it got to the point.
+    commit = {"SAMESOURCE_WORKER__COMMIT_SECONDS": "60"} if failpoint else {}
+    extra = {**variables(settings), **commit, VARIABLE: failpoint}
     with started(settings.kafka, "worker", "fingerprint", extra=extra) as process:
         yield process
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from stream.agents import log_position
 from stream.agents.log_position import LogPosition
 from stream.library.settings import LibrarySettings
 
@@ -18,22 +17,17 @@ def every(videos: int, seconds: float) -> LibrarySettings:
     return LibrarySettings(snapshot_every_videos=videos, snapshot_every_seconds=seconds)
 
 
-def test_a_commit_is_due_when_something_new_has_waited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_position, "COMMIT_EVERY_SECONDS", LATER)
-    assert not position(11).commit_is_due
-    monkeypatch.setattr(log_position, "COMMIT_EVERY_SECONDS", -1.0)
-    assert position(11).commit_is_due
-    assert not position(10).commit_is_due
+def test_a_commit_is_due_when_something_new_has_waited() -> None:
+    assert not position(11).commit_is_due(LATER)
+    assert position(11).commit_is_due(0.0)
+    assert not position(10).commit_is_due(0.0)
 
 
-def test_a_rebuild_commits_nothing_before_the_groups_own_offset(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(log_position, "COMMIT_EVERY_SECONDS", -1.0)
+def test_a_rebuild_commits_nothing_before_the_groups_own_offset() -> None:
     rebuilt = position(5)
-    assert rebuilt.is_committed and not rebuilt.commit_is_due
+    assert rebuilt.is_committed and not rebuilt.commit_is_due(0.0)
     rebuilt.read = 11
-    assert rebuilt.commit_is_due
+    assert rebuilt.commit_is_due(0.0)
     rebuilt.note_commit()
     assert rebuilt.is_committed and rebuilt.answered == 11
 
