@@ -21,6 +21,7 @@ class Branches:
     Attributes:
         number: of them.
         table: of their values; None of a single one.
+        values: of one, in the order of the columns: of the table, or parameters.
         conditions: that a row is in one.
     """
 
@@ -32,15 +33,15 @@ class Branches:
             number: of branches; none where nothing is asked for.
         """
         self.number = number
-        of_one: Sequence[Any] = [
+        self.values: Sequence[Any] = [
             bindparam(_name(0, place), type_=each.type) for place, each in enumerate(columns)
         ]
         # Of a single one the index gives the order: nothing has to be sorted.
         self.table = _table(columns, number).cte("branches") if number > 1 else None
         if self.table is not None:
-            of_one = [*self.table.c]
+            self.values = [*self.table.c]
         self.conditions: list[ColumnElement[bool]] = [
-            each == value for each, value in zip(columns, of_one, strict=True)
+            each == value for each, value in zip(columns, self.values, strict=True)
         ]
 
     def each(self, *queries: Select[Any]) -> Select[Any]:

@@ -35,17 +35,27 @@ class ByTime:
         Raises:
             QueryError: it isn't a cursor of this list.
         """
-        if cursor is not None:
-            at, key = cursors.read(cursor, self.of, int, int)
-            query = query.where(tuple_(self.at, self.key) < self._bound(of_microseconds(at), key))
+        if (place := self.place(cursor)) is not None:
+            query = query.where(tuple_(self.at, self.key) < tuple_(*place))
         return query.order_by(self.at.desc(), self.key.desc()).limit(limit + 1)
+
+    def place(self, cursor: str | None) -> tuple[ColumnElement[Any], ColumnElement[Any]] | None:
+        """What a cursor stands behind; None at the beginning.
+
+        Raises:
+            QueryError: it isn't a cursor of this list.
+        """
+        if cursor is None:
+            return None
+        at, key = cursors.read(cursor, self.of, int, int)
+        return self._place(of_microseconds(at), key)
 
     def until(self, at: datetime, key: int) -> ColumnElement[bool]:
         """A condition: as far as this place, and no further."""
-        return tuple_(self.at, self.key) >= self._bound(at, key)
+        return tuple_(self.at, self.key) >= tuple_(*self._place(at, key))
 
-    def _bound(self, at: datetime, key: int) -> ColumnElement[Any]:
-        return tuple_(literal(at, self.at.type), literal(key, self.key.type))
+    def _place(self, at: datetime, key: int) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+        return literal(at, self.at.type), literal(key, self.key.type)
 
     def page(self, rows: Sequence[Any], limit: int, view: Callable[[Any], T]) -> Page[T]:
         """The page of what `behind` found, each row as it is shown."""

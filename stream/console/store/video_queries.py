@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stream.console.store.batch import KEYS, in_parts
@@ -65,8 +65,8 @@ class VideoQueries:
         columns = [VIDEOS.c.status, VIDEOS.c.role]
         values: list[tuple[Any, ...]] = [(status, role)]
         if owners is not None:
-            columns += [VIDEOS.c.owner_key, VIDEOS.c.owner_id]
-            values = [(status, role, key_of(owner), owner) for owner in owners]
+            columns = [VIDEOS.c.owner_key, *columns, VIDEOS.c.owner_id]
+            values = [(key_of(owner), status, role, owner) for owner in owners]
         if not values:
             return Page(())
         branches, named = Branches(columns, len(values)), branch_values(values)
@@ -74,10 +74,14 @@ class VideoQueries:
         listed = ByTime(of, Video.seen_at, Video.video_key)
         query = select(*VIDEO_COLUMNS).where(*branches.conditions)
         async with self._database.reading() as session:
-            if branches.number > 1:
-                end = await _first_end(session, branches, named, listed, cursor, limit)
-                query = query if end is None else query.where(listed.until(*end))
-            rows = (await session.execute(listed.behind(query, cursor, limit), named)).all()
+            if owners is not None and self._database.is_postgresql:
+                query = _by_owner(branches, listed, cursor, limit)
+            else:
+                if branches.number > 1:
+                    end = await _first_end(session, branches, named, listed, cursor, limit)
+                    query = query if end is None else query.where(listed.until(*end))
+                query = listed.behind(query, cursor, limit)
+            rows = (await session.execute(query, named)).all()
         return listed.page(rows, limit, video_view)
 
     async def upload(self, request_id: str) -> UploadView | None:
@@ -130,6 +134,41 @@ class VideoQueries:
         async with self._database.reading() as session:
             rows = [*await session.scalars(listed.behind(query, cursor, limit))]
         return listed.page(rows, limit, upload_view)
+
+
+def _by_owner(branches: Branches, listed: ByTime, cursor: str | None, limit: int) -> Select[Any]:
+    """The same as PostgreSQL reads it fast: of each rights holder a page, by the index of theirs.
+
+    It takes a rights holder it has no figures of for one who has much, and looks for their videos
+    among those of all, the newest first. So the index is asked for a range, in its own order.
+    """
+    video = VIDEOS.alias("own").c
+    branch = video.owner_key, video.status, video.role
+    *of_one, owner_id = branches.values
+    here, place = tuple_(*branch), listed.place(cursor)
+    upper = (
+        here <= tuple_(*of_one)
+        if place is None
+        else tuple_(*branch, video.seen_at, video.video_key) < tuple_(*of_one, *place)
+    )
+    # The key is what the index holds; the id tells two apart that share one.
+    found = (
+        select(video.video_id, video.seen_at, video.video_key)
+        .where(here >= tuple_(*of_one), upper, video.owner_id == owner_id)
+        .order_by(*(each.desc() for each in (*branch, video.seen_at, video.video_key)))
+        .limit(limit + 1)
+        .lateral()
+    )
+    # Cut to a page before the rows are read, or a plan may begin with all of them.
+    page = (
+        select(found.c.video_id)
+        .select_from(*([found] if branches.table is None else [branches.table, found]))
+        .order_by(found.c.seen_at.desc(), found.c.video_key.desc())
+        .limit(limit + 1)
+        .subquery()
+    )
+    query = select(*VIDEO_COLUMNS).where(VIDEOS.c.video_id == page.c.video_id)
+    return listed.behind(query, None, limit)
 
 
 async def _first_end(
