@@ -127,12 +127,12 @@ async def all_pages(
 
 
 @contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
-    """Those that are executed in the block."""
-    found: list[str] = []
+def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Those that are executed in the block, with their parameters."""
+    found: list[tuple[str, Any]] = []
 
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        found.append(statement)
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        found.append((statement, parameters))
 
     event.listen(database.engine.sync_engine, "before_cursor_execute", note)
     try:

@@ -3,8 +3,8 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from pydantic import ValidationError
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -25,19 +25,15 @@ from stream.console.store.desk import Desk
 from stream.console.store.intake import Intake
 from stream.console.store.messages import TOPICS
 from stream.console.store.migrate import revision_of, revisions, upgrade
-from stream.console.store.queries import Queries
 from stream.console.store.tables import Alert, Table
-from stream.console.store.views import AlertFilter, Order
 from stream.errors import DatabaseError
-from tests.stream.console.store.plain import ALL, some_alerts
 from tests.stream.console.store.rows_of import dump
-from tests.stream.console.store.said import BEGIN, random_log, say
+from tests.stream.console.store.said import BEGIN, random_log
 from tests.stream.postgres import Postgres
 
 pytestmark = pytest.mark.asyncio
 REREAD = ("0001",)  # after which rows have another form
 ALERTS_REREAD = ("0002", "0003", "0004")  # after which those of alerts have one more column
-ORDERS: tuple[Order, ...] = ("newest", "longest", "surest")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -252,60 +248,6 @@ async def test_sqlite_is_told_of_every_index_of_alerts(tmp_path: Path) -> None:
         told = {*await session.scalars(text("SELECT idx FROM sqlite_stat1"))}
         listed = {row[1] for row in await session.execute(text("PRAGMA index_list(alerts)"))}
     assert told == names | {"sqlite_autoindex_alerts_1"} == listed
-
-
-@contextmanager
-def noting(database: Database, found: list[tuple[str, Any]]) -> Iterator[None]:
-    """Statements of the block, with their parameters."""
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        found.append((statement, parameters))
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        yield
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
-
-
-async def test_the_first_alert_of_an_upload_is_looked_up_among_its_own(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/console.db"
-    statements: list[tuple[str, Any]] = []
-    async with opened(ConsoleSettings.model_validate({"database_url": url})) as database:
-        with noting(database, statements):
-            for order in ORDERS:
-                some = AlertFilter(min_score=0.7, since=BEGIN, before=BEGIN, owner_id="league")
-                await Queries(database).queue(some, order)
-        queues = [found for found in statements if "EXISTS" in found[0]]
-        assert len(queues) >= 3
-        async with database.reading() as session:
-            connection = await session.connection()
-            for statement, parameters in queues:
-                plan = await connection.exec_driver_sql(
-                    f"EXPLAIN QUERY PLAN {statement}", parameters
-                )
-                details = [str(row["detail"]) for row in plan.mappings()]
-                (inner,) = [detail for detail in details if " alerts_1 " in detail]
-                assert "alerts_of_video (video_key=?" in inner
-
-
-async def test_of_an_uploads_alerts_no_more_are_read_than_are_shown(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/console.db"
-    async with opened(ConsoleSettings.model_validate({"database_url": url})) as database:
-        await say(database, *some_alerts(1, 20))
-        for order in ORDERS:
-            noted: list[tuple[str, Any]] = []
-            with noting(database, noted):
-                assert len((await Queries(database).queue(ALL, order)).items) > 1
-            ((statement, parameters),) = [found for found in noted if "own.rowid" in found[0]]
-            async with database.reading() as session:
-                plan = await (await session.connection()).exec_driver_sql(
-                    f"EXPLAIN QUERY PLAN {statement}", parameters
-                )
-                details = [str(row["detail"]) for row in plan.mappings()]
-            assert "SEARCH alerts USING INTEGER PRIMARY KEY (rowid=?)" in details
-            (inner,) = [detail for detail in details if " own " in detail]
-            assert "COVERING INDEX alerts_of_video (video_key=? AND state=?" in inner
 
 
 async def test_a_statement_changes_threads_once(
