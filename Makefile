@@ -69,7 +69,7 @@ check: .venv/check.done
 
 # What most changes break first.
 quick_tests := tests/models/aligners tests/models/training/test_edits.py tests/stream/contract \
-	$(addprefix tests/stream/decide/test_,$(addsuffix .py,alert decide joins policy policy_parts waiting)) \
+	tests/stream/decide \
 	$(addprefix tests/stream/library/test_,$(addsuffix .py,codes library)) \
 	$(addprefix tests/stream/agents/test_,$(addsuffix .py,endpoints health)) tests/stream/test_settings.py
 
