@@ -27,6 +27,30 @@ class AuditView:
     detail: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class NewLine:
+    """A write that has no line yet."""
+
+    at: datetime
+    person: str
+    action: str
+    about: str
+    why: str | None
+    detail: Mapping[str, Any]
+
+    def row(self) -> AuditLine:
+        """As the database has it."""
+        return AuditLine(
+            at=self.at,
+            person=self.person,
+            action=self.action,
+            about=self.about,
+            about_key=key_of(self.about),
+            why=self.why,
+            detail=dict(self.detail),
+        )
+
+
 class AuditLog:
     """Writes lines and lists them."""
 
@@ -43,19 +67,25 @@ class AuditLog:
         detail: Mapping[str, Any] | None = None,
     ) -> int:
         """Write a line of the audit log; its number."""
-        line = AuditLine(
-            at=now,
-            person=person,
-            action=action,
-            about=about,
-            about_key=key_of(about),
-            why=why,
-            detail=dict(detail or {}),
+        row = NewLine(now, person, action, about, why, detail or {}).row()
+        async with self._database.writing() as session:
+            session.add(row)
+            await session.flush()
+            return row.number
+
+    async def note_once(self, line: NewLine) -> None:
+        """The same; a line that is there already isn't written again."""
+        row = line.row()
+        there = select(AuditLine.number).where(
+            AuditLine.about_key == row.about_key,
+            AuditLine.about == row.about,
+            AuditLine.person == row.person,
+            AuditLine.action == row.action,
+            AuditLine.at == row.at,
         )
         async with self._database.writing() as session:
-            session.add(line)
-            await session.flush()
-            return line.number
+            if (await session.scalars(there.limit(1))).first() is None:
+                session.add(row)
 
     async def audit(
         self,

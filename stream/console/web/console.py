@@ -11,12 +11,14 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 
 from stream.console.kafka import ConsoleKafka
-from stream.console.store.database import Database
+from stream.console.store.audit import NewLine
+from stream.console.store.database import Database, is_away
 from stream.console.store.desk import Desk
 from stream.console.store.queries import Queries
 from stream.console.store.views import Place
 from stream.console.web.evidence import Evidence
 from stream.console.web.lags import Lags
+from stream.console.web.late_lines import LateLines
 from stream.console.web.match_store import MatchStore
 from stream.console.web.matches import Matches
 from stream.console.web.media import Videos
@@ -92,6 +94,7 @@ class Console:
         self.attempts = Attempts()
         self.requests = Requests(own.requests_per_minute)
         self.waits = Waits(own.waits_each)
+        self._late_lines = LateLines(self.desk)
         self._signing_key: SigningKey | None = None
         self._policies = asyncio.Lock()
         self.videos = Videos(self.settings.fetch, own.cache_bytes)
@@ -143,10 +146,19 @@ class Console:
         why: str | None = None,
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write a line of the audit log on what Kafka has; where it can't be, the log has it."""
-        line = f"the audit log's line {person!r} {action!r} {about!r}, {why = }, {detail = }"
-        with after_writing(line):
-            await self.desk.note(person, action, about, self.clock(), why, detail)
+        """Write a line of the audit log on what Kafka has.
+
+        Where it can't be, the process's log has it, and the audit log when the database is back.
+        """
+        line = NewLine(self.clock(), person, action, about, why, detail or {})
+        said = f"the audit log's line {person!r} {action!r} {about!r}, {why = }, {detail = }"
+        with after_writing(said):
+            try:
+                await self.desk.note(person, action, about, line.at, why, detail)
+            except Exception as error:
+                if is_away(error):
+                    self._late_lines.add(line)
+                raise
 
     async def come_back(self, places: Sequence[Source]) -> None:
         """Wait until what was written is in the rows, or a while."""
@@ -180,6 +192,7 @@ class Console:
 
     def close(self) -> None:
         """Give back what it holds."""
+        self._late_lines.close()
         self.videos.close()
         self.playables.close()
         self.mirrors.close()
