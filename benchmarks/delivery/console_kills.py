@@ -51,8 +51,8 @@ class Figures:
         other: answers that acknowledged nothing, by status; 0 where the connection broke.
         different: rows that aren't those of one undisturbed life, by table.
         lost: acknowledged writes that aren't in the rows; `twice`: that are there more than once.
-        unnoted: those without a line in the audit log; where the database was away, the process's
-            log has it.
+        unnoted: those without a line in the audit log. A console that is killed while its database
+            is away takes the lines with it that it still had to write; the process's log has them.
         to_tell: messages for the webhook; `unmade` of them without a delivery, or too many.
         untold: deliveries that never came; `again`: that came more than once.
     """
