@@ -1,6 +1,5 @@
 """The decide step: joins the shards' answers about one request into alerts and one decision."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -10,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 
 from stream.contract.events import (
     EVENTS,
-    Alert,
     AlertRaised,
     AlertSuppressed,
     Event,
@@ -21,6 +19,7 @@ from stream.contract.events import (
     VideoUploaded,
 )
 from stream.decide.policy import Judged, Policies
+from stream.decide.reasons import reason_of
 from stream.errors import BadEventError, brief
 from stream.times import now
 
@@ -260,34 +259,8 @@ def _decision(answers: Sequence[VideoCompared], judged: Sequence[Judged]) -> Vid
         content_version=first.content_version,
         outcome="matched" if raised or held else "clear",
         alert_ids=[alert.alert_id for alert in raised],
-        reason=_reason(first.video_id, raised, suppressed),
+        reason=reason_of(first.video_id, raised, suppressed),
         decided_at=now(),
         request_id=first.request_id,
         stage_seconds=stages,
     )
-
-
-def _reason(
-    video_id: str, raised: Sequence[AlertRaised], suppressed: Sequence[AlertSuppressed]
-) -> str:
-    held = [alert for alert in suppressed if alert.reason == "held"]
-    why = Counter(alert.reason for alert in suppressed if alert.reason != "held")
-    parts = []
-    if raised:
-        parts.append(f"shares footage with {_others(video_id, raised)}")
-    if held:
-        parts.append(f"held for review: footage of {_others(video_id, held)}")
-    if why:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(why.items()))
-        matches = "match" if why.total() == 1 else "matches"
-        parts.append(f"{why.total()} {matches} suppressed ({reasons})")
-    return "; ".join(parts) or "nothing in the library is copied"
-
-
-def _others(video_id: str, alerts: Sequence[Alert], shown: int = 10) -> str:
-    """The videos at the other side of the alerts, as many as somebody reads in one line."""
-    found = sorted(
-        {alert.reference_id if alert.video_id == video_id else alert.video_id for alert in alerts}
-    )
-    more = f" and {len(found) - shown} more" if len(found) > shown else ""
-    return f"{', '.join(found[:shown])}{more}"

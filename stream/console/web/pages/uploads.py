@@ -13,6 +13,7 @@ from stream.console.web.console import Here
 from stream.console.web.pages.render import OUTCOME_NAMES, render
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Viewer
+from stream.decide.reasons import parts_of
 from stream.errors import QueryError
 
 router = APIRouter(include_in_schema=False)
@@ -77,6 +78,7 @@ async def way(request: Request, console: Here, person: Viewer, request_id: str) 
         steps=steps_of(upload),
         alerts=alerts,
         longest=longest,
+        reason=parts_of(upload.reason or ""),
         others=(await console.queries.uploads_of(upload.video_id, limit=20)).items,
     )
 

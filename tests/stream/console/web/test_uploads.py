@@ -59,6 +59,19 @@ async def test_a_rejected_upload_says_why(site: Site) -> None:
     assert "corrupt" in text and "not a readable &lt;video&gt;" in text
 
 
+async def test_why_it_was_decided_so_is_said_in_the_readers_language(site: Site) -> None:
+    chinese = {"Accept-Language": "zh-CN"}
+    request_id = await submitted(site, "why")
+    browser, path = await site.browser("viewer"), f"/uploads/{request_id}"
+    assert '<span lang="en">–</span>' in (await browser.get(path, **chinese)).text
+    reason = "shares footage with <b>; 2 matches suppressed (2 licensed); as Kafka's letter says"
+    await site.say(decided("why", request_id, outcome="matched", reason=reason))
+    text = (await browser.get(path, **chinese)).text
+    assert "<span>与 &lt;b&gt; 有相同片段</span>; <span>2 处匹配未告警（2 licensed）</span>" in text
+    assert '<span lang="en">as Kafka&#39;s letter says</span>' in text
+    assert "<span>shares footage with &lt;b&gt;</span>" in (await browser.get(path)).text
+
+
 async def test_uploads_are_found_by_outcome_video_and_request(site: Site) -> None:
     clear, open_ = await submitted(site, "found-clear"), await submitted(site, "found-open")
     await site.say(decided("found-clear", clear))

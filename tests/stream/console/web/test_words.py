@@ -16,7 +16,7 @@ from stream.console.web import webhooks
 from stream.console.web.pages import account, audit, render
 from stream.console.web.signin.rights import RANKS
 from stream.console.web.words import FOLDER, chosen_language, words_of
-from stream.decide import policy
+from stream.decide import policy, reasons
 from stream.errors import ErrorCode
 from stream.texts import Text, read_text, text_of
 
@@ -37,6 +37,7 @@ def texts() -> set[str]:
     titles = {HTTPStatus(status).phrase for status in STATUSES}
     others = {
         *policy.DETAILS,
+        *reasons.REASONS,
         *webhooks.WHYS,
         *RANKS,
         *account.TEXTS,
@@ -125,10 +126,13 @@ def test_a_text_is_said_whole_with_the_texts_in_it() -> None:
     assert text_of(error) is told and text_of(ValueError("plain")) == "plain"
 
 
-@pytest.mark.parametrize("english", policy.DETAILS + webhooks.WHYS)
+KEPT = policy.DETAILS + reasons.REASONS + webhooks.WHYS
+
+
+@pytest.mark.parametrize("english", KEPT)
 def test_what_was_kept_is_said_by_the_text_that_it_was_made_of(english: str) -> None:
     values = {name: f"{name} of it" for name in re.findall(r"{(\w+)}", english)}
-    told = read_text(english.format(**values), policy.DETAILS + webhooks.WHYS)
+    told = read_text(english.format(**values), KEPT)
     assert isinstance(told, Text) and (told.english, told.values) == (english, values)
     assert told == english.format(**values) and words_of("zh")(told) != told
 
