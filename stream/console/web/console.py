@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Protocol
@@ -38,6 +38,7 @@ from stream.times import now
 log = logging.getLogger(__name__)
 
 COMES_BACK_SECONDS = 5.0  # for a write to be in the rows; a page that is sooner shows it as it was
+LATE_SECONDS = 20.0  # for a database that was away to take a line; less than clients wait
 
 
 @contextmanager
@@ -148,17 +149,21 @@ class Console:
     ) -> None:
         """Write a line of the audit log on what Kafka has.
 
-        Where it can't be, the process's log has it, and the audit log when the database is back.
+        Where it can't be, the process's log has it, and the audit log when the database is back:
+        that is waited for, a while, before anybody is told that the write was taken.
         """
         line = NewLine(self.clock(), person, action, about, why, detail or {})
         said = f"the audit log's line {person!r} {action!r} {about!r}, {why = }, {detail = }"
+        late: asyncio.Event | None = None
         with after_writing(said):
             try:
                 await self.desk.note(person, action, about, line.at, why, detail)
             except Exception as error:
-                if is_away(error):
-                    self._late_lines.add(line)
+                late = self._late_lines.add(line) if is_away(error) else None
                 raise
+        if late is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(late.wait(), LATE_SECONDS)
 
     async def come_back(self, places: Sequence[Source]) -> None:
         """Wait until what was written is in the rows, or a while."""

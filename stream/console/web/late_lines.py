@@ -24,30 +24,39 @@ class LateLines:
 
     def __init__(self, audit: AuditLog) -> None:
         self._audit = audit
-        self._lines: deque[NewLine] = deque()
+        self._lines: deque[tuple[NewLine, asyncio.Event]] = deque()
         self._writing: asyncio.Task[None] | None = None
 
-    def add(self, line: NewLine) -> None:
-        """Write a line later; beyond `MOST`, not at all."""
+    def add(self, line: NewLine) -> asyncio.Event:
+        """Write a line later; beyond `MOST`, not at all.
+
+        Returns:
+            What is set when it is there, or given up.
+        """
+        over = asyncio.Event()
         if len(self._lines) >= MOST:
-            return
-        self._lines.append(line)
+            over.set()
+            return over
+        self._lines.append((line, over))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(), name="late lines of the audit log")
+        return over
 
     async def _write(self) -> None:
         written = 0
         while self._lines:
+            line, over = self._lines[0]
             try:
                 # Whether it was taken when the connection broke, nobody knows.
-                await self._audit.note_once(self._lines[0])
+                await self._audit.note_once(line)
                 written += 1
             except Exception as error:
                 if is_away(error):
                     await asyncio.sleep(AGAIN_SECONDS)
                     continue
-                log.exception("the audit log lacks a line: %s", self._lines[0])
+                log.exception("the audit log lacks a line: %s", line)
             self._lines.popleft()
+            over.set()
         log.info("the audit log has %d lines now that it lacked", written)
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream.console.web import late_lines
+from stream.console.web import console, late_lines
 from tests.stream.console.web.site import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -49,8 +49,10 @@ async def test_each_write_has_its_line_once_when_the_database_is_back(
         monkeypatch.setattr(desk, name, broken)
     for n in range(4):
         await site.console.note("ann", "dismissed", about, why=f"reason {n}", detail={"n": n})
+        # There when the write is answered.
+        assert len((await site.console.desk.audit(about=about)).items) == n + 1
     found = await lines(site, about, 4)
-    assert sorted(found) == [("ann", "dismissed", f"reason {n}") for n in range(4)]
+    assert found == [("ann", "dismissed", f"reason {n}") for n in range(4)]
     await asyncio.sleep(0.2)
     assert len(await lines(site, about, 4)) == 4
 
@@ -84,9 +86,24 @@ async def test_of_lines_that_wait_there_are_only_so_many(
     desk = site.console.desk
     monkeypatch.setattr(desk, "note", breaking(desk.note, 5, afterwards=False))
     monkeypatch.setattr(desk, "note_once", breaking(desk.note_once, 1, afterwards=False))
-    for n in range(5):
-        await site.console.note("ann", "dismissed", "too many", why=str(n))
-        await asyncio.sleep(0)
+    await asyncio.gather(
+        *(site.console.note("ann", "dismissed", "too many", why=str(n)) for n in range(5))
+    )
     assert [why for _, _, why in await lines(site, "too many", 2)] == ["0", "1"]
     await asyncio.sleep(0.5)
     assert len(await lines(site, "too many", 2)) == 2
+
+
+@pytest.mark.logs_errors
+async def test_nobody_waits_longer_than_a_while_for_a_database_that_stays_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_lines, "AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(console, "LATE_SECONDS", 0.2)
+    desk = site.console.desk
+    monkeypatch.setattr(desk, "note", breaking(desk.note, 1, afterwards=False))
+    with monkeypatch.context() as away:
+        away.setattr(desk, "note_once", breaking(desk.note_once, 1_000_000, afterwards=False))
+        await site.console.note("ann", "dismissed", "away", why="later")
+        assert not (await desk.audit(about="away")).items
+    assert await lines(site, "away", 1) == [("ann", "dismissed", "later")]
