@@ -13,7 +13,7 @@ BROKER ?= embedded
 VIDEOS ?=
 CONSOLE ?=
 SEED ?=
-WORKERS ?= 4
+WORKERS ?= 6
 REPORT ?=
 
 bin := .venv/bin
@@ -46,15 +46,15 @@ demo: setup
 demo test quick: export PYTHONDONTWRITEBYTECODE =
 
 # More workers than cores: the tests on a Kafka mostly wait. Numeric libraries use one thread each.
-# What bounds seconds of real time runs by itself afterwards, a test for each of two cores, where it
-# mostly waits; to import all other tests again takes longer than these.
+# What bounds seconds of real time runs by itself afterwards, a few at a time, since it mostly waits;
+# to import all other tests again takes longer than these.
 timed_tests = $$(grep --recursive --files-with-matches --include='test_*.py' 'mark\.timed' tests)
 pytest = $(bin)/python -m pytest $(if $(SEED),--randomly-seed $(SEED)) $(if $(REPORT),--junitxml $(REPORT)/$(1).xml)
 test: export OMP_NUM_THREADS = 1
 test: .venv/test.done
 	@failed=0; \
 	$(call pytest,tests) -m 'not timed' --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder || failed=1; \
-	$(call pytest,timed) -m timed --numprocesses 2 --dist loadfile --no-loadscope-reorder $(timed_tests) || failed=1; \
+	$(call pytest,timed) -m timed --numprocesses 3 --dist loadfile --no-loadscope-reorder $(timed_tests) || failed=1; \
 	exit $$failed
 
 # Torch, which is large, isn't needed; without it mypy can't judge what is built on its classes.

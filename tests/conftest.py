@@ -26,7 +26,16 @@ EXPORTING = (
     "tests/models/text_video/test_towers.py",
     "tests/models/text_video/test_train.py",
 )
-LONG_FIRST = ("tests/kafka/", "tests/models/", "tests/stream/console/web/browser/")
+LONG_FIRST = (
+    "tests/kafka/",
+    "tests/models/",
+    "tests/stream/admin/test_mistakes.py",
+    "tests/stream/agents/test_delivery.py",
+    "tests/stream/agents/test_lives.py",
+    "tests/stream/agents/test_slow_downloads.py",
+    "tests/stream/console/web/browser/",
+    "tests/stream/console/web/test_match_files.py",
+)
 # Whose errors count: to the Kafka clients it is an ERROR that a new topic has no leader yet.
 OURS = ("stream", "models")
 
