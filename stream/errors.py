@@ -9,7 +9,7 @@ SamesourceError
 ├── QueryError               a search can't be answered: its text is empty, or there are no vectors
 ├── DatabaseError            the console's database can't be reached, or is of another release
 ├── WorkerError              a worker must end: a part of it crashed, or Kafka refuses it for good
-├── NoPlaceError             a large download must wait until another one ends, and begin anew
+├── NoPermitError            a large download must wait until another one ends, and begin anew
 └── RejectedError            bad input; ends in `video.rejected` with a fixed code
     ├── BadEventError        bad_event      not JSON, or a field is missing or mistyped
     ├── NotFoundError        not_found      nothing at that URI
@@ -79,7 +79,7 @@ class WorkerError(SamesourceError):
     """A worker must end: a part of it crashed, or Kafka refuses for good what it asks."""
 
 
-class NoPlaceError(SamesourceError):
+class NoPermitError(SamesourceError):
     """A large download must wait until another one ends: begin it anew then."""
 
 

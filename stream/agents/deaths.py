@@ -19,7 +19,7 @@ import orjson
 
 from stream.contract.events import ProbeAsked, ProbeFingerprinted
 from stream.contract.message import Source
-from stream.errors import InternalError, NoPlaceError, SettingsError
+from stream.errors import InternalError, NoPermitError, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Deaths:
     def at_work(self, source: Source) -> Iterator[None]:
         """Note a message for the time of the block.
 
-        What must wait for a place keeps its notes of former deaths.
+        What must wait for its permit keeps its notes of former deaths.
 
         Raises:
             InternalError: workers died again and again while it was in hand; nothing is begun.
@@ -112,7 +112,7 @@ class Deaths:
             self._weights[place] = self._weights.get(place, 0) + CRASH_WEIGHT
             self._write(place, at_work=False)
             raise
-        except NoPlaceError:
+        except NoPermitError:
             self._put_away(place)
             raise
         except BaseException:

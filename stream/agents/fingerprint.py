@@ -35,9 +35,9 @@ from stream.contract.events import (
 )
 from stream.contract.message import Source
 from stream.contract.order import submission_of
-from stream.errors import BadEventError, NoPlaceError, RejectedError, brief
+from stream.errors import BadEventError, NoPermitError, RejectedError, brief
 from stream.failpoints import failpoint
-from stream.fetch.places import LargePlaces, Place
+from stream.fetch.permits import LargeDownloads, Permit
 from stream.fingerprint.fingerprinter import Fingerprinter
 from stream.metrics import (
     FRAMES,
@@ -67,7 +67,7 @@ def fingerprint_step(
     fingerprinter: Fingerprinter,
     source: Source,
     log_id: str | None = None,
-    place: Place | None = None,
+    permit: Permit | None = None,
 ) -> list[Event]:
     """One upload message in, events out; never raises for bad input.
 
@@ -75,20 +75,20 @@ def fingerprint_step(
         fingerprinter: does the work.
         source: the upload's message.
         log_id: of its topic, for the place of the submission.
-        place: for a large download; without one it needn't wait.
+        permit: for a large download; without one it needn't wait.
 
     Returns:
         The embedding, if there is one, and the fingerprint, or one dead letter.
 
     Raises:
-        NoPlaceError: its download is large, and must wait for its place.
+        NoPermitError: its download is large, and must wait for its permit.
         Exception: what the machine lacks: worth another attempt.
     """
     stages: dict[str, float] = {}
     try:
         upload = VideoUploaded.from_bytes(source.value)
         made = attempted(
-            source, lambda: fingerprinter.fingerprint(upload, source.request_id, stages, place)
+            source, lambda: fingerprinter.fingerprint(upload, source.request_id, stages, permit)
         )
     except RejectedError as error:
         log.info("rejected %s %s: %s", source.request_id, error.code, brief(error))
@@ -114,8 +114,8 @@ class FingerprintWorker:
         at_a_time = worker.fingerprint_concurrency + worker.fetch_concurrency
         self._threads = ThreadPoolExecutor(at_a_time, "fingerprint")
         self._at_work = asyncio.Semaphore(at_a_time)
-        self._large = LargePlaces(worker.large_downloads, settings.fetch.small_bytes)
-        # As many again as download: large ones that wait for a place hide no small one behind them.
+        self._large = LargeDownloads(worker.large_downloads, settings.fetch.small_bytes)
+        # As many again as download: large ones that wait hide no small one behind them.
         self._in_hand = at_a_time + worker.fetch_concurrency
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
@@ -149,7 +149,7 @@ class FingerprintWorker:
     async def _handle(self, event: Any) -> None:
         source = Source.of(event.message, contract_name(self._settings, event.message.topic))
         note(request_id=source.request_id)
-        # The place is taken before the work, in the topic's order, and waited for after it: uploads
+        # Its turn is taken before the work, in the topic's order, and waited for after it: uploads
         # of one video are worked on side by side and still published in order.
         async with self._turns.queued(_video_id(source) or source) as turn:
             outputs = await self._made(source)
@@ -159,7 +159,7 @@ class FingerprintWorker:
             failpoint("fingerprint.after_produce")
 
     async def _made(self, source: Source) -> list[Event]:
-        """What the step makes of an upload, once there is a place for its download.
+        """What the step makes of an upload, once there is a permit for its download.
 
         Raises:
             MovedError: it has not begun, and comes again.
@@ -170,28 +170,30 @@ class FingerprintWorker:
             if self._drain.draining or self._app.era != era:
                 raise MovedError(f"{source} has not begun")
 
-        with self._large.place() as place:
+        with self._large.permit() as permit:
             while True:
                 try:
-                    return await self._begun(source, place, check)
+                    return await self._begun(source, permit, check)
                 except RejectedError as error:
                     return [source.rejected(error)]
-                except NoPlaceError:
+                except NoPermitError:
                     log.info("%s is large, and waits until another large download ends", source)
                 # With no thread, none of those at work, and no note that it is in hand.
-                await place.come(check)
+                await permit.come(check)
 
-    async def _begun(self, source: Source, place: Place, check: Callable[[], None]) -> list[Event]:
+    async def _begun(
+        self, source: Source, permit: Permit, check: Callable[[], None]
+    ) -> list[Event]:
         async with self._at_work:
             check()
             async with self._suspects.at_work(source):
-                return await self._patiently(source, place)
+                return await self._patiently(source, permit)
 
-    async def _patiently(self, source: Source, place: Place | None = None) -> list[Event]:
+    async def _patiently(self, source: Source, permit: Permit | None = None) -> list[Event]:
         """The step, again and again while the machine lacks what it takes.
 
         Raises:
-            NoPlaceError: its download is large, and must wait for its place.
+            NoPermitError: its download is large, and must wait for its permit.
             MemoryError: again and again: the worker should end, and begin anew.
         """
         pause, left = FIRST_PAUSE_SECONDS, MEMORY_TRIES
@@ -203,7 +205,7 @@ class FingerprintWorker:
                     self._fingerprinter,
                     source,
                     self._log_id,
-                    place,
+                    permit,
                 )
             # The disk or memory of this machine: no fault of the video's, so it is never rejected
             # for it.

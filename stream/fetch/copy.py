@@ -57,7 +57,7 @@ class LimitedFile(io.FileIO):
 
         Raises:
             TooLargeError: the size passes the limit.
-            NoPlaceError: as `announced` raised it.
+            NoPermitError: as `announced` raised it.
         """
         self._check(size_bytes or 0)
         if self._announced is not None:

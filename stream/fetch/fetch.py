@@ -18,7 +18,7 @@ from stream.errors import ForbiddenUriError, NotFoundError, VideoTimeoutError
 from stream.fetch.copy import DiskError, LimitedFile, TooSlowError, TransientError, paced
 from stream.fetch.http import copy_http
 from stream.fetch.local import local_video
-from stream.fetch.places import Place
+from stream.fetch.permits import Permit
 from stream.fetch.s3 import copy_s3
 from stream.fetch.settings import FetchSettings
 
@@ -63,7 +63,7 @@ def fetch(
     settings: FetchSettings,
     folder: Path,
     stop: Event | None = None,
-    place: Place | None = None,
+    permit: Permit | None = None,
 ) -> FetchedVideo:
     """Make a video available as a file. Blocks; call it outside of an event loop.
 
@@ -73,7 +73,7 @@ def fetch(
         folder: where a copy is put; the caller deletes it, or uses the result as a context
             manager. A local file is used in place. Nothing is left here by an error.
         stop: when it is set, a download ends at once.
-        place: that it takes where it is large, or too slow; given back at the end.
+        permit: that it takes where it is large, or too slow; given back at the end.
 
     Raises:
         ForbiddenUriError: scheme, host, address, bucket or folder is not allowed.
@@ -81,7 +81,7 @@ def fetch(
         TooLargeError: more than `max_bytes`.
         VideoTimeoutError: longer than `timeout_seconds` in all, or too slow at every try.
         DiskError: the folder is full, or can't be written for another reason.
-        NoPlaceError: it is large, and must wait for its place.
+        NoPermitError: it is large, and must wait for its permit.
         CancelledError: stopped.
     """
     scheme = _scheme(uri, settings)
@@ -93,14 +93,14 @@ def fetch(
     try:
         # A loop of its own, as the caller is a thread: a slow name server or store then holds up
         # this download alone.
-        asyncio.run(_copied(uri, path, settings, COPIES[scheme], stop or Event(), place))
+        asyncio.run(_copied(uri, path, settings, COPIES[scheme], stop or Event(), permit))
     # A cancellation too: nobody else knows the file's name, so it would lie there for good.
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     finally:
-        if place is not None:
-            place.leave()
+        if permit is not None:
+            permit.leave()
     return FetchedVideo(path, path.stat().st_size, is_copy=True)
 
 
@@ -116,10 +116,10 @@ def _scheme(uri: str, settings: FetchSettings) -> str:
 
 
 async def _copied(
-    uri: str, path: Path, settings: FetchSettings, copy: Copy, stop: Event, place: Place | None
+    uri: str, path: Path, settings: FetchSettings, copy: Copy, stop: Event, permit: Permit | None
 ) -> None:
     """Try until it is there, the time is over, or the tries are used up."""
-    announced = None if place is None else place.expect
+    announced = None if permit is None else permit.expect
     try:
         async with asyncio.timeout(settings.timeout_seconds):
             for attempt in range(settings.retries + 1):

@@ -32,7 +32,7 @@ from stream.decode.decoder import Decoder
 from stream.decode.room import CrowdedError, Room, Turn, is_shortage
 from stream.errors import NoVideoError
 from stream.fetch.fetch import FetchedVideo, fetch
-from stream.fetch.places import Place
+from stream.fetch.permits import Permit
 from stream.fingerprint.batched_encoder import BatchedEncoder
 from stream.fingerprint.embed import open_embedder
 from stream.scratch import Scratch
@@ -131,7 +131,7 @@ class Fingerprinter:
         upload: VideoUploaded,
         request_id: str,
         stages: dict[str, float] | None = None,
-        place: Place | None = None,
+        permit: Permit | None = None,
         *,
         embed: bool = True,
     ) -> Fingerprinted:
@@ -143,15 +143,15 @@ class Fingerprinter:
             upload: the event.
             request_id: travels with every later event of this upload.
             stages: filled with seconds by stage, also when a stage raises.
-            place: for a large download; without one it needn't wait.
+            permit: for a large download; without one it needn't wait.
             embed: whether to make a vector for search too, where there is a pair.
 
         Raises:
             RejectedError: the video can't be processed; its code says why.
-            NoPlaceError: its download is large, and must wait for its place.
+            NoPermitError: its download is large, and must wait for its permit.
         """
         stages = {} if stages is None else stages
-        with self._decoded(upload.uri, place, stages) as video:
+        with self._decoded(upload.uri, permit, stages) as video:
             candidates = CandidateFrames(
                 video.frames, video.seconds, video.duration_seconds, cut_seconds=video.cut_seconds
             )
@@ -191,11 +191,11 @@ class Fingerprinter:
 
     @contextmanager
     def _decoded(
-        self, uri: str, place: Place | None, stages: dict[str, float]
+        self, uri: str, permit: Permit | None, stages: dict[str, float]
     ) -> Iterator[DecodedVideo]:
         fetching = self._room.enter()  # one for all tries: its pauses get longer
         while True:
-            with self._fetched(uri, fetching, place, stages) as fetched, self._slots:
+            with self._fetched(uri, fetching, permit, stages) as fetched, self._slots:
                 # Slots come after the download: a slow one holds none.
                 try:
                     with timed(stages, "decode"):
@@ -229,7 +229,7 @@ class Fingerprinter:
 
     @contextmanager
     def _fetched(
-        self, uri: str, turn: Turn, place: Place | None, stages: dict[str, float]
+        self, uri: str, turn: Turn, permit: Permit | None, stages: dict[str, float]
     ) -> Iterator[FetchedVideo]:
         """The video as a file; where this machine has no room for it, tried again and again."""
         with ExitStack() as files:
@@ -239,7 +239,7 @@ class Fingerprinter:
                         folder = tempfile.TemporaryDirectory(dir=self._scratch.folder)
                         files.enter_context(folder)
                         video = fetch(
-                            uri, self._settings.fetch, Path(folder.name), self._stop, place
+                            uri, self._settings.fetch, Path(folder.name), self._stop, permit
                         )
                         break
                     except OSError as error:

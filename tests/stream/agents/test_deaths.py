@@ -13,7 +13,7 @@ import pytest
 
 from stream.agents.deaths import Deaths, leave_behind
 from stream.contract.message import Source
-from stream.errors import InternalError, NoPlaceError
+from stream.errors import InternalError, NoPermitError
 
 PILL = Source("video.uploaded", 3, 7, 1000, b"{}")
 OTHER = Source("video.uploaded", 3, 8, 1000, b"{}")
@@ -171,8 +171,8 @@ def test_what_must_wait_for_a_place_keeps_its_count(tmp_path: Path) -> None:
         killed(tmp_path, PILL)
     with opened(tmp_path) as deaths:
         for source in (PILL, OTHER):
-            with pytest.raises(NoPlaceError), deaths.at_work(source):
-                raise NoPlaceError
+            with pytest.raises(NoPermitError), deaths.at_work(source):
+                raise NoPermitError
         assert deaths.suspects(PILL)
         assert not deaths.suspects(OTHER)
     for _ in range(10):

@@ -14,8 +14,8 @@ from stream.agents.fingerprint import MEMORY_TRIES, FingerprintWorker
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import Event
 from stream.contract.message import Source
-from stream.errors import NoPlaceError
-from stream.fetch.places import LargePlaces, Place
+from stream.errors import NoPermitError
+from stream.fetch.permits import LargeDownloads, Permit
 from tests.stream.service import service_settings
 
 SOURCE = Source("video.uploaded", 3, 7, 1000, b'{"video_id":"v"}')
@@ -68,13 +68,13 @@ async def test_a_lack_of_memory_that_stays_ends_the_worker(
 async def test_what_has_not_begun_is_left_to_whoever_gets_it_again_when(
     why: str, worker: FingerprintWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker._at_work, worker._large = asyncio.Semaphore(1), LargePlaces(0, 0)
+    worker._at_work, worker._large = asyncio.Semaphore(1), LargeDownloads(0, 0)
     begun, go = list[int](), asyncio.Event()
 
-    async def patiently(source: Source, place: Place) -> list[Event]:
+    async def patiently(source: Source, permit: Permit) -> list[Event]:
         begun.append(source.offset)
         if source.offset == 0:
-            raise NoPlaceError
+            raise NoPermitError
         await go.wait()
         return []
 

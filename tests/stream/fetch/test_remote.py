@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from stream.errors import (
     ForbiddenUriError,
-    NoPlaceError,
+    NoPermitError,
     NotFoundError,
     RejectedError,
     TooLargeError,
@@ -20,7 +20,7 @@ from stream.errors import (
 )
 from stream.fetch.addresses import CheckedResolver, is_public
 from stream.fetch.fetch import FetchSettings, fetch
-from stream.fetch.places import LargePlaces
+from stream.fetch.permits import LargeDownloads
 from tests.stream.web_server import BODY, Server, serving
 
 LOOPBACK = FetchSettings(hosts=("127.0.0.1", "localhost"), retries=2, retry_wait_seconds=0.01)
@@ -253,7 +253,7 @@ def test_an_object_that_cant_be_had_is_told_with_its_reason(
 def test_a_large_object_must_wait_for_its_place(store: FetchSettings, tmp_path: Path) -> None:
     uri = "s3://videos/a folder/视频 1.mp4"
     size = len(BODY) * 1000
-    with pytest.raises(NoPlaceError):
-        fetch(uri, store, tmp_path, place=LargePlaces(0, size - 1).place())
+    with pytest.raises(NoPermitError):
+        fetch(uri, store, tmp_path, permit=LargeDownloads(0, size - 1).permit())
     assert list(tmp_path.iterdir()) == []
-    assert fetch(uri, store, tmp_path, place=LargePlaces(0, size).place()).size_bytes == size
+    assert fetch(uri, store, tmp_path, permit=LargeDownloads(0, size).permit()).size_bytes == size

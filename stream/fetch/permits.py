@@ -1,4 +1,4 @@
-"""Places of large downloads: fewer than there are in all, so that a small one always finds one.
+"""Permits of large downloads: fewer than there are in all, so that a small one always finds one.
 
 Serves the fingerprint worker: threads that download take them, its event loop waits for them.
 """
@@ -9,18 +9,18 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from stream.errors import NoPlaceError
+from stream.errors import NoPermitError
 
-POLL_SECONDS = 0.25  # between looks for a place; short beside what a large download takes
+POLL_SECONDS = 0.25  # between looks for a permit; short beside what a large download takes
 
 
-class LargePlaces:
-    """A number of places for large downloads, first come, first served.
+class LargeDownloads:
+    """A number of permits for large downloads, first come, first served.
 
-    Thread-safe, but for `Place.come`, which is of one event loop.
+    Thread-safe, but for `Permit.come`, which is of one event loop.
 
     Attributes:
-        waiting: uploads that wait for a place.
+        waiting: uploads that wait for a permit.
     """
 
     def __init__(self, count: int, small_bytes: int) -> None:
@@ -28,23 +28,23 @@ class LargePlaces:
 
         Args:
             count: how many large downloads there may be at a time.
-            small_bytes: a download of so many at the most needs no place.
+            small_bytes: a download of so many at the most needs no permit.
         """
         self.waiting = 0
         self._free, self._small_bytes = count, small_bytes
         self._mutex = threading.Lock()
         self._line = asyncio.Lock()
 
-    def place(self) -> "Place":
+    def permit(self) -> "Permit":
         """One upload's, which is taken when its download turns out to be large."""
-        return Place(self)
+        return Permit(self)
 
     def is_large(self, size_bytes: int | None) -> bool:
-        """Whether a download of that size needs a place; None where nobody knows."""
+        """Whether a download of that size needs a permit; None where nobody knows."""
         return size_bytes is None or size_bytes > self._small_bytes
 
     def take(self, *, past_others: bool) -> bool:
-        """Take a free place, if there is one, and nobody waits whom that would pass."""
+        """Take a free permit, if there is one, and nobody waits whom that would pass."""
         with self._mutex:
             if self._free == 0 or (self.waiting and not past_others):
                 return False
@@ -57,7 +57,7 @@ class LargePlaces:
             self._free += 1
 
     async def come(self, check: Callable[[], None]) -> None:
-        """Wait for a place behind all that wait, and take it; see `Place.come`."""
+        """Wait for a permit behind all that wait, and take it; see `Permit.come`."""
         self.waiting += 1
         try:
             async with self._line:
@@ -69,25 +69,25 @@ class LargePlaces:
             self.waiting -= 1
 
 
-class Place:
-    """One upload's place among the large downloads. A context manager that gives it back."""
+class Permit:
+    """One upload's permit among the large downloads. A context manager that gives it back."""
 
-    def __init__(self, places: LargePlaces) -> None:
-        self._places, self._is_taken = places, False
+    def __init__(self, downloads: LargeDownloads) -> None:
+        self._downloads, self._is_taken = downloads, False
 
     def expect(self, size_bytes: int | None) -> None:
-        """Take the place, where a download is large and hasn't got it.
+        """Take the permit, where a download is large and hasn't got it.
 
         Args:
             size_bytes: that will come; None where nobody knows.
 
         Raises:
-            NoPlaceError: none is free, or others wait.
+            NoPermitError: none is free, or others wait.
         """
-        if self._is_taken or not self._places.is_large(size_bytes):
+        if self._is_taken or not self._downloads.is_large(size_bytes):
             return
-        if not self._places.take(past_others=False):
-            raise NoPlaceError("all places of large downloads are taken")
+        if not self._downloads.take(past_others=False):
+            raise NoPermitError("all permits of large downloads are taken")
         self._is_taken = True
 
     async def come(self, check: Callable[[], None]) -> None:
@@ -96,14 +96,14 @@ class Place:
         Args:
             check: called again and again; what it raises ends the wait.
         """
-        await self._places.come(check)
+        await self._downloads.come(check)
         self._is_taken = True
 
     def leave(self) -> None:
         """Give it back, if it was taken."""
         if self._is_taken:
             self._is_taken = False
-            self._places.give_back()
+            self._downloads.give_back()
 
     def __enter__(self) -> Self:
         return self
