@@ -3,6 +3,7 @@
 Commands use confluent-kafka, see `stream/broker/clients.py`; the groups of Faust are Faust's own.
 """
 
+import asyncio
 from typing import Any
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer
@@ -60,9 +61,17 @@ async def disconnect(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
 
     As they come, the clients keep their connections where one of the steps before that fails or is
     cut short.
+
+    Raises:
+        CancelledError: who waits was cancelled.
     """
     try:
         await client.stop()
+    except asyncio.CancelledError:
+        # aiokafka's fetcher ends so, where it cancels what waits to try again: nobody meant us.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
     finally:
         await connections_of(client).close()
 

@@ -1,6 +1,7 @@
 """However a client of Kafka ends, it leaves no connection."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -63,6 +64,36 @@ async def test_a_stop_that_fails_or_is_cut_short_closes_all_connections(
             while any(connection.connected() for connection in held):
                 await asyncio.sleep(0.01)
     finally:
+        # What fetches may wait to try again; aiokafka cancels it, and is cancelled by that itself.
+        with contextlib.suppress(asyncio.CancelledError):
+            await close()
+
+
+async def test_a_stop_while_a_fetch_waits_to_try_again_is_nobodys_cancellation(
+    kafka: KafkaSettings,
+) -> None:
+    client, fetcher = await consumer(kafka)
+    retry = asyncio.create_task(asyncio.sleep(3600))
+    await asyncio.sleep(0)  # it waits
+    fetcher._pending_tasks.add(retry)
+    await disconnect(client)
+    assert retry.cancelled()
+    assert not any(one.connected() for one in connections_of(client)._conns.values())
+
+
+async def test_a_stop_that_is_cancelled_is_cancelled(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, fetcher = await consumer(kafka)
+    close = fetcher.close
+    monkeypatch.setattr(fetcher, "close", hang)
+    stopping = asyncio.create_task(disconnect(client))
+    await asyncio.sleep(0.1)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert not any(one.connected() for one in connections_of(client)._conns.values())
+    with contextlib.suppress(asyncio.CancelledError):
         await close()
 
 
