@@ -15,33 +15,34 @@ from models.video import motion
 
 Floats = NDArray[np.float64]
 
-# All set by hand; docs/results.md measures what comes of them together. Weights and costs are in
-# units of mean similarity, whose own weight is 1.
+# All set by hand, on clips at other paces (`benchmarks/copies/repeats.py`) and a set of training
+# clips; docs/experiments.md has what comes of it. What speaks for a line is counted in nats, as
+# logarithms of likelihoods, so that more frames and longer curves say more.
 GRID_SECONDS = 0.025  # less than a frame lasts at 30 a second: rounding to it loses no frame
 SHIFT_SECONDS = 5.0  # to both sides of the box's own line; further off is another place, not it
 STEP_SECONDS = 0.2  # below the quarter of a second that motion tells apart
 CUT_SHIFT_SECONDS = 1.6  # cuts further from each other than the network's error don't belong
 CUT_SIGMA_SECONDS = 0.12  # three frames at 25 a second: cuts further off hardly count as met
-CUT_WEIGHT = 0.35  # when all of many cuts meet: decides between frames that are alike
-MOTION_WEIGHT = 0.8  # of full agreement: inside a shot it is all that tells the second
+FRAME_NATS = 9.0  # of a query frame, for each unit of similarity
+CUT_NATS = 3.0  # of a cut that meets another: decides between frames that are alike
 MOTION_EDGE_SECONDS = 0.3  # left out at both ends, where a code mixes two shots
-MOTION_SECONDS = 6.0  # shorter spans count in proportion: short curves agree by chance
-STILL = 0.02  # beside the deviations: where next to nothing moves the agreement goes to 0
+MOTION_SECONDS = 6.0  # shorter spans agree in proportion: short curves are alike by chance
+MOST_EXPLAINED = 0.95  # of a curve by another: both are rounded, one of them to 16 levels
+STILL = 0.02  # beside the deviations: where next to nothing moves the correlation goes to 0
 MAX_MOMENTS = 96  # 24 s of codes; of longer spans evenly chosen ones, which bounds the time
 MIN_MOMENTS = 8  # two seconds: fewer agree with too much by chance
-EVEN_OCTAVES = 0.16  # boxes within 12 % of pace 1 are tried at 1 too: most copies keep their pace
-FAR_LOSS = 0.15  # of a pace far from the box's: right ones gain more, wrong ones mostly less
-EVEN_LOSS = 0.02  # what another pace must gain over 1: of so many, one fits noise a little better
-SHIFT_COST = 0.01  # for each second: of lines as good as each other the network's own stays
+EVEN_OCTAVES = 0.6  # boxes from two thirds to three halves of pace 1 are tried at 1 too
+PACE_COST = 1.0  # nats, of any pace other than 1: most copies keep theirs
+SLOWER_COST = 3.0  # and for each octave below it: few frames, shown for long, fit the better
+FASTER_COST = 1.0
+SHIFT_COST = 0.2  # for each second: of lines as good as each other the network's own stays
 MAX_CUT_SHIFTS = 60  # for each pace: footage of many cuts would be slow
-TURNS = (0.0, -0.12, 0.12, -0.3, 0.3)  # octaves: paces up to 23 % off the box's, closely
-FAR_TURNS = np.concatenate([np.arange(-10, -2), np.arange(3, 11)]) * 0.15  # and further off
+TURNS = (0.0, *(way * turn for turn in (0.12, *np.arange(0.3, 1.6, 0.15)) for way in (-1, 1)))
+"""Octaves by which lines are turned from the box's own: closely, and up to three times its pace."""
 MAX_OCTAVES = 1.7  # paces from a bit under a third to a bit over three times; copies stay within
+CLOSER = ((0.05, 0.1), (0.025, 0.05))  # octaves and seconds between lines around the best so far
 BEYOND_SECONDS = 0.5  # a line is no surer than this at the ends of the reference
 SHIFTS = np.arange(-SHIFT_SECONDS, SHIFT_SECONDS + 1e-9, STEP_SECONDS)
-
-_Candidates = tuple[Floats, Floats, Floats]
-"""Paces, shifts in seconds and losses of the lines that are tried, (C,) each."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,38 @@ def line_of(segment: Segment) -> Line:
 
 
 @dataclass(frozen=True)
+class _Lines:
+    """Lines that are tried: the box's own, turned and shifted.
+
+    Attributes:
+        paces: (C,).
+        shifts: (C,) seconds, in the reference at the middle.
+    """
+
+    paces: Floats
+    shifts: Floats
+
+    @property
+    def costs(self) -> Floats:
+        """What speaks against each beforehand, (C,) nats."""
+        octaves = np.log2(np.abs(self.paces))
+        slower = SLOWER_COST * np.maximum(-octaves, 0)
+        of_pace = np.where(
+            octaves == 0, 0.0, PACE_COST + slower + FASTER_COST * np.maximum(octaves, 0)
+        )
+        cost: Floats = of_pace + SHIFT_COST * np.abs(self.shifts)
+        return cost
+
+    def around(self, number: int, octaves: float, seconds: float) -> "_Lines":
+        """Lines close to one of them; of pace 1 the pace stays."""
+        pace = self.paces[number]
+        turns = np.zeros(1) if abs(pace) == 1 else np.arange(-2, 3) * octaves
+        shifts = self.shifts[number] + np.arange(-3, 4) * seconds
+        paces = np.repeat(pace * 2.0**turns, len(shifts))
+        return _Lines(paces, np.tile(shifts, len(turns)))
+
+
+@dataclass(frozen=True)
 class _Table:
     """What the reference shows, at every `GRID_SECONDS` of a stretch.
 
@@ -86,19 +119,30 @@ class _Table:
         frames: (G,) the frame that stands for that moment.
         inside: (G,) 0 more than `BEYOND_SECONDS` before the video's start or after its end, else 1.
         near_cut: (G,) 1 on a cut, falling off around it.
-        curve: (G,) motion; empty when unknown.
+        travelled: (G,) how much has moved until then; empty when unknown.
     """
 
     start: float
     frames: NDArray[np.intp]
     inside: Floats
     near_cut: Floats
-    curve: Floats
+    travelled: Floats
 
     def places(self, seconds: Floats) -> NDArray[np.intp]:
         """Which entry tells of each moment."""
         found: NDArray[np.intp] = np.rint((seconds - self.start) / GRID_SECONDS).astype(np.intp)
         return found
+
+    def curve(self, at: NDArray[np.intp], paces: Floats) -> Floats:
+        """Motion around entries as a video at other paces has it, (C, m).
+
+        A code of a fast one stands for more than a quarter of a second of the reference.
+        """
+        half = np.rint(np.maximum(np.abs(paces), 1) / motion.RATE / 2 / GRID_SECONDS)
+        half = half.astype(np.intp)[:, None]
+        moved = self.travelled[at + half] - self.travelled[at - half]
+        seen: Floats = np.log(np.maximum(moved / (2 * half * GRID_SECONDS), 1.0))
+        return seen
 
 
 class LineFinder:
@@ -119,43 +163,43 @@ class LineFinder:
         The network is all but blind to pace, so others than the box's are tried as well.
         """
         first, cuts = line_of(segment), self._cuts_inside(segment)
-        fit, line = self._best(segment, first, cuts, self._near(first, cuts))
-        octaves = np.log2(abs(first.pace)) + FAR_TURNS
-        paces = first.pace * 2.0 ** FAR_TURNS[np.abs(octaves) <= MAX_OCTAVES]
-        if not len(paces):  # a box that is a sliver, of a pace that no copy has
-            return line
-        others = self._shifted(first, cuts, paces, np.full(len(paces), FAR_LOSS))
-        far_fit, far = self._best(segment, first, cuts, others)
-        return far if far_fit > fit else line
+        lines = self._shifted(first, cuts, _paces(first.pace))
+        table = self._table(segment, first, lines)
+        fits = self._nats(segment, first, cuts, lines, table)
+        for octaves, seconds in CLOSER:
+            lines = lines.around(int(fits.argmax()), octaves, seconds)
+            fits = self._nats(segment, first, cuts, lines, table)
+        best = int(fits.argmax())
+        middle = first.at_middle + float(lines.shifts[best])
+        return Line(first.middle, middle, float(lines.paces[best]))
 
-    def _best(
-        self, segment: Segment, first: Line, cuts: Floats, candidates: _Candidates
-    ) -> tuple[float, Line]:
-        """The best line of some, and what speaks for it."""
-        paces, shifts, losses = candidates
-        middles = first.at_middle + shifts  # (C,)
-        table = self._table(segment, middles, paces)
-        rows, moments = self.inside(segment), self._moments(segment)
+    def _nats(
+        self, segment: Segment, first: Line, cuts: Floats, lines: _Lines, table: _Table
+    ) -> Floats:
+        """What speaks for each of some lines, (C,)."""
 
         def reached(seconds: Floats) -> NDArray[np.intp]:
-            return table.places(middles[:, None] + paces[:, None] * (seconds - first.middle))
+            at = lines.paces[:, None] * (seconds - first.middle) + lines.shifts[:, None]
+            return table.places(first.at_middle + at)
 
-        fits = -SHIFT_COST * np.abs(shifts) - losses
-        if len(rows):
-            rows = rows[spread(len(rows))]
+        fits = -lines.costs
+        rows, moments = self.inside(segment), self._moments(segment)
+        if count := len(rows):
+            rows = rows[spread(count)]
             at = reached(self._query[rows])  # (C, n)
             shown = self._matrix.values[rows, table.frames[at]] * table.inside[at]
-            fits += shown.mean(axis=1)
+            fits += FRAME_NATS * count * shown.mean(axis=1)
         if len(cuts) and len(self._reference_cuts):
-            met = table.near_cut[reached(cuts)]  # (C, c)
-            # One more than there are: a single cut that meets may be chance, several are not.
-            fits += CUT_WEIGHT * met.sum(axis=1) / (len(cuts) + 1)
+            fits += CUT_NATS * table.near_cut[reached(cuts)].sum(axis=1)
         if len(moments):
             at = reached(moments)
             own = motion.at(self._matrix.query_motion, moments)
-            fits += MOTION_WEIGHT * _agreement(own, table.curve[at], table.inside[at], segment)
-        best = int(fits.argmax())
-        return float(fits[best]), Line(first.middle, float(middles[best]), float(paces[best]))
+            correlation, share = _correlation(own, table.curve(at, lines.paces), table.inside[at])
+            codes = motion.RATE * (segment.query_end_seconds - segment.query_start_seconds)
+            explained = MOST_EXPLAINED * np.maximum(correlation, 0) ** 2
+            # Of two normal curves this is how much likelier they are together than unrelated.
+            fits -= codes * share * np.log(1 - explained) / 2
+        return fits
 
     def motion_agreement(self, segment: Segment) -> float:
         """How alike both videos move along a span's own diagonal, in [-1, 1]; 0 if unknown."""
@@ -183,16 +227,7 @@ class LineFinder:
         own_after, own_before = self._shots[after] == shot, self._shots[before] == shot
         return np.where(np.where(own_after == own_before, near, own_after), after, before)
 
-    def _near(self, first: Line, cuts: Floats) -> _Candidates:
-        """A line's own pace, and those beside it."""
-        paces = [first.pace * 2.0**turn for turn in TURNS]
-        losses = [EVEN_LOSS] * len(paces)
-        if abs(np.log2(abs(first.pace))) < EVEN_OCTAVES:
-            paces.append(float(np.sign(first.pace)))
-            losses.append(0.0)
-        return self._shifted(first, cuts, np.array(paces), np.array(losses))
-
-    def _shifted(self, first: Line, cuts: Floats, paces: Floats, losses: Floats) -> _Candidates:
+    def _shifted(self, first: Line, cuts: Floats, paces: Floats) -> _Lines:
         """Paces at even shifts, and at those that bring two cuts together."""
         shifts = []
         for pace in paces.tolist():
@@ -201,14 +236,15 @@ class LineFinder:
             met = off[np.abs(off) <= CUT_SHIFT_SECONDS][:MAX_CUT_SHIFTS]
             shifts.append(np.concatenate([SHIFTS, met]))
         counts = [len(one) for one in shifts]
-        return np.repeat(paces, counts), np.concatenate(shifts), np.repeat(losses, counts)
+        return _Lines(np.repeat(paces, counts), np.concatenate(shifts))
 
-    def _table(self, segment: Segment, middles: Floats, paces: Floats) -> _Table:
-        """Of the stretch of the reference that any of the lines may touch."""
+    def _table(self, segment: Segment, first: Line, lines: _Lines) -> _Table:
+        """Of the stretch of the reference that any of the lines, or one close to it, may touch."""
+        octaves, seconds = np.sum(CLOSER, axis=0).tolist()
         half = (segment.query_end_seconds - segment.query_start_seconds) / 2
-        far = float(np.abs(paces).max()) * half + 2 * GRID_SECONDS
-        start = float(middles.min()) - far
-        count = int(np.ceil((float(middles.max()) + far - start) / GRID_SECONDS)) + 1
+        far = float(np.abs(lines.paces).max()) * 2 ** (2 * octaves) * (half + 1 / motion.RATE)
+        far += float(np.abs(lines.shifts).max()) + 3 * seconds
+        start, count = first.at_middle - far, int(np.ceil(2 * far / GRID_SECONDS)) + 1
         grid = start + np.arange(count, dtype=np.float64) * GRID_SECONDS
         end = self._matrix.reference_duration_seconds
         inside = (grid >= -BEYOND_SECONDS) & (grid <= end + BEYOND_SECONDS)
@@ -223,9 +259,16 @@ class LineFinder:
                 )
             )
             near = np.exp(-((off / CUT_SIGMA_SECONDS) ** 2) / 2)
-        curve = self._matrix.reference_motion
-        moved = motion.at(curve, grid) if self._moves else np.empty(0)
-        return _Table(start, self.shown(grid), inside.astype(np.float64), near, moved)
+        shown, within = self.shown(grid), inside.astype(np.float64)
+        return _Table(start, shown, within, near, self._travelled(grid))
+
+    def _travelled(self, seconds: Floats) -> Floats:
+        """How much has moved in the reference until each moment; empty where unknown."""
+        if not self._moves:
+            return np.empty(0)
+        moved = np.append(0.0, np.cumsum(np.exp(self._matrix.reference_motion.astype(np.float64))))
+        reached: Floats = np.interp(seconds * motion.RATE, np.arange(len(moved)), moved)
+        return reached / motion.RATE
 
     def _moments(self, segment: Segment) -> Floats:
         """Moments of the query at which the motion is compared; none where too few."""
@@ -246,17 +289,31 @@ def spread(count: int, most: int = MAX_MOMENTS) -> NDArray[np.intp]:
     return np.linspace(0, count - 1, min(count, most)).astype(np.intp)
 
 
-def _agreement(own: Floats, other: Floats, inside: Floats, segment: Segment) -> Floats:
-    """Correlation of one curve with others, (C,) in [-1, 1].
+def _paces(own: float) -> Floats:
+    """Paces that are tried of a box with its own, (P,)."""
+    octaves = np.log2(abs(own))
+    turns = np.array([turn for turn in TURNS if abs(octaves + turn) <= MAX_OCTAVES] or [0.0])
+    paces: Floats = own * 2.0**turns
+    return paces if abs(octaves) > EVEN_OCTAVES else np.append(paces, np.sign(own))
 
-    Near 0 where next to nothing moves, where most of it lies beyond the reference, and for spans
-    too short to tell.
+
+def _agreement(own: Floats, other: Floats, inside: Floats, segment: Segment) -> Floats:
+    """Correlation of one curve with others, (C,) in [-1, 1], near 0 for spans too short to tell."""
+    found, share = _correlation(own, other, inside)
+    seconds = share * (segment.query_end_seconds - segment.query_start_seconds)
+    agreed: Floats = found * np.minimum(1.0, seconds / MOTION_SECONDS)
+    return agreed
+
+
+def _correlation(own: Floats, other: Floats, inside: Floats) -> tuple[Floats, Floats]:
+    """Of one curve with others, (C,) in [-1, 1], and the share of it that lies inside, (C,).
+
+    Near 0 where next to nothing moves, and 0 where most of it lies beyond the reference.
 
     Args:
         own: (m,) the query's.
         other: (C, m) the reference's along each line.
         inside: (C, m) 1 where the line is inside the reference, else 0.
-        segment: the span.
     """
     count = np.maximum(inside.sum(axis=1), 1.0)  # (C,)
     ours = own - ((own * inside).sum(axis=1) / count)[:, None]
@@ -265,6 +322,4 @@ def _agreement(own: Floats, other: Floats, inside: Floats, segment: Segment) -> 
     together = (ours * theirs).sum(axis=1) / count
     apart = np.sqrt((ours**2).sum(axis=1) * (theirs**2).sum(axis=1)) / count
     share = count / inside.shape[1]
-    seconds = share * (segment.query_end_seconds - segment.query_start_seconds)
-    found: Floats = together / (apart + STILL) * np.minimum(1.0, seconds / MOTION_SECONDS)
-    return np.where(share > 0.5, found, 0.0)
+    return np.where(share > 0.5, together / (apart + STILL), 0.0), share
