@@ -15,7 +15,7 @@ from models.video import motion
 
 Floats = NDArray[np.float64]
 
-# All set by hand, on clips at other paces (`benchmarks/copies/repeats.py`) and a set of training
+# All set by hand, on clips at other paces (`benchmarks/copies/repeats.py`) and two sets of training
 # clips; docs/experiments.md has what comes of it. What speaks for a line is counted in nats, as
 # logarithms of likelihoods, so that more frames and longer curves say more.
 GRID_SECONDS = 0.025  # less than a frame lasts at 30 a second: rounding to it loses no frame
@@ -242,7 +242,9 @@ class LineFinder:
         """Of the stretch of the reference that any of the lines, or one close to it, may touch."""
         octaves, seconds = np.sum(CLOSER, axis=0).tolist()
         half = (segment.query_end_seconds - segment.query_start_seconds) / 2
-        far = float(np.abs(lines.paces).max()) * 2 ** (2 * octaves) * (half + 1 / motion.RATE)
+        if len(self._moments(segment)):  # a sliver has none, and a pace beyond all bounds
+            half += 1 / motion.RATE
+        far = float(np.abs(lines.paces).max()) * 2 ** (2 * octaves) * half
         far += float(np.abs(lines.shifts).max()) + 3 * seconds
         start, count = first.at_middle - far, int(np.ceil(2 * far / GRID_SECONDS)) + 1
         grid = start + np.arange(count, dtype=np.float64) * GRID_SECONDS
@@ -292,6 +294,7 @@ def spread(count: int, most: int = MAX_MOMENTS) -> NDArray[np.intp]:
 def _paces(own: float) -> Floats:
     """Paces that are tried of a box with its own, (P,)."""
     octaves = np.log2(abs(own))
+    # A sliver of a box has a pace that no copy has, and keeps it.
     turns = np.array([turn for turn in TURNS if abs(octaves + turn) <= MAX_OCTAVES] or [0.0])
     paces: Floats = own * 2.0**turns
     return paces if abs(octaves) > EVEN_OCTAVES else np.append(paces, np.sign(own))

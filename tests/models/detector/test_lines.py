@@ -1,5 +1,7 @@
 """The line of a copied span: at the pace and the second that motion tells, else at pace 1."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -81,3 +83,14 @@ def test_where_nothing_tells_the_pace_it_is_one(boxed: float) -> None:
     found = LineFinder(still).find(Segment(0, 15, 20, 20 + 15 * boxed, 0.8))
     assert found.pace == pytest.approx(1.0)
     assert found.at_middle == pytest.approx(20 + 7.5 * boxed)
+
+
+def test_a_sliver_of_a_box_keeps_its_pace_and_takes_no_memory() -> None:
+    finder = LineFinder(one_shot(movement(1), 1.0))
+    tracemalloc.start()
+    try:
+        found = finder.find(Segment(7.0, 7.00001, 0.0, 50.0, 0.8))
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+    assert found.pace > 1e6
