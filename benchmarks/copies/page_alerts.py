@@ -1,57 +1,62 @@
 """How often videos of drawn pages are taken for copies of others with the same template.
 
     python -m benchmarks.copies.page_alerts [--encoder FILE] [--aligner NAME]
-        [--families 4] [--pages 6] [--training-set FOLDER]
+        [--shows still] [--families 4] [--pages 6]
+        [--training-set FOLDER]
 
 Every family of pages (of `models.training.edits.drawn_pages`, but none that training saw) gives a
 reference and a query whose words differ; the service's own steps compare all with all. Nothing is
-a copy, so every alert is false. With `--training-set` it writes such a set of families that
-training did see, to tune on, and stops.
+a copy, so every alert is false. `--shows moving` has the pages roll by, and matches of games. With
+`--training-set` it writes such a set of families that training did see, to tune on, and stops.
 """
 
 import tempfile
 from collections import Counter
+from enum import StrEnum
 from itertools import product
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
-from PIL import Image
 from rich.console import Console
 
+from benchmarks.copies.alike_shows import SHOWS
 from models.encoder.school import HELD_FAMILIES
 from models.errors import ModelError
-from models.training.edits.drawn_pages import KINDS, drawn_page
-from stream.demo.footage import FRAMES_PER_SECOND, write_video
+from stream.demo.footage import write_video
 from stream.errors import SettingsError
 from stream.evaluate.copies import evaluate_copies
 from stream.evaluate.report import CopiesReport
 from stream.settings import Settings, load_settings
 
-PAGE_SECONDS = 5  # of each page, long enough for several samples and key frames; set by hand
+
+class Shows(StrEnum):
+    """What is drawn."""
+
+    still = "still"
+    moving = "moving"
 
 
-def write_set(folder: Path, families: int, pages: int, first_family: int = HELD_FAMILIES) -> None:
+def write_set(
+    folder: Path, families: int, pages: int, shows: Shows, first_family: int = HELD_FAMILIES
+) -> None:
     """A copy set without copies: a reference and a query of every family.
 
     Raises:
         SettingsError: there is a copy set already, or a file.
     """
-    names = [f"{kind}{family}" for kind in KINDS for family in range(families)]
-    sides = ((0, "references"), (pages, "queries"))
-    taken = [folder / side for _, side in sides if (folder / side).exists()]
+    show, kinds = SHOWS[shows]
+    names = [f"{kind}{family}" for kind in kinds for family in range(families)]
+    sides = "references", "queries"
+    taken = [folder / side for side in sides if (folder / side).exists()]
     if taken or folder.is_file():
         raise SettingsError(f"{[*taken, folder][0]} is there already: name a new folder")
-    for first, side in sides:
+    for number, side in enumerate(sides):
         (folder / side).mkdir(parents=True)
-        for kind, family in product(KINDS, range(families)):
-            drawn = [
-                Image.fromarray(drawn_page(kind, first_family + family, first + page))
-                for page in range(pages)
-            ]
-            shown = (page for page in drawn for _ in range(PAGE_SECONDS * FRAMES_PER_SECOND))
-            write_video(folder / side / f"{side[0]}{kind}{family}.mp4", shown, quality=26)
+        for kind, family in product(kinds, range(families)):
+            file = folder / side / f"{side[0]}{kind}{family}.mp4"
+            write_video(file, show(kind, first_family + family, number, pages), quality=26)
     rows = [f"q{query},r{reference}" for query, reference in product(names, names)]
     (folder / "pairs.csv").write_text("\n".join(["query_id,reference_id", *rows]))
     (folder / "labels.json").write_text("{}")
@@ -63,6 +68,7 @@ def measured(
     aligner: str | None,
     families: int,
     pages: int,
+    shows: Shows,
     console: Console,
 ) -> CopiesReport:
     """All queries of a new set against all references, by the service's own steps.
@@ -75,7 +81,7 @@ def measured(
         named = settings.encoder.model_copy(update={"path": encoder})
         settings = settings.model_copy(update={"encoder": named})
     with tempfile.TemporaryDirectory() as folder:
-        write_set(Path(folder), families, pages)
+        write_set(Path(folder), families, pages, shows)
         return evaluate_copies(Path(folder), settings, aligner=aligner, console=console)
 
 
@@ -83,6 +89,7 @@ def main(
     encoder: Annotated[Path | None, typer.Option(help="The shipped one without.")] = None,
     aligner: Annotated[str | None, typer.Option(help="That of the settings without.")] = None,
     families: Annotated[int, typer.Option(help="Of each kind of page.")] = 4,
+    shows: Annotated[Shows, typer.Option(help="Pages that stand, or what moves.")] = Shows.still,
     pages: Annotated[int, typer.Option(help="Of a video.")] = 6,
     training_set: Annotated[Path | None, typer.Option(help="A folder to make.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the counts here.")] = None,
@@ -91,9 +98,9 @@ def main(
     console = Console()
     try:
         if training_set is not None:
-            write_set(training_set, families, pages, first_family=0)
+            write_set(training_set, families, pages, shows, first_family=0)
             return
-        report = measured(load_settings(), encoder, aligner, families, pages, console)
+        report = measured(load_settings(), encoder, aligner, families, pages, shows, console)
     except (ModelError, SettingsError) as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
@@ -103,7 +110,8 @@ def main(
         one_kind = query.rstrip("0123456789") == reference.rstrip("0123456789")
         near = "one family" if query == reference else "one kind" if one_kind else "two kinds"
         counts[near] += bool(boxes)
-    own, kinds = families * len(KINDS), len(KINDS)
+    kinds = len(SHOWS[shows][1])
+    own = families * kinds
     among = {
         "one family": own,
         "one kind": kinds * families * (families - 1),

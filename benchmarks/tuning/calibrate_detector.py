@@ -4,9 +4,9 @@
 
 The export calibrates on pairs that are pasted together from descriptors; here whole videos were
 edited, encoded and searched with the key frames of the settings, as uploads are. Make the sets
-of training clips with `copies/made_copies.py`. Spans that are too unsure to be refined in the
-service count too: the network has seen these clips and is surer of them than of others. Writes the
-weights into the file, which gets another version.
+of training clips with `copies/made_copies.py`, and one of pages that are no copies with
+`copies/page_alerts.py --training-set`. Spans that run backwards don't count: no set has one that is
+right. Writes the weights into the file, which gets another version.
 """
 
 from pathlib import Path
@@ -20,7 +20,8 @@ from rich.console import Console
 from benchmarks.copies.rows import key_frames_of, search_row
 from benchmarks.copies.set_frames import SetFrames, read_set_frames
 from benchmarks.library.set_search import Searched
-from models.detector.calibrate import MIN_SCORE, fit_logistic, is_right
+from models.detector.calibrate import fit_logistic, is_right
+from models.detector.evidence import FEATURES, FEATURES_WITH_PATHS
 from models.detector.export import recalibrated
 from models.detector.serve import PatternDetector, PatternDetectorSettings
 from models.detector.spans import SpanFinder
@@ -33,9 +34,9 @@ NO_BOX = np.empty((0, 4), np.float32)  # of a pair that copies nothing
 
 
 def spans_of(
-    finder: SpanFinder, frames: SetFrames, searched: Searched
+    finder: SpanFinder, frames: SetFrames, searched: Searched, count: int
 ) -> tuple[list[Floats], list[bool]]:
-    """Features of all spans of the pairs with a reference, and whether each is right."""
+    """`count` features of all spans of the pairs with a reference, and whether each is right."""
     rows: list[Floats] = []
     right: list[bool] = []
     for candidate in searched.candidates:
@@ -43,8 +44,9 @@ def spans_of(
             continue
         labelled = np.asarray(frames.copies.labels.get(candidate.pair, NO_BOX), np.float32)
         for span, own in finder.spans(candidate.similarity):
-            rows.append(own)
-            right.append(is_right(span, labelled))
+            if not span.reversed:
+                rows.append(own.features(count))
+                right.append(is_right(span, labelled))
     return rows, right
 
 
@@ -59,14 +61,15 @@ def main(
     """Fit the logistic regression of the scores, and write it into the file."""
     console, settings = Console(), load_settings()
     try:
-        from_file = PatternDetectorSettings(path=file, min_score=MIN_SCORE)
-        finder = PatternDetector(from_file).finder(with_paths=paths)
+        finder = PatternDetector(PatternDetectorSettings(path=file)).finder(with_paths=paths)
+        count = FEATURES_WITH_PATHS if paths else FEATURES
         rows: list[Floats] = []
         right: list[bool] = []
         for folder in sets:
             frames = read_set_frames(folder, settings, kept, console)
             sampling = key_frames_of(frames, settings.key_frames).sampling()
-            found = spans_of(finder, frames, search_row(frames, sampling, settings.library))
+            searched = search_row(frames, sampling, settings.library)
+            found = spans_of(finder, frames, searched, count)
             rows += found[0]
             right += found[1]
         weights = fit_logistic(np.array(rows), np.array(right, np.float64))

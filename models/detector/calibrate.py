@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.aligners.base import Segment
 from models.detector.boxes import Run
+from models.detector.evidence import FEATURES
 from models.detector.pasted_pairs import PastedPair
 from models.detector.serve import one_place_each
 from models.detector.spans import SpanFinder
@@ -39,7 +40,7 @@ def is_right(segment: Segment, boxes: NDArray[np.float32]) -> bool:
 
 
 def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
-    """Weights of `models.detector.spans.features`, (F,) float64.
+    """Weights of `models.detector.evidence.Evidence`, (F,) float64.
 
     Args:
         run: the network, as `models.detector.boxes` takes it.
@@ -56,7 +57,7 @@ def calibrate(run: Run, pairs: Iterable[PastedPair]) -> Floats:
         kept = one_place_each([span for span, _ in found])
         for span, own in found:
             if span in kept:
-                rows.append(own)
+                rows.append(own.features(FEATURES))
                 right.append(is_right(span, pair.boxes))
     if len(set(right)) < 2:
         raise ModelError(

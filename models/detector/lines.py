@@ -5,6 +5,7 @@ reference, and what moves in the query moves in the reference.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,10 +147,14 @@ class _Table:
 
 
 class LineFinder:
-    """Finds the lines of one pair's spans."""
+    """Finds the lines of one pair's spans.
+
+    Attributes:
+        matrix: the pair's.
+    """
 
     def __init__(self, similarity: SimilarityMatrix) -> None:
-        self._matrix = similarity
+        self.matrix = similarity
         self._query = similarity.query_seconds.astype(np.float64)
         self._reference = similarity.reference_seconds.astype(np.float64)
         self._query_cuts = similarity.query_cuts_seconds.astype(np.float64)
@@ -157,12 +162,18 @@ class LineFinder:
         self._shots = np.searchsorted(self._reference_cuts, self._reference, side="right")
         self._moves = len(similarity.query_motion) > 0 and len(similarity.reference_motion) > 0
 
+    @cached_property
+    def usual(self) -> Floats:
+        """What each frame of the query usually resembles in the reference, (Nq,)."""
+        usual: Floats = np.median(self.matrix.values, axis=1)
+        return usual
+
     def find(self, segment: Segment) -> Line:
         """The diagonal of a box, moved and turned to where most speaks for it.
 
         The network is all but blind to pace, so others than the box's are tried as well.
         """
-        first, cuts = line_of(segment), self._cuts_inside(segment)
+        first, cuts = line_of(segment), self.cuts_inside(segment)
         lines = self._shifted(first, cuts, _paces(first.pace))
         table = self._table(segment, first, lines)
         fits = self._nats(segment, first, cuts, lines, table)
@@ -183,17 +194,17 @@ class LineFinder:
             return table.places(first.at_middle + at)
 
         fits = -lines.costs
-        rows, moments = self.inside(segment), self._moments(segment)
+        rows, moments = self.inside(segment), self.moments(segment)
         if count := len(rows):
             rows = rows[spread(count)]
             at = reached(self._query[rows])  # (C, n)
-            shown = self._matrix.values[rows, table.frames[at]] * table.inside[at]
+            shown = self.matrix.values[rows, table.frames[at]] * table.inside[at]
             fits += FRAME_NATS * count * shown.mean(axis=1)
         if len(cuts) and len(self._reference_cuts):
             fits += CUT_NATS * table.near_cut[reached(cuts)].sum(axis=1)
         if len(moments):
             at = reached(moments)
-            own = motion.at(self._matrix.query_motion, moments)
+            own = motion.at(self.matrix.query_motion, moments)
             correlation, share = _correlation(own, table.curve(at, lines.paces), table.inside[at])
             codes = motion.RATE * (segment.query_end_seconds - segment.query_start_seconds)
             explained = MOST_EXPLAINED * np.maximum(correlation, 0) ** 2
@@ -203,20 +214,31 @@ class LineFinder:
 
     def motion_agreement(self, segment: Segment) -> float:
         """How alike both videos move along a span's own diagonal, in [-1, 1]; 0 if unknown."""
-        moments = self._moments(segment)
+        moments = self.moments(segment)
         if not len(moments):
             return 0.0
         at = line_of(segment).at(moments)
-        inside = (at >= 0) & (at <= self._matrix.reference_duration_seconds)
-        own = motion.at(self._matrix.query_motion, moments)
-        other = motion.at(self._matrix.reference_motion, at)
+        inside = (at >= 0) & (at <= self.matrix.reference_duration_seconds)
+        own = motion.at(self.matrix.query_motion, moments)
+        other = motion.at(self.matrix.reference_motion, at)
         weights = inside.astype(np.float64)
         return float(_agreement(own, other[None], weights[None], segment)[0])
 
     def inside(self, segment: Segment) -> NDArray[np.intp]:
         """(n,) the query's frames that lie in a span."""
-        start, end = segment.query_start_seconds, segment.query_end_seconds
+        return self.between(segment.query_start_seconds, segment.query_end_seconds)
+
+    def between(self, start: float, end: float) -> NDArray[np.intp]:
+        """(n,) the query's frames between two of its seconds."""
         return np.flatnonzero((self._query >= start) & (self._query <= end))
+
+    def along(self, line: Line, rows: NDArray[np.intp]) -> Floats:
+        """Similarity of query frames with what the reference shows on a line; 0 beyond its ends."""
+        at = line.at(self._query[rows])
+        values = self.matrix.values[rows, self.shown(at)].astype(np.float64)
+        end = self.matrix.reference_duration_seconds
+        outside = (at < -BEYOND_SECONDS) | (at > end + BEYOND_SECONDS)
+        return np.where(outside, 0.0, values)
 
     def shown(self, at: Floats) -> NDArray[np.intp]:
         """The reference frame that is nearest in time, of the same shot where there is one."""
@@ -242,25 +264,17 @@ class LineFinder:
         """Of the stretch of the reference that any of the lines, or one close to it, may touch."""
         octaves, seconds = np.sum(CLOSER, axis=0).tolist()
         half = (segment.query_end_seconds - segment.query_start_seconds) / 2
-        if len(self._moments(segment)):  # a sliver has none, and a pace beyond all bounds
+        if len(self.moments(segment)):  # a sliver has none, and a pace beyond all bounds
             half += 1 / motion.RATE
         far = float(np.abs(lines.paces).max()) * 2 ** (2 * octaves) * half
         far += float(np.abs(lines.shifts).max()) + 3 * seconds
         start, count = first.at_middle - far, int(np.ceil(2 * far / GRID_SECONDS)) + 1
         grid = start + np.arange(count, dtype=np.float64) * GRID_SECONDS
-        end = self._matrix.reference_duration_seconds
+        end = self.matrix.reference_duration_seconds
         inside = (grid >= -BEYOND_SECONDS) & (grid <= end + BEYOND_SECONDS)
         near = np.zeros(count)
         if len(self._reference_cuts):
-            after = np.searchsorted(self._reference_cuts, grid)
-            last = len(self._reference_cuts) - 1
-            off = np.minimum(
-                *(
-                    np.abs(self._reference_cuts[np.clip(after - back, 0, last)] - grid)
-                    for back in (0, 1)
-                )
-            )
-            near = np.exp(-((off / CUT_SIGMA_SECONDS) ** 2) / 2)
+            near = on_cuts(grid, self._reference_cuts)
         shown, within = self.shown(grid), inside.astype(np.float64)
         return _Table(start, shown, within, near, self._travelled(grid))
 
@@ -268,11 +282,11 @@ class LineFinder:
         """How much has moved in the reference until each moment; empty where unknown."""
         if not self._moves:
             return np.empty(0)
-        moved = np.append(0.0, np.cumsum(np.exp(self._matrix.reference_motion.astype(np.float64))))
+        moved = np.append(0.0, np.cumsum(np.exp(self.matrix.reference_motion.astype(np.float64))))
         reached: Floats = np.interp(seconds * motion.RATE, np.arange(len(moved)), moved)
         return reached / motion.RATE
 
-    def _moments(self, segment: Segment) -> Floats:
+    def moments(self, segment: Segment) -> Floats:
         """Moments of the query at which the motion is compared; none where too few."""
         if not self._moves:
             return np.empty(0)
@@ -280,7 +294,8 @@ class LineFinder:
         moments = np.arange(start, segment.query_end_seconds - MOTION_EDGE_SECONDS, 1 / motion.RATE)
         return moments[spread(len(moments))] if len(moments) >= MIN_MOMENTS else np.empty(0)
 
-    def _cuts_inside(self, segment: Segment) -> Floats:
+    def cuts_inside(self, segment: Segment) -> Floats:
+        """Cuts of the query inside a span, seconds, but for those near its ends."""
         # Cuts at the ends are where the span was pasted in: the reference may have none there.
         start, end = segment.query_start_seconds + 0.8, segment.query_end_seconds - 0.8
         return self._query_cuts[(self._query_cuts > start) & (self._query_cuts < end)]
@@ -289,6 +304,20 @@ class LineFinder:
 def spread(count: int, most: int = MAX_MOMENTS) -> NDArray[np.intp]:
     """Numbers below `count`: all, or so many of them, evenly."""
     return np.linspace(0, count - 1, min(count, most)).astype(np.intp)
+
+
+def on_cuts(seconds: Floats, cuts: Floats) -> Floats:
+    """How nearly moments fall on the nearest of some cuts, in [0, 1], of the moments' shape.
+
+    Args:
+        seconds: of any shape.
+        cuts: (C,) ascending, one at least.
+    """
+    after = np.searchsorted(cuts, seconds)
+    there, before = np.minimum(after, len(cuts) - 1), np.maximum(after - 1, 0)
+    off = np.minimum(np.abs(cuts[there] - seconds), np.abs(cuts[before] - seconds))
+    near: Floats = np.exp(-((off / CUT_SIGMA_SECONDS) ** 2) / 2)
+    return near
 
 
 def _paces(own: float) -> Floats:

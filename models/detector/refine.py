@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.aligners.base import Segment
-from models.aligners.matrix import SimilarityMatrix
 from models.detector.grid import CELL_SECONDS
-from models.detector.lines import BEYOND_SECONDS, Line, LineFinder, line_of
+from models.detector.lines import BEYOND_SECONDS, Line, LineFinder
 
 Floats = NDArray[np.float64]
 
@@ -25,13 +24,6 @@ SHORTEST_SECONDS = 1.0  # of the query: what would become shorter is left as the
 MAX_WALKS = 8  # an end moves 32 s at the most; ends that never stay would walk for ever
 MIN_LEVEL = 0.05  # spans that stand out less have no end that frames could tell
 LEAD_SECONDS = 0.5  # a first frame up to here leaves no room for sound without pictures
-# Of a block without a line; set by hand, and measured in docs/results.md.
-VERY_ALIKE = 0.7  # mean similarity along a span: other words on one template are less alike
-STANDING_OUT = 0.2  # of the line, above what the query's frames usually resemble in the reference
-STILL_STANDING_OUT = 0.3  # the same of a still upload, which has no motion to speak for it either
-STILL_SECONDS = 1.6  # between searching frames, more where repeats of a still picture are left out
-LINE_CONTRAST = 0.06  # of the line, above the mean of its box
-FEWEST_COLUMNS = 3  # frames of the reference in the box
 REACH_SECONDS = LOOK_SECONDS * (MAX_WALKS + 1)  # what all walks together may look at
 
 
@@ -55,13 +47,11 @@ class _Near:
 class Refiner:
     """Refines the spans of one pair."""
 
-    def __init__(self, similarity: SimilarityMatrix) -> None:
-        self._matrix = similarity
-        self._lines = LineFinder(similarity)
-        self._query = similarity.query_seconds.astype(np.float64)
-        self._query_cuts = similarity.query_cuts_seconds.astype(np.float64)
+    def __init__(self, lines: LineFinder) -> None:
+        self._matrix, self._lines = lines.matrix, lines
+        self._query = self._matrix.query_seconds.astype(np.float64)
+        self._query_cuts = self._matrix.query_cuts_seconds.astype(np.float64)
         self._begin = _begin(self._query, self._query_cuts)
-        self._usual = np.median(similarity.values, axis=1)  # (Nq,)
         self._middles = (self._query[1:] + self._query[:-1]) / 2
         self._weights = _weights(self._query)
 
@@ -76,47 +66,6 @@ class Refiner:
         end = self._walked(segment, line, near, -1.0)
         return self._boxed(segment, line, start, end) or segment
 
-    def path_similarity(self, segment: Segment) -> float:
-        """Mean similarity along a span's line; 0 where no frame of the query lies in it."""
-        values = self._along(line_of(segment), self._lines.inside(segment))
-        return float(values.mean()) if len(values) else 0.0
-
-    def is_merely_alike(self, segment: Segment) -> bool:
-        """Whether a span is a block of pictures that are alike, and no copy.
-
-        Slides of one template are all as alike as each other; what was copied is most alike along a
-        line, or, where it stands still, very alike.
-        """
-        reference = self._matrix.reference_seconds
-        start, end = segment.reference_start_seconds, segment.reference_end_seconds
-        columns = np.flatnonzero((reference >= start) & (reference <= end))
-        rows = self._lines.inside(segment)
-        if not len(rows):
-            return False
-        along = self.path_similarity(segment)
-        if along >= VERY_ALIKE:
-            return False
-        above = along - float(self._usual[rows].mean())
-        if above < STANDING_OUT:
-            return True
-        if len(columns) < FEWEST_COLUMNS:  # too few frames to tell a line from a block
-            seconds = segment.query_end_seconds - segment.query_start_seconds
-            return above < STILL_STANDING_OUT and seconds > STILL_SECONDS * len(rows)
-        around = float(self._matrix.values[np.ix_(rows, columns)].mean())
-        return along - around < LINE_CONTRAST
-
-    def motion_agreement(self, segment: Segment) -> float:
-        """How alike both videos move along a span's line, in [-1, 1]; 0 where unknown."""
-        return self._lines.motion_agreement(segment)
-
-    def _along(self, line: Line, rows: NDArray[np.intp]) -> Floats:
-        """Similarity of query frames with what the reference shows on a line; 0 beyond its ends."""
-        at = line.at(self._query[rows])
-        values = self._matrix.values[rows, self._lines.shown(at)].astype(np.float64)
-        end = self._matrix.reference_duration_seconds
-        outside = (at < -BEYOND_SECONDS) | (at > end + BEYOND_SECONDS)
-        return np.where(outside, 0.0, values)
-
     def _stands_out(self, segment: Segment, line: Line) -> _Near:
         """By how much each frame on and around the line is more similar than it usually is."""
         first, last = np.searchsorted(
@@ -128,7 +77,7 @@ class Refiner:
         ).tolist()
         rows = np.arange(first, last)
         times = self._query[rows]
-        excess = self._along(line, rows) - self._usual[rows]
+        excess = self._lines.along(line, rows) - self._lines.usual[rows]
         inside = (times >= segment.query_start_seconds) & (times <= segment.query_end_seconds)
         level = float(np.median(excess[inside])) if inside.any() else 0.0
         return _Near(times, excess, self._weights[rows], level)

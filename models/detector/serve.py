@@ -15,16 +15,17 @@ from models.aligners.matrix import SimilarityMatrix
 from models.aligners.temporal_network import TemporalNetworkAligner
 from models.detector.boomerangs import cut_at_turns
 from models.detector.boxes import TILE, with_score
+from models.detector.evidence import FEATURES, FEATURES_WITH_PATHS, Evidence, Examiner, Judge
 from models.detector.grid import ALIGN
+from models.detector.lines import LineFinder
 from models.detector.loops import LastLoops
-from models.detector.spans import FEATURES, FEATURES_WITH_PATHS, SpanFinder, unboxed
+from models.detector.spans import SpanFinder
 from models.detector.stills import joined_stills
 from models.detector.turns import with_turns
 from models.encoder.serve import WEIGHTS
 from models.errors import ModelFileError
 from models.runtime import Provider, Span, open_session
 
-Array = NDArray[np.float64]
 Pictures = NDArray[np.float32]
 
 EXPLAINED_SHARE = 0.5  # of a span's time: lower drops neighbours, higher shows echoes; by hand
@@ -63,7 +64,7 @@ class PatternDetector:
     The file's contract: input `picture` (N, 8, H, W) float32 as `models.detector.grid` lays it,
     outputs `what` (N, 2, H/2, W/2), scores and directions in [0, 1], and `distances` (N, 4, H/2,
     W/2) in cells; metadata `model_version` and `calibration`, weights of the logistic regression
-    that makes a probability of `models.detector.spans.features`. A file that is calibrated for
+    that makes a probability of `models.detector.evidence.Evidence`. A file that is calibrated for
     paths has the temporal network's looked at as well.
     """
 
@@ -123,20 +124,22 @@ class PatternDetector:
         ]
         if not self.settings.refine:
             return kept
-        kept = joined_stills(similarity, cut_at_turns(kept))
+        judge = Judge(Examiner(LineFinder(similarity)), found, self._probability)
+        kept = joined_stills(similarity, cut_at_turns(kept), judge)
         loops = self._loops.of(similarity)
         if not loops:
             return kept
-        blank = unboxed(len(self._calibration))
-        return with_turns(similarity, loops, kept, found, blank, self._probability)
+        return with_turns(similarity, loops, kept, judge)
 
     def _run(self, pictures: Pictures) -> tuple[Pictures, Pictures]:
         what, distances = self._session.run(None, {"picture": pictures})
         return what, distances
 
-    def _probability(self, own: Array) -> float:
-        """How sure a span is, in (0, 1): a logistic regression on its `features`."""
-        return float(1 / (1 + np.exp(-float(self._calibration @ own))))
+    def _probability(self, own: Evidence) -> float:
+        """How sure a span is, in (0, 1): a logistic regression on its features."""
+        return float(
+            1 / (1 + np.exp(-float(self._calibration @ own.features(len(self._calibration)))))
+        )
 
 
 def _shortest(span: Segment) -> float:

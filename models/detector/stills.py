@@ -11,6 +11,8 @@ import numpy as np
 
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
+from models.detector.boxes import with_score
+from models.detector.evidence import Judge
 from models.detector.lines import BEYOND_SECONDS
 from models.video import motion
 
@@ -22,12 +24,15 @@ FEWEST_PIECES = 2
 AS_ALIKE = 0.1  # frames of the reference that are so much less alike than the best show it too
 
 
-def joined_stills(similarity: SimilarityMatrix, spans: list[Segment]) -> list[Segment]:
+def joined_stills(
+    similarity: SimilarityMatrix, spans: list[Segment], judge: Judge
+) -> list[Segment]:
     """The spans of a pair, the pieces of each still stretch joined; best first.
 
     Args:
         similarity: the matrix.
         spans: best first.
+        judge: of the pair.
     """
     if len(spans) < FEWEST_PIECES:
         return spans
@@ -36,9 +41,9 @@ def joined_stills(similarity: SimilarityMatrix, spans: list[Segment]) -> list[Se
         if len(pieces) < FEWEST_PIECES:
             continue
         others = [span for span in spans if span not in pieces]
-        spans = sorted(
-            [*others, _joined(similarity, pieces[0], start, end)], key=lambda span: -span.score
-        )
+        whole = _joined(similarity, pieces[0], start, end)
+        sure = max(whole.score, judge.sure(start, end, unboxed=pieces[0]))
+        spans = sorted([*others, with_score(whole, sure)], key=lambda span: -span.score)
     return spans
 
 

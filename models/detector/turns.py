@@ -5,7 +5,6 @@ query repeats itself, what it shows at a second is known but for two numbers: th
 `reference_start + (query - first) mod period`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +12,13 @@ from numpy.typing import NDArray
 
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
-from models.detector.lines import LineFinder, spread
+from models.detector.boxes import with_score
+from models.detector.evidence import UNBOXED_SCORE, Examiner, Judge, lies_in
+from models.detector.lines import LineFinder, on_cuts, spread
 from models.detector.loops import SHORTEST_SECONDS, Loop
-from models.detector.refine import Refiner
-from models.detector.spans import LONG_SECONDS
 from models.video import motion
 
 Floats = NDArray[np.float64]
-Spans = list[tuple[Segment, Floats]]
 
 # All set by hand, on loops made of training clips.
 PLACE_STEP, FINE_PLACE_STEP = 0.1, 0.025  # seconds between two places in the reference
@@ -29,7 +27,6 @@ NO_PHASE = 0.5  # seconds from the stretch's start, within which no other is tri
 CUT_LOSS, PHASE_LOSS = 0.05, 0.2  # of a first turn that begins at a cut, or at neither
 MOTION_WEIGHT = 0.5  # of full agreement, in units of similarity
 CUT_WEIGHT = 0.2  # when all cuts inside of a turn meet
-CUT_SIGMA_SECONDS = 0.12  # cuts further off hardly count as met
 JUMP_SECONDS = 0.3  # on both sides of a turn's start, left out: codes mix its end and start there
 MIN_MOMENTS = 8
 MAX_COLUMNS = 24  # frames of the reference around which is looked
@@ -146,12 +143,7 @@ class LoopPlacer:
         cuts = self._cuts[(into > JUMP_SECONDS) & (into < period - JUMP_SECONDS)]
         there = self._matrix.reference_cuts_seconds.astype(np.float64)
         if len(cuts) and len(there):
-            at = reached(cuts)  # (S, c)
-            after = np.minimum(np.searchsorted(there, at), len(there) - 1)
-            off = np.minimum(
-                np.abs(there[after] - at), np.abs(there[np.maximum(after - 1, 0)] - at)
-            )
-            met = np.exp(-((off / CUT_SIGMA_SECONDS) ** 2) / 2).mean(axis=1)
+            met = on_cuts(reached(cuts), there).mean(axis=1)
         fits = similarity + MOTION_WEIGHT * agreement + CUT_WEIGHT * met - loss
         number = int(fits.argmax())
         return float(fits[number]), Placed(
@@ -176,9 +168,7 @@ def with_turns(
     similarity: SimilarityMatrix,
     loops: list[Loop],
     kept: list[Segment],
-    found: Spans,
-    unboxed: Floats,
-    probability: Callable[[Floats], float],
+    judge: Judge,
 ) -> list[Segment]:
     """The spans of a pair, those that a loop explains better replaced by its turns; best first.
 
@@ -186,25 +176,27 @@ def with_turns(
         similarity: the matrix.
         loops: of the query, in any order.
         kept: the spans so far, with their probabilities.
-        found: all spans with their features, as `models.detector.spans` gives them.
-        unboxed: the features of a span that the network draws no box for.
-        probability: of a span with such features.
+        judge: of the pair.
     """
-    refiner = Refiner(similarity)
     best: tuple[float, Loop, Placed] | None = None
     for loop in loops:
         placed = LoopPlacer(similarity, loop).place(_near(similarity, loop, kept))
         if placed is None or placed.is_merely_alike:
             continue
-        lines = sum(_explained(refiner, span) for span in kept if _lies_in(span, loop))
+        lines = sum(_explained(judge.examiner, span) for span in kept if _lies_in(span, loop))
         explained = placed.fit * (loop.end - loop.start)
         if explained > LINE_GAIN * lines and (best is None or explained > best[0]):
             best = explained, loop, placed
     if best is None:
         return kept
     _, loop, placed = best
-    own = _features(loop, placed, found, unboxed)
-    turns = placed.turns(loop, probability(own))
+    turns = placed.turns(loop, UNBOXED_SCORE)
+    if not turns:
+        return kept
+    sure = judge.sure(
+        loop.start, loop.end, similarity=placed.similarity, unboxed=max(turns, key=_seconds)
+    )
+    turns = [with_score(turn, sure) for turn in turns]
     others = [span for span in kept if not _lies_in(span, loop)]
     return sorted([*others, *turns], key=lambda span: -span.score)
 
@@ -231,23 +223,14 @@ def _near(
 
 def _lies_in(span: Segment, loop: Loop) -> bool:
     """Whether most of a span's query is in a loop."""
-    shared = min(span.query_end_seconds, loop.end) - max(span.query_start_seconds, loop.start)
-    return shared > (span.query_end_seconds - span.query_start_seconds) / 2
+    return lies_in(span, loop.start, loop.end)
 
 
-def _explained(refiner: Refiner, span: Segment) -> float:
+def _explained(examiner: Examiner, span: Segment) -> float:
     """What speaks for a span's straight line, as `Placed.fit`, times its seconds."""
-    fit = refiner.path_similarity(span) + MOTION_WEIGHT * refiner.motion_agreement(span)
+    fit = examiner.similarity(span) + MOTION_WEIGHT * examiner.motion_agreement(span)
     return fit * (span.query_end_seconds - span.query_start_seconds)
 
 
-def _features(loop: Loop, placed: Placed, found: Spans, unboxed: Floats) -> Floats:
-    """Of all turns together, as `models.detector.spans.features`."""
-    inside = [own for span, own in found if _lies_in(span, loop)]
-    own = (max(inside, key=lambda one: float(one[1])) if inside else unboxed).copy()
-    own[2:5] = (
-        placed.similarity,
-        placed.agreement,
-        min((loop.end - loop.start) / LONG_SECONDS, 1.0),
-    )
-    return own
+def _seconds(span: Segment) -> float:
+    return span.query_end_seconds - span.query_start_seconds

@@ -4,6 +4,7 @@ import numpy as np
 
 from models.aligners.base import Segment
 from models.detector.boxes import find_segments
+from models.detector.lines import LineFinder
 from models.detector.network import PatternNetwork, torch_run
 from models.detector.pasted_pairs import PairMaker, PastedPair
 from models.detector.recipe import DetectorRecipe, with_length
@@ -33,7 +34,7 @@ def held_out_figures(network: PatternNetwork, check: list[PastedPair]) -> dict[s
     run = torch_run(network)
     found: dict[str, list[Segment]] = {}
     for number, pair in enumerate(check):
-        refiner = Refiner(pair.similarity)
+        refiner = Refiner(LineFinder(pair.similarity))
         found[str(number)] = [refiner.refine(s) for s in find_segments(pair.similarity, run)]
     truth = {str(number): pair.boxes for number, pair in enumerate(check)}
     best = {"f1": 0.0, "precision": 0.0, "recall": 0.0, "min_score": 0.0}

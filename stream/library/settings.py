@@ -48,7 +48,7 @@ class LibrarySettings(BaseModel):
         candidates: most videos that are aligned for one upload, those with most votes. A bound on
             the time of footage that everybody has; set by hand.
         min_score: segments that an aligner is less sure of are dropped: higher is surer and
-            finds less. Chosen by `benchmarks/tuning/min_scores.py` on two sets of made copies;
+            finds less. Chosen by `benchmarks/tuning/min_scores.py` on six sets of made copies;
             another aligner needs another one.
         aligner: a name in `models.all_aligners.ALIGNERS`.
         provider: what runs the aligner's network.
@@ -82,7 +82,7 @@ class LibrarySettings(BaseModel):
     min_similarity_growth: float = Field(default=0.05, ge=0, le=0.5)
     candidate_hits: int = Field(default=2, ge=1)
     candidates: int = Field(default=100, ge=1)
-    min_score: float = Field(default=0.65, ge=0, le=1)
+    min_score: float = Field(default=0.55, ge=0, le=1)
     aligner: str = "pattern_detector"
     provider: Provider = "cpu"
     engine_cache: Path | None = None

@@ -10,15 +10,18 @@ from benchmarks.copies.page_alerts import main
 from stream.evaluate.copy_set import read_copy_set
 
 
-def write(folder: Path) -> Result:
+def write(folder: Path, shows: str = "still") -> Result:
     app = typer.Typer()
     app.command()(main)
-    size = ["--families", "1", "--pages", "1"]
+    size = ["--families", "1", "--pages", "1", "--shows", shows]
     return CliRunner().invoke(app, ["--training-set", str(folder), *size])
 
 
-def test_a_training_set_goes_into_an_empty_folder_and_copies_nothing(tmp_path: Path) -> None:
-    done = write(tmp_path)
+@pytest.mark.parametrize("shows", ["still", "moving"])
+def test_a_training_set_goes_into_an_empty_folder_and_copies_nothing(
+    tmp_path: Path, shows: str
+) -> None:
+    done = write(tmp_path, shows)
     assert done.exit_code == 0, done.output
     made = read_copy_set(tmp_path)
     assert len(made.references) == len(made.queries) > 1

@@ -14,6 +14,7 @@ from models.aligners.matrix import DescribedVideo, SimilarityMatrix
 from models.detector.assignment import assign
 from models.detector.boxes import TILE, find_segments
 from models.detector.grid import CHANNELS, Axis, lay_axis, lay_out
+from models.detector.lines import LineFinder
 from models.detector.network import DetectorConfig, PatternNetwork, place_centres
 from models.detector.refine import Refiner
 from models.detector.validate import box_of
@@ -237,7 +238,7 @@ def test_edges_move_to_the_cuts_and_shots_fall_on_shots(
 ) -> None:
     pair = SimilarityMatrix.of(copied(11.37, 7.2, 16.0), reference(step))
     rough = Segment(11.37 + off[0], 27.37 + off[1], 7.2 - off[1], 23.2 - off[0], 0.9)
-    found = Refiner(pair).refine(rough)
+    found = Refiner(LineFinder(pair)).refine(rough)
     np.testing.assert_allclose(box_of(found), [11.37, 7.2, 27.37, 23.2], atol=0.12)
 
 
@@ -254,14 +255,14 @@ def test_in_a_still_shot_the_motion_says_which_second_is_copied(pace: float) -> 
     first, last = sorted((25.0 - pace * 10.0, 25.0 + pace * 10.0))
     off = 3.1
     rough = Segment(0.0, 20.0, first + off, last + off, 0.5, reversed=pace < 0)
-    assert Refiner(alike).motion_agreement(rough) < 0.5
-    found = Refiner(alike).refine(rough)
+    assert LineFinder(alike).motion_agreement(rough) < 0.5
+    found = Refiner(LineFinder(alike)).refine(rough)
     np.testing.assert_allclose(
         [found.reference_start_seconds, found.reference_end_seconds], [first, last], atol=0.15
     )
-    assert Refiner(alike).motion_agreement(found) > 0.9
+    assert LineFinder(alike).motion_agreement(found) > 0.9
     unknown = replace(alike, query_motion=curve[:0])
-    assert Refiner(unknown).motion_agreement(found) == 0
+    assert LineFinder(unknown).motion_agreement(found) == 0
 
 
 def test_what_stands_still_says_nothing_of_the_offset() -> None:
@@ -270,14 +271,14 @@ def test_what_stands_still_says_nothing_of_the_offset() -> None:
         matrix(np.full((20, 60), 0.7, np.float32)), query_motion=still[:80], reference_motion=still
     )
     rough = Segment(0.0, 20.0, 11.0, 31.0, 0.5)
-    assert Refiner(pair).motion_agreement(rough) == 0
-    assert Refiner(pair).refine(rough).reference_start_seconds == pytest.approx(11.0)
+    assert LineFinder(pair).motion_agreement(rough) == 0
+    assert Refiner(LineFinder(pair)).refine(rough).reference_start_seconds == pytest.approx(11.0)
 
 
 def test_a_span_that_shows_nothing_similar_keeps_its_ends() -> None:
     pair = matrix(np.full((40, 36), 0.2, np.float32), (seconds(9.0), seconds()))
     rough = Segment(10.0, 20.0, 8.0, 18.0, 0.1)
-    assert Refiner(pair).refine(rough).query_start_seconds == pytest.approx(10.0)
+    assert Refiner(LineFinder(pair)).refine(rough).query_start_seconds == pytest.approx(10.0)
 
 
 @settings(deadline=None, max_examples=40)
@@ -287,5 +288,5 @@ def test_refined_spans_lie_inside_both_videos(
 ) -> None:
     pair = SimilarityMatrix.of(copied(11.37, 7.2, 16.0), reference(2.5))
     rough = Segment(start, min(start + length, 40.0), at, min(at + span, 36.0), 0.5, backwards)
-    q0, r0, q1, r1 = box_of(Refiner(pair).refine(rough))
+    q0, r0, q1, r1 = box_of(Refiner(LineFinder(pair)).refine(rough))
     assert 0 <= q0 < q1 <= 40 and 0 <= r0 < r1 <= 36

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from models.aligners.base import Segment
 from models.aligners.matrix import DescribedVideo, SimilarityMatrix
+from models.detector.evidence import Evidence, Examiner, Judge
+from models.detector.lines import LineFinder
 from models.detector.loops import LastLoops, Loop, find_loops
 from models.detector.serve import PatternDetector, PatternDetectorSettings
 from models.detector.turns import LoopPlacer, with_turns
@@ -18,7 +20,11 @@ Array = NDArray[np.float32]
 FINE = 100  # samples a second, of what codes average
 NO_CUTS = np.empty(0)
 REFERENCE_SECONDS = 40
-PATHLESS = np.array([1.0, -3.0, 0.0, 0.0, 0.0])
+BOXED = Evidence(2.0, 0.8, 0.2, 0.0, 1.0, 1.0, 0.1, 0.0, 1.0, 1.5)
+
+
+def judge(pair: SimilarityMatrix, found: list[tuple[Segment, Evidence]]) -> Judge:
+    return Judge(Examiner(LineFinder(pair)), found, lambda own: 0.9)
 
 
 def moves(seconds: float, seed: int) -> NDArray[np.float64]:
@@ -152,7 +158,7 @@ def test_a_straight_line_that_says_as_much_stays() -> None:
     video = looped(8.0, period, turns)
     pair = SimilarityMatrix.of(video, video)  # the reference repeats itself too
     line = Segment(0.0, 18.0, 0.0, 18.0, 0.97)
-    kept = with_turns(pair, [Loop(0.0, 18.0, period)], [line], [(line, PATHLESS)], PATHLESS, _sure)
+    kept = with_turns(pair, [Loop(0.0, 18.0, period)], [line], judge(pair, [(line, BOXED)]))
     assert kept == [line]
 
 
@@ -169,7 +175,7 @@ def test_a_loop_of_something_else_has_no_place() -> None:
     )
     loops = LastLoops().of(pair)
     assert loops
-    assert with_turns(pair, loops, [], [], PATHLESS, _sure) == []
+    assert with_turns(pair, loops, [], judge(pair, [])) == []
 
 
 def test_one_query_is_looked_through_once_for_all_references(
@@ -187,10 +193,6 @@ def test_one_query_is_looked_through_once_for_all_references(
     first = last.of(pairs[0])
     assert last.of(pairs[0]) is first and len(asked) == 1
     assert last.of(pairs[1]) == first and len(asked) == 2
-
-
-def _sure(own: NDArray[np.float64]) -> float:
-    return 0.9
 
 
 def test_hours_of_a_loop_cost_no_more_than_is_bounded() -> None:
@@ -217,7 +219,7 @@ def test_hours_of_a_loop_cost_no_more_than_is_bounded() -> None:
     began = time.process_time()
     loops = LastLoops().of(pair)
     wide = Segment(0.0, period * turns, 0.0, period * turns, 0.9)
-    with_turns(pair, loops, [wide], [(wide, PATHLESS)], PATHLESS, _sure)
+    with_turns(pair, loops, [wide], judge(pair, [(wide, BOXED)]))
     spent, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert loops and peak < 3e8 and spent < 30, (peak, spent)

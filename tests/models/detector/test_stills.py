@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
+from models.detector.evidence import Examiner, Judge
+from models.detector.lines import LineFinder
 from models.detector.stills import joined_stills
 
 Array = NDArray[np.float32]
@@ -32,6 +34,11 @@ def still(*, cuts: tuple[float, ...] = (), moving: bool = False) -> SimilarityMa
     )
 
 
+def joined(pair: SimilarityMatrix, spans: list[Segment], sure: float = 0.0) -> list[Segment]:
+    judge = Judge(Examiner(LineFinder(pair)), [], lambda own: sure)
+    return joined_stills(pair, spans, judge)
+
+
 PIECES = [
     Segment(60.0, 66.0, 3.5, 8.2, 0.9),
     Segment(3.0, 9.0, 4.1, 7.7, 0.8),
@@ -40,26 +47,31 @@ PIECES = [
 
 
 def test_the_pieces_of_a_still_are_one_span_and_its_shot() -> None:
-    assert joined_stills(still(), PIECES) == [Segment(0.0, LENGTH, 4.0, 8.0, 0.9)]
+    assert joined(still(), PIECES) == [Segment(0.0, LENGTH, 4.0, 8.0, 0.9)]
+
+
+def test_all_of_a_still_may_be_surer_than_its_surest_piece_and_is_never_less_sure() -> None:
+    assert [span.score for span in joined(still(), PIECES, sure=0.97)] == [0.97]
+    assert [span.score for span in joined(still(), PIECES, sure=0.3)] == [0.9]
 
 
 def test_other_spans_stay_and_order_is_by_score() -> None:
     elsewhere = Segment(50.0, 119.0, 9.0, 15.0, 0.95)
     cut = still(cuts=(50.0,))
-    found = joined_stills(cut, [elsewhere, *PIECES])
+    found = joined(cut, [elsewhere, *PIECES])
     assert found[0] == elsewhere or found[0].score <= 0.95
     assert [span.score for span in found] == sorted((s.score for s in found), reverse=True)
 
 
 def test_one_span_stays_as_it_is() -> None:
-    assert joined_stills(still(), PIECES[:1]) == PIECES[:1]
+    assert joined(still(), PIECES[:1]) == PIECES[:1]
 
 
 @pytest.mark.parametrize(
     "pair", [still(moving=True), still(cuts=tuple(np.arange(4.0, LENGTH, 8.0)))]
 )
 def test_what_moves_or_is_cut_is_no_still(pair: SimilarityMatrix) -> None:
-    assert joined_stills(pair, PIECES) == PIECES
+    assert joined(pair, PIECES) == PIECES
 
 
 def test_a_long_reference_of_one_picture_is_copied_whole() -> None:
@@ -67,4 +79,4 @@ def test_a_long_reference_of_one_picture_is_copied_whole() -> None:
     pair = SimilarityMatrix(
         np.full((len(seconds), len(seconds)), 0.9, np.float32), seconds, seconds, LENGTH, LENGTH
     )
-    assert joined_stills(pair, PIECES) == [Segment(0.0, LENGTH, 0.0, LENGTH, 0.9)]
+    assert joined(pair, PIECES) == [Segment(0.0, LENGTH, 0.0, LENGTH, 0.9)]

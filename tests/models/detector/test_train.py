@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.detector.batches import PairBatches
 from models.detector.calibrate import fit_logistic
+from models.detector.evidence import FEATURES
 from models.detector.export import export_detector
 from models.detector.grid import CHANNELS
 from models.detector.network import DetectorConfig, PatternNetwork
@@ -136,7 +137,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     path = tmp_path_factory.mktemp("detector") / "detector.onnx"
     sample = np.random.default_rng(1).uniform(-1, 1, (2, CHANNELS, 32, 48)).astype(np.float32)
-    weights = np.array([0.0, 1.0, 0.0, 0.0, 0.0])
+    weights = np.eye(FEATURES)[1]  # the network's own score
     difference = export_detector(
         PatternNetwork(SMALL).eval(), path, weights, sample, encoder_version="encoder-test"
     )
@@ -171,5 +172,5 @@ def test_a_file_that_is_calibrated_for_other_features_is_refused(
     model = onnx.load(str(exported))
     onnx.helper.set_model_props(model, {"model_version": "spd-old", "calibration": "0 1 0"})
     onnx.save(model, str(tmp_path / "old.onnx"))
-    with pytest.raises(ModelFileError, match=r"3 features, expected 5 or 6: export it again"):
+    with pytest.raises(ModelFileError, match=r"3 features, expected 11 or 12: export it again"):
         PatternDetector(PatternDetectorSettings(path=tmp_path / "old.onnx"))

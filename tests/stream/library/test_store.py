@@ -64,7 +64,7 @@ def test_a_pair_is_found_forwards_and_in_reverse(seeds: list[int], data: st.Data
     order = data.draw(st.permutations(range(len(events))))
 
     def pairs(numbers: list[int]) -> set[frozenset[str]]:
-        library = LibraryShard(LibrarySettings(), 0, Everything())
+        library = LibraryShard(LibrarySettings(min_score=0.65), 0, Everything())
         found = set()
         for offset, number in enumerate(numbers):
             for match in library.apply(events[number], offset).matches:
