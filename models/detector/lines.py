@@ -129,10 +129,12 @@ class _Table:
     near_cut: Floats
     travelled: Floats
 
-    def places(self, seconds: Floats) -> NDArray[np.intp]:
-        """Which entry tells of each moment."""
-        found: NDArray[np.intp] = np.rint((seconds - self.start) / GRID_SECONDS).astype(np.intp)
-        return found
+    def places(self, first: Line, lines: _Lines, query: Floats) -> NDArray[np.intp]:
+        """Which entry tells what each line reaches at some query seconds, (C, n)."""
+        starts = (first.at_middle - self.start + lines.shifts) / GRID_SECONDS
+        steps = lines.paces / GRID_SECONDS
+        at = steps[:, None] * (query - first.middle) + starts[:, None]
+        return np.rint(at, out=at).astype(np.intp)
 
     def curve(self, at: NDArray[np.intp], paces: Floats) -> Floats:
         """Motion around entries as a video at other paces has it, (C, m).
@@ -188,22 +190,17 @@ class LineFinder:
         self, segment: Segment, first: Line, cuts: Floats, lines: _Lines, table: _Table
     ) -> Floats:
         """What speaks for each of some lines, (C,)."""
-
-        def reached(seconds: Floats) -> NDArray[np.intp]:
-            at = lines.paces[:, None] * (seconds - first.middle) + lines.shifts[:, None]
-            return table.places(first.at_middle + at)
-
         fits = -lines.costs
         rows, moments = self.inside(segment), self.moments(segment)
         if count := len(rows):
             rows = rows[spread(count)]
-            at = reached(self._query[rows])  # (C, n)
+            at = table.places(first, lines, self._query[rows])  # (C, n)
             shown = self.matrix.values[rows, table.frames[at]] * table.inside[at]
             fits += FRAME_NATS * count * shown.mean(axis=1)
         if len(cuts) and len(self._reference_cuts):
-            fits += CUT_NATS * table.near_cut[reached(cuts)].sum(axis=1)
+            fits += CUT_NATS * table.near_cut[table.places(first, lines, cuts)].sum(axis=1)
         if len(moments):
-            at = reached(moments)
+            at = table.places(first, lines, moments)
             own = motion.at(self.matrix.query_motion, moments)
             correlation, share = _correlation(own, table.curve(at, lines.paces), table.inside[at])
             codes = motion.RATE * (segment.query_end_seconds - segment.query_start_seconds)
@@ -347,11 +344,13 @@ def _correlation(own: Floats, other: Floats, inside: Floats) -> tuple[Floats, Fl
         other: (C, m) the reference's along each line.
         inside: (C, m) 1 where the line is inside the reference, else 0.
     """
+    own = own - own.mean()  # sums of large numbers would lose what sums of small ones tell
     count = np.maximum(inside.sum(axis=1), 1.0)  # (C,)
-    ours = own - ((own * inside).sum(axis=1) / count)[:, None]
-    theirs = other - ((other * inside).sum(axis=1) / count)[:, None]
-    ours, theirs = ours * inside, theirs * inside
-    together = (ours * theirs).sum(axis=1) / count
-    apart = np.sqrt((ours**2).sum(axis=1) * (theirs**2).sum(axis=1)) / count
+    theirs = other * inside
+    ours, all_theirs = np.vecdot(inside, own), theirs.sum(axis=1)
+    together = (np.vecdot(theirs, own) - ours * all_theirs / count) / count
+    spread_ours = np.maximum(np.vecdot(inside, own**2) - ours**2 / count, 0)
+    spread_theirs = np.maximum(np.vecdot(theirs, other) - all_theirs**2 / count, 0)
+    apart = np.sqrt(spread_ours * spread_theirs) / count
     share = count / inside.shape[1]
     return np.where(share > 0.5, together / (apart + STILL), 0.0), share
