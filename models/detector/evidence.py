@@ -5,13 +5,12 @@ the matrix, where the refined span lies.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.aligners.base import Segment
-from models.detector.boxes import with_score
 from models.detector.lines import LineFinder, line_of, on_cuts
 from models.video import motion
 
@@ -97,47 +96,48 @@ class Examiner:
             segment: scored by the network.
             path: logit of the surest path that means the same span.
         """
-        rows, line = self._lines.inside(segment), line_of(segment)
-        similarity = self.similarity(segment)
-        shown = np.unique(self._lines.shown(line.at(self._query[rows])))
-        moving = self._moving(segment)
-        seconds = segment.query_end_seconds - segment.query_start_seconds
+        start, end = segment.query_start_seconds, segment.query_end_seconds
+        return self.evidence_along(line_of(segment).at, start, end, logit(segment.score), path)
+
+    def evidence_along(
+        self,
+        shows: Callable[[Floats], Floats],
+        start: float,
+        end: float,
+        score: float,
+        path: float = PATHLESS,
+    ) -> Evidence:
+        """What speaks for a stretch of the query that shows the reference in some order.
+
+        Args:
+            shows: seconds of the reference at seconds of the query.
+            start: of the stretch, seconds.
+            end: of the stretch.
+            score: logit of the network's score.
+            path: logit of the surest path that means the same.
+        """
+        rows = self._lines.between(start, end)
+        at = shows(self._query[rows])
+        similarity = _mean(self._lines.along(at, rows))
+        moving = self._moving(start, end)
         return Evidence(
-            score=logit(segment.score),
+            score=score,
             similarity=similarity,
-            beside=self._beside(segment),
-            very_alike=_very_alike(similarity),
-            length=min(seconds / LONG_SECONDS, 1.0),
-            on_cuts=self._on_cuts(segment.query_start_seconds, segment.query_end_seconds),
-            better_elsewhere=self._best(rows) - similarity,
-            cuts_met=self._cuts_met(segment),
-            frames=float(np.log(max(len(shown), 1))),
+            beside=self._beside(at, rows),
+            very_alike=max(similarity - HIGH, 0.0) / (1 - HIGH),
+            length=min((end - start) / LONG_SECONDS, 1.0),
+            on_cuts=self._on_cuts(start, end),
+            better_elsewhere=_mean(self._matrix.values[rows].max(axis=1)) - similarity,
+            cuts_met=self._cuts_met(shows, start, end),
+            frames=float(np.log(max(len(np.unique(self._lines.shown(at))), 1))),
             moving=MOVING if moving is None else min(moving, MOVING),
             path=path,
         )
 
-    def together(self, own: Evidence, start: float, end: float, similarity: float) -> Evidence:
-        """Of spans that are one: what one of them has for itself, and all of them have together.
-
-        Args:
-            own: of one of them.
-            start: where they begin in the query, seconds.
-            end: where they end.
-            similarity: mean along all their lines.
-        """
-        return replace(
-            own,
-            similarity=similarity,
-            very_alike=_very_alike(similarity),
-            length=min((end - start) / LONG_SECONDS, 1.0),
-            on_cuts=self._on_cuts(start, end),
-            better_elsewhere=self._best(self._lines.between(start, end)) - similarity,
-        )
-
     def similarity(self, segment: Segment) -> float:
         """Mean similarity along a span's line; 0 where no frame of the query lies in it."""
-        values = self._lines.along(line_of(segment), self._lines.inside(segment))
-        return float(values.mean()) if len(values) else 0.0
+        rows = self._lines.inside(segment)
+        return _mean(self._lines.along(line_of(segment).at(self._query[rows]), rows))
 
     def motion_agreement(self, segment: Segment) -> float:
         """How alike both videos move along a span's line, in [-1, 1]; 0 where unknown."""
@@ -170,47 +170,41 @@ class Examiner:
 
     def _moves_alike(self, segment: Segment) -> bool:
         """Whether the same moves on both sides: of footage that moves, chance seldom agrees."""
-        moving = self._moving(segment)
+        moving = self._moving(segment.query_start_seconds, segment.query_end_seconds)
         known = moving is not None and moving >= MOVES
         return known and self.motion_agreement(segment) >= MOVES_ALIKE
 
-    def _beside(self, segment: Segment) -> float:
-        """Mean similarity along lines beside the span's; what is usual where there are none."""
-        rows = self._lines.inside(segment)
+    def _beside(self, at: Floats, rows: NDArray[np.intp]) -> float:
+        """Mean similarity beside a line; what is usual where nothing of the reference is there."""
         if not len(rows):
             return 0.0
-        at = line_of(segment).at(self._query[rows]) + BESIDE_SECONDS[:, None]  # (S, n)
+        at = at + BESIDE_SECONDS[:, None]  # (S, n)
         inside = (at >= 0) & (at <= self._matrix.reference_duration_seconds)
         values = self._matrix.values[rows, self._lines.shown(at)] * inside
         counts = inside.sum(axis=1)
         if not counts.any():
-            return float(self._lines.usual[rows].mean())
-        return float((values.sum(axis=1)[counts > 0] / counts[counts > 0]).mean())
-
-    def _best(self, rows: NDArray[np.intp]) -> float:
-        """Mean similarity of query frames with what is most like each of them; 0 of none."""
-        return float(self._matrix.values[rows].max(axis=1).mean()) if len(rows) else 0.0
+            return _mean(self._lines.usual[rows])
+        return _mean(values.sum(axis=1)[counts > 0] / counts[counts > 0])
 
     def _on_cuts(self, start: float, end: float) -> float:
         ends = np.array([start, end])
         near = np.abs(self._edges[None, :] - ends[:, None]).min(axis=1) < ON_CUT_SECONDS
         return float(near.mean())
 
-    def _cuts_met(self, segment: Segment) -> float:
-        cuts = self._lines.cuts_inside(segment)
+    def _cuts_met(self, shows: Callable[[Floats], Floats], start: float, end: float) -> float:
+        cuts = self._lines.cuts_inside(start, end)
         there = self._matrix.reference_cuts_seconds.astype(np.float64)
         if not len(cuts) or not len(there):
             return 0.0
-        met = float(on_cuts(line_of(segment).at(cuts), there).sum())
+        met = float(on_cuts(shows(cuts), there).sum())
         return min(met / MOST_CUTS, 1.0)
 
-    def _moving(self, segment: Segment) -> float | None:
+    def _moving(self, start: float, end: float) -> float | None:
         """Mean of the query's motion curve; None where it is unknown."""
         curve, step = self._matrix.query_motion, 1 / motion.RATE
         if not len(curve):
             return None
-        moments = np.arange(segment.query_start_seconds, segment.query_end_seconds, step) + step / 2
-        return float(motion.at(curve, moments).mean())
+        return float(motion.at(curve, np.arange(start, end, step) + step / 2).mean())
 
 
 class Judge:
@@ -236,23 +230,18 @@ class Judge:
         self.examiner = examiner
         self._found, self._probability = found, probability
 
-    def sure(
-        self, start: float, end: float, *, similarity: float | None = None, unboxed: Segment
-    ) -> float:
+    def sure(self, shows: Callable[[Floats], Floats], start: float, end: float) -> float:
         """The probability of all spans in a stretch of the query as one.
 
         Args:
+            shows: seconds of the reference at seconds of the query.
             start: of the stretch, seconds.
             end: of the stretch.
-            similarity: mean along all their lines; that of the surest box without.
-            unboxed: one of them, whose evidence counts where the network drew no box; of any score.
         """
         inside = [own for span, own in self._found if lies_in(span, start, end)]
-        if not inside:
-            inside = [self.examiner.evidence(with_score(unboxed, UNBOXED_SCORE))]
-        own = max(inside, key=lambda one: one.score)
-        along = own.similarity if similarity is None else similarity
-        return self._probability(self.examiner.together(own, start, end, along))
+        score = max((own.score for own in inside), default=logit(UNBOXED_SCORE))
+        path = max((own.path for own in inside), default=PATHLESS)
+        return self._probability(self.examiner.evidence_along(shows, start, end, score, path))
 
 
 def lies_in(span: Segment, start: float, end: float) -> bool:
@@ -261,8 +250,9 @@ def lies_in(span: Segment, start: float, end: float) -> bool:
     return shared > (span.query_end_seconds - span.query_start_seconds) / 2
 
 
-def _very_alike(similarity: float) -> float:
-    return max(similarity - HIGH, 0.0) / (1 - HIGH)
+def _mean(values: NDArray[np.floating]) -> float:
+    """The mean; 0 of none."""
+    return float(values.mean()) if len(values) else 0.0
 
 
 def logit(score: float) -> float:

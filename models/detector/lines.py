@@ -175,7 +175,8 @@ class LineFinder:
 
         The network is all but blind to pace, so others than the box's are tried as well.
         """
-        first, cuts = line_of(segment), self.cuts_inside(segment)
+        first = line_of(segment)
+        cuts = self.cuts_inside(segment.query_start_seconds, segment.query_end_seconds)
         lines = self._shifted(first, cuts, _paces(first.pace))
         table = self._table(segment, first, lines)
         fits = self._nats(segment, first, cuts, lines, table)
@@ -229,9 +230,8 @@ class LineFinder:
         """(n,) the query's frames between two of its seconds."""
         return np.flatnonzero((self._query >= start) & (self._query <= end))
 
-    def along(self, line: Line, rows: NDArray[np.intp]) -> Floats:
-        """Similarity of query frames with what the reference shows on a line; 0 beyond its ends."""
-        at = line.at(self._query[rows])
+    def along(self, at: Floats, rows: NDArray[np.intp]) -> Floats:
+        """Similarity of query frames with the reference at seconds, (n,); 0 beyond its ends."""
         values = self.matrix.values[rows, self.shown(at)].astype(np.float64)
         end = self.matrix.reference_duration_seconds
         outside = (at < -BEYOND_SECONDS) | (at > end + BEYOND_SECONDS)
@@ -291,10 +291,10 @@ class LineFinder:
         moments = np.arange(start, segment.query_end_seconds - MOTION_EDGE_SECONDS, 1 / motion.RATE)
         return moments[spread(len(moments))] if len(moments) >= MIN_MOMENTS else np.empty(0)
 
-    def cuts_inside(self, segment: Segment) -> Floats:
-        """Cuts of the query inside a span, seconds, but for those near its ends."""
+    def cuts_inside(self, start: float, end: float) -> Floats:
+        """Cuts of the query inside a span of it, seconds, but for those near its ends."""
         # Cuts at the ends are where the span was pasted in: the reference may have none there.
-        start, end = segment.query_start_seconds + 0.8, segment.query_end_seconds - 0.8
+        start, end = start + 0.8, end - 0.8
         return self._query_cuts[(self._query_cuts > start) & (self._query_cuts < end)]
 
 

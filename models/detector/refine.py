@@ -77,7 +77,7 @@ class Refiner:
         ).tolist()
         rows = np.arange(first, last)
         times = self._query[rows]
-        excess = self._lines.along(line, rows) - self._lines.usual[rows]
+        excess = self._lines.along(line.at(times), rows) - self._lines.usual[rows]
         inside = (times >= segment.query_start_seconds) & (times <= segment.query_end_seconds)
         level = float(np.median(excess[inside])) if inside.any() else 0.0
         return _Near(times, excess, self._weights[rows], level)

@@ -6,6 +6,7 @@ copies the shot that its picture is of.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -42,8 +43,11 @@ def joined_stills(
             continue
         others = [span for span in spans if span not in pieces]
         whole = _joined(similarity, pieces[0], start, end)
-        sure = max(whole.score, judge.sure(start, end, unboxed=pieces[0]))
-        spans = sorted([*others, with_score(whole, sure)], key=lambda span: -span.score)
+        middle = (whole.reference_start_seconds + whole.reference_end_seconds) / 2
+        sure = judge.sure(partial(np.full_like, fill_value=middle), start, end)
+        spans = sorted(
+            [*others, with_score(whole, max(whole.score, sure))], key=lambda span: -span.score
+        )
     return spans
 
 

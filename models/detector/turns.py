@@ -5,6 +5,7 @@ query repeats itself, what it shows at a second is known but for two numbers: th
 `reference_start + (query - first) mod period`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,7 @@ from numpy.typing import NDArray
 
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
-from models.detector.boxes import with_score
-from models.detector.evidence import UNBOXED_SCORE, Examiner, Judge, lies_in
+from models.detector.evidence import Examiner, Judge, lies_in
 from models.detector.lines import LineFinder, on_cuts, spread
 from models.detector.loops import SHORTEST_SECONDS, Loop
 from models.video import motion
@@ -63,6 +63,10 @@ class Placed:
     def is_merely_alike(self) -> bool:
         """Whether these may be other pictures that are alike, which repeat themselves too."""
         return self.similarity < MIN_ALIKE and self.agreement < MOVES_ALIKE
+
+    def shows(self, loop: Loop) -> Callable[[Floats], Floats]:
+        """Seconds of the reference at seconds of the query, of all turns."""
+        return lambda query: self.reference_start + (query - self.first) % loop.period
 
     def turns(self, loop: Loop, score: float) -> list[Segment]:
         """A span for each turn, by time; those that the loop's ends cut off are shorter."""
@@ -190,13 +194,7 @@ def with_turns(
     if best is None:
         return kept
     _, loop, placed = best
-    turns = placed.turns(loop, UNBOXED_SCORE)
-    if not turns:
-        return kept
-    sure = judge.sure(
-        loop.start, loop.end, similarity=placed.similarity, unboxed=max(turns, key=_seconds)
-    )
-    turns = [with_score(turn, sure) for turn in turns]
+    turns = placed.turns(loop, judge.sure(placed.shows(loop), loop.start, loop.end))
     others = [span for span in kept if not _lies_in(span, loop)]
     return sorted([*others, *turns], key=lambda span: -span.score)
 
@@ -230,7 +228,3 @@ def _explained(examiner: Examiner, span: Segment) -> float:
     """What speaks for a span's straight line, as `Placed.fit`, times its seconds."""
     fit = examiner.similarity(span) + MOTION_WEIGHT * examiner.motion_agreement(span)
     return fit * (span.query_end_seconds - span.query_start_seconds)
-
-
-def _seconds(span: Segment) -> float:
-    return span.query_end_seconds - span.query_start_seconds

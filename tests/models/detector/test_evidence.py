@@ -17,6 +17,7 @@ from models.detector.evidence import (
     Evidence,
     Examiner,
     Judge,
+    logit,
 )
 from models.detector.lines import LineFinder
 from models.video import motion
@@ -173,12 +174,14 @@ def test_features_are_one_and_the_attributes_the_path_last() -> None:
     assert own.features(FEATURES_WITH_PATHS).tolist() == [*range(1, 12), PATHLESS]
 
 
-def test_spans_that_are_one_have_what_they_have_together() -> None:
-    """Two boxes of a loop: the surer one's evidence, but length, ends and likeness are of both."""
-    pair = replace(diagonal(), query_cuts_seconds=np.array([6, 26], np.float32))
-    boxes = [(SPAN, 0.9), (Segment(20, 25, 30, 35, 0.8), 0.8)]
+def test_turns_of_a_loop_are_one_with_the_score_of_the_surest_box() -> None:
+    values = np.full((40, 60), 0.1, np.float32)
+    for row in range(6, 26):
+        values[row, 30 + (row - 6) % 10] = 0.9
+    pair = replace(grid(values), query_cuts_seconds=np.array([6, 16, 26], np.float32))
     own = examiner(pair)
-    found = [(span, own.evidence(replace(span, score=score))) for span, score in boxes]
+    boxes = [Segment(6, 16, 30, 40, 0.9), Segment(20, 25, 34, 39, 0.8)]
+    found = [(span, own.evidence(span)) for span in boxes]
     seen: list[Evidence] = []
 
     def probability(one: Evidence) -> float:
@@ -186,12 +189,12 @@ def test_spans_that_are_one_have_what_they_have_together() -> None:
         return 0.7
 
     judge = Judge(own, found, probability)
-    assert judge.sure(6, 26, similarity=0.9, unboxed=SPAN) == 0.7
-    assert judge.sure(6, 26, unboxed=SPAN) == 0.7
-    assert judge.sure(30, 36, similarity=0.9, unboxed=SPAN) == 0.7
-    loop, still, blank = seen
-    assert loop.score == found[0][1].score and loop.frames == found[0][1].frames
-    assert (loop.similarity, loop.on_cuts) == (0.9, 1.0)
-    assert loop.very_alike == pytest.approx(0.5) and loop.length == pytest.approx(20 / 30)
-    assert still.similarity == found[0][1].similarity
-    assert blank.score == pytest.approx(np.log(UNBOXED_SCORE / (1 - UNBOXED_SCORE)))
+    assert judge.sure(lambda query: 30 + (query - 6) % 10, 6, 26) == 0.7
+    assert judge.sure(lambda query: np.full_like(query, 31), 30, 36) == 0.7
+    loop, elsewhere = seen
+    assert loop.score == logit(0.9) and loop.on_cuts == 1.0
+    assert (loop.similarity, loop.better_elsewhere) == pytest.approx((0.9, 0), abs=1e-6)
+    assert loop.very_alike == pytest.approx(0.5, abs=1e-5) and loop.length == pytest.approx(20 / 30)
+    assert loop.frames == pytest.approx(np.log(10))
+    assert elsewhere.score == logit(UNBOXED_SCORE) and elsewhere.path == PATHLESS
+    assert elsewhere.similarity == pytest.approx(0.1, abs=1e-6)
