@@ -190,6 +190,7 @@ class _Run:
         costs = self._reference_costs + uploads
         return CopiesReport(
             score=score_pairs(self._boxes, copies.labels, pairs),
+            score_of_all=score_pairs(self._boxes, copies.labels, known),
             f1_interval=interval(draw_f1(self._boxes, copies.labels, pairs, asking)),
             library_bytes_per_video_hour=costs.per_video_hour(self._library_bytes()),
             key_frames_per_video_hour=costs.per_video_hour(costs.key_frames),

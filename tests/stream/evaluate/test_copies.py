@@ -116,6 +116,9 @@ def test_the_copy_is_boxed_and_a_broken_video_is_named(made: Path, sampling: Sam
     np.testing.assert_allclose(report.boxes["q1-r1"][0], [6, 6, 14, 14], atol=2.0)
     assert report.score.missed_rate == 0.5, "q3 holds a labelled copy"
     assert 0.25 < report.score.recall <= 0.5
+    of_all = report.score_of_all
+    assert (of_all.recall, of_all.missed_rate) == (report.score.recall, 0.5)
+    assert of_all.false_alarm_rate <= report.score.false_alarm_rate, "more pairs, no more boxes"
     assert report.unanswered.keys() == {"q3"}
     assert report.unanswered["q3"].split(":")[0] in {"unsupported", "corrupt", "no_video"}
     assert "q3" in screen and "precision" in screen
@@ -130,6 +133,7 @@ def test_the_json_holds_the_figures_that_were_promised(made: Path) -> None:
     assert 0 <= low <= report.score.f1 <= high <= 1
     for key in ("precision", "recall", "missed_rate", "false_alarm_rate"):
         assert 0 <= fields[key] <= 1
+        assert 0 <= fields["score_of_all"][key] <= 1
     stages = fields["cpu_seconds_per_video_hour"]
     assert stages.keys() == {
         "fetch", "decode", "select", "encode", "search", "align", "total",
