@@ -6,9 +6,11 @@ The export calibrates on pairs that are pasted together from descriptors; here w
 edited, encoded and searched with the key frames of the settings, as uploads are. Make the sets
 of training clips with `copies/made_copies.py`, and one of pages that are no copies with
 `copies/page_alerts.py --training-set`. Spans that run backwards don't count: no set has one that is
-right. Writes the weights into the file, which gets another version.
+right. Writes the weights into the file, which gets another version, whatever it was calibrated for.
 """
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +27,7 @@ from models.detector.evidence import FEATURES, FEATURES_WITH_PATHS
 from models.detector.export import recalibrated
 from models.detector.serve import PatternDetector, PatternDetectorSettings
 from models.detector.spans import SpanFinder
-from models.errors import ModelError
+from models.errors import ModelError, ModelFileError
 from stream.errors import SettingsError
 from stream.settings import load_settings
 
@@ -50,6 +52,20 @@ def spans_of(
     return rows, right
 
 
+def finder_of(file: Path, count: int, *, with_paths: bool) -> SpanFinder:
+    """Finds spans with a file's network, whatever features the file was calibrated for.
+
+    Raises:
+        ModelError: it is no detector, or can't run here.
+    """
+    if not file.is_file():
+        raise ModelFileError(f"{file}: there is no such file")
+    with tempfile.TemporaryDirectory() as folder:
+        blank = Path(shutil.copy(file, folder))
+        recalibrated(blank, np.zeros(count))
+        return PatternDetector(PatternDetectorSettings(path=blank)).finder(with_paths=with_paths)
+
+
 def main(
     sets: Annotated[list[Path], typer.Argument(help="Labelled sets of training footage.")],
     file: Annotated[Path, typer.Option(help="The detector to calibrate; written anew.")],
@@ -61,8 +77,8 @@ def main(
     """Fit the logistic regression of the scores, and write it into the file."""
     console, settings = Console(), load_settings()
     try:
-        finder = PatternDetector(PatternDetectorSettings(path=file)).finder(with_paths=paths)
         count = FEATURES_WITH_PATHS if paths else FEATURES
+        finder = finder_of(file, count, with_paths=paths)
         rows: list[Floats] = []
         right: list[bool] = []
         for folder in sets:
