@@ -26,6 +26,11 @@ class Text(str):
         return made
 
 
+def percent(sure: float) -> int:
+    """How sure something is, in [0, 1], in percent: 100 only of what is certain."""
+    return 100 if sure >= 1 else min(round(100 * sure), 99)
+
+
 def read_text(said: str, known: Iterable[str]) -> str:
     """The `Text` that something was said by, of which only the words were kept.
 

@@ -7,6 +7,7 @@ import typer
 from stream.cli.output import spans, stderr, stdout
 from stream.cli.reading import events_of
 from stream.contract.events import Alert, AlertRaised, AlertSuppressed
+from stream.texts import percent
 
 
 def alerts(
@@ -48,7 +49,7 @@ def _print_alert(alert: Alert) -> None:
         ours, theirs = spans(segment)
         stdout.print(
             f"{alert.video_id} {ours} copies {alert.reference_id} {theirs}, "
-            f"{segment.score:.0%} (alert {alert.alert_id}){why}",
+            f"{percent(segment.score)}% (alert {alert.alert_id}){why}",
             soft_wrap=True,
             markup=False,
         )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream.cli.output import printable, spans, stderr, stdout
+from stream.texts import percent
 
 if TYPE_CHECKING:
     from stream.admin.match import Answers
@@ -59,7 +60,7 @@ def _print_lines(owner: str | None, answers: "Answers") -> None:
             ours, theirs = spans(segment)
             stdout.print(
                 f"{ours} would match {printable(found.reference_id)} {theirs}, "
-                f"{segment.score:.0%} ({found.reference_role}{same})",
+                f"{percent(segment.score)}% ({found.reference_role}{same})",
                 soft_wrap=True,
                 markup=False,
                 highlight=False,

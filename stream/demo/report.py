@@ -11,6 +11,7 @@ from stream.contract.events import MatchedSegment
 from stream.demo.demo_set import DemoSet, Pair
 from stream.demo.screen import COLOURS, span_text
 from stream.demo.tally import Story, Tally, covered_share
+from stream.texts import percent
 
 TITLE = "What was found"
 CLOCK = "By the clock:"
@@ -192,7 +193,7 @@ def _finding(demo: DemoSet, tally: Tally, pair: Pair) -> tuple[str, str, str]:
     """The cells: found seconds, of what, true seconds (upload ← reference)."""
     alert = tally.alerts.get(pair)
     segments = alert.segments if alert else []
-    found = "\n".join(f"{_both(segment)}, {segment.score:.0%}" for segment in segments) or "–"
+    found = "\n".join(f"{_both(segment)}, {percent(segment.score)}%" for segment in segments) or "–"
     truth = "\n".join(_both(segment) for segment in demo.truth.get(pair, [])) or "–"
     return found, escape(pair[1]), truth
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from stream.contract.events import AlertRaised, Event, Outcome, VideoRejected
 from stream.demo.tally import Story, Tally
+from stream.texts import percent
 
 ARROW = " ▸ "
 COLOURS: dict[Outcome, str] = {"matched": "bold red", "clear": "green", "rejected": "yellow"}
@@ -152,7 +153,7 @@ def alert_lines(alert: AlertRaised) -> list[str]:
         f"{span_text(segment.video_start_seconds, segment.video_end_seconds)} s copies "
         f"[bold]{escape(alert.reference_id)}[/] "
         f"{span_text(segment.reference_start_seconds, segment.reference_end_seconds)} s"
-        f"{' backwards' if segment.reversed else ''}, {segment.score:.0%}"
+        f"{' backwards' if segment.reversed else ''}, {percent(segment.score)}%"
         for segment in alert.segments
     ]
 

@@ -19,6 +19,7 @@ from stream.console.web.signin.gate import SignedIn
 from stream.console.web.signin.rights import RANKS
 from stream.console.web.words import ENGLISH, NAMES, Words, chosen_language, words_of
 from stream.contract.events import MatchedSegment
+from stream.texts import percent
 
 FOLDER = Path(__file__).parent / "templates"
 THEMES = ("light", "dark")
@@ -75,6 +76,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"clock": clock, "drawn": drawn, "plays": plays_seconds}
+    made.filters["percent"] = percent
     made.filters["query"] = lambda values: urlencode(
         {name: value for name, value in values.items() if value not in (None, "")}
     )
