@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 LARGEST = 7  # level on either side of 0: one of the 16 stays free, so that 0 has a level
 USUAL_STEP = 5  # of 127: 7 steps are three deviations of a unit row's numbers
 USUAL_DIMENSION = 128
+# What codes of one and two bits stand for at the usual dimension, and where one level begins to be
+# the next: the best levels of normally distributed numbers (Lloyd 1982, Max 1960), moved apart so
+# that a row's product with its own code is as large as with itself.
+FEW_LEVELS = {1: (-14, 14), 2: (-19, -6, 6, 19)}
+FEW_BOUNDS = {1: (0,), 2: (-11, 0, 11)}
 LONG_STEP = 2**16 - 1  # ms, the most that two bytes hold
 MILLISECONDS = 1000  # in a second
 
@@ -22,7 +27,42 @@ def step_of(dimension: int) -> int:
     The numbers of a unit row have a deviation of 1 / sqrt(D): 15 levels span about three of it on
     both sides, whatever the dimension.
     """
-    return max(1, round(USUAL_STEP * math.sqrt(USUAL_DIMENSION / dimension)))
+    return max(1, round(USUAL_STEP * _spread(dimension)))
+
+
+def levels_of(bits: int, dimension: int) -> NDArray[np.int8]:
+    """What the codes of one or two bits stand for, in units of the 8-bit one.
+
+    Returns:
+        (2^bits,) int8, ascending.
+    """
+    whole = np.rint(np.array(FEW_LEVELS[bits]) * _spread(dimension))
+    return np.clip(whole, -127, 127).astype(np.int8)
+
+
+def pack_few(codes: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
+    """8-bit codes as codes of one or two bits, as many as fit into a byte, the first one lowest.
+
+    Args:
+        codes: (N, D) int8.
+        bits: 1 or 2.
+
+    Returns:
+        (N, ceil(D * bits / 8)) uint8.
+    """
+    per = 8 // bits
+    bounds = np.array(FEW_BOUNDS[bits]) * _spread(codes.shape[1])
+    levels = np.searchsorted(bounds, codes).astype(np.uint8)
+    levels = np.pad(levels, ((0, 0), (0, -levels.shape[1] % per)))
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    parts = levels.reshape(len(levels), levels.shape[1] // per, per) << shifts
+    packed: NDArray[np.uint8] = np.bitwise_or.reduce(parts, axis=2)
+    return packed
+
+
+def _spread(dimension: int) -> float:
+    """Deviation of a unit row's numbers, as a share of that at the usual dimension."""
+    return math.sqrt(USUAL_DIMENSION / dimension)
 
 
 def coarse(codes: NDArray[np.int8]) -> NDArray[np.int8]:

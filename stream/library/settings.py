@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.all_aligners import ALIGNERS
 from models.runtime import Provider
+from stream.library.rows import Bits
 
 
 class LibrarySettings(BaseModel):
@@ -14,7 +15,8 @@ class LibrarySettings(BaseModel):
 
     Attributes:
         shards: how many share the library; a change builds it anew from the log.
-        code_bits: of each number of a stored descriptor; a change builds the library anew.
+        code_bits: of each number of a stored descriptor: with fewer the library is smaller and
+            similarities are rougher (docs/results.md). A change builds the library anew.
         device: where frames are searched: "cpu", or all rows on an NVIDIA GPU ("cuda").
         exact_rows: a shard with fewer frames is searched exactly; with more, by lists of codes. At
             this size both cost the same, and exact search loses nothing (docs/library.md).
@@ -65,7 +67,7 @@ class LibrarySettings(BaseModel):
     }
 
     shards: int = Field(default=1, ge=1, le=4096)
-    code_bits: Literal[4, 8] = 4
+    code_bits: Bits = 4
     device: Literal["cpu", "cuda"] = "cpu"
     exact_rows: int = Field(default=50_000, ge=64)
     run_rows: int = Field(default=32_768, ge=1)
@@ -86,6 +88,12 @@ class LibrarySettings(BaseModel):
     aligner: str = "pattern_detector"
     provider: Provider = "cpu"
     engine_cache: Path | None = None
+
+    @field_validator("code_bits", mode="before")
+    @classmethod
+    def _number(cls, bits: object) -> object:
+        """An environment variable is a text, which a literal number doesn't take."""
+        return int(bits) if isinstance(bits, str) and bits.isdecimal() else bits
 
     @field_validator("aligner")
     @classmethod

@@ -46,6 +46,17 @@ def test_an_argument_wins_over_everything(monkeypatch: pytest.MonkeyPatch) -> No
     assert load_settings(library={"shards": 3}).library.shards == 3
 
 
+def test_one_of_a_few_numbers_may_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SAMESOURCE_LIBRARY__CODE_BITS", "2")
+    assert load_settings().library.code_bits == 2
+    for wrong in ("3", "two"):
+        monkeypatch.setenv("SAMESOURCE_LIBRARY__CODE_BITS", wrong)
+        with pytest.raises(SettingsError, match=f"code_bits = '?{wrong}'?: Input should be 1, 2"):
+            load_settings()
+
+
 def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAMESOURCE_CONFIG", str(file_with(tmp_path, "[library]\nshards = 5\n")))
     assert load_settings().library.shards == 5

@@ -91,6 +91,25 @@ def test_frames_are_found_before_and_after_they_are_put_into_lists(tmp_path: Pat
     service.upkeep.close()
 
 
+@pytest.mark.parametrize("settled", [TINY, EXACT])
+@pytest.mark.parametrize("bits", [1, 2, 8])
+def test_rows_of_other_widths_are_found_and_kept(
+    tmp_path: Path, settled: dict[str, int], bits: int
+) -> None:
+    service = KeptLibrary(tmp_path, code_bits=bits, **settled)
+    for number in range(12):
+        assert service.read(fingerprint(f"v{number}", look(number))) == set()
+    service.upkeep.step(service.library.state, wait=True)
+    for _ in range(2):
+        for number in (0, 5, 11):
+            asked = service.library.apply(fingerprint("probe", look(number)[::2]), service.offset)
+            assert [match.reference_id for match in asked.matches] == [f"v{number}"]
+            service.library.remove("probe", service.offset + 1)
+            service.offset += 2
+        service.restart()
+    service.upkeep.close()
+
+
 def test_shards_together_find_what_one_finds() -> None:
     log = [
         fingerprint(f"v{n}", np.concatenate((look(n), look(n // 2)[5:20]))) for n in range(2, 20)
