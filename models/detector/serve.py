@@ -137,9 +137,8 @@ class PatternDetector:
 
     def _probability(self, own: Evidence) -> float:
         """How sure a span is, in (0, 1): a logistic regression on its features."""
-        return float(
-            1 / (1 + np.exp(-float(self._calibration @ own.features(len(self._calibration)))))
-        )
+        weights = self._calibration
+        return float(1 / (1 + np.exp(-float(weights @ own.features(len(weights))))))
 
 
 def _shortest(span: Segment) -> float:

@@ -3,10 +3,13 @@
 Serves the command line, the tests, and whoever needs a topic's partition count.
 """
 
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented, not in __all__
@@ -21,6 +24,8 @@ from stream.broker.settings import KafkaSettings
 from stream.contract.topics import Topic, load_topics
 from stream.errors import BrokerError, MissingTopicsError, UnreachableError
 
+P = ParamSpec("P")
+T = TypeVar("T")
 AT_LEAST = {  # what a topic may have more of, and what happens where it has less
     "retention.ms": "messages are dropped too early",
     "retention.bytes": "the oldest messages are dropped",
@@ -31,6 +36,41 @@ AT_LEAST = {  # what a topic may have more of, and what happens where it has les
 }
 
 
+PATIENT_SECONDS = 60.0
+"""For all requests of one function together; each of them takes `ANSWER_SECONDS` at the most."""
+
+
+def patient(ask: Callable[P, T]) -> Callable[P, T]:
+    """Let nobody wait for a function's answer longer than `PATIENT_SECONDS`.
+
+    librdkafka counts its seconds by the wall clock: where that is set back meanwhile, ten seconds
+    are ten seconds and an hour, and a worker would never start. What comes later is thrown away.
+    """
+
+    @wraps(ask)
+    def asked(*args: P.args, **named: P.kwargs) -> T:
+        answer: Future[T] = Future()
+
+        def answers() -> None:
+            try:
+                answer.set_result(ask(*args, **named))
+            except BaseException as error:  # noqa: BLE001  # whoever waits raises it
+                answer.set_exception(error)
+
+        # A daemon: it may never come back, and neither waits for it nor frees what it holds.
+        threading.Thread(target=answers, name=ask.__name__, daemon=True).start()
+        try:
+            return answer.result(PATIENT_SECONDS)
+        except TimeoutError:
+            raise UnreachableError(
+                f"Kafka's client gave no answer within {PATIENT_SECONDS:.0f} s, which it does when "
+                "the machine's clock is set back: start again"
+            ) from None
+
+    return asked
+
+
+@patient
 def create_topics(kafka: KafkaSettings) -> None:
     """Make the topics that are missing and wait until clients see them; leave the others alone.
 
@@ -66,6 +106,7 @@ class Problem:
     fatal: bool
 
 
+@patient
 def check_topics(kafka: KafkaSettings) -> list[str]:
     """How the cluster's topics differ from the contract, as sentences; empty when they fit.
 
@@ -80,6 +121,7 @@ def check_topics(kafka: KafkaSettings) -> list[str]:
     ]
 
 
+@patient
 def topic_problems(kafka: KafkaSettings) -> list[Problem]:
     """How the cluster's topics, which are all there, differ from the contract.
 
@@ -93,6 +135,7 @@ def topic_problems(kafka: KafkaSettings) -> list[Problem]:
     return _problems(cluster, there)
 
 
+@patient
 def partition_counts(kafka: KafkaSettings, names: Sequence[str]) -> dict[str, int]:
     """How many partitions the cluster's topics have, by their names in the contract.
 
@@ -104,6 +147,7 @@ def partition_counts(kafka: KafkaSettings, names: Sequence[str]) -> dict[str, in
     return {name: there[kafka.topic(name)] for name in names}
 
 
+@patient
 def log_identity(kafka: KafkaSettings, name: str) -> str:
     """Tells a topic of this cluster from any other, also from one of that name that was made anew.
 
