@@ -3,6 +3,7 @@
 Serves the command line, the tests, and whoever needs a topic's partition count.
 """
 
+import faulthandler
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,9 @@ AT_LEAST = {  # what a topic may have more of, and what happens where it has les
 
 PATIENT_SECONDS = 60.0
 """For all requests of one function together; each of them takes `ANSWER_SECONDS` at the most."""
+FROZEN_SECONDS = 15.0
+"""After those: what stands still for longer can't even hear a signal any more."""
+STDERR = 2
 
 
 def patient(ask: Callable[P, T]) -> Callable[P, T]:
@@ -45,6 +49,8 @@ def patient(ask: Callable[P, T]) -> Callable[P, T]:
 
     librdkafka counts its seconds by the wall clock: where that is set back meanwhile, ten seconds
     are ten seconds and an hour, and a worker would never start. What comes later is thrown away.
+    Where it waits with Python's lock, as it makes a client, no thread of this process goes on: a
+    timer outside of Python ends it, with the stack of each thread and exit code 1.
     """
 
     @wraps(ask)
@@ -57,15 +63,19 @@ def patient(ask: Callable[P, T]) -> Callable[P, T]:
             except BaseException as error:  # noqa: BLE001  # whoever waits raises it
                 answer.set_exception(error)
 
-        # A daemon: it may never come back, and neither waits for it nor frees what it holds.
-        threading.Thread(target=answers, name=ask.__name__, daemon=True).start()
+        seconds = PATIENT_SECONDS + FROZEN_SECONDS
+        faulthandler.dump_traceback_later(seconds, file=STDERR, exit=True)
         try:
+            # A daemon: it may never come back, and neither waits for it nor frees what it holds.
+            threading.Thread(target=answers, name=ask.__name__, daemon=True).start()
             return answer.result(PATIENT_SECONDS)
         except TimeoutError:
             raise UnreachableError(
                 f"Kafka's client gave no answer within {PATIENT_SECONDS:.0f} s, which it does when "
                 "the machine's clock is set back: start again"
             ) from None
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
     return asked
 

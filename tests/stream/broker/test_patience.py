@@ -31,6 +31,21 @@ except UnreachableError as error:
 """
 
 
+FREEZES = """
+import ctypes
+from stream.broker import topics
+
+topics.PATIENT_SECONDS = topics.FROZEN_SECONDS = 0.5
+topics.patient(lambda: ctypes.PyDLL(None).sleep(60))()  # a PyDLL keeps Python's lock
+"""
+
+
+def test_a_client_that_keeps_pythons_lock_ends_the_process() -> None:
+    frozen = subprocess.run([sys.executable, "-c", FREEZES], stderr=subprocess.PIPE, timeout=30)
+    assert frozen.returncode == 1
+    assert b"Timeout (0:00:01)!" in frozen.stderr and b"topics.py" in frozen.stderr
+
+
 def test_what_is_asked_answers_or_raises_as_ever() -> None:
     assert patient(lambda number: number + 1)(2) == 3
 
