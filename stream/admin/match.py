@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
 
-from stream.broker.client import Reader, send
+from stream.broker.client import Reader
+from stream.broker.sender import Sender
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import Match, ProbeAnswered, ProbeAsked
 from stream.errors import BadEventError
@@ -108,11 +109,12 @@ def match(
     probe_id = str(uuid4())
     fields = {"probe_id": probe_id, "uri": uri, "owner_id": owner_id}
     # The reader fixes "now" before the probe is sent: the first answer lies behind it.
-    with Reader(kafka, ProbeAnswered.topic, from_beginning=False) as reader:
+    answers = Reader(kafka, ProbeAnswered.topic, from_beginning=False)
+    with answers as reader, Sender(kafka) as sender:
         deadline = time.monotonic() + timeout_seconds
         answer_by = (now() + timedelta(seconds=timeout_seconds)).isoformat()
         asked = ProbeAsked.from_json(fields | {"answer_by": answer_by})
-        send(kafka, asked.topic, [(asked.key(), asked.to_bytes(), [])])
+        sender.send(asked.topic, [(asked.key(), asked.to_bytes(), [])])
         return _collected(reader, Answers(probe_id), deadline)
 
 

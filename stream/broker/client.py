@@ -93,7 +93,16 @@ def submit(kafka: KafkaSettings, uploads: Iterable[VideoUploaded]) -> None:
     Raises:
         BrokerError: the broker didn't take them all.
     """
-    send(kafka, VideoUploaded.topic, ((event.key(), event.to_bytes(), []) for event in uploads))
+    submit_by(Sender(kafka), uploads)
+
+
+def submit_by(sender: Sender, uploads: Iterable[VideoUploaded]) -> None:
+    """The same, by a sender that the caller holds on to.
+
+    Raises:
+        BrokerError: the broker didn't take them all.
+    """
+    sender.send(VideoUploaded.topic, ((event.key(), event.to_bytes(), []) for event in uploads))
 
 
 def send(

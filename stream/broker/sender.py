@@ -18,12 +18,22 @@ POLL_SECONDS = 0.05  # between looks at what was delivered: another thread may b
 
 
 class Sender:
-    """Publishes messages, and waits until the broker has them, on one connection. Thread-safe."""
+    """Publishes messages, and waits until the broker has them, on one connection. Thread-safe.
+
+    Who waits for an answer to what it sent holds on to it by `with`: a Ctrl-C that comes while a
+    client of librdkafka is given back is lost.
+    """
 
     def __init__(self, kafka: KafkaSettings) -> None:
         """Connect when the first message is sent."""
         self._kafka, self._producer = kafka, writer(kafka)
         self._known: set[str] = set()
+
+    def __enter__(self) -> "Sender":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to be sent."""
 
     def send(
         self, topic: str, messages: Iterable[tuple[bytes | None, bytes | None, Headers]]

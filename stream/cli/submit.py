@@ -29,8 +29,9 @@ def submit(
     ] = 600.0,
 ) -> None:
     """Submit videos; each one's id is its file name without the ending."""
-    from stream.broker.client import Reader, upload_of
+    from stream.broker.client import Reader, submit_by, upload_of
     from stream.broker.client import submit as send
+    from stream.broker.sender import Sender
     from stream.contract.events import VideoDecided
 
     kafka = context.obj.kafka
@@ -43,8 +44,8 @@ def submit(
         return
     waiting = {upload.video_id for upload in uploads}
     # Opened before anything is sent: "now" must lie before the first decision.
-    with Reader(kafka, VideoDecided.topic, from_beginning=False) as reader:
-        send(kafka, uploads)
+    with Reader(kafka, VideoDecided.topic, from_beginning=False) as reader, Sender(kafka) as sender:
+        submit_by(sender, uploads)
         # Where stdout is a pipe, it has the decisions alone.
         with Progress(console=stdout if stdout.is_terminal else stderr) as progress:
             task = progress.add_task("decided", total=len(waiting))

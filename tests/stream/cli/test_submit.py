@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -124,7 +125,7 @@ def test_waiting_ends_with_who_is_waited_for_and_the_cure(command: Command, tmp_
     assert "samesource worker all" in done.err
 
 
-@pytest.mark.parametrize("arguments", [("alerts", "--follow"), ("submit", "--wait", "long.mp4")])
+@pytest.mark.parametrize("arguments", [("alerts", "--follow"), ("submit", "--wait")])
 def test_interrupting_ends_the_wait_quietly(
     kafka: KafkaSettings,
     arguments: tuple[str, ...],
@@ -132,13 +133,15 @@ def test_interrupting_ends_the_wait_quietly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("long.mp4").touch()
-    with started(kafka, *arguments) as process:
+    video = Path(f"long-{uuid4()}.mp4")  # nobody sent it before: who sees it knows that it waits
+    video.touch()
+    videos = [video] if arguments[0] == "submit" else []
+    with started(kafka, *arguments, *videos) as process:
         assert process.stderr is not None
         if arguments[0] == "alerts":
             assert process.stderr.readline() == "no alerts yet\n"
         else:
-            wait_for_uploads(kafka, {"long"})
+            wait_for_uploads(kafka, {video.stem})
         process.send_signal(signal.SIGINT)
         code = process.wait(10)
         rest = process.stderr.read()
