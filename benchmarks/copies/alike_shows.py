@@ -4,6 +4,7 @@ Serves `page_alerts`. Two shows of a family have its template, and other words o
 """
 
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from random import Random
 
 import numpy as np
@@ -44,9 +45,16 @@ def moving_show(kind: str, family: int, side: int, pages: int) -> Frames:
     return _rolling(kind, family, side, pages)
 
 
-SHOWS: dict[str, tuple[Show, tuple[str, ...]]] = {
-    "still": (still_pages, tuple(KINDS)),
-    "moving": (moving_show, (*KINDS, GAME)),
+class Shows(StrEnum):
+    """What is drawn: pages that stand, or what moves."""
+
+    still = "still"
+    moving = "moving"
+
+
+SHOWS: dict[Shows, tuple[Show, tuple[str, ...]]] = {
+    Shows.still: (still_pages, tuple(KINDS)),
+    Shows.moving: (moving_show, (*KINDS, GAME)),
 }
 """How shows are drawn, and of which kinds there are any."""
 

@@ -12,7 +12,6 @@ a copy, so every alert is false. `--shows moving` has the pages roll by, and mat
 
 import tempfile
 from collections import Counter
-from enum import StrEnum
 from itertools import product
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +20,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from benchmarks.copies.alike_shows import SHOWS
+from benchmarks.copies.alike_shows import SHOWS, Shows
 from models.encoder.school import HELD_FAMILIES
 from models.errors import ModelError
 from stream.demo.footage import write_video
@@ -29,13 +28,6 @@ from stream.errors import SettingsError
 from stream.evaluate.copies import evaluate_copies
 from stream.evaluate.report import CopiesReport
 from stream.settings import Settings, load_settings
-
-
-class Shows(StrEnum):
-    """What is drawn."""
-
-    still = "still"
-    moving = "moving"
 
 
 def write_set(
