@@ -67,19 +67,32 @@ def test_a_4_bit_code_is_as_the_contract_of_the_library_says() -> None:
     assert [step_of(dimension) for dimension in (32, 128, 512)] == [10, 5, 2]
 
 
-@pytest.mark.parametrize(("bits", "by"), [(4, 0.03), (2, 0.04), (1, 0.07)])
-@pytest.mark.parametrize("dimension", [32, 128, 512])
-def test_few_bits_change_a_similarity_little(dimension: int, bits: Bits, by: float) -> None:
+def off(dimension: int, bits: Bits) -> NDArray[np.float32]:
+    """By how much the similarities of 200 rows change that are kept with few bits, (200, 200)."""
     random = np.random.default_rng(0)
     rows = random.standard_normal((200, dimension)).astype(np.float32)
     codes = quantise(rows / np.linalg.norm(rows, axis=1, keepdims=True))
     kept = RowCodes(dimension, bits)
-    apart = cosines(codes, kept.whole(kept.pack(codes))) - cosines(codes, codes)
-    by *= max(1.0, np.sqrt(128 / dimension))  # fewer numbers, less of what is off evens out
+    return cosines(codes, kept.whole(kept.pack(codes))) - cosines(codes, codes)
+
+
+@pytest.mark.parametrize("dimension", [32, 128, 512])
+def test_few_bits_change_a_similarity_little(dimension: int) -> None:
+    apart = off(dimension, 4)
+    assert np.abs(apart).mean() < 0.03
+    assert np.abs(np.diagonal(apart)).max() < 0.1
+
+
+@pytest.mark.parametrize(("bits", "by"), [(2, 0.04), (1, 0.07)])
+@pytest.mark.parametrize("dimension", [32, 128, 512])
+def test_fewer_bits_change_it_more_and_move_no_threshold(
+    dimension: int, bits: Bits, by: float
+) -> None:
+    apart = off(dimension, bits)
+    by *= max(1.0, np.sqrt(128 / dimension))  # of fewer numbers less of what is off evens out
     assert np.abs(apart).mean() < by
-    # On the average a row is as similar to its own code as to itself: no threshold moves.
+    # On the average a row is as similar to its own code as to itself.
     assert abs(np.diagonal(apart).mean()) < by
-    assert np.abs(np.diagonal(apart)).max() < 5 * by
 
 
 def test_codes_of_few_bits_are_as_the_contract_of_the_library_says() -> None:
