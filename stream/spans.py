@@ -53,7 +53,7 @@ class OpenTelemetrySpans:
             sample_share: of the traces that begin here.
             role: of the process.
         """
-        self._levels = {name: logging.getLogger(name).level for name in OTHERS}
+        # For good: what is being sent when this ends goes on for a while, and logs at its own end.
         for name in OTHERS:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._exporter = _Once(endpoint)
@@ -110,8 +110,6 @@ class OpenTelemetrySpans:
         closing.start()
         closing.join(CLOSE_SECONDS)
         self._exporter.give_up()
-        for name, level in self._levels.items():
-            logging.getLogger(name).setLevel(level)
 
 
 @dataclass(frozen=True)

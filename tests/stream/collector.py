@@ -36,6 +36,7 @@ class Collector:
     port: int
     spans: list[Told] = field(default_factory=list)
     status: int = 200
+    tries: int = 0
 
     @property
     def endpoint(self) -> str:
@@ -82,6 +83,7 @@ def running_collector() -> Iterator[Collector]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            collector.tries += 1
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -216,6 +217,26 @@ def test_a_stop_waits_a_second_at_most_for_a_collector_that_is_away() -> None:
             pass
         begun = time.monotonic()
     assert time.monotonic() - begun < spans.CLOSE_SECONDS + 3  # beside other tests
+
+
+def test_what_is_still_being_sent_at_a_stop_logs_nothing(
+    collector: Collector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spans, "SEND_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(spans, "CLOSE_SECONDS", 0.0)
+    caplog.set_level(logging.INFO)
+    before = set(threading.enumerate())
+    collector.status, collector.tries = 503, 0
+    try:
+        with traced(collector):
+            with about(message(), stage="fingerprint"):
+                pass
+            wait_until(lambda: collector.tries > 0)
+        for thread in set(threading.enumerate()) - before:
+            thread.join(60)
+    finally:
+        collector.status = 200
+    assert caplog.records == []
 
 
 def test_what_waits_is_sent_at_the_end(collector: Collector) -> None:
