@@ -5,7 +5,8 @@
 # make check           style, types, import rules
 # make quick           check, and the tests of the pure steps, which need no broker and no training
 # make setup           .venv with the `samesource` command
-# make lock            requirements.lock, what the image installs, from pyproject.toml
+# make lock            requirements.lock, what the image installs, and constraints.txt, the versions
+#                      that are installed here, from pyproject.toml
 # make contract        kafka/schemas and kafka/asyncapi.yaml, from stream/contract/events.py
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -17,6 +18,7 @@ WORKERS ?= 6
 REPORT ?=
 
 bin := .venv/bin
+pip_install := $(bin)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: setup demo test check quick contract lock
 .DELETE_ON_ERROR:
@@ -26,16 +28,16 @@ setup: .venv/serve.done
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/serve.done: pyproject.toml | .venv/bin/python
-	$(bin)/pip install --quiet --disable-pip-version-check --editable .
+.venv/serve.done: pyproject.toml constraints.txt | .venv/bin/python
+	$(pip_install) --editable .
 	@touch $@
 
 .venv/check.done: .venv/serve.done
-	$(bin)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(pip_install) --editable '.[test]'
 	@touch $@
 
 .venv/test.done: .venv/check.done
-	$(bin)/pip install --quiet --disable-pip-version-check --editable '.[train]'
+	$(pip_install) --editable '.[train]'
 	@touch $@
 
 # In the shell's place, so that a signal to make, which passes it on to its child, ends the demo.
@@ -80,8 +82,12 @@ quick: check .venv/test.done
 contract: setup
 	$(bin)/python -m stream.contract.schemas
 
-# What is locked stays; `rm requirements.lock` first takes what is newest. setuptools builds the project.
+# What is locked stays; `rm requirements.lock constraints.txt` first takes what is newest. setuptools
+# builds the project. Torch isn't constrained, nor what it brings: its builds for CPU and CUDA differ.
+compile := $(bin)/uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	--no-annotate --quiet --custom-compile-command 'make lock'
 lock: .venv/test.done
-	echo 'setuptools>=77' | $(bin)/uv pip compile pyproject.toml - --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
-		--custom-compile-command 'make lock' --output-file requirements.lock
+	echo 'setuptools>=77' | $(compile) pyproject.toml - --generate-hashes --output-file requirements.lock
+	$(compile) pyproject.toml --extra train --extra test --extra bench --constraint requirements.lock --output-file constraints.txt
+	sed -E -i.all '/^(cuda-|nvidia-|setuptools|torch|triton)/d' constraints.txt
+	rm constraints.txt.all
