@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.copies.tables import machine
 from models.text_video.captions import read_captions
 from models.text_video.pairs import Pairs, make_pairs
-from models.text_video.sentences import sentence_vectors
+from models.text_video.sentences import MULTILINGUAL, sentence_vectors
 
 LANGUAGES = ("en", "zh")
 RANKS = (1, 5, 10)
@@ -65,7 +65,7 @@ def ranks(asks: Vectors, answers: Vectors, owners: NDArray[np.int64], same: bool
 
 def centred(pairs: Pairs, cache: Path) -> Vectors:
     """(M, E) unit rows of captions, what all have in common taken off."""
-    rows = sentence_vectors(pairs.texts, cache).astype(np.float32)
+    rows = sentence_vectors(pairs.texts, [MULTILINGUAL], cache).astype(np.float32)
     rows -= rows.mean(axis=0)
     away: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return away

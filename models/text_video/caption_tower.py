@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.text_video.blocks import AttentionPool, Block, leaning, soft_scale, soft_unit
-from models.text_video.sentences import SENTENCE_DIMENSION
+from models.text_video.sentences import DIMENSIONS, sentence_dimension
 from models.text_video.shape import TextVideoConfig
 from models.text_video.side import Side
 from models.text_video.tokenizer import MASK, PAD, SPECIAL
@@ -88,17 +88,22 @@ class TextTower(nn.Module):
 
 
 class SentenceTower(nn.Module):
-    """A frozen encoder's sentence vectors to one vector each, by a layer and a straight path."""
+    """Frozen encoders' sentence vectors to one vector each, by a layer and a straight path."""
 
     mean: Tensor
+    scale: Tensor
 
     def __init__(self, config: TextVideoConfig) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(SENTENCE_DIMENSION))
+        each = torch.tensor([DIMENSIONS[name] for name in config.read_sentences])
+        width = sentence_dimension(config.read_sentences)
+        self.register_buffer("mean", torch.zeros(width))
+        # To a deviation of 1: unit vectors' numbers are as small as their count's root says.
+        self.register_buffer("scale", (each**0.5).repeat_interleave(each), persistent=False)
         self.dropout = nn.Dropout(config.dropout)
-        self.widen = nn.Linear(SENTENCE_DIMENSION, WIDENING * config.dimension)
+        self.widen = nn.Linear(width, WIDENING * config.dimension)
         self.head = nn.Linear(WIDENING * config.dimension, config.dimension)
-        self.past = nn.Linear(SENTENCE_DIMENSION, config.dimension, bias=False)
+        self.past = nn.Linear(width, config.dimension, bias=False)
 
     def standardise(self, sentences: Tensor) -> None:
         """From now on take off what sentences, (N, E), have in common."""
@@ -106,8 +111,7 @@ class SentenceTower(nn.Module):
 
     def vector(self, sentences: Tensor) -> Tensor:
         """(B, E) sentence vectors, or means of some, to (B, D) unit rows."""
-        # Of deviation 1: unit vectors' numbers are as small as their count's root says.
-        x = self.dropout((sentences - self.mean) * SENTENCE_DIMENSION**0.5)
+        x = self.dropout((sentences - self.mean) * self.scale)
         seen = self.head(self.dropout(functional.gelu(self.widen(x))))
         return functional.normalize(seen + self.past(x), dim=-1)
 

@@ -159,7 +159,7 @@ def caption_reader(
         folder: sentence vectors are kept here.
     """
     if config.read_sentences:
-        return lambda texts: sentence_vectors(texts, folder)
+        return lambda texts: sentence_vectors(texts, config.read_sentences, folder)
     return lambda texts: tokenizer.ids(texts, config.max_tokens)
 
 
@@ -218,7 +218,7 @@ def train_text_video(
     recipe, most = _with_entries(recipe, tokenizer), recipe.network.max_tokens
     trainer = TextTrainer(recipe, trunk.channels, out_dir, device)
     reads = recipe.network.read_sentences
-    told = sentence_vectors(pairs.texts, features_dir) if reads else None
+    told = sentence_vectors(pairs.texts, reads, features_dir) if reads else None
     if resume:
         trainer.resume()
     elif start is not None:

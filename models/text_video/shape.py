@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from models.text_video.sentences import DIMENSIONS
 from models.text_video.tokenizer import ENTRIES, MAX_TOKENS
 from models.text_video.trunk import TrunkConfig
 
@@ -27,8 +28,8 @@ class TextVideoConfig:
         max_tokens: of a caption.
         max_frames: of a clip.
         video_towers: side by side over one trunk, joined to one vector.
-        read_sentences: whether captions come as a frozen encoder's sentence vectors
-            (`models.text_video.sentences`), not as ids. Such a network teaches others.
+        read_sentences: the frozen encoders (`models.text_video.sentences`) as whose vectors
+            captions come; as ids where there is none. Such a network teaches others.
         trunk: what makes the regions.
     """
 
@@ -44,7 +45,7 @@ class TextVideoConfig:
     max_tokens: int = MAX_TOKENS
     max_frames: int = 8
     video_towers: int = 1
-    read_sentences: bool = False
+    read_sentences: tuple[str, ...] = ()
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
 
     def __post_init__(self) -> None:
@@ -55,5 +56,10 @@ class TextVideoConfig:
         for name in ("dropout", "region_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"self.{name} = {getattr(self, name)}, expected 0 to below 1")
+        unknown = set(self.read_sentences) - set(DIMENSIONS)
+        if unknown:
+            raise ValueError(
+                f"self.read_sentences = {self.read_sentences}, expected of {', '.join(DIMENSIONS)}"
+            )
         if self.width % self.heads:
             raise ValueError(f"{self.width = }, expected a multiple of {self.heads = }")

@@ -50,6 +50,7 @@ class StudentRecipe:
         captions: B, in a batch.
         sources: whose captions: `en`, `zh`, `zh_mt_a`, `zh_mt_b`.
         joined_share: sentences that are two captions, one after the other, beside each caption.
+        spliced_share: the same, of the beginning of a caption and the end of another.
         keywords_share: the same, of one to three words as people type them.
         misspelt_share: the same, of captions and keywords with a typing error.
         token_dropout: share of the words that are masked in every other batch.
@@ -69,6 +70,7 @@ class StudentRecipe:
     captions: Count = 512
     sources: tuple[str, ...] = ("en", "zh", "zh_mt_a", "zh_mt_b")
     joined_share: Share = 0.15
+    spliced_share: Weight = 0.5
     keywords_share: Share = 0.2
     misspelt_share: Share = 0.2
     token_dropout: Share = 0.1
@@ -142,7 +144,7 @@ def joined_config(teachers: Sequence[Teacher]) -> TextVideoConfig:
         raise ModelFileError("the first pair reads sentence vectors: name one that reads ids first")
     for teacher in teachers:
         config = teacher.network.config
-        alike = replace(config, read_sentences=False, entries=first.entries)
+        alike = replace(config, read_sentences=(), entries=first.entries)
         if alike != first or first.video_towers > 1:
             raise ModelFileError(f"pairs of other shapes can't be joined: {config} and {first}")
     return replace(first, video_towers=len(teachers))
@@ -184,13 +186,13 @@ def _said_by(teacher: Teacher, sentences: Sentences, folder: Path) -> NDArray[np
     """(S, D) unit rows of one teacher, of sentences without their typing errors."""
     network, config = teacher.network, teacher.network.config
     if isinstance(network.text, SentenceTower):
-        said = sentence_vectors(sentences.captions, folder)  # (M, E)
+        said = sentence_vectors(sentences.captions, config.read_sentences, folder)  # (M, E)
         # As in training: of joined captions the mean, see `models.text_video.batches.Batch`.
         both = said[sentences.parts].astype(np.float32).mean(axis=1).astype(np.float16)
-        typed = sentence_vectors(sentences.keywords, folder)
-        told: Readable = np.concatenate([said, both, typed])
+        others = sentence_vectors(sentences.others, config.read_sentences, folder)
+        told: Readable = np.concatenate([said, both, others])
     else:
-        whole = [*sentences.captions, *sentences.joined, *sentences.keywords]
+        whole = [*sentences.captions, *sentences.joined, *sentences.others]
         told = teacher.tokenizer.ids(whole, config.max_tokens)
     return text_vectors(network, told, "cpu")[sentences.meant]
 

@@ -79,6 +79,7 @@ def train_student(
         tokenizer,
         config.max_tokens,
         joined_share=recipe.joined_share,
+        spliced_share=recipe.spliced_share,
         keywords_share=recipe.keywords_share,
         misspelt_share=recipe.misspelt_share,
         seed=recipe.seed,

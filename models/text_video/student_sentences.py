@@ -1,4 +1,4 @@
-"""What a student reads beside captions: two that are joined, keywords, and typing errors."""
+"""What a student reads beside captions: joined and spliced ones, keywords, and typing errors."""
 
 import re
 from dataclasses import dataclass
@@ -13,6 +13,13 @@ from models.text_video.tokenizer import PAD, CaptionTokenizer
 TRIM = " .。"  # goes from the end of a caption that another follows
 WORD = re.compile("[a-z]{4,}", re.IGNORECASE)  # in shorter ones an error leaves too little
 MAX_KEYWORDS = 3
+# Where a caption's second part may begin: what it says of the first fits most others as well.
+ENGLISH_SPLICE = re.compile(
+    r" (?=(?:in|on|at|with|while|through|over|near|by|next|behind|under|into|from|during|across"
+    r"|along|down|up|toward|towards|against|around|outside|inside|beside|wearing|holding) )"
+)
+CHINESE_SPLICE = re.compile("(?<=[\u4e00-\u9fff]{2})(?=[在从向往沿穿戴拿抱牵骑和与])")
+MIN_SPLICED = 2  # words before and behind; in Chinese characters
 MIXED_SHARE = 0.2  # of keywords, with one of the photo's other language. Set by hand
 
 
@@ -24,8 +31,9 @@ class Sentences:
         captions: M of them.
         joined: J sentences of two captions.
         parts: (J, 2) int64, which captions.
-        keywords: K queries of few words.
-        read: S texts: the captions, the joined ones, the keywords, then some of these with a
+        others: K sentences more: the beginning of one caption and the end of another, and queries
+            of few words.
+        read: S texts: the captions, the joined ones, the others, then some of these with a
             typing error.
         meant: (S,) int64, the place of what each means among the M + J + K without errors.
     """
@@ -33,7 +41,7 @@ class Sentences:
     captions: list[str]
     joined: list[str]
     parts: NDArray[np.int64]
-    keywords: list[str]
+    others: list[str]
     read: list[str]
     meant: NDArray[np.int64]
 
@@ -44,6 +52,7 @@ def make_sentences(
     max_tokens: int,
     *,
     joined_share: float,
+    spliced_share: float,
     keywords_share: float,
     misspelt_share: float,
     seed: int,
@@ -55,6 +64,7 @@ def make_sentences(
         tokenizer: of the student.
         max_tokens: of a sentence.
         joined_share: so many joined sentences a caption; fewer where many are too long.
+        spliced_share: so many spliced sentences a caption.
         keywords_share: so many keyword queries a caption.
         misspelt_share: so many sentences with an error a caption.
         seed: of the draws.
@@ -62,7 +72,8 @@ def make_sentences(
     random = np.random.default_rng(seed)
     joined, parts = _joined(pairs, tokenizer, max_tokens, int(len(pairs) * joined_share), random)
     keywords = _keywords(pairs, int(len(pairs) * keywords_share), random)
-    whole = [*pairs.texts, *joined, *keywords]
+    others = [*_spliced(pairs, int(len(pairs) * spliced_share), random), *keywords]
+    whole = [*pairs.texts, *joined, *others]
     likely = np.flatnonzero([bool(WORD.search(text)) for text in whole])
     # Half of them keywords: what people type is short, and captions are many.
     typed = likely[likely >= len(whole) - len(keywords)]
@@ -72,7 +83,7 @@ def make_sentences(
     ).astype(np.int64)
     errors = [misspelt(whole[row], random) for row in wrong]
     meant = np.concatenate([np.arange(len(whole)), wrong])
-    return Sentences(pairs.texts, joined, parts, keywords, [*whole, *errors], meant)
+    return Sentences(pairs.texts, joined, parts, others, [*whole, *errors], meant)
 
 
 def misspelt(text: str, random: np.random.Generator) -> str:
@@ -111,6 +122,29 @@ def _joined(
     fits = np.flatnonzero((ids != PAD).sum(axis=1) <= max_tokens)
     kept = np.array([parts[row] for row in fits], np.int64).reshape(-1, 2)
     return [texts[row] for row in fits], kept
+
+
+def _spliced(pairs: Pairs, count: int, random: np.random.Generator) -> list[str]:
+    """The beginning of a caption and the end of another one, as many of each language."""
+    found: list[str] = []
+    for chinese, splice in ((False, ENGLISH_SPLICE), (True, CHINESE_SPLICE)):
+        begins, ends = list[str](), list[str]()
+        for row in np.flatnonzero(pairs.chinese == chinese):
+            text = pairs.texts[row]
+            for place in splice.finditer(text):
+                begin, end = text[: place.start()], text[place.start() :]
+                if min(map(_words, (begin, end))) >= MIN_SPLICED:
+                    begins.append(begin)
+                    ends.append(end)
+        if begins:
+            chosen = random.integers(0, len(begins), (count // 2, 2))
+            found += [begins[first] + ends[second] for first, second in chosen]
+    return found
+
+
+def _words(text: str) -> int:
+    """How many; characters of Chinese, which isn't written in words."""
+    return len(text) if CHINESE_RUN.search(text) else len(text.split())
 
 
 def _keywords(pairs: Pairs, count: int, random: np.random.Generator) -> list[str]:

@@ -124,7 +124,7 @@ class TextTrainer(Trainer):
         ids, significance = self.methods.change_captions(
             batch.ids, batch.significance, self.generator
         )
-        sentences = self.recipe.network.read_sentences
+        sentences = bool(self.recipe.network.read_sentences)
         return Step(
             visual=self.network.video(batch.regions, batch.present),
             text=self.network.text(batch.sentences if sentences else ids),

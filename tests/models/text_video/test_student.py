@@ -17,7 +17,7 @@ from models.text_video.pairs import Pairs, make_pairs
 from models.text_video.photos import make_views, read_photos
 from models.text_video.recipe import DrawConfig, TextRecipe, read_text_recipe
 from models.text_video.run import train_text_video
-from models.text_video.sentences import SENTENCE_DIMENSION, sentence_vectors
+from models.text_video.sentences import DIMENSIONS, MULTILINGUAL, sentence_vectors
 from models.text_video.serve import open_pair
 from models.text_video.shape import TextVideoConfig
 from models.text_video.student import (
@@ -69,7 +69,7 @@ def runs(data: Path, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> li
     """A pair that reads ids and one that reads sentence vectors."""
     folders = [tmp_path_factory.mktemp("ids"), tmp_path_factory.mktemp("sentences")]
     for folder, reads in zip(folders, (False, True), strict=True):
-        recipe = replace(RECIPE, network=replace(NETWORK, read_sentences=reads))
+        recipe = replace(RECIPE, network=replace(NETWORK, read_sentences=("use",) if reads else ()))
         train_text_video(recipe, data, folder, features_dir=kept)
     return folders
 
@@ -89,6 +89,7 @@ def sentences_of(pairs: Pairs, teacher: Teacher, recipe: StudentRecipe) -> Sente
         teacher.tokenizer,
         32,
         joined_share=recipe.joined_share,
+        spliced_share=recipe.spliced_share,
         keywords_share=recipe.keywords_share,
         misspelt_share=recipe.misspelt_share,
         seed=recipe.seed,
@@ -97,13 +98,15 @@ def sentences_of(pairs: Pairs, teacher: Teacher, recipe: StudentRecipe) -> Sente
 
 def test_sentences_of_one_meaning_are_alike_in_both_languages(tmp_path: Path) -> None:
     texts = ["two dogs run on the beach", "两只狗在沙滩上奔跑", "a man reads a newspaper"]
-    vectors = sentence_vectors(texts, tmp_path).astype(np.float32)
-    assert vectors.shape == (3, SENTENCE_DIMENSION)
+    vectors = sentence_vectors(texts, [MULTILINGUAL], tmp_path).astype(np.float32)
+    assert vectors.shape == (3, DIMENSIONS[MULTILINGUAL])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-2)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.3
     [file] = tmp_path.iterdir()
     file.write_bytes(file.read_bytes())
-    np.testing.assert_array_equal(sentence_vectors(texts, tmp_path).astype(np.float32), vectors)
+    np.testing.assert_array_equal(
+        sentence_vectors(texts, [MULTILINGUAL], tmp_path).astype(np.float32), vectors
+    )
 
 
 def test_a_pair_over_sentence_vectors_learns(runs: list[Path]) -> None:
@@ -121,10 +124,10 @@ def test_it_is_not_exported(runs: list[Path], tmp_path: Path) -> None:
 
 
 def test_methods_that_look_at_words_are_refused_with_it(tmp_path: Path) -> None:
-    reading = replace(NETWORK, read_sentences=True)
+    reading = replace(NETWORK, read_sentences=("use",))
     Methods({"curriculum": {}, "negative_nce": {}}, reading)
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text("[network]\nread_sentences = true\n[methods.masked_words]\n")
+    recipe.write_text('[network]\nread_sentences = ["use"]\n[methods.masked_words]\n')
     with pytest.raises(RecipeError, match="masked_words looks at words"):
         read_text_recipe(recipe)
 
@@ -166,7 +169,9 @@ def test_vectors_side_by_side_compare_as_both_pairs_do_together(
 ) -> None:
     teachers = [Teacher.of(run) for run in runs]
     pairs = make_pairs(read_captions(data / "captions/flickr8k-val.jsonl"), ["en", "zh"])
-    alone = replace(STUDENT, joined_share=0.0, keywords_share=0.0, misspelt_share=0.0)
+    alone = replace(
+        STUDENT, joined_share=0.0, spliced_share=0.0, keywords_share=0.0, misspelt_share=0.0
+    )
     sentences = sentences_of(pairs, teachers[0], alone)
     # In all dimensions nothing is lost: 64 axes of two pairs with 32 each.
     lessons = make_lessons(teachers, sentences, 64, kept)
@@ -175,7 +180,11 @@ def test_vectors_side_by_side_compare_as_both_pairs_do_together(
     for teacher, turn in zip(teachers, lessons.turns, strict=True):
         network = teacher.network
         reads = network.config.read_sentences
-        told = sentence_vectors(pairs.texts, kept) if reads else teacher.tokenizer.ids(pairs.texts)
+        told = (
+            sentence_vectors(pairs.texts, reads, kept)
+            if reads
+            else teacher.tokenizer.ids(pairs.texts)
+        )
         videos = functional.normalize(torch.randn(20, 32), dim=1).numpy()
         both += text_vectors(network, told, "cpu") @ videos.T / float(network.temperature.detach())
         turned += videos @ turn.T
@@ -232,4 +241,4 @@ def test_the_shipped_recipe_is_the_default() -> None:
     assert asdict(shipped) == asdict(StudentRecipe())
     twin = read_text_recipe(Path("configs/training/text-video-sentences.toml"))
     first = read_text_recipe(Path("configs/training/text-video.toml"))
-    assert twin.network == replace(first.network, read_sentences=True)
+    assert twin.network == replace(first.network, read_sentences=("use",))

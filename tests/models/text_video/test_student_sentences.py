@@ -19,14 +19,15 @@ def made(
     pairs: Pairs,
     *,
     joined: float = 0.0,
+    spliced: float = 0.0,
     keywords: float = 0.0,
     errors: float = 0.0,
     max_tokens: int = 16,
 ) -> Sentences:
     tokenizer = learn_tokenizer([], 50)
     return make_sentences(
-        pairs, tokenizer, max_tokens, joined_share=joined, keywords_share=keywords,
-        misspelt_share=errors, seed=3,
+        pairs, tokenizer, max_tokens, joined_share=joined, spliced_share=spliced,
+        keywords_share=keywords, misspelt_share=errors, seed=3,
     )  # fmt: skip
 
 
@@ -40,7 +41,7 @@ def test_captions_alone_mean_themselves(pairs: Pairs) -> None:
     found = made(pairs)
     assert found.read == found.captions == pairs.texts
     assert found.meant.tolist() == list(range(len(pairs)))
-    assert not found.joined and not found.keywords and not len(found.parts)
+    assert not found.joined and not found.others and not len(found.parts)
 
 
 def test_captions_are_joined_where_they_fit(pairs: Pairs) -> None:
@@ -60,15 +61,36 @@ def test_captions_of_one_language_are_joined_too() -> None:
     assert len(made(pairs, joined=1.0, max_tokens=40).parts) == 2
 
 
+def test_the_beginning_of_a_caption_goes_on_with_the_end_of_another() -> None:
+    texts = [
+        "Two dogs run on the beach",
+        "A man sits with a hat",
+        "两只狗在沙滩上奔跑",
+        "一个男人骑自行车",
+        "snow",
+    ]
+    pairs = Pairs(np.arange(5), texts, np.array([False, False, True, True, False]))
+    found = made(pairs, spliced=8.0)
+    assert len(found.others) == 40
+    assert {*found.others} == {
+        *texts[:4],
+        "Two dogs run with a hat",
+        "A man sits on the beach",
+        "两只狗骑自行车",
+        "一个男人在沙滩上奔跑",
+    }
+    assert found.read == [*texts, *found.others]
+
+
 def test_keywords_are_words_of_their_captions(pairs: Pairs) -> None:
     found = made(pairs, keywords=0.5)
     said = {word for text in pairs.texts for word in content_words(text)}
-    assert found.keywords
-    for query in found.keywords:
+    assert found.others
+    for query in found.others:
         assert 1 <= len(query.split()) <= 3
         assert set(query.split()) <= said
-    assert found.read[len(pairs) :] == found.keywords
-    mixed = [query for query in found.keywords if not query.isascii() and query[0].isascii()]
+    assert found.read[len(pairs) :] == found.others
+    mixed = [query for query in found.others if not query.isascii() and query[0].isascii()]
     assert mixed  # both languages in one query
 
 
@@ -79,7 +101,7 @@ def test_content_words_leave_out_what_says_nothing() -> None:
 
 def test_an_error_is_in_one_word_and_its_meaning_is_kept(pairs: Pairs) -> None:
     found = made(pairs, keywords=0.5, errors=0.5)
-    whole = [*pairs.texts, *found.keywords]
+    whole = [*pairs.texts, *found.others]
     wrong = range(len(whole), len(found.read))
     assert len(wrong)
     for at in wrong:
