@@ -63,30 +63,32 @@ def differing(before: Settings, after: Settings) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "judging",
+    ("judging", "with_console"),
     [
-        {},
-        {
-            "decode": {"frames_per_second": 2.0},
-            "key_frames": {"query_every_seconds": 2.0},
-            "library": {
-                "min_score": 0.71,
-                "min_similarity": 0.33,
-                "min_similarity_growth": 0.01,
-                "candidate_hits": 1,
-                "candidates": 7,
-                "aligner": "hough_voting",
+        ({}, False),
+        (
+            {
+                "decode": {"frames_per_second": 2.0},
+                "key_frames": {"query_every_seconds": 2.0},
+                "library": {
+                    "min_score": 0.71,
+                    "min_similarity": 0.33,
+                    "min_similarity_growth": 0.01,
+                    "candidate_hits": 1,
+                    "candidates": 7,
+                    "aligner": "hough_voting",
+                },
             },
-        },
+            True,
+        ),
     ],
     ids=["as shipped", "set by somebody"],
 )
-@pytest.mark.parametrize("with_console", [False, True])
 def test_the_demo_changes_no_setting_that_judges(
     taken: list[Settings], judging: dict[str, Any], with_console: bool
 ) -> None:
-    kept = {"worker": {"log_level": "WARNING"}}  # or it would quieten the loggers of all tests
-    settings = load_settings(kafka={"broker": "embedded"}, **kept, **judging)
+    quiet = {"log_level": "WARNING"}  # or it would quieten the loggers of all tests
+    settings = load_settings(kafka={"broker": "embedded"}, worker=quiet, **judging)
     with pytest.raises(BrokerError, match="no worker is wanted"):
         run.run_demo(settings, None, Console(file=io.StringIO()), with_console=with_console)
     [own] = taken
