@@ -23,6 +23,7 @@ from tests.stream.evaluate.finder import (
 
 SPARSE_EDGE_SECONDS = 0.5
 SLATE_SECONDS = 8 * 3600
+WRAP_SECONDS = 2**33 / 90_000  # when a broadcast's clock begins anew
 BROADCAST_RATE = 25  # 15 is none of MPEG-2's
 
 
@@ -35,7 +36,7 @@ def test_a_copy_behind_a_hole_is_found_at_its_seconds(
     assert spans(found) == [pytest.approx([604, 612, 4, 12], abs=EDGE_SECONDS)]
 
 
-@pytest.mark.parametrize("every_seconds", [900, SLATE_SECONDS])
+@pytest.mark.parametrize("every_seconds", [7200, SLATE_SECONDS])
 def test_a_copy_behind_a_slate_of_eight_hours_is_found_at_its_seconds(
     find: Finder, footage: Pictures, reference: Fingerprint, every_seconds: int
 ) -> None:
@@ -83,9 +84,16 @@ def on_a_clock(seconds: float, number: int) -> float:
 
 
 @pytest.mark.parametrize("suffix", ["ts", "mpg"])
-@pytest.mark.parametrize(("before", "behind"), [(0, 26), (0, 3600), (0, 90_000), (3600, 0)])
+@pytest.mark.parametrize(
+    ("before", "behind"), [(0, 26), (0, 3600), (0, 90_000), (3600, 0), (WRAP_SECONDS - 3, 3)]
+)
 def test_a_copy_behind_a_jump_of_a_broadcasts_clock_is_found_at_its_seconds(
-    find: Finder, footage: Pictures, reference: Fingerprint, suffix: str, before: int, behind: int
+    find: Finder,
+    footage: Pictures,
+    reference: Fingerprint,
+    suffix: str,
+    before: float,
+    behind: float,
 ) -> None:
     """Two recordings of six seconds put together, the second one of which is copied."""
     whole = find.folder / f"whole.{suffix}"
