@@ -4,6 +4,7 @@ A frame around a picture neither hides a copy nor makes one.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image, ImageFilter
 from stream.contract.fingerprint import Fingerprint
 from stream.errors import NoVideoError
 from tests.stream.answers import spans
-from tests.stream.evaluate.finder import EDGE_SECONDS, RATE, Finder, Pictures, bars, later, scene_of
+from tests.stream.evaluate.finder import EDGE_SECONDS, RATE, Finder, Pictures, bars, scene_of
 
 WIDE, UPRIGHT = (320, 180), (180, 320)
 COPIED = slice(4 * RATE, 16 * RATE)
@@ -109,30 +110,26 @@ def still(picture: Image.Image) -> Pictures:
 
 @pytest.mark.parametrize(
     ("deviation", "grain"),
-    [
-        pytest.param(0, 1, id="black"),
-        pytest.param(20, 1, id="fine"),
-        pytest.param(10, 4, id="coarse"),
-    ],
+    [pytest.param(0, 1, id="black"), (20, 1), (30, 1), (20, 2), (30, 2), (10, 4), (14, 4)],
 )
 def test_what_shows_nothing_is_no_video(find: Finder, deviation: float, grain: int) -> None:
     with pytest.raises(NoVideoError, match="blank"):
         find.fingerprint("upload", dark(1, deviation, grain))
 
 
-@pytest.mark.parametrize(
-    ("deviation", "grain"),
-    [
-        (20, 2),
-        pytest.param(30, 1, marks=later("strong noise is like other noise to the encoder")),
-        pytest.param(14, 4, marks=later("strong noise is like other noise to the encoder")),
-    ],
-)
-def test_noise_of_the_dark_is_no_copy_of_other_noise(
-    find: Finder, deviation: float, grain: int
+def test_darkness_before_two_videos_makes_them_no_copies(find: Finder, footage: Pictures) -> None:
+    kept = find.fingerprint("kept", chain(dark(1, 14, 4), footage[: 8 * RATE]))
+    assert spans(find(kept, chain(dark(2, 14, 4), footage[12 * RATE :]))) == []
+
+
+def test_a_copy_that_was_filmed_in_the_dark_is_found(
+    find: Finder, footage: Pictures, reference: Fingerprint
 ) -> None:
-    kept = find.fingerprint("kept", dark(1, deviation, grain))
-    assert spans(find(kept, dark(2, deviation, grain))) == []
+    noise = dark(1, 12, 2)
+    sent = (Image.blend(next(noise), picture, 0.25) for picture in footage[COPIED])
+    [[start, end, there, there_end]] = spans(find(reference, sent))
+    assert [start, end] == pytest.approx([0, 12], abs=EDGE_SECONDS)
+    assert 4 - EDGE_SECONDS < there < there_end < 16 + EDGE_SECONDS, "roughly, under the noise"
 
 
 def stripes() -> Image.Image:
