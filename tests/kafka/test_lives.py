@@ -16,11 +16,14 @@ from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
 from tests.stream.answers import answer
-from tests.stream.command import started
+from tests.stream.command import log_events, started
 
 ROLES = ("fingerprint", "library", "decide")
 DRAIN_SECONDS = 8.0
 NOISE_SECONDS = 4.0  # of a busy machine
+NEWS_SECONDS = 12  # in which every client has noticed that Kafka is away
+AWAY_SECONDS = 20
+KINDS = 12  # of lines that clients have for it
 BUSY = 400  # events, more than a worker handles before Kafka is gone
 
 
@@ -130,6 +133,7 @@ def codes_after(
             log = (folder / f"{role}.log").read_text()
             pytest.fail(f"{role} lives on: {log[-3000:]}")
         ended[role] = (code, time.monotonic() - began)
+        assert log_events(folder / f"{role}.log")
     return ended
 
 
@@ -175,3 +179,21 @@ def test_a_second_signal_ends_a_worker_at_once(
     ended = codes_after(workers, tmp_path, signal.SIGTERM, signal.SIGTERM)
     assert [code for code, _ in ended.values()] == [0, 0, 0], ended
     assert max(seconds for _, seconds in ended.values()) < 1 + NOISE_SECONDS, ended
+
+
+def test_a_worker_whose_kafka_is_away_says_so_a_few_times_a_minute(
+    broker: LocalKafka, workers: dict[str, subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    def lines() -> dict[str, int]:
+        return {role: len(log_events(tmp_path / f"{role}.log")) for role in workers}
+
+    before = lines()
+    broker.kill()
+    time.sleep(NEWS_SECONDS)
+    first = lines()
+    time.sleep(AWAY_SECONDS)
+    last = lines()
+    assert [role for role, process in workers.items() if process.poll() is not None] == []
+    for role in workers:
+        assert 0 < first[role] - before[role] <= KINDS, f"{role}: each kind of line once"
+        assert last[role] - first[role] <= 2, f"{role}: nothing new"

@@ -4,6 +4,7 @@
 signals.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +93,18 @@ def started(
         finally:
             process.kill()
             process.communicate()
+
+
+def log_events(log: Path) -> list[dict[str, Any]]:
+    """What a process wrote where no terminal is: every line of it is an object."""
+    events: list[dict[str, Any]] = []
+    for line in log.read_text().splitlines():
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:
+            pytest.fail(f"no object: {line!r}")
+        assert isinstance(events[-1], dict), line
+    return events
 
 
 def publish(kafka: KafkaSettings, *events: Event) -> None:

@@ -100,6 +100,35 @@ def test_a_scene_is_not_blank_and_a_grainy_flat_frame_is() -> None:
     assert is_blank(grain)
 
 
+def dark(deviation: float, grain: int, seed: int = 1) -> Image.Image:
+    """What a sensor sees in the dark."""
+    shape = (120 // grain, 160 // grain, 3)
+    levels = np.random.default_rng(seed).normal(8, deviation, shape).clip(0, 255)
+    return Image.fromarray(levels.astype(np.uint8)).resize((160, 120))
+
+
+@pytest.mark.parametrize(("deviation", "grain"), [(15, 1), (30, 1), (20, 2), (14, 2)])
+def test_strong_noise_of_the_dark_is_blank(deviation: float, grain: int) -> None:
+    assert is_blank(np.asarray(dark(deviation, grain)))
+
+
+def test_what_is_dim_but_shows_something_is_not_blank() -> None:
+    noisy = np.asarray(dark(15, 1)).astype(np.float32)
+    dim = noisy + scene().astype(np.float32) / 8
+    assert not is_blank(dim.clip(0, 255).astype(np.uint8))
+
+
+def test_stars_are_not_blank() -> None:
+    draws, sky = np.random.default_rng(3), np.zeros((120, 160, 3), np.uint8)
+    sky[draws.integers(0, 120, 90), draws.integers(0, 160, 90)] = 230
+    assert not is_blank(sky)
+
+
+def test_bright_noise_is_not_blank() -> None:
+    snow = np.random.default_rng(4).normal(127, 60, (120, 160, 3)).clip(0, 255)
+    assert not is_blank(snow.astype(np.uint8))
+
+
 @given(
     st.integers(1, 40),
     st.integers(1, 40),

@@ -1,6 +1,5 @@
 """Whatever crashes in a worker ends its process at once, with one line that names it."""
 
-import json
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from stream.broker.client import send
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
 from tests.stream.answers import answer
+from tests.stream.command import log_events
 
 DRAIN_SECONDS = 6
 ENDS = "the worker ends: "
@@ -77,8 +77,7 @@ def last_line(folder: Path, role: str, place: str) -> str:
             code = process.wait(DRAIN_SECONDS + NOISE_SECONDS)
         finally:
             process.kill()
-    written = log.read_text().splitlines()
-    lines = [json.loads(line) for line in written if line.startswith("{")]  # Python's last words
+    lines = log_events(log)
     assert code == 1, lines
     told = [str(line["message"]) for line in lines if line["level"] == "ERROR"]
     [line] = [text for text in told if text.startswith(ENDS)]

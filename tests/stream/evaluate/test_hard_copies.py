@@ -5,29 +5,24 @@ models: it becomes an ordinary test then.
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
-from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from models.all_aligners import make_aligner
-from stream.contract.events import MatchedSegment, VideoUploaded
 from stream.contract.fingerprint import Fingerprint
-from stream.demo.scenes import SCENES
-from stream.fingerprint.fingerprinter import Fingerprinter
-from stream.library.shard import LibraryShard
-from stream.settings import Settings, load_settings
 from tests.stream.answers import spans
+from tests.stream.evaluate.finder import (
+    EDGE_SECONDS,
+    RATE,
+    Finder,
+    Pictures,
+    bars,
+    later,
+    scene_of,
+)
 
-RATE = 15
-SHOTS = ("landscape", "road", "reef", "wheel", "skyline")
-SHOT_SECONDS = 4
-EDGE_SECONDS = 0.75
 VOCABULARY = """
 matrix vector kernel proof lemma cell enzyme protein market price demand supply river
 glacier plate energy photon quark orbit syntax parser grammar token queue stack heap
@@ -35,109 +30,7 @@ budget tax court treaty union war king city trade route ship
 """
 WORDS = VOCABULARY.split()
 
-Pictures = Sequence[Image.Image]
 Made = tuple[Callable[[int], Iterator[Image.Image]], int]
-
-
-def later(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(reason=reason, strict=False, raises=AssertionError)
-
-
-def scene_of(name: str, seconds: float) -> Pictures:
-    scene = SCENES[name](3)
-    return [scene.draw(number / RATE).convert("RGB") for number in range(round(seconds * RATE))]
-
-
-def write(
-    path: Path,
-    pictures: Iterable[Image.Image],
-    rate: int = RATE,
-    hole: tuple[int, int] | None = None,
-) -> Path:
-    """A video of pictures; with a hole, those from a second on come so many seconds later."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"preset": "superfast"})
-        stream.pix_fmt = "yuv420p"
-        for number, picture in enumerate(pictures):
-            if number == 0:
-                stream.width, stream.height = picture.size
-            frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
-            later = hole[1] if hole is not None and number >= hole[0] * rate else 0
-            frame.pts, frame.time_base = number + later * rate, Fraction(1, rate)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
-@pytest.fixture(scope="module")
-def footage() -> Pictures:
-    """The reference: 20 seconds in five shots."""
-    return [picture for name in SHOTS for picture in scene_of(name, SHOT_SECONDS)]
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return load_settings(
-        fetch={"roots": [str(tmp_path_factory.getbasetemp())]}, decode={"processes": 1}
-    )
-
-
-@pytest.fixture(scope="module")
-def fingerprinter(settings: Settings) -> Iterator[Fingerprinter]:
-    with Fingerprinter(settings, embed=False) as made:
-        yield made
-
-
-class Finder:
-    """Says which spans of a video are in another."""
-
-    def __init__(self, settings: Settings, fingerprinter: Fingerprinter, folder: Path) -> None:
-        self._settings, self._fingerprinter, self._folder = settings, fingerprinter, folder
-
-    def fingerprint(
-        self,
-        name: str,
-        pictures: Iterable[Image.Image],
-        rate: int = RATE,
-        suffix: str = "mp4",
-        hole: tuple[int, int] | None = None,
-    ) -> Fingerprint:
-        """Encode, and fingerprint."""
-        path = write(self._folder / f"{name}.{suffix}", pictures, rate, hole)
-        upload = VideoUploaded(video_id=name, uri=path.as_uri(), owner_id=name)
-        return self._fingerprinter.fingerprint(upload, name).fingerprint
-
-    def __call__(
-        self,
-        reference: Fingerprint,
-        upload: Iterable[Image.Image],
-        rate: int = RATE,
-        suffix: str = "mp4",
-        hole: tuple[int, int] | None = None,
-    ) -> list[MatchedSegment]:
-        """By the order of the upload."""
-        library = self._settings.library
-        shard = LibraryShard(library, 0, make_aligner(library.aligner))
-        shard.apply(reference, 0)
-        answer = shard.apply(self.fingerprint("upload", upload, rate, suffix, hole), 1)
-        found = [segment for match in answer.matches for segment in match.segments]
-        return sorted(found, key=lambda segment: segment.video_start_seconds)
-
-
-@pytest.fixture
-def find(settings: Settings, fingerprinter: Fingerprinter, tmp_path: Path) -> Finder:
-    return Finder(settings, fingerprinter, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def reference(
-    settings: Settings,
-    fingerprinter: Fingerprinter,
-    footage: Pictures,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Fingerprint:
-    finder = Finder(settings, fingerprinter, tmp_path_factory.mktemp("reference"))
-    return finder.fingerprint("reference", footage)
 
 
 @pytest.mark.parametrize("speed", [1, pytest.param(2, marks=later("speed")), 3])
@@ -179,18 +72,6 @@ def test_an_intro_is_all_that_two_videos_behind_it_share(
         assert max(end, there_end) <= seconds + EDGE_SECONDS
 
 
-def bars() -> Image.Image:
-    """A test card: stripes in the colours of television, patches below them."""
-    card = Image.new("RGB", (320, 180), "#131313")
-    draw = ImageDraw.Draw(card)
-    colours = ("#bfbfbf", "#bfbf00", "#00bfbf", "#00bf00", "#bf00bf", "#bf0000", "#0000bf")
-    for number, colour in enumerate(colours):
-        draw.rectangle((number * 320 // 7, 0, (number + 1) * 320 // 7, 135), fill=colour)
-    for number, colour in enumerate(("#00214c", "#ffffff", "#32006a")):
-        draw.rectangle((number * 57, 135, (number + 1) * 57, 180), fill=colour)
-    return card
-
-
 @pytest.mark.parametrize("seconds", [5, 10])
 def test_bars_are_all_that_two_videos_behind_them_share(
     find: Finder, footage: Pictures, seconds: int
@@ -217,15 +98,6 @@ def test_a_boomerang_is_found_on_its_way_there_and_back(
     wanted = [[0, seconds, first, last], [seconds, 2 * seconds, first, last]]
     assert spans(found) == [pytest.approx(span, abs=EDGE_SECONDS) for span in wanted]
     assert [segment.reversed for segment in found] == [False, True]
-
-
-@pytest.mark.parametrize("suffix", ["mkv", "flv"])
-def test_a_copy_behind_a_hole_is_found_at_its_seconds(
-    find: Finder, footage: Pictures, reference: Fingerprint, suffix: str
-) -> None:
-    pictures = [*scene_of("fireworks", 4), *footage[4 * RATE : 12 * RATE]]
-    found = find(reference, pictures, suffix=suffix, hole=(4, 600))
-    assert spans(found) == [pytest.approx([604, 612, 4, 12], abs=EDGE_SECONDS)]
 
 
 def test_a_still_of_ten_minutes_is_one_span(
