@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from stream import spans
-from stream.broker.local import free_port
+from stream.broker.local import held_port
 from stream.errors import NoVideoError, SettingsError
 from stream.settings import load_settings
 from stream.times import timed
@@ -211,11 +211,12 @@ def wait_until(holds: Any, seconds: float = 60.0) -> None:
 
 @pytest.mark.timed
 def test_a_stop_waits_a_second_at_most_for_a_collector_that_is_away() -> None:
-    settings = TracesSettings(endpoint=f"http://127.0.0.1:{free_port()}")
-    with tracing(settings, "decide"):
-        with about(message(), stage="decide"):
-            pass
-        begun = time.monotonic()
+    with held_port() as port:  # where nobody listens
+        settings = TracesSettings(endpoint=f"http://127.0.0.1:{port}")
+        with tracing(settings, "decide"):
+            with about(message(), stage="decide"):
+                pass
+            begun = time.monotonic()
     assert time.monotonic() - begun < spans.CLOSE_SECONDS + 3  # beside other tests
 
 
