@@ -171,7 +171,8 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_start(
     admin = AdminClient(settings.kafka.librdkafka_options())
     topic = settings.kafka.topic(VideoEmbedded.topic)
     await asyncio.to_thread(admin.delete_topics([topic])[topic].result, 10)
-    await asyncio.sleep(1)
+    while topic in (await asyncio.to_thread(admin.list_topics, timeout=10)).topics:
+        await asyncio.sleep(0.1)
     await asyncio.to_thread(create_topics, settings.kafka)
     publish(settings.kafka, embedded("blue", (0, 0, 1)))
     assert ids(await searched(command, "red")) == ["blue"]
