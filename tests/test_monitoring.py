@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stream.agents.run import ROLES
 from stream.broker.client import Reader
-from stream.broker.local import free_port
+from stream.broker.local import held_port
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import EVENTS, VideoUploaded
 from stream.contract.outcomes import Outcome, SuppressionReason
@@ -71,7 +71,14 @@ def labels_in(text: str) -> dict[str, set[str]]:
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Metrics]:
     """Of all roles and the console, after a video, a copy of it and one that isn't there."""
     folder = tmp_path_factory.mktemp("service")
-    port, log = free_port(), folder / "log"
+    with held_port() as port, held_port() as beside:
+        text = told_by_all(folder, port, beside)
+    yield Metrics(text, labels_in(text))
+
+
+def told_by_all(folder: Path, port: int, beside: int) -> str:
+    """What all roles and the console tell at a port, and the role `lag` at another."""
+    log = folder / "log"
     film = make_film(folder / "film.mp4")
     extra = {
         "SAMESOURCE_FETCH__ROOTS": json.dumps([str(folder)]),
@@ -108,11 +115,11 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Metrics]:
             ]
             return text if all(each in text for each in last) else None
 
-        text = wait_for(whole, log)
-        beside = {"SAMESOURCE_WORKER__METRICS_PORT": str(port := free_port())}
-        with started(kafka, "worker", "lag", extra=extra | beside, err=folder / "lag.log"):
-            text += wait_for(lambda: group_lags(port), folder / "lag.log")
-    yield Metrics(text, labels_in(text))
+        text: str = wait_for(whole, log)
+        other = extra | {"SAMESOURCE_WORKER__METRICS_PORT": str(beside)}
+        with started(kafka, "worker", "lag", extra=other, err=folder / "lag.log"):
+            lags: str = wait_for(lambda: group_lags(beside), folder / "lag.log")
+    return text + lags
 
 
 def group_lags(port: int) -> str | None:

@@ -12,7 +12,6 @@ twice or different.
 
 import asyncio
 import logging
-import socket
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ from sqlalchemy import select
 from benchmarks.delivery.console_lives import Outcome, Place, lives, opened
 from benchmarks.delivery.console_load import KINDS
 from stream.broker.client import Reader
-from stream.broker.local import LocalKafka
+from stream.broker.local import LocalKafka, held_port
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
 from stream.console.store.database import Database
@@ -175,10 +174,9 @@ def measure(
     told_seconds: float,
 ) -> Figures:
     """Kill so often, on topics that are empty, then judge; see `lives`."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    place = Place(url, kafka, port, folder)
-    return judge(place, lives(place, kills, server, told_seconds))
+    with held_port() as port:  # while its console is dead, too
+        place = Place(url, kafka, port, folder)
+        return judge(place, lives(place, kills, server, told_seconds))
 
 
 def main(

@@ -6,6 +6,7 @@ import select
 import socket
 import struct
 from pathlib import Path
+from typing import Self
 
 STILL_OPEN, ACCESS = 0x20, 0x1  # IN_OPEN, IN_ACCESS
 
@@ -63,7 +64,7 @@ def external_tracks(movie: bytes, target: bytes) -> bytes:
 
 
 class Watch:
-    """Sees from outside whether a file is opened or a port is called."""
+    """Sees from outside whether a file is opened or a port is called, until it is closed."""
 
     def __init__(self, secret: Path) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -73,6 +74,13 @@ class Watch:
         )
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._notify)
+        self._listener.close()
 
     def touched(self) -> list[str]:
         """What was opened or called since the last look."""

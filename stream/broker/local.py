@@ -4,13 +4,16 @@ For trying out and for the tests that must not run on an imitation. Its jars com
 `kafka/local/pom.xml`, its data stays in a folder, and it outlives the process that started it.
 """
 
+import errno
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from string import Template
 from typing import Self
@@ -112,10 +115,11 @@ class LocalKafka:
     ) -> None:
         """Start it with these options of the JVM, and of the one that formats its folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._write_properties()
-        self._format_storage([java, *formatting, "-cp", f"{jars}/*"])
-        self._launch([java, *running, "-cp", f"{jars}/*"])
-        self._wait_until_it_answers()
+        with self._held_port() as port, held_port() as controller_port:
+            self._write_properties(port, controller_port)
+            self._format_storage([java, *formatting, "-cp", f"{jars}/*"])
+            self._launch([java, *running, "-cp", f"{jars}/*"])
+            self._wait_until_it_answers()
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """End the broker cleanly; by force when it takes over 30 s. Idle when it doesn't run."""
@@ -166,19 +170,30 @@ class LocalKafka:
         listeners = next(line for line in lines if line.startswith("advertised.listeners="))
         return int(listeners.rpartition(":")[2])
 
-    def _write_properties(self) -> None:
+    @contextmanager
+    def _held_port(self) -> Iterator[int]:
         # Of its former start rather than any: clients go on knowing it by that address.
-        port = self._wanted_port or self._former_port() or free_port()
-        # Asked now: the JVM would say it seconds later, somewhere in its log.
-        if _answers(port):
-            raise BrokerError(
-                f"port {port} is taken by another process: end it, or name another port"
-            )
+        port = self._wanted_port or self._former_port()
+        with ExitStack() as held:
+            try:
+                port = held.enter_context(held_port(port))
+            # Said now: the JVM would say it seconds later, somewhere in its log.
+            except OSError as error:
+                taken = error.errno == errno.EADDRINUSE
+                why = (
+                    "is taken by another process: end it"
+                    if taken
+                    else f"can't be used ({error.strerror})"
+                )
+                raise BrokerError(f"port {port} {why}, or name another one") from error
+            yield port
+
+    def _write_properties(self, port: int, controller_port: int) -> None:
         extra = "".join(f"{key}={value}\n" for key, value in self._properties.items())
         template = Template((SOURCE / "server.properties").read_text() + extra)
         self._properties_file.write_text(
             template.substitute(
-                port=port, controller_port=free_port(), data_folder=self.folder / "data"
+                port=port, controller_port=controller_port, data_folder=self.folder / "data"
             )
         )
 
@@ -275,10 +290,32 @@ def _practise(java: str, jars: Path, option: str) -> None:
             kafka.kill()
 
 
+@contextmanager
+def held_port(port: int = 0) -> Iterator[int]:
+    """A loopback port that nobody else is given for the time of the block.
+
+    One server may listen on it meanwhile, which sets SO_REUSEADDR, as those of Java and Python do.
+    Only Linux lets it beside one that is held; elsewhere another process may be quicker.
+
+    Args:
+        port: the number; 0 is any that is free.
+
+    Raises:
+        OSError: somebody has it.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", port))
+        number = int(held.getsockname()[1])
+        if sys.platform != "linux":
+            held.close()
+        yield number
+
+
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A loopback port that nobody listens on now; another process may be given it at once."""
+    with held_port() as port:
+        return port
 
 
 def _answers(port: int) -> bool:

@@ -1,6 +1,7 @@
 """The local Apache Kafka: what it promises to tests and to a developer."""
 
 import os
+import socket
 import subprocess
 import sys
 import uuid
@@ -13,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream.broker import jars
-from stream.broker.local import LocalKafka, cluster_id
+from stream.broker.local import LocalKafka, cluster_id, held_port
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
 from stream.errors import BrokerError
@@ -116,6 +117,16 @@ def test_it_outlives_the_process_that_started_it(own_kafka: LocalKafka) -> None:
 def test_a_taken_port_is_an_error_that_names_it(local_kafka: LocalKafka, tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match=f"port {local_kafka.port} is taken"):
         LocalKafka(tmp_path, local_kafka.port).start()
+
+
+def test_a_held_port_is_given_to_nobody_else_and_may_be_listened_on() -> None:
+    with held_port() as port, socket.socket() as other:
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+        with socket.create_server(("127.0.0.1", port)):
+            socket.create_connection(("127.0.0.1", port)).close()
+            with pytest.raises(OSError, match="in use"), held_port(port):
+                pass
 
 
 def test_a_broker_that_ends_while_starting_shows_its_log(tmp_path: Path) -> None:

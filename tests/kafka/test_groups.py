@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from stream.agents.faust_app import METADATA_SECONDS, Drain, make_app, raw_topic
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
@@ -14,6 +16,7 @@ from stream.worker_settings import WorkerSettings
 PATIENCE_SECONDS = 60.0
 
 
+@pytest.mark.timed
 async def test_a_group_gets_its_partitions_soon_after_the_broker_knows_the_topic(
     empty_kafka_settings: KafkaSettings, tmp_path: Path
 ) -> None:

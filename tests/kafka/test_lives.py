@@ -18,6 +18,7 @@ from stream.broker.topics import create_topics
 from tests.stream.answers import answer
 from tests.stream.command import log_events, started
 
+pytestmark = pytest.mark.timed
 ROLES = ("fingerprint", "library", "decide")
 DRAIN_SECONDS = 8.0
 NOISE_SECONDS = 4.0  # of a busy machine

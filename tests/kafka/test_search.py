@@ -22,10 +22,9 @@ from stream.settings import Settings
 from tests.stream.cli.test_search import embedded
 from tests.stream.command import SAMESOURCE, Command, Done, environment, publish
 from tests.stream.fingerprint.test_embed import tinted_video
-from tests.stream.service import Platform, running_service, upload
+from tests.stream.service import Platform, eventually, running_service, upload
 from tests.stream.text_video_pair import DIMENSION, VERSION
 
-SOON_SECONDS = 5.0
 FILMS = {"film-red": ("red",) * 3, "film-green": ("green",) * 3, "mixed": ("red", "blue", "blue")}
 
 
@@ -137,13 +136,8 @@ async def test_a_view_follows_and_a_restored_one_equals_one_that_read_everything
     assert names(follower) == ["v0", "v1", "v2", "v3", "v4"]
     await asyncio.to_thread(publish, settings.kafka, embedded("late", (1, 0, 0)))
     await asyncio.to_thread(take_down, settings.kafka, ["v0"])
-    deadline = asyncio.get_running_loop().time() + SOON_SECONDS
-    while names(follower)[0] != "late":
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.01)
-    while "v0" in names(follower):
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.01)
+    await eventually(lambda: names(follower)[0] == "late")
+    await eventually(lambda: "v0" not in names(follower))
     await follower.save(least=1)
     await follower.stop()
     await asyncio.to_thread(take_down, settings.kafka, ["v1"])
@@ -171,7 +165,8 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_start(
     admin = AdminClient(settings.kafka.librdkafka_options())
     topic = settings.kafka.topic(VideoEmbedded.topic)
     await asyncio.to_thread(admin.delete_topics([topic])[topic].result, 10)
-    await asyncio.sleep(1)
+    while topic in (await asyncio.to_thread(admin.list_topics, timeout=10)).topics:
+        await asyncio.sleep(0.1)
     await asyncio.to_thread(create_topics, settings.kafka)
     publish(settings.kafka, embedded("blue", (0, 0, 1)))
     assert ids(await searched(command, "red")) == ["blue"]
@@ -184,21 +179,16 @@ async def test_a_takedown_does_not_wait_while_lists_are_made(
     made = threading.Event()
 
     def slow(_: VectorIndex) -> None:
-        made.wait(60)
+        made.wait(180)  # longer than all that is waited for here
 
     follower = SearchFollower(settings, VERSION, DIMENSION)
     publish(settings.kafka, embedded("a", (1, 0, 0)), embedded("b", (1, 0, 0)))
     await follower.start()
     monkeypatch.setattr(VectorIndex, "maintain", slow)
     await asyncio.to_thread(publish, settings.kafka, embedded("c", (1, 0, 0)))
-    deadline = asyncio.get_running_loop().time() + SOON_SECONDS
-    while len(follower.view) < 3:
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.01)
+    await eventually(lambda: len(follower.view) == 3)
     await asyncio.to_thread(take_down, settings.kafka, ["a", "b"])
-    while len(follower.view) > 1:
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.01)
+    await eventually(lambda: len(follower.view) == 1)
     await follower.save(least=1)
     assert folders(settings) == []
     made.set()

@@ -20,8 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import SecretStr
 
-from stream.broker import local
-from stream.broker.local import LocalKafka
+from stream.broker.local import LocalKafka, held_port
 from stream.broker.settings import KafkaSettings, SaslMechanism
 from stream.broker.topics import check_topics, create_topics
 from stream.errors import BrokerError
@@ -52,8 +51,10 @@ def secure_servers(
     folder: Path = tmp_path_factory.mktemp("secure")
     certificate = folder / "broker.pem"
     certificate.write_bytes(pem_of(authority.issue_cert("127.0.0.1")))
-    port = local.free_port()
-    with LocalKafka(folder, properties=secure_properties(port, certificate)) as kafka:
+    with (
+        held_port() as port,
+        LocalKafka(folder, properties=secure_properties(port, certificate)) as kafka,
+    ):
         add_scram_user(kafka)
         yield f"127.0.0.1:{port}"
 

@@ -15,8 +15,14 @@ READS = """
 import asyncio, os, sys
 import psutil
 
+given = []
+
 async def stays(*arguments):
     await asyncio.sleep(600)
+
+async def until(times):
+    while len(given) < times:
+        await asyncio.sleep(0.01)
 
 def take(count, size):
     events, kept = [], []
@@ -32,11 +38,13 @@ async def grown(worker):
         import stream.agents.run as run
         from stream.settings import Settings
         run._run, run.MEMORY_BACK_EVERY_SECONDS = stays, 0.2
+        give, run.give_free_pages_back = run.give_free_pages_back, lambda: given.append(give())
         working = asyncio.create_task(run.run_until_stopped(Settings(), ["decide"], None, print))
-        await asyncio.sleep(0.5)
+        await until(1)
     before = psutil.Process().memory_info().rss
     kept = [take(5, 12_000_000), take(500, 100_000)]
-    await asyncio.sleep(1.0)
+    if worker:
+        await until(len(given) + 2)  # one of them may have begun before
     return psutil.Process().memory_info().rss - before
 
 print(asyncio.run(grown(sys.argv[1] == "worker")) // 2**20, flush=True)

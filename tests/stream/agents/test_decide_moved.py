@@ -81,7 +81,17 @@ async def test_a_worker_that_was_frozen_judges_nothing_before_it_knows_what_is_i
         mortal.worker._pulse = pulse = Pulse(session, lambda: now[0])
         pulse._note()
         now[0] += session
+        handle, in_hand = mortal.worker._handle, list[object]()
+
+        async def taken(event: Any) -> None:
+            in_hand.append(event)
+            await handle(event)
+
+        monkeypatch.setattr(mortal.worker, "_handle", taken)
         tasks = [asyncio.create_task(mortal.live(answers_about(name))) for name in names]
+        async with asyncio.timeout(60):
+            while len(in_hand) < len(tasks):
+                await asyncio.sleep(0.01)
         await asyncio.sleep(1.0)
         assert not mortal.said().keys() & {*names}
         now[0] += session / 2

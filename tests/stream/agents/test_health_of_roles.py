@@ -4,14 +4,19 @@ import json
 import time
 from pathlib import Path
 
-from stream.broker.local import free_port
+from stream.broker.local import held_port
 from stream.broker.settings import KafkaSettings
 from tests.stream.agents.test_endpoints import get
 from tests.stream.command import started
 
 
 def test_every_role_comes_to_be_ready(tmp_path: Path) -> None:
-    port, log = free_port(), tmp_path / "log"
+    with held_port() as port:
+        _comes_to_be_ready(port, tmp_path)
+
+
+def _comes_to_be_ready(port: int, tmp_path: Path) -> None:
+    log = tmp_path / "log"
     extra = {
         "SAMESOURCE_LIBRARY__SNAPSHOT_FOLDER": str(tmp_path / "snapshots"),
         "SAMESOURCE_LIBRARY__SHARDS": "1",

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,69 +18,90 @@ SHORTER = Problem("video.uploaded has retention.ms 500", fatal=False)
 ALTERED = Problem("video.compared has cleanup.policy compact", fatal=True)
 GONE = MissingTopicsError("no topic video.compared")
 AWAY = UnreachableError("no Kafka")
-Found = list[Problem | BrokerError]
+SOON = int(topic_watch.MISSING_SECONDS / topic_watch.MISSING_EVERY_SECONDS)
+"""Looks that find a topic missing, and not yet for too long."""
+
+
+@dataclass
+class Cluster:
+    """What each look at its topics finds, on a clock that only the watch's waiting moves."""
+
+    finds: list[Problem | BrokerError | None] = field(default_factory=list)
+    seconds: float = 0.0
+    seen: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def problems(self, kafka: KafkaSettings) -> list[Problem]:
+        """Look."""
+        found = self.finds.pop(0)
+        if isinstance(found, BrokerError):
+            raise found
+        return [] if found is None else [found]
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for the next look; for ever, when all is seen."""
+        if not self.finds:
+            self.seen.set()
+            await asyncio.Event().wait()
+        self.seconds += seconds
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> Found:
-    """What a cluster's topics are found to have; looked at a hundred times a second."""
-    found: Found = []
-
-    def problems(kafka: KafkaSettings) -> list[Problem]:
-        for each in found:
-            if isinstance(each, BrokerError):
-                raise each
-        return [each for each in found if isinstance(each, Problem)]
-
-    monkeypatch.setattr(topic_watch, "topic_problems", problems)
-    monkeypatch.setattr(topic_watch, "LOOK_EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(topic_watch, "MISSING_EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(topic_watch, "MISSING_SECONDS", 0.5)
-    return found
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """One that is looked at."""
+    made = Cluster()
+    clock = SimpleNamespace(monotonic=lambda: made.seconds)
+    loop = SimpleNamespace(sleep=made.sleep, to_thread=asyncio.to_thread)
+    monkeypatch.setattr(topic_watch, "topic_problems", made.problems)
+    monkeypatch.setattr(topic_watch, "time", clock)
+    monkeypatch.setattr(topic_watch, "asyncio", loop)
+    return made
 
 
-async def test_a_broker_that_doesnt_know_its_topics_yet_ends_no_worker(found: Found) -> None:
+async def watched(cluster: Cluster, *finds: Problem | BrokerError | None) -> None:
+    """Watch, until all of these are found.
+
+    Raises:
+        BrokerError: what ended the watch.
+    """
+    cluster.finds = [*finds]
     watching = asyncio.create_task(TopicWatch(KafkaSettings()).run())
-    for _ in range(3):
-        found.append(GONE)
-        await asyncio.sleep(0.3)
-        found.clear()
-        await asyncio.sleep(0.1)
-    for _ in range(3):
-        for error in (GONE, AWAY):
-            found[:] = [error]
-            await asyncio.sleep(0.2)
-    assert not watching.done()
-    watching.cancel()
+    seeing = asyncio.create_task(cluster.seen.wait())
+    done, waiting = await asyncio.wait((watching, seeing), return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    for task in done:
+        task.result()
 
 
-async def test_a_topic_that_stays_away_ends_them(found: Found) -> None:
-    found.append(GONE)
+async def test_a_broker_that_doesnt_know_its_topics_yet_ends_no_worker(cluster: Cluster) -> None:
+    await watched(cluster, *([GONE] * SOON + [None]) * 3, *([GONE] * SOON + [AWAY]) * 3)
+    assert cluster.seconds > 6 * topic_watch.MISSING_SECONDS
+
+
+async def test_a_topic_that_stays_away_ends_them(cluster: Cluster) -> None:
     with pytest.raises(MissingTopicsError, match=r"no topic video\.compared"):
-        await asyncio.wait_for(TopicWatch(KafkaSettings()).run(), 30)
+        await watched(cluster, *[GONE] * (SOON + 1))
+    assert cluster.seconds == topic_watch.LOOK_EVERY_SECONDS + topic_watch.MISSING_SECONDS
 
 
-async def test_an_altered_topic_ends_them_at_once(
-    found: Found, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(topic_watch, "MISSING_SECONDS", 1000)
-    found.append(ALTERED)
+async def test_an_altered_topic_ends_them_at_once(cluster: Cluster) -> None:
     with pytest.raises(BrokerError, match="cleanup.policy compact"):
-        await asyncio.wait_for(TopicWatch(KafkaSettings()).run(), 30)
+        await watched(cluster, ALTERED)
+    assert cluster.seconds == topic_watch.LOOK_EVERY_SECONDS
 
 
-def test_a_missing_topic_is_refused_at_the_start(found: Found) -> None:
-    found.append(GONE)
+def test_a_missing_topic_is_refused_at_the_start(cluster: Cluster) -> None:
+    cluster.finds = [GONE]
     with pytest.raises(MissingTopicsError):
         TopicWatch(KafkaSettings()).look()
 
 
 def test_a_lesser_difference_is_told_once_and_again_when_it_changes(
-    found: Found, caplog: pytest.LogCaptureFixture
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     watch = TopicWatch(KafkaSettings())
-    for problem in (SHORT, SHORT, SHORTER, SHORTER, None, SHORT):
-        found[:] = [] if problem is None else [problem]
+    cluster.finds = [SHORT, SHORT, SHORTER, SHORTER, None, SHORT]
+    while cluster.finds:
         watch.look()
     assert caplog.messages == [SHORT.text, SHORTER.text, SHORT.text]

@@ -146,11 +146,11 @@ def test_a_topic_that_is_not_there_is_not_made(kafka: KafkaSettings) -> None:
 def test_a_broker_that_went_away_is_an_error_with_the_cure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stream.broker.client.ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr("stream.broker.clients.ANSWER_SECONDS", 0.5)
     with EmbeddedBroker() as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         reader = Reader(kafka, "alert.raised")
+    monkeypatch.setattr("stream.broker.client.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("stream.broker.clients.ANSWER_SECONDS", 0.5)
     with reader, pytest.raises(BrokerError, match="samesource broker start"):
         list(reader.until_now())
     with pytest.raises(BrokerError, match="samesource broker start"):
@@ -160,13 +160,13 @@ def test_a_broker_that_went_away_is_an_error_with_the_cure(
 def test_a_broker_that_falls_silent_halfway_is_an_error_and_not_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stream.broker.client.ANSWER_SECONDS", 1.0)
     with EmbeddedBroker() as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         send(kafka, "alert.raised", [(b"k", b"%d" % number, []) for number in range(3)])
         with Reader(kafka, "alert.raised") as reader:
             found = reader.until_now()
             assert next(found)[1].value() == b"0"
+            monkeypatch.setattr("stream.broker.client.ANSWER_SECONDS", 1.0)
             monkeypatch.setattr(reader, "_poll", lambda seconds: time.sleep(seconds))
             with pytest.raises(UnreachableError, match="1 partitions aren't read"):
                 next(found)

@@ -62,9 +62,9 @@ def test_clients_that_know_no_broker_any_more_are_replaced(
 ) -> None:
     sender, lost = Sender(kafka), kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
     (place,) = sender.send(TOPIC, [(b"key", b"{}", ())])
-    monkeypatch.setattr(clients, "SEND_MILLISECONDS", 1000)
-    monkeypatch.setattr(message_at, "ANSWER_SECONDS", 1)
-    sender._producer = clients.writer(lost)
+    with monkeypatch.context() as soon:
+        soon.setattr(clients, "SEND_MILLISECONDS", 1000)
+        sender._producer = clients.writer(lost)
     with pytest.raises(BrokerError, match="timed out"):
         sender.send(TOPIC, [(b"key", b"lost", ())])
     (later,) = sender.send(TOPIC, [(b"key", b"there", ())])
@@ -72,7 +72,8 @@ def test_clients_that_know_no_broker_any_more_are_replaced(
     with MessageAt(kafka) as messages:
         there, messages._consumer = messages._consumer, clients.reader(lost)
         there.close()
-        with pytest.raises(BrokerError, match="no answer"):
+        with monkeypatch.context() as soon, pytest.raises(BrokerError, match="no answer"):
+            soon.setattr(message_at, "ANSWER_SECONDS", 1)
             messages.read(TOPIC, later.partition, later.offset)
         found = messages.read(TOPIC, later.partition, later.offset)
         assert found is not None and found.value == b"there"

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.hostile.damages import MUTATIONS
-from benchmarks.hostile.references import external_tracks, reference_files
+from benchmarks.hostile.references import Watch, external_tracks, reference_files
 from stream.decode.child import decode_video
 from stream.decode.decoder import Decoder
 from stream.decode.settings import DecodeSettings
@@ -85,12 +85,9 @@ def test_files_that_name_others_open_none(decoder: Decoder, tmp_path: Path) -> N
     movie = make_video(
         tmp_path / "movie.mp4", count=50, draw=lambda i, w, h: numbered(i + 500, w, h)
     )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setblocking(False)
-        port = listener.getsockname()[1]
-        files = reference_files(secret, port)
+    with Watch(secret) as watch:
+        files = reference_files(secret, watch.port)
         files["outside.mp4"] = external_tracks(movie.read_bytes(), secret.as_uri().encode())
-        os.utime(secret, (0, 0))  # a read would set the time of access
         for name, data in files.items():
             path = tmp_path / name
             path.write_bytes(data)
@@ -99,9 +96,10 @@ def test_files_that_name_others_open_none(decoder: Decoder, tmp_path: Path) -> N
                     assert min(numbers_of(video.frames)) >= 500
             except RejectedError as error:
                 assert error.code in {"corrupt", "unsupported", "no_video"}, name
-        with pytest.raises(BlockingIOError):
-            listener.accept()
-    assert secret.stat().st_atime == 0
+            assert watch.touched() == [], name
+        secret.read_bytes()
+        socket.create_connection(("127.0.0.1", watch.port)).close()
+        assert watch.touched() == ["file", "host"], "it sees what is opened"
 
 
 def _animation(path: Path, count: int = 40, duration_ms: int = 125, lossless: bool = True) -> Path:

@@ -19,11 +19,8 @@ from stream.demo.plan import Clip, Drawn, Plan
 from tests.stream.command import SAMESOURCE
 
 ROOT = Path(__file__).parents[3]
+DEAF_TO_CTRL_C = ("sh", "-c", """trap '' INT; exec "$@" """, "sh")
 SHOT = Drawn("skyline", 5, 12)
-
-
-def _deaf_to_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def test_it_prints_a_link_and_serves_until_it_is_stopped(tmp_path: Path) -> None:
@@ -31,11 +28,10 @@ def test_it_prints_a_link_and_serves_until_it_is_stopped(tmp_path: Path) -> None
     # Of which the demo makes one copy, for an alert.
     make_demo_videos(videos, lambda drawn, of: None, Plan((Clip("film", (SHOT,)),), ()))
     # As `make demo` does it, with what is installed here. A signal to make alone ends it all.
-    command = ["make", "--old-file=setup", "--old-file=.venv/serve.done", "demo", "CONSOLE=1",
-               f"bin={SAMESOURCE.parent}", f"VIDEOS={videos}"]  # fmt: skip
+    command = [*DEAF_TO_CTRL_C, "make", "--old-file=setup", "--old-file=.venv/serve.done",
+               "demo", "CONSOLE=1", f"bin={SAMESOURCE.parent}", f"VIDEOS={videos}"]  # fmt: skip
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=_deaf_to_ctrl_c,
-        start_new_session=True,
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -23,6 +24,7 @@ from stream.contract.events import (
     VideoRejected,
     VideoUploaded,
 )
+from stream.demo import client as client_module
 from stream.demo.client import OUTCOME_TOPICS, Client
 from stream.demo.clips import Drawing
 from stream.demo.demo_set import DemoSet
@@ -107,13 +109,18 @@ async def test_following_gives_up_when_nothing_happens(
     assert screen.tally.unanswered() == ["u"]
 
 
-async def test_videos_that_get_drawn_are_progress(kafka: KafkaSettings, screen: DemoScreen) -> None:
+async def test_videos_that_get_drawn_are_progress(
+    kafka: KafkaSettings, screen: DemoScreen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [0.0]
+    monkeypatch.setattr(client_module, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
     futures: dict[Path, Future[None]] = {Path(f"{number}.mp4"): Future() for number in range(4)}
     clips = Drawing(DemoSet([], [], {}), futures)
 
     def draw() -> None:
         for future in futures.values():
-            time.sleep(0.4)
+            time.sleep(0.1)  # in which the client looks
+            seconds[0] += 0.9
             future.set_result(None)
 
     with Reader(kafka, *OUTCOME_TOPICS) as reader:
@@ -123,6 +130,7 @@ async def test_videos_that_get_drawn_are_progress(kafka: KafkaSettings, screen: 
         thread.start()
         assert await client.follow(futures[Path("3.mp4")].done)
         thread.join()
+        await client.read()
     assert screen.drawn == (4, 4)
 
 

@@ -43,6 +43,7 @@ class Company:
         sign: signs them.
         asked: how often each path was asked for.
         waits: before each answer, in seconds.
+        hangs_up: instead of answering.
     """
 
     port: int = 0
@@ -54,6 +55,7 @@ class Company:
     sign: Callable[["Company", Claims], str] | None = None
     asked: dict[str, int] = field(default_factory=dict)
     waits: float = 0.0
+    hangs_up: bool = False
     _codes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _access: set[str] = field(default_factory=set)
 
@@ -78,6 +80,8 @@ class Company:
         self, request: web.Request, handler: Callable[[web.Request], Any]
     ) -> web.StreamResponse:
         self.asked[request.path] = self.asked.get(request.path, 0) + 1
+        if self.hangs_up and request.transport is not None:
+            request.transport.close()
         await asyncio.sleep(self.waits)
         answered = await handler(request)
         assert isinstance(answered, web.StreamResponse)

@@ -18,7 +18,7 @@ from stream.contract.events import PolicyUpdated, VideoUploaded
 from stream.contract.message import Source
 from tests.stream.console.migrated import sqlite_file
 from tests.stream.console.web.site import Browser, Site, running_site
-from tests.stream.console.web.test_rejected import look_at_once, place_of, rejected
+from tests.stream.console.web.test_rejected import place_of, rejected, replayed_at_once
 from tests.stream.postgres import Postgres, running
 
 PATH = "/api/v1/policies/raced"
@@ -114,16 +114,13 @@ async def test_of_two_consoles_on_one_database_one_submits_a_letter_again(
     url = sqlite_file(folder / "console.db")
     if kind == "postgresql":
         url = request.getfixturevalue("postgres").new_database()
-    look_at_once(monkeypatch)
     async with running_site(folder, database_url=url) as one, beside(one, url) as other:
         await one.say(rejected("wanted", 5))
         letter = {"letter": await place_of(one, "wanted")}
         anna = await one.browser("reviewer", "anna")
         bea = Browser(other.client(), anna.token)
         bea.client.cookies.update(anna.client.cookies)
-        answers = await asyncio.gather(
-            *(each.send("/rejected/replay", letter) for each in (anna, bea))
-        )
+        answers = await replayed_at_once(monkeypatch, letter, (anna, bea))
         assert sorted(each.status_code for each in answers) == [303, 409]
         (told,) = [each.text for each in answers if each.status_code == 409]
         assert BUSY in told

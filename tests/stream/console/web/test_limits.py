@@ -1,17 +1,21 @@
 """How much is too much: requests of one token within a minute, and waits that it has open."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
 import orjson
 import pytest
 import pytest_asyncio
+from limits.storage import memory
 from pydantic import ValidationError
 
 from stream.console.settings import ConsoleSettings
 from stream.console.web.api import uploads as uploads_module
+from stream.console.web.signin import limits
 from stream.console.web.signin.limits import FAILURES_A_MINUTE, Requests, Waits
 from stream.contract.events import VideoDecided
 from tests.stream.console.web.site import RAISED, Site, running_site
@@ -40,6 +44,13 @@ async def over_http(site: Site, name: str) -> httpx2.AsyncClient:
     """A machine on the real server: answers come in parts."""
     machine = await site.machine("reviewer", name=name)
     return httpx2.AsyncClient(base_url=site.worker.url, headers=dict(machine.headers), timeout=30)
+
+
+async def waits_open(site: Site, name: str, count: int) -> None:
+    """Wait until somebody has that many long polls and streams open."""
+    async with asyncio.timeout(60):
+        while site.console.waits._open[name] != count:
+            await asyncio.sleep(0.01)
 
 
 async def submitted(machine: httpx2.AsyncClient, video_id: str) -> str:
@@ -77,7 +88,13 @@ async def test_a_trusted_proxy_is_an_address_or_a_network(proxy: str) -> None:
         ConsoleSettings(trusted_proxies=(proxy,))
 
 
-async def test_who_asks_without_end_is_told_to_wait(site: Site) -> None:
+async def test_who_asks_without_end_is_told_to_wait(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where the time goes on, so does what may be asked.
+    now = time.time()
+    for module in (memory, limits):
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: now))
     greedy, other = await site.machine("viewer"), await site.machine("viewer")
     answers = [await greedy.get("/api/v1/alerts") for _ in range(A_MINUTE + 2)]
     assert {answer.status_code for answer in answers[:A_MINUTE]} == {200}
@@ -129,12 +146,25 @@ async def test_a_stream_that_has_nothing_to_say_still_beats(
 ) -> None:
     monkeypatch.setattr(uploads_module, "HEARTBEAT_SECONDS", 0.1)
     monkeypatch.setattr(uploads_module, "LOOK_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr(uploads_module, "MAX_STREAM_SECONDS", 1.0)
+    async with await over_http(site, "listening") as machine:
+        request_id, text = await submitted(machine, "quiet"), ""
+        async with machine.stream("GET", f"/api/v1/uploads/{request_id}/events") as answer:
+            async for part in answer.aiter_text():
+                text += part
+                if text.count(": still waiting\n\n") >= 3:
+                    break
+    assert text.count("event: status\n") == 1
+
+
+async def test_a_stream_without_a_decision_ends_after_a_while(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads_module, "LOOK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(uploads_module, "MAX_STREAM_SECONDS", 0.2)
     machine = await site.machine("reviewer")
-    request_id = await submitted(machine, "quiet")
+    request_id = await submitted(machine, "undecided")
     answer = await machine.get(f"/api/v1/uploads/{request_id}/events")
-    assert answer.text.count("event: status\n") == 1
-    assert answer.text.count(": still waiting\n\n") >= 3
+    assert (answer.status_code, answer.text.count("event: status\n")) == (200, 1)
 
 
 async def test_nobody_has_more_than_some_waits_open(site: Site) -> None:
@@ -144,7 +174,7 @@ async def test_nobody_has_more_than_some_waits_open(site: Site) -> None:
         async with machine.stream("GET", f"{path}/events") as first:
             assert first.status_code == 200
             polling = asyncio.create_task(machine.get(path, headers={"Prefer": "wait=30"}))
-            await asyncio.sleep(0.3)
+            await waits_open(site, "patient", 2)
             for one_more in (f"{path}/events", f"{path}?wait_seconds=1"):
                 refused = await machine.get(one_more)
                 assert refused.status_code == 429 and refused.headers["retry-after"], one_more
@@ -159,9 +189,9 @@ async def test_nobody_has_more_than_some_waits_open(site: Site) -> None:
             assert told.json()["status"] == "decided"
             assert told.headers["preference-applied"] == "wait=30"
         # Those that were left half-read, too, give their place back.
-        async with asyncio.timeout(10):
-            while (await machine.get(f"{path}/events")).status_code != 200:
-                await asyncio.sleep(0.1)
+        for name in ("patient", "somebody else"):
+            await waits_open(site, name, 0)
+        assert (await machine.get(f"{path}/events")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """The page of dead letters: by code, and each submitted again once."""
 
 import asyncio
+import itertools
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx2
 import pytest
 
 from stream.admin.replay import Since, read_since
@@ -14,7 +15,7 @@ from stream.broker.client import Reader
 from stream.console.store.follower import StoreFollower
 from stream.contract.events import VideoRejected, VideoUploaded
 from stream.contract.message import Source, attempts_in
-from tests.stream.console.web.site import Site
+from tests.stream.console.web.site import Browser, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,17 +34,29 @@ def rejected(video_id: str, offset: int, **fields: Any) -> VideoRejected:
     return VideoRejected.model_validate(made | fields)
 
 
-def look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two who submit a letter again, both look first, and only then does either submit."""
-    both = threading.Barrier(2)
+async def replayed_at_once(
+    monkeypatch: pytest.MonkeyPatch, letter: Mapping[str, str], people: Sequence[Browser]
+) -> list[httpx2.Response]:
+    """What two are told who submit a letter again.
+
+    Whoever looks first at what came since goes on only once the other has looked, or is answered.
+    """
+    go, looks = threading.Event(), itertools.count(1)
 
     def together(*arguments: Any) -> Since:
         found = read_since(*arguments)
-        with suppress(threading.BrokenBarrierError):
-            both.wait(1)
+        if next(looks) == len(people):
+            go.set()
+        assert go.wait(60), "the other one neither looks nor is answered"
         return found
 
+    async def told(person: Browser) -> httpx2.Response:
+        answer = await person.send("/rejected/replay", letter)
+        go.set()
+        return answer
+
     monkeypatch.setattr("stream.console.kafka.read_since", together)
+    return await asyncio.gather(*map(told, people))
 
 
 async def place_of(site: Site, video_id: str) -> str:
@@ -107,11 +120,10 @@ async def test_what_was_taken_down_since_stays_away(
 async def test_of_two_who_replay_a_letter_at_once_one_is_told(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look_at_once(monkeypatch)
     await site.say(rejected("wanted by two", 5))
     letter = {"letter": await place_of(site, "wanted by two")}
     people = [await site.browser("reviewer", name) for name in ("anna", "bea")]
-    answers = await asyncio.gather(*(each.send("/rejected/replay", letter) for each in people))
+    answers = await replayed_at_once(monkeypatch, letter, people)
     assert sorted(each.status_code for each in answers) == [303, 409]
     with Reader(site.settings.kafka, VideoUploaded.topic) as reader:
         found = [each for _, each in reader.until_now() if each.key() == b"wanted by two"]
