@@ -76,6 +76,11 @@ async def disconnect(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
         await connections_of(client).close()
 
 
+def is_connected(client: AIOKafkaConsumer | AIOKafkaProducer) -> bool:
+    """Whether any broker holds a connection; from any thread."""
+    return any(each.connected() for each in [*connections_of(client)._conns.values()])
+
+
 def connections_of(client: AIOKafkaConsumer | AIOKafkaProducer) -> AIOKafkaClient:
     """What holds the connections of a consumer or producer."""
     return client.client if isinstance(client, AIOKafkaProducer) else client._client
