@@ -175,3 +175,32 @@ def test_a_second_signal_ends_a_worker_at_once(
     ended = codes_after(workers, tmp_path, signal.SIGTERM, signal.SIGTERM)
     assert [code for code, _ in ended.values()] == [0, 0, 0], ended
     assert max(seconds for _, seconds in ended.values()) < 1 + NOISE_SECONDS, ended
+
+
+@pytest.mark.parametrize("fate", ["stopped", "killed"])
+def test_console_and_lag_end_in_time_with_exit_code_0_without_kafka(
+    broker: LocalKafka, kafka: KafkaSettings, frozen: psutil.Process, tmp_path: Path, fate: str
+) -> None:
+    extra = {
+        "SAMESOURCE_CONSOLE__DATABASE_URL": f"sqlite:///{tmp_path / 'console.sqlite'}",
+        "SAMESOURCE_WORKER__DATA_FOLDER": str(tmp_path / "workers"),
+        "SAMESOURCE_WORKER__DRAIN_SECONDS": str(DRAIN_SECONDS),
+    }
+    commands = {"console": ("console", "--port", "0"), "lag": ("worker", "lag")}
+    with ExitStack() as stack:
+        made = {
+            name: stack.enter_context(
+                started(kafka, *command, extra=extra, err=tmp_path / f"{name}.log")
+            )
+            for name, command in commands.items()
+        }
+        for name in commands:
+            wait_for(tmp_path / f"{name}.log", "worker is running", 180.0)
+        if fate == "stopped":
+            frozen.suspend()
+        else:
+            broker.kill()
+        time.sleep(1)
+        ended = codes_after(made, tmp_path, signal.SIGTERM)
+    assert [code for code, _ in ended.values()] == [0, 0], ended
+    assert max(seconds for _, seconds in ended.values()) < DRAIN_SECONDS + NOISE_SECONDS, ended
