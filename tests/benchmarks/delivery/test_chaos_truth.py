@@ -1,6 +1,5 @@
 """An alert is held against the replayed log, and against what was said of it before."""
 
-import json
 from typing import Any
 
 from benchmarks.delivery.chaos_truth import OF_A_POLICY, Replay, alert_contents, content_of
@@ -16,9 +15,13 @@ ALERT = {
 HELD = {**ALERT, "reason": "held", "detail": "a flood"}
 
 
-def losses(*raised: dict[str, Any], suppressed: tuple[dict[str, Any], ...] = ()) -> list[str]:
+def losses(
+    *raised: dict[str, Any],
+    suppressed: tuple[dict[str, Any], ...] = (),
+    requests: tuple[str, ...] = ("r",),
+) -> list[str]:
     answers: Answers = {"alert.raised": [*raised], "alert.suppressed": [*suppressed]}
-    contents = {("a", 4): {content_of(json.loads(json.dumps(ALERT)), OF_A_POLICY)}}
+    contents = {("a", 4): {(request, content_of(ALERT, OF_A_POLICY)) for request in requests}}
     return [loss.kind for loss in alert_contents(answers, Replay(contents=contents))]
 
 
@@ -27,6 +30,12 @@ def test_a_second_copy_may_have_another_time_and_nothing_else() -> None:
     assert losses(ALERT, {**ALERT, "raised_at": "later"}) == []
     other_policy = {**ALERT, "policy": {"least_seconds": 4.0}}
     assert losses(ALERT, other_policy) == ["alert told otherwise the second time"]
+
+
+def test_each_request_that_gives_an_alert_may_say_it_under_a_policy_of_its_own() -> None:
+    others = [{**ALERT, "policy": {"least_seconds": seconds}} for seconds in (4.0, 5.0)]
+    assert losses(ALERT, others[0], requests=("r", "s")) == []
+    assert losses(ALERT, *others, requests=("r", "s")) == ["alert told otherwise the second time"]
 
 
 def test_an_alert_is_either_raised_or_suppressed() -> None:
