@@ -45,6 +45,7 @@ from benchmarks.delivery.workers import Workers
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
+from stream.failpoints import FAILPOINTS
 
 SHARDS = len(LIBRARY)
 # Two workers of each role that shares partitions, and a guest beside them, so that a rebalance
@@ -54,6 +55,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **{name: ("library", "--shard", f"{number}/{SHARDS}") for number, name in enumerate(LIBRARY)},
     **{name: ("decide",) for name in (*DECIDE, GUESTS[1])},
 }
+WRONG = ("losses", "ended_unexplained", "bad_exits", "hung_at_sigterm", "failed_to_cause")
+"""The figures of which one that isn't empty makes the day a failure."""
 SETTINGS = {
     "SAMESOURCE_WORKER__SESSION_TIMEOUT_SECONDS": "6",
     "SAMESOURCE_WORKER__DRAIN_SECONDS": "15",
@@ -129,6 +132,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         settle(site, world)
         platform.read(LINGER_SECONDS)
         look(site, day, day.seconds)
+        for name in RESIDENTS:
+            workers.note(name)
         (folder / "answers.json").write_text(json.dumps(platform.answers))
         judgement = judge(kafka, world, probes, SHARDS)
         return report(day, world, probes, judgement, site)
@@ -145,11 +150,14 @@ def report(
 ) -> dict[str, Any]:
     """All figures; every loss with the faults that were going on since its submission."""
     answers = world.platform.answers
+    ended = site.workers.ended
+    reached = {fault.kind for fault, _, _ in day.faults}
     return {
         "faults": len(day.faults),
         "by_kind": Counter(fault.kind for fault, _, _ in day.faults),
         "by_lane": Counter(fault.lane for fault, _, _ in day.faults),
         "not_reached": day.unreached,
+        "points_never_reached": sorted({*FAILPOINTS} & day.unreached.keys() - reached),
         "still_to_come": +day.left,
         "failed_to_cause": day.failed,
         "cpu_seconds": round(sum(os.times()[:4])),
@@ -169,9 +177,12 @@ def report(
             "gone": sum(len(probe.gone) for probe in probes),
             "unrecognised": judgement.unrecognised,
         },
-        "ended_by_themselves": {
-            f"{name} with {code}": count for (name, code), count in site.workers.ended.items()
-        },
+        "ended_by_themselves": site.workers.ended_by_code(),
+        "ended_unexplained": [
+            f"{one.name} with {one.code} at {one.at - day.start:.0f} s: {one.said}"
+            for one in ended
+            if not day.explains(one)
+        ],
         "bad_exits": site.bad_exits,
         "hung_at_sigterm": site.workers.hung,
         "memory": {name: memory_of(samples) for name, samples in day.memory.items()},
@@ -229,7 +240,7 @@ def show(figures: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """One day; exit code 1 when anything was lost."""
+    """One day; exit code 1 when anything was lost, or a process ended that no fault explains."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", type=Path, help="a folder of MP4 files")
     parser.add_argument("--faults", type=int, default=1000)
@@ -246,8 +257,16 @@ def main() -> int:
     show(figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
-    wrong = ("losses", "bad_exits", "hung_at_sigterm", "failed_to_cause")
-    return int(any(figures[name] for name in wrong))
+    wrong = [name for name in WRONG if figures[name]]
+    print(verdict(figures, wrong))
+    return int(bool(wrong))
+
+
+def verdict(figures: dict[str, Any], wrong: Sequence[str]) -> str:
+    """One line: what is wrong, and what this day can say nothing of."""
+    said = f"wrong: {', '.join(wrong)}" if wrong else "nothing is wrong"
+    unheard = figures["points_never_reached"]
+    return said + (f"; nothing is known of {', '.join(unheard)}: never reached" if unheard else "")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
     python -m benchmarks.mutated_events [--events 100000] [--seed 1] [--json FILE] [--keep FOLDER]
 
 Starts an Apache Kafka and a process for each role, and writes seeded damage with every codec, in
-ten equal parts. Each event must be answered, or be a dead letter with a code, once; good uploads
-strewn in are decided; no process ends, nor does one that is killed and started again after the
-last part; and no role holds more memory after that part than after the first, by more than a
-tenth. Of the largest events each part has a fixed number, and policies, verdicts and claims are
-about the same owners, alerts and references again and again.
+ten equal parts. Each event but a probe's must be answered, or be a dead letter with a code, once;
+good uploads strewn in are decided; no process ends, nor does one that is killed and started again
+after the last part; a search and a console read all of it at the end; and no role holds more memory
+after that part than after the first, by more than a tenth. Of the largest events each part has a
+fixed number, and policies, verdicts and claims are about the same owners, alerts and references
+again and again.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.delivery.mutated_writer import FOLLOWED, WRITTEN, Place, Writer
-from benchmarks.delivery.workers import SAMESOURCE, Workers, all_running
+from benchmarks.delivery.workers import SAMESOURCE, STOP_SECONDS, Workers, all_running
 from stream.agents.run import MEMORY_BACK_EVERY_SECONDS
 from stream.broker.client import Reader
 from stream.broker.clients import AT_END, AT_START, offsets_at
@@ -59,10 +60,12 @@ GROUPS = {
     "samesource-library-0-of-2": ("video.fingerprinted",),
     "samesource-library-1-of-2": ("video.fingerprinted",),
     "samesource-decide": ("video.compared", "video.rejected"),
+    "samesource-probes": ("probe.asked",),
 }
 PARTS, LARGE_EACH = 10, 4  # of one topic in each part
 MAX_GROWTH = 0.1
 POLL_SECONDS = 2.0  # between looks at the groups' offsets
+CONSOLE_SECONDS = 600.0  # for it to read all; set by hand
 STILL_SECONDS = 300.0  # without a commit, after which the run is given up; set by hand
 
 
@@ -220,6 +223,27 @@ def search_ends_well(kafka: KafkaSettings, folder: Path) -> bool:
     return done.returncode == 0
 
 
+def console_reads_all(kafka: KafkaSettings, folder: Path) -> bool:
+    """Whether a console takes all that it follows into its rows, listens, and ends when told to."""
+    environment = {
+        **os.environ,
+        "SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "SAMESOURCE_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
+        "SAMESOURCE_CONSOLE__DATABASE_URL": f"sqlite:///{folder / 'console.db'}",
+    }
+    said, deadline = folder / "console.log", time.monotonic() + CONSOLE_SECONDS
+    with said.open("wb") as log:
+        console = subprocess.Popen(
+            [str(SAMESOURCE), "console", "--port", "0"], env=environment, stdout=log, stderr=log
+        )
+    while console.poll() is None and time.monotonic() < deadline:
+        if "worker is running" in said.read_text():
+            break
+        time.sleep(0.5)
+    console.terminate()
+    return console.wait(STOP_SECONDS) == 0 and "worker is running" in said.read_text()
+
+
 @contextmanager
 def running(kafka: KafkaSettings, videos: Path, folder: Path) -> Iterator[Workers]:
     """Topics and a process for each role."""
@@ -269,6 +293,7 @@ def run(kafka: KafkaSettings, events: int, seed: int, folder: Path) -> dict[str,
         down += [name for name in workers.names if not workers.runs(name)]
         answers = Answers(kafka)
         searched = search_ends_well(kafka, folder)
+        console = console_reads_all(kafka, folder)
     growth = {name: last[name] / first[name] - 1 for name in first}
     return {
         "events": events,
@@ -282,6 +307,7 @@ def run(kafka: KafkaSettings, events: int, seed: int, folder: Path) -> dict[str,
         "problems": problems(writer, answers),
         "down": down,
         "search": searched,
+        "console": console,
         "megabytes": {name: [round(part[name] / 1e6) for part in sizes] for name in first},
         "grown_too_much": [name for name, share in growth.items() if share > MAX_GROWTH],
     }
@@ -310,6 +336,7 @@ def show(found: dict[str, Any]) -> None:
     console.print(
         f"{found['sentinels']} sentinels, {len(found['problems'])} problems, down: "
         f"{found['down'] or 'nobody'}, search {'answers' if found['search'] else 'fails'}, "
+        f"the console {'has read all' if found['console'] else 'fails'}, "
         f"{found['seconds']} s"
     )
     for problem in found["problems"][:20]:
@@ -332,8 +359,8 @@ def main() -> int:
     show(found)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2))
-    bad = found["problems"] or found["down"] or found["grown_too_much"] or not found["search"]
-    return int(bool(bad))
+    bad = found["problems"] or found["down"] or found["grown_too_much"]
+    return int(bool(bad or not found["search"] or not found["console"]))
 
 
 if __name__ == "__main__":

@@ -17,10 +17,19 @@ from typing import Any
 
 import psutil
 
-from benchmarks.delivery.chaos_faults import DECIDE, FINGERPRINT, LIBRARY, RESTATE, Fault
+from benchmarks.delivery.chaos_faults import (
+    BROKER,
+    DECIDE,
+    ENDING,
+    FINGERPRINT,
+    LIBRARY,
+    RESTATE,
+    Fault,
+)
 from benchmarks.delivery.chaos_site import WorstSite
 from benchmarks.delivery.chaos_world import World
 from benchmarks.delivery.outside_client import Answers
+from benchmarks.delivery.workers import Ended
 
 RESIDENTS = (*FINGERPRINT, *LIBRARY, *DECIDE)
 # Uploads on their way: enough that a fault always finds work in hand, few enough that one lost
@@ -34,6 +43,9 @@ FIRST_DECISION_SECONDS = 120.0  # Python, networks and Kafka start meanwhile, al
 AHEAD = 0.06
 """Of its faults a worker's lane may be ahead of the slowest."""
 READ_SECONDS = 0.25  # of each look for answers, between two uploads
+EXPLAINS_SECONDS = 90.0
+"""After its end, a fault explains that a process ends: the patience with a Kafka client whose clock
+was set back, and its timer for those that froze, are 75 s; see `stream.broker.patience`."""
 LOOK_SECONDS = 10.0  # between samples of memory, which grows slowly
 TELL_SECONDS = 30.0  # between lines of progress
 # Without a decision, after which the rest counts as lost: over all that a stop, a rebalance and a
@@ -88,6 +100,7 @@ class Day:
         left: how many were still to come when time was up, by lane.
         no_progress: how often a lane's role had done nothing between two faults, by lane.
         memory: resident MB by process, with the seconds since the start.
+        start: by `time.monotonic`.
         seconds: until the last fault was over.
     """
 
@@ -97,7 +110,20 @@ class Day:
     left: Counter[str] = field(default_factory=Counter)
     no_progress: Counter[str] = field(default_factory=Counter)
     memory: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    start: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+
+    def explains(self, ended: Ended) -> bool:
+        """Whether a fault may have ended a process by itself: an error, told in its last line.
+
+        Nobody starts without Kafka or a disk, and who asks Kafka while the clock steps gives up.
+        """
+        at = ended.at - self.start
+        return ended.code == 1 and any(
+            begin <= at <= end + EXPLAINS_SECONDS
+            and (fault.lane in BROKER or (fault.lane == ended.name and fault.kind in ENDING))
+            for fault, begin, end in self.faults
+        )
 
 
 class Lanes:
@@ -121,12 +147,12 @@ class Lanes:
         self._site, self._lanes, self._work, self._over = site, lanes, work, over
         self._done = dict.fromkeys(lanes, 0)
         self._lock = threading.Lock()
-        self.day, self._start = Day(), time.monotonic()
+        self.day = Day()
 
     @property
     def seconds(self) -> float:
         """Since the start."""
-        return time.monotonic() - self._start
+        return time.monotonic() - self.day.start
 
     def open(self, lane: str) -> bool:
         """Whether faults of a lane are still to come."""

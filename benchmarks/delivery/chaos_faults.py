@@ -275,6 +275,10 @@ KINDS: dict[str, Kind] = {
 }
 
 
+ENDING = {name for name in KINDS if name.startswith(("disk", "clock"))}
+"""Kinds for which the worker that is hit may end by itself; Kafka's may end any worker."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One fault to come."""

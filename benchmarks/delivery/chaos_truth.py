@@ -4,12 +4,13 @@ Serves `chaos`. Reads answers as they came from Kafka.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.delivery.answer_differences import ALERTS, OF_THE_MOMENT
 from benchmarks.delivery.chaos_world import PROBE_PREFIX, Probe, World
+from benchmarks.delivery.outside_client import Answers
 from models.all_aligners import make_aligner
 from stream.agents.library import library_step
 from stream.broker.library_log import LibraryLog
@@ -19,6 +20,9 @@ from stream.decide.decide import Join, on_compared
 from stream.library.run import NEVER
 from stream.library.settings import LibrarySettings
 from stream.library.shard import LibraryShard
+
+OF_A_POLICY = {"policy", "reason", "detail"}
+"""Fields of an alert that depend on the policies and verdicts of its moment."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,14 @@ class Replay:
     Attributes:
         alerts: that each request gives where the log has it first; what comes again, perhaps
             after a takedown of the video itself, is answered and not decided again.
+        contents: of each alert, by its id and library offset, the requests that give it and what it
+            says then, but for its time and its policy: what is submitted again may be another file.
         named: the library videos in which each video was found.
         held: the version of each video that the library holds at the end.
     """
 
     alerts: dict[str, set[str]] = field(default_factory=dict)
+    contents: dict[tuple[str, int], set[tuple[str, str]]] = field(default_factory=dict)
     named: dict[str, set[str]] = field(default_factory=dict)
     held: dict[str, ContentVersion] = field(default_factory=dict)
 
@@ -79,6 +86,7 @@ def judge(kafka: KafkaSettings, world: World, probes: Sequence[Probe], shards: i
     losses = [
         *_decisions(world),
         *_as_replayed(world, replay),
+        *alert_contents(world.platform.answers, replay),
         *_held(world, replay),
         *(Loss("kept video not found", " by ".join(one)) for one in missed if one not in unseen),
         *_removed(world, named),
@@ -92,8 +100,7 @@ def _decisions(world: World) -> Iterator[Loss]:
     told: dict[str, set[str]] = {}
     outcomes: dict[str, str] = {}
     for event in world.platform.answers["video.decided"]:
-        content = {name: event[name] for name in event.keys() - OF_THE_MOMENT}
-        told.setdefault(event["request_id"], set()).add(json.dumps(content, sort_keys=True))
+        told.setdefault(event["request_id"], set()).add(content_of(event))
         outcomes[event["request_id"]] = event["outcome"]
     for one in world.submissions:
         what = f"{one.video_id} version {one.content_version}, request {one.request_id}"
@@ -125,6 +132,36 @@ def _as_replayed(world: World, replay: Replay) -> Iterator[Loss]:
         yield Loss("alert that the log doesn't give", alert)
 
 
+def alert_contents(answers: Answers, replay: Replay) -> Iterator[Loss]:
+    """What came again says the same but for its time, under one topic; all of it as replayed.
+
+    Whether an alert is raised or suppressed is up to policies and verdicts of that moment, which
+    the replay doesn't know.
+    """
+    told: dict[tuple[str, int], set[str]] = {}
+    for topic in ALERTS:
+        for event in answers[topic]:
+            key = str(event["alert_id"]), int(event["library_offset"])
+            told.setdefault(key, set()).add(f"{topic} {content_of(event)}")
+            given = {content for _, content in replay.contents.get(key, ())}
+            if (content := content_of(event, OF_A_POLICY)) not in given:
+                what = f"{key[0]} of offset {key[1]}: {content}, expected {sorted(given)}"
+                yield Loss("alert with other content than the log gives", what)
+    for (alert, offset), found in sorted(told.items()):
+        # It doesn't name its request: each that gives it may say it in words of its own.
+        if len(found) > max(
+            1, len({request for request, _ in replay.contents.get((alert, offset), ())})
+        ):
+            what = f"{alert} of offset {offset}: {sorted(found)}"
+            yield Loss("alert told otherwise the second time", what)
+
+
+def content_of(event: Mapping[str, Any], without: Set[str] = frozenset()) -> str:
+    """What an event says but for its time, as text to compare."""
+    names = event.keys() - OF_THE_MOMENT - without
+    return json.dumps({name: event[name] for name in names}, sort_keys=True)
+
+
 def replayed(kafka: KafkaSettings, shards: int) -> Replay:
     """Read the log from its beginning with all shards in this thread."""
     settings = LibrarySettings(shards=shards)
@@ -140,7 +177,12 @@ def replayed(kafka: KafkaSettings, shards: int) -> Replay:
                         continue
                     versions[source.offset] = answer.content_version
                     join, events = on_compared(join, answer)
-                    alerts = {event.alert_id for event in events if isinstance(event, Alert)}
+                    found = [event for event in events if isinstance(event, Alert)]
+                    for alert in found:
+                        said = content_of(json.loads(alert.to_bytes()), OF_A_POLICY)
+                        key = alert.alert_id, alert.library_offset
+                        replay.contents.setdefault(key, set()).add((answer.request_id, said))
+                    alerts = {alert.alert_id for alert in found}
                     if first.setdefault(answer.request_id, source.offset) == source.offset:
                         replay.alerts.setdefault(answer.request_id, set()).update(alerts)
                     ids = {match.reference_id for match in answer.matches}

@@ -123,7 +123,7 @@ def run(
                 found.undecided |= traces(kafka, missing) if missing else {}
             platform.read(LINGER_SECONDS)
             found.seconds = time.monotonic() - start
-    found.ended = {f"{name} with {code}": count for (name, code), count in workers.ended.items()}
+    found.ended = workers.ended_by_code()
     found.hung = dict(workers.hung)
     return found
 

@@ -15,23 +15,32 @@ from stream.agents.flood_claims import CLAIMS_TOPIC
 from stream.agents.policy_follower import policy_step
 from stream.broker.client import Reader
 from stream.broker.settings import KafkaSettings
-from stream.contract.events import EVENTS, VideoCompared, VideoFingerprinted
+from stream.contract.events import (
+    EVENTS,
+    ProbeAsked,
+    ProbeFingerprinted,
+    VideoCompared,
+    VideoFingerprinted,
+)
 from stream.contract.message import Source
 from stream.contract.packed import CODES, pack_codes, quantise, unpack
 from stream.contract.topics import load_topics
 from stream.decide.joins import CHANGELOG
 from stream.decide.policy import Policies
 from stream.errors import BadEventError
-from tests.stream.pills import READ_TOPICS, good_fields
+from tests.stream.pills import PROBE_TOPICS, READ_TOPICS, good_fields
 
 FOLLOWED = ("policy.updated", "alert.reviewed")
 OWN = (CHANGELOG, CLAIMS_TOPIC)  # nobody but decide workers writes there
-WRITTEN = (*READ_TOPICS, *OWN)
+SILENT = ("video.embedded", *PROBE_TOPICS, *OWN)  # what is bad there leaves no dead letter
+WRITTEN = (*READ_TOPICS, *PROBE_TOPICS, *OWN)
 COMPACTED = {topic.name for topic in load_topics() if "compact" in topic.cleanup}
 # Mutants between two well-formed uploads, whose answers show where something was lost.
 SENTINEL_EVERY = 250
 OWNERS = 500  # of policies, and as many reviewed alerts and references with claims
 KEPT = (*FOLLOWED, CLAIMS_TOPIC)  # what is said there is remembered, claims for an hour
+
+KEYS = ("video_id", "probe_id", "alert_id", "owner_id")  # the first that an event has is its key
 
 Place = tuple[str, int, int]
 
@@ -98,7 +107,7 @@ class Writer:
             known = OWNERS * len(WRITTEN)
             name = f"mutant-{number % known if topic in KEPT else number}"
             fields = self._good(topic, name)
-            key = fields.get("video_id") or fields.get("alert_id") or fields.get("owner_id")
+            key = next((fields[each] for each in KEYS if each in fields), None)
             one = self._mutations.mutated(fields, str(key).encode())
             if one.key is None and topic in COMPACTED:
                 one = one._replace(key=b"k")  # a compacted topic takes none without a key
@@ -130,8 +139,8 @@ class Writer:
                 batch._buffer = data
                 sent = await producer.send_batch(batch, self._kafka.topic(topic), partition=0)
                 place = (topic, 0, (await sent).offset)
-                silent = ("video.rejected", "video.embedded", *OWN)
-                kind = "nothing" if topic in silent else "letter"
+                silent = topic in ("video.rejected", *SILENT)
+                kind = "nothing" if silent else "letter"
                 self.expected.append(Expected(place, kind, "", ("name of a header",)))
         finally:
             await producer.stop()
@@ -145,6 +154,9 @@ class Writer:
         if topic == VideoFingerprinted.topic:
             named = {"video_id": name, "request_id": f"request of {name}"}
             return {**self._fingerprint, **named, **self._other_pictures()}
+        if topic == ProbeFingerprinted.topic:
+            probed = {**self._fingerprint, **self._other_pictures()}
+            return {**good_fields(topic, name), "fingerprint": probed}
         if topic == CHANGELOG:
             decided = '{"video_id": "a", "outcome": "clear"}'
             said = {"outputs": [["video.decided", decided]], "then": {"told": ["0/2"]}}
@@ -155,7 +167,7 @@ class Writer:
         fields = good_fields(topic, name)
         if topic == VideoCompared.topic:
             fields["shards"] = 1
-        if topic == "video.uploaded":
+        if topic in ("video.uploaded", ProbeAsked.topic):
             fields["uri"] = self._video.with_name("nowhere.mp4").as_uri()
         return fields
 
@@ -202,7 +214,7 @@ class Writer:
             except BadEventError:
                 return "letter", ""
             return "nothing", ""
-        if source.topic in ("video.embedded", *OWN) or (
+        if source.topic in SILENT or (
             source.topic == "video.fingerprinted" and source.value is None
         ):
             return "nothing", ""

@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from stream.broker.settings import KafkaSettings
 from stream.failpoints import VARIABLE
@@ -18,11 +20,34 @@ from stream.failpoints import VARIABLE
 SAMESOURCE = Path(sys.executable).with_name("samesource")
 STOP_SECONDS = 60.0  # over `worker.drain_seconds`: a worker that is still there hangs
 HUNG = 1000  # no exit code that a process can have
-EXPECTED_CODES = (0, -signal.SIGKILL, -signal.SIGTERM)  # the last: it hadn't even begun
+AFTER_SIGNALS = (0, -signal.SIGKILL, -signal.SIGTERM)  # the last: it hadn't even begun
+BY_A_FAULT = (-signal.SIGKILL,)  # a failpoint's, which nobody here sends
+
+
+class Ended(NamedTuple):
+    """A process that ended otherwise than it was told to.
+
+    Attributes:
+        name: of the worker.
+        code: its exit code, as of `Popen`.
+        at: when that was seen, by `time.monotonic`.
+        said: the last line of its log.
+    """
+
+    name: str
+    code: int
+    at: float
+    said: str
 
 
 class Workers:
-    """One process for each worker. One thread at a time may do something with a worker."""
+    """One process for each worker. One thread at a time may do something with a worker.
+
+    Attributes:
+        kills: the names of those that were killed and started again, in order.
+        ended: what ended by itself, also with exit code 0, or with another code than told to.
+        hung: how often each didn't heed a signal.
+    """
 
     def __init__(
         self,
@@ -44,7 +69,8 @@ class Workers:
         self._commands, self._environment = commands, environment
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.kills: list[str] = []
-        self.ended: Counter[tuple[str, int]] = Counter()
+        self.ended: list[Ended] = []
+        self._heard: set[subprocess.Popen[bytes]] = set()
         self.hung: Counter[str] = Counter()
 
     @property
@@ -55,12 +81,15 @@ class Workers:
     def start(self, name: str, failpoint: str | None = None) -> None:
         """Start a worker unless it runs; its output goes to a file of its own.
 
+        One that has ended by itself is noted in `ended`.
+
         Args:
             name: of the worker.
             failpoint: where it is to die, as in `stream.failpoints`.
         """
         if self.runs(name):
             return
+        self.note(name)
         environment = {
             **os.environ,
             "SAMESOURCE_KAFKA__BOOTSTRAP_SERVERS": self._kafka.bootstrap_servers,
@@ -103,12 +132,13 @@ class Workers:
         `HUNG`.
         """
         process = self._processes[name]
+        self.note(name)
         process.send_signal(how)
         try:
-            return self._noted(name, process.wait(STOP_SECONDS))
+            return self._noted(name, process.wait(STOP_SECONDS), AFTER_SIGNALS)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            self._noted(name, process.wait(), AFTER_SIGNALS)
             self.hung[name] += 1
             return HUNG
 
@@ -121,21 +151,31 @@ class Workers:
             code = self._processes[name].wait(seconds)
         except subprocess.TimeoutExpired:
             return False
-        return self._noted(name, code) == -signal.SIGKILL
+        return self._noted(name, code, BY_A_FAULT) == -signal.SIGKILL
 
     def revive(self) -> None:
         """Start those that have ended by themselves, as a supervisor does, and note them."""
-        for name, process in self._processes.items():
-            code = process.poll()
-            if code is not None:
-                self._noted(name, code)
-                self.start(name)
+        for name in self._processes:
+            self.start(name)
 
-    def _noted(self, name: str, code: int) -> int:
-        """The exit code; one that nobody sent a signal for is counted in `ended`."""
-        if code not in EXPECTED_CODES:
-            self.ended[name, code] += 1
+    def note(self, name: str) -> None:
+        """If it has ended by itself, note it in `ended`; each process is noted once."""
+        process = self._processes.get(name)
+        if process is not None and (code := process.poll()) is not None:
+            self._noted(name, code, BY_A_FAULT)
+
+    def _noted(self, name: str, code: int, expected: Sequence[int]) -> int:
+        """The exit code; one that isn't expected is kept in `ended`."""
+        process = self._processes[name]
+        if process not in self._heard and code not in expected:
+            said = self.log(name).read_text(errors="replace").splitlines()[-1:]
+            self.ended.append(Ended(name, code, time.monotonic(), "".join(said)))
+        self._heard.add(process)
         return code
+
+    def ended_by_code(self) -> dict[str, int]:
+        """How often which worker ended with which code otherwise than it was told to."""
+        return dict(Counter(f"{each.name} with {each.code}" for each in self.ended))
 
     def stop(self) -> None:
         """End them all as an operator would.

@@ -2,12 +2,13 @@
 
     python -m benchmarks.text.caption_ceiling CAPTIONS.jsonl [--cache FOLDER] [--json FILE]
 
-A photo stands for the mean of its captions in one language, by the sentence encoder that teaches
-the text tower; a caption that asks isn't among them. No picture is looked at: where these figures
-are low, captions don't say which photo is meant.
+A photo stands for the mean of its captions in one language, by each of the sentence encoders that
+teach the text tower; a caption that asks isn't among them. No picture is looked at: where these
+figures are low, captions don't say which photo is meant, or the encoder doesn't hear it.
 """
 
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,8 @@ from rich.table import Table
 from benchmarks.copies.tables import machine
 from models.text_video.captions import read_captions
 from models.text_video.pairs import Pairs, make_pairs
-from models.text_video.sentences import MULTILINGUAL, sentence_vectors
+from models.text_video.sentence_jars import JARS
+from models.text_video.sentences import DIMENSIONS, MULTILINGUAL, sentence_vectors
 
 LANGUAGES = ("en", "zh")
 RANKS = (1, 5, 10)
@@ -33,6 +35,7 @@ Vectors = NDArray[np.float32]
 class Figures:
     """Of captions of one language that look for captions of another, percent."""
 
+    encoder: str
     asks: str
     answers: str
     r1: float
@@ -63,9 +66,14 @@ def ranks(asks: Vectors, answers: Vectors, owners: NDArray[np.int64], same: bool
     return found
 
 
-def centred(pairs: Pairs, cache: Path) -> Vectors:
+def languages_of(encoder: str) -> tuple[str, ...]:
+    """Those that an encoder knows."""
+    return LANGUAGES if encoder == MULTILINGUAL else (LANGUAGES[JARS[encoder].chinese],)
+
+
+def centred(pairs: Pairs, encoder: str, cache: Path) -> Vectors:
     """(M, E) unit rows of captions, what all have in common taken off."""
-    rows = sentence_vectors(pairs.texts, [MULTILINGUAL], cache).astype(np.float32)
+    rows = sentence_vectors(pairs.texts, [encoder], cache).astype(np.float32)
     rows -= rows.mean(axis=0)
     away: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return away
@@ -81,15 +89,16 @@ def main(
     """Find photos by what other people wrote of them."""
     photos = read_captions(captions)
     pairs = {language: make_pairs(photos, [language]) for language in LANGUAGES}
-    vectors = {language: centred(pairs[language], cache) for language in LANGUAGES}
     rows = []
-    for asks in LANGUAGES:
-        for answers in LANGUAGES:
+    for encoder in DIMENSIONS:
+        known = languages_of(encoder)
+        vectors = {language: centred(pairs[language], encoder, cache) for language in known}
+        for asks, answers in product(known, known):
             same = asks == answers
             found = ranks(vectors[asks], vectors[answers], pairs[asks].photos, same)
-            shares = [100 * float((found < rank).mean()) for rank in RANKS]
-            rows.append(Figures(asks, answers, *(round(share, 1) for share in shares)))
-    table = Table("asks", "answers", "R@1", "R@5", "R@10", title=f"{len(photos)} photos")
+            shares = [round(100 * float((found < rank).mean()), 1) for rank in RANKS]
+            rows.append(Figures(encoder, asks, answers, *shares))
+    table = Table("encoder", "asks", "answers", "R@1", "R@5", "R@10", title=f"{len(photos)} photos")
     for row in rows:
         table.add_row(*(str(value) for value in asdict(row).values()))
     Console().print(table)

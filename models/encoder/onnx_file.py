@@ -69,27 +69,19 @@ def store_half(model: onnx.ModelProto) -> None:
     _put_first(model, casts)
 
 
-def store_bytes(model: onnx.ModelProto, *, matrices: bool = False) -> None:
+def store_filters_as_bytes(model: onnx.ModelProto) -> None:
     """Keep the filters of convolutions as int8 in the file, in place: a quarter of the size.
 
     Each filter has a scale of its own, by which it is float32 again when ONNX Runtime loads the
     file: it is computed as before, with weights that are rounded to a 127th of the largest.
-
-    Args:
-        model: changed.
-        matrices: whether they too are kept so, with a scale for each row or column, whichever
-            rounds off less.
     """
     made, scales = [], []
     for tensor, values in _large(model):
-        if values.ndim == 4:
-            whole, scale = _rounded(values, (1, 2, 3))
-        elif values.ndim == 2 and matrices:
-            ways = [_rounded(values, (axis,)) for axis in (0, 1)]
-            whole, scale = min(ways, key=lambda way: float(((way[0] * way[1] - values) ** 2).sum()))
-        else:
+        if values.ndim != 4:
             continue
         name = tensor.name
+        scale = np.abs(values).max(axis=(1, 2, 3), keepdims=True).clip(1e-12) / 127
+        whole = np.round(values / scale).astype(np.int8)
         tensor.CopyFrom(onnx.numpy_helper.from_array(whole, f"{name}.bytes"))
         scales.append(onnx.numpy_helper.from_array(scale.astype(np.float32), name + SCALE))
         wide = f"{name}.wide"
@@ -99,14 +91,6 @@ def store_bytes(model: onnx.ModelProto, *, matrices: bool = False) -> None:
         ]
     model.graph.initializer.extend(scales)
     _put_first(model, made)
-
-
-def _rounded(
-    values: NDArray[np.float32], axes: tuple[int, ...]
-) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Whole numbers, and the scale along some axes that makes them values again."""
-    scale = np.abs(values).max(axis=axes, keepdims=True).clip(1e-12) / 127
-    return np.round(values / scale).astype(np.int8), scale
 
 
 def _large(model: onnx.ModelProto) -> list[tuple[onnx.TensorProto, NDArray[np.float32]]]:

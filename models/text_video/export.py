@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from models.encoder.onnx_file import store_bytes, store_half, to_onnx
+from models.encoder.onnx_file import store_filters_as_bytes, store_half, to_onnx
 from models.errors import ModelError
 from models.text_video.caption_tower import TextTower
 from models.text_video.network import TextVideoNetwork
@@ -118,7 +118,7 @@ def export_pair(
 ) -> Exported:
     """Write both towers and the tokenizer, and compare the files with torch.
 
-    Filters and matrices are stored as int8, other large weights as float16.
+    Weights are stored as float16, the trunk's filters as int8.
 
     Args:
         network: in the state to be shipped.
@@ -150,8 +150,8 @@ def export_pair(
             free={0: 1 << 16, 1: config.max_tokens},
         ),
     }
+    store_filters_as_bytes(models["video"])  # nearly all of them the trunk's
     for model in models.values():
-        store_bytes(model, matrices=True)
         store_half(model)
     properties: dict[str, dict[str, object]] = {
         "video": {"input_size": config.trunk.input_size, "most_frames": config.max_frames},

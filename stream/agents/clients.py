@@ -6,7 +6,7 @@ Commands use confluent-kafka, see `stream/broker/clients.py`; the groups of Faus
 import asyncio
 from typing import Any
 
-from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from stream.broker.settings import KafkaSettings
 
@@ -74,6 +74,30 @@ async def disconnect(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
             raise
     finally:
         await connections_of(client).close()
+
+
+def is_connected(client: AIOKafkaConsumer | AIOKafkaProducer) -> bool:
+    """Whether any broker holds a connection; from any thread."""
+    return any(each.connected() for each in [*connections_of(client)._conns.values()])
+
+
+def positions_of(consumer: AIOKafkaConsumer) -> dict[TopicPartition, tuple[int, int | None]]:
+    """Where a consumer reads of each partition that it was given, and where that ends.
+
+    From any thread. The end is None until a fetch has told it. What has no position yet isn't in,
+    nor is what nobody leads: that is Kafka's absence.
+    """
+    subscription = consumer._subscription.subscription
+    assignment = None if subscription is None else subscription.assignment
+    if assignment is None:
+        return {}
+    led_by = connections_of(consumer).cluster.leader_for_partition
+    states = {partition: assignment.state_value(partition) for partition in assignment.tps}
+    return {
+        partition: (state._position, state.highwater)
+        for partition, state in states.items()
+        if state._position is not None and led_by(partition) not in (None, -1)
+    }
 
 
 def connections_of(client: AIOKafkaConsumer | AIOKafkaProducer) -> AIOKafkaClient:

@@ -323,6 +323,7 @@ class DecideWorker:
 
     def health(self) -> Health:
         """Ready when policies are read and the table is recovered."""
+        away = self._publisher.waits_seconds > 0
         return consumer_health(
             "decide",
             self._app,
@@ -330,6 +331,9 @@ class DecideWorker:
             self._publisher,
             not_ready=self._not_ready,
             beside=(*self._follower.lags(), *self._claims.lags()),
+            stands_beside=[
+                reader.stands_still_seconds(away=away) for reader in (self._follower, self._claims)
+            ],
         )
 
 

@@ -127,6 +127,7 @@ def consumer_health(
     *,
     not_ready: str | None = None,
     beside: Iterable[Lag] = (),
+    stands_beside: Iterable[float] = (),
 ) -> Health:
     """How a worker is that reads in a consumer group.
 
@@ -140,6 +141,7 @@ def consumer_health(
         publisher: the same.
         not_ready: why it isn't, apart from what is seen here.
         beside: what waits of partitions that it reads outside of its group.
+        stands_beside: for how many seconds each of those who read them stands still.
     """
     lags = app.lags()
     waits = publisher.waits_seconds
@@ -153,7 +155,7 @@ def consumer_health(
         not_ready = f"Kafka has not taken an event for {waits:.0f} s"
     return Health(
         name,
-        stands,
+        max(stands, *stands_beside, 0.0),
         not_ready,
         furthest(
             (

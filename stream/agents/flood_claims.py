@@ -102,6 +102,11 @@ class FloodClaims:
         if self._follower is not None:
             yield from self._follower.clients()
 
+    def stands_still_seconds(self, *, away: bool) -> float:
+        """For how long something has waited and nothing was taken, unless Kafka is `away`."""
+        follower = self._follower
+        return 0.0 if follower is None else follower.stands_still_seconds(away=away)
+
     def lags(self) -> list[Lag]:
         """What waits of each partition, once it follows."""
         return [] if self._follower is None else self._follower.lags()

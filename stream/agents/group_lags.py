@@ -11,7 +11,8 @@ from prometheus_client.registry import Collector
 from stream.agents.health import Health
 from stream.agents.lifetime import Failure, supervised
 from stream.broker.group_lags import GroupLag, GroupLags
-from stream.errors import BrokerError
+from stream.broker.patience import patient
+from stream.errors import BrokerError, UnreachableError
 from stream.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -74,17 +75,24 @@ class LagWorker:
             BrokerError: the cluster doesn't answer, or lacks a topic.
         """
         kafka, shards = self._settings.kafka, self._settings.library.shards
-        self._lags = await asyncio.to_thread(GroupLags, kafka, shards)
+        self._lags = await asyncio.to_thread(patient(GroupLags), kafka, shards)
         self._task = supervised(self._follow(self._lags), "asking for lags", self.failure)
 
     def _show(self, lags: Sequence[GroupLag]) -> None:
         GROUP_LAG_METRICS.lags, self._not_ready = lags, None
 
     async def _follow(self, lags: GroupLags) -> None:
+        """Ask for ever.
+
+        Raises:
+            UnreachableError: Kafka's clients hang, and these figures would be told for ever.
+        """
         while True:
             # Also the first time: a Kafka that has never had a group makes a topic for them first.
             try:
-                self._show(await asyncio.to_thread(lags.now))
+                self._show(await asyncio.to_thread(patient(lags.now)))
+            except UnreachableError:
+                raise
             except BrokerError as error:
                 if self._not_ready != AWAY:
                     log.warning("nothing is known of the groups: %s", error)

@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from stream.agents.attempts import attempted, publish_or_reject
-from stream.agents.clients import disconnect, seeking_consumer
+from stream.agents.clients import disconnect, is_connected, seeking_consumer
 from stream.agents.deaths import Deaths
 from stream.agents.health import Health, Progress
 from stream.agents.lags import Lag, oldest_at
@@ -324,13 +324,19 @@ class LibraryWorker:
         return max(0, self._log_end - self._position.read)
 
     def health(self) -> Health:
-        """Ready when the snapshot is restored and the log is read almost to its end."""
+        """Ready when the snapshot is restored and the log is read almost to its end.
+
+        Kafka's absence is no standstill, whether an answer waits or an entry is asked for.
+        """
         if self._task is None:  # a snapshot takes as long to restore as it takes
             return Health(
                 self._name, not_ready=self._not_ready, role="library", shard=str(self._number)
             )
         waits = self._publisher.waits_seconds
         behind = self._lag
+        # Each look while Kafka is away moves the clock on: what comes of it then is no standstill.
+        if waits or not is_connected(self._consumer):
+            self._progress.reset()
         stands = self._progress.stands_still_seconds(behind)
         why = f"{behind} entries of the log are not read yet" if behind else self._not_ready
         if waits:
@@ -339,7 +345,7 @@ class LibraryWorker:
         probes = [] if self._probes is None else self._probes.lags()
         return Health(
             self._name,
-            0.0 if waits else stands,
+            stands,
             None if ready else why,
             (Lag(self._log.topic, 0, behind, self._in_hand_at), *probes),
             role="library",

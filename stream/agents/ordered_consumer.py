@@ -15,7 +15,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 
-from stream.agents.clients import disconnect
+from stream.agents.clients import disconnect, is_connected
 from stream.agents.lifetime import Failure, crash, fail
 from stream.broker.settings import RETRY_BACKOFF_MILLISECONDS
 
@@ -180,7 +180,7 @@ class OrderedConsumer(Consumer):
 
     def is_connected(self) -> bool:
         """Whether any broker holds a connection."""
-        return any(connection.connected() for connection in [*self._client()._conns.values()])
+        return is_connected(self._thread._ensure_consumer())
 
     def _states(self) -> dict[TP, Any]:
         """Of each partition that agents read, its position and end as aiokafka has them."""

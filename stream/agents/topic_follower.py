@@ -15,6 +15,7 @@ from stream.agents.clients import disconnect
 from stream.agents.lags import Lag, oldest_at
 from stream.agents.lifetime import Failure, fail, supervised
 from stream.agents.publisher import is_final, refusal
+from stream.agents.reading import Reading
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import partition_counts
 
@@ -71,6 +72,7 @@ class TopicFollower:
         self._task: asyncio.Task[None] | None = None
         self._next: dict[TopicPartition, int] = {}  # that isn't taken, once it follows
         self._in_hand_at: dict[TopicPartition, float | None] = {}
+        self._reading = Reading(consumer)
 
     @property
     def follows(self) -> bool:
@@ -116,6 +118,14 @@ class TopicFollower:
     def clients(self) -> Iterator[object]:
         """The consumer in use, for those who watch over its tasks."""
         yield self._consumer
+
+    def stands_still_seconds(self, *, away: bool) -> float:
+        """For how long something has waited, or was in hand, and nothing was taken.
+
+        Args:
+            away: whether Kafka takes no events now, for which `take` and `after_each` may wait.
+        """
+        return self._reading.stands_still_seconds(len(self._in_hand_at), away=away)
 
     async def _follow(self) -> None:
         pause = PAUSE_SECONDS

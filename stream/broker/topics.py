@@ -3,14 +3,10 @@
 Serves the command line, the tests, and whoever needs a topic's partition count.
 """
 
-import faulthandler
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented, not in __all__
@@ -21,12 +17,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented,
 )
 
 from stream.broker.clients import ANSWER_SECONDS, admin
+from stream.broker.patience import patient
 from stream.broker.settings import KafkaSettings
 from stream.contract.topics import Topic, load_topics
 from stream.errors import BrokerError, MissingTopicsError, UnreachableError
 
-P = ParamSpec("P")
-T = TypeVar("T")
 AT_LEAST = {  # what a topic may have more of, and what happens where it has less
     "retention.ms": "messages are dropped too early",
     "retention.bytes": "the oldest messages are dropped",
@@ -35,49 +30,6 @@ AT_LEAST = {  # what a topic may have more of, and what happens where it has les
     "min.compaction.lag.ms": "versions are compacted away before all have read them",
     "delete.retention.ms": "a reader that was away keeps what was taken down",
 }
-
-
-PATIENT_SECONDS = 60.0
-"""For all requests of one function together; each of them takes `ANSWER_SECONDS` at the most."""
-FROZEN_SECONDS = 15.0
-"""After those: what stands still for longer can't even hear a signal any more."""
-STDERR = 2
-
-
-def patient(ask: Callable[P, T]) -> Callable[P, T]:
-    """Let nobody wait for a function's answer longer than `PATIENT_SECONDS`.
-
-    librdkafka counts its seconds by the wall clock: where that is set back meanwhile, ten seconds
-    are ten seconds and an hour, and a worker would never start. What comes later is thrown away.
-    Where it waits with Python's lock, as it makes a client, no thread of this process goes on: a
-    timer outside of Python ends it, with the stack of each thread and exit code 1.
-    """
-
-    @wraps(ask)
-    def asked(*args: P.args, **named: P.kwargs) -> T:
-        answer: Future[T] = Future()
-
-        def answers() -> None:
-            try:
-                answer.set_result(ask(*args, **named))
-            except BaseException as error:  # noqa: BLE001  # whoever waits raises it
-                answer.set_exception(error)
-
-        seconds = PATIENT_SECONDS + FROZEN_SECONDS
-        faulthandler.dump_traceback_later(seconds, file=STDERR, exit=True)
-        try:
-            # A daemon: it may never come back, and neither waits for it nor frees what it holds.
-            threading.Thread(target=answers, name=ask.__name__, daemon=True).start()
-            return answer.result(PATIENT_SECONDS)
-        except TimeoutError:
-            raise UnreachableError(
-                f"Kafka's client gave no answer within {PATIENT_SECONDS:.0f} s, which it does when "
-                "the machine's clock is set back: start again"
-            ) from None
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-
-    return asked
 
 
 @patient

@@ -6,13 +6,16 @@ import logging
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import cast
 
 import uvicorn
+from aiokafka import AIOKafkaConsumer
 
 from stream.agents.disks import DISK_METRICS, folders_of
 from stream.agents.health import Health
 from stream.agents.lags import Lag
 from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients, within
+from stream.agents.reading import Reading
 from stream.console.kafka import ConsoleKafka
 from stream.console.settings import DEFAULT_PORT
 from stream.console.store.database import Database, is_away
@@ -58,6 +61,8 @@ class ConsoleWorker:
         self._server: _Server | None = None
         self._database: Database | None = None
         self._follower: StoreFollower | None = None
+        self._reading: Reading | None = None
+        self._database_is_away = False
         self._tasks: list[asyncio.Task[None]] = []
         self._shown = ExitStack()
 
@@ -80,6 +85,8 @@ class ConsoleWorker:
             files = MatchStore(own.match_store, self._settings.fetch)
         self._database = await Database.open(own)
         self._follower = StoreFollower(self._settings, self._database, self.failure)
+        (consumer,) = self._follower.clients()
+        self._reading = Reading(cast(AIOKafkaConsumer, consumer))
         await self._follower.start()
         store = Store.of(self._database, self._follower)
         kafka = ConsoleKafka(self._settings.kafka)
@@ -125,9 +132,19 @@ class ConsoleWorker:
             self._socket.close()
 
     def health(self) -> Health:
-        """How much it has to read; asked from another thread."""
+        """How much it has to read; asked from another thread.
+
+        Ready once it listens, however much comes then: pages that are behind are better than none.
+        Waiting for Kafka or the database is no standstill.
+        """
         not_ready = None if self._server is not None and self._server.started else "starting"
-        return Health("console", not_ready=not_ready, lags=tuple(self._lags()), role="console")
+        lags = tuple(self._lags())
+        stands = 0.0
+        if self._reading is not None:
+            # What isn't in the rows is work, also when it has been read.
+            behind = sum(lag.messages for lag in lags)
+            stands = self._reading.stands_still_seconds(behind, away=self._database_is_away)
+        return Health("console", stands, not_ready, lags, role="console")
 
     def _lags(self) -> Iterator[Lag]:
         waiting = {} if self._follower is None else self._follower.lag()
@@ -160,7 +177,9 @@ class ConsoleWorker:
             except Exception as error:
                 if not is_away(error):
                     raise
+                self._database_is_away = True
             else:
+                self._database_is_away = False
                 oldest = found.oldest_undecided
                 since = None if oldest is None else oldest.submitted_at
                 UNDECIDED.set(found.undecided)

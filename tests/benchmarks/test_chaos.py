@@ -4,10 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.delivery.chaos_day import Lanes, Work
+from benchmarks.chaos import verdict
+from benchmarks.delivery.chaos_day import Day, Lanes, Work
 from benchmarks.delivery.chaos_faults import KINDS, LIBRARY, Fault, plan
 from benchmarks.delivery.chaos_site import ObjectStore, WorstSite
-from benchmarks.delivery.workers import Workers
+from benchmarks.delivery.workers import Ended, Workers
 from stream.broker.local import LocalKafka
 from stream.broker.settings import KafkaSettings
 from stream.failpoints import FAILPOINTS
@@ -66,6 +67,34 @@ def test_a_fault_that_cannot_be_caused_is_told_and_the_lane_goes_on(tmp_path: Pa
     lanes.live_through("store")  # it was never started
     assert len(lanes.day.failed) == 2
     assert "start() first" in lanes.day.failed[0]
+
+
+def test_an_error_is_explained_by_a_fault_that_ends_processes_and_by_no_other() -> None:
+    day = Day(start=100.0)
+    day.faults = [
+        (Fault("Kafka restart", "broker", 1), 10.0, 20.0),
+        (Fault("clock step", "decide-a", 2), 300.0, 305.0),
+        (Fault("SIGSTOP library", "library-0", 3), 600.0, 610.0),
+    ]
+
+    def explained(name: str, code: int, at: float) -> bool:
+        return day.explains(Ended(name, code, 100.0 + at, "why"))
+
+    assert explained("library-0", 1, 15.0) and explained("decide-a", 1, 100.0)
+    assert not explained("library-0", 1, 5.0), "before it"
+    assert not explained("library-0", -11, 15.0) and not explained("library-0", 0, 15.0)
+    assert explained("decide-a", 1, 380.0)
+    assert not explained("decide-b", 1, 380.0), "it is another's clock"
+    assert not explained("library-0", 1, 605.0)
+
+
+def test_the_verdict_tells_what_is_wrong_and_which_points_say_nothing() -> None:
+    figures = {"points_never_reached": ["library.merging"]}
+    assert (
+        verdict(figures, []) == "nothing is wrong; nothing is known of library.merging: "
+        "never reached"
+    )
+    assert verdict({"points_never_reached": []}, ["losses"]) == "wrong: losses"
 
 
 def _site(folder: Path) -> WorstSite:

@@ -15,6 +15,7 @@ from stream.contract.events import (
     ProbeAsked,
     ProbeFingerprinted,
     VideoCompared,
+    VideoDecided,
     VideoEmbedded,
     VideoFingerprinted,
     VideoRejected,
@@ -90,6 +91,10 @@ def good_fields(topic: str, name: str = "pill") -> dict[str, Any]:
             **video, "error": "corrupt", "message": "no picture", "source_topic": "video.uploaded",
             "source_partition": 0, "source_offset": 3, "attempts": 1,
             "rejected_at": "2026-01-01T00:00:00Z",
+        },
+        VideoDecided.topic: {
+            **video, "outcome": "matched", "alert_ids": [name], "reason": "a copy",
+            "decided_at": "2026-01-01T00:00:00Z", "stage_seconds": {"search": 0.1},
         },
         PolicyUpdated.topic: {"owner_id": name, "least_seconds": 3.0},
         AlertReviewed.topic: {

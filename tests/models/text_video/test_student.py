@@ -241,4 +241,4 @@ def test_the_shipped_recipe_is_the_default() -> None:
     assert asdict(shipped) == asdict(StudentRecipe())
     twin = read_text_recipe(Path("configs/training/text-video-sentences.toml"))
     first = read_text_recipe(Path("configs/training/text-video.toml"))
-    assert twin.network == replace(first.network, read_sentences=("use",))
+    assert twin.network == replace(first.network, read_sentences=tuple(DIMENSIONS))

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from faust.tables.recovery import Recovery
 
 from stream.agents.faust_app import Drain, consumer_health, make_app, raw_topic
 from stream.agents.health import Health, Progress
+from stream.agents.library import LibraryWorker
 from stream.agents.lifetime import within
 from stream.agents.ordered_consumer import OrderedConsumer
 from stream.agents.publisher import Publisher
@@ -21,7 +22,7 @@ from stream.agents.run import ROLES, make_workers
 from stream.broker.client import send
 from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
-from stream.contract.events import VideoCompared
+from stream.contract.events import VideoCompared, VideoFingerprinted
 from stream.settings import Settings
 from tests.stream.service import service_settings
 
@@ -154,6 +155,30 @@ async def test_kafkas_absence_is_no_standstill(
         for _ in range(20):
             assert health().stands_still_seconds < 0.5
             await asyncio.sleep(0.05)
+
+
+@pytest.mark.logs_errors
+async def test_a_shard_that_reads_its_log_does_not_stand_still_while_kafka_is_away(
+    tmp_path: Path, stall: Callable[[type, str], None]
+) -> None:
+    with ExitStack() as there:
+        kafka = there.enter_context(embedded_kafka(KafkaSettings()))
+        send(kafka, VideoFingerprinted.topic, [(b"k", b"{}", [])] * 3)
+        worker = LibraryWorker(service_settings(kafka, tmp_path), 0)
+        stall(Fetcher, "_proc_fetch_request")
+        await worker.start()
+        try:
+            await stands_still(worker.health, 0.5)
+            await asyncio.to_thread(there.close)
+            await until(lambda: worker.health().stands_still_seconds < 0.1)
+            for _ in range(20):
+                health = worker.health()
+                assert health.stands_still_seconds < 0.5
+                assert sum(lag.messages for lag in health.lags) == 3
+                await asyncio.sleep(0.1)
+        finally:
+            STOPS.set()
+            await worker.stop()
 
 
 async def test_a_worker_that_has_not_begun_to_start_says_so(settings: Settings) -> None:

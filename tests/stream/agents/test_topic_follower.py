@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 
+from stream.agents import reading as stream_reading
 from stream.agents import topic_follower
 from stream.agents.clients import seeking_consumer
 from stream.agents.topic_follower import TopicFollower
@@ -140,3 +142,53 @@ async def test_what_cannot_be_taken_ends_the_worker(kafka: KafkaSettings) -> Non
         await asyncio.to_thread(send, kafka, TOPICS[0], [(b"poison", b"x", [])])
         with pytest.raises(WorkerError, match="following the keys crashed: RuntimeError"):
             await asyncio.wait_for(reader.failure, 30)
+
+
+async def stands_still(reader: Reader, seconds: float) -> None:
+    async with asyncio.timeout(30):
+        while reader.follower.stands_still_seconds(away=False) < seconds:
+            await asyncio.sleep(0.02)
+
+
+async def test_what_is_taken_without_an_end_is_a_standstill_and_what_is_waited_for_is_none(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reading(kafka) as reader:
+        for _ in range(20):
+            assert reader.follower.stands_still_seconds(away=False) < 0.5, "it is idle"
+            await asyncio.sleep(0.05)
+        goes_on = asyncio.Event()
+
+        async def waits(messages: Sequence[Any]) -> None:
+            await goes_on.wait()
+            reader.keys += [message.key for message in messages]
+
+        monkeypatch.setattr(reader.follower, "_take", waits)
+        await say(kafka, b"late")
+        await stands_still(reader, 1)
+        assert reader.follower.stands_still_seconds(away=True) < 0.1
+        await stands_still(reader, 1)
+        goes_on.set()
+        await reader.until(both(b"late"))
+        assert reader.follower.stands_still_seconds(away=False) < 0.5
+
+
+async def test_messages_that_are_not_fetched_are_a_standstill_unless_kafka_is_gone(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reading(kafka) as reader:
+        stops = asyncio.Event()
+
+        async def nothing(**options: Any) -> dict[TopicPartition, Any]:
+            await stops.wait()
+            return {}
+
+        await say(kafka, b"early")
+        await reader.until(both(b"early"))
+        monkeypatch.setattr(reader.consumer, "getmany", nothing)
+        await asyncio.sleep(0.001 * topic_follower.POLL_MILLISECONDS + 0.5)  # the last look is over
+        await say(kafka, b"late")
+        await stands_still(reader, 1)
+        monkeypatch.setattr(stream_reading, "is_connected", lambda consumer: False)
+        assert reader.follower.stands_still_seconds(away=False) < 0.1
+        stops.set()

@@ -1,5 +1,7 @@
 """The lag of a group is what Kafka has beyond its commits, whether anybody reads or not."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -9,13 +11,13 @@ from prometheus_client import REGISTRY
 
 from stream.agents import group_lags
 from stream.agents.group_lags import LagWorker
-from stream.broker import clients
+from stream.broker import clients, patience
 from stream.broker.client import send
 from stream.broker.embedded import embedded_kafka
 from stream.broker.group_lags import GroupLag, GroupLags
 from stream.broker.library_log import shard_group
 from stream.broker.settings import KafkaSettings
-from stream.errors import BrokerError
+from stream.errors import BrokerError, UnreachableError
 from stream.settings import load_settings
 from tests.stream.service import eventually
 
@@ -132,3 +134,21 @@ async def test_the_role_tells_it_and_nothing_while_kafka_does_not_answer(
     await worker.stop()
     assert told("t.video.uploaded") is None
     assert not worker.failure.done()
+
+
+async def test_clients_that_never_answer_end_the_role_and_its_figures(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_lags, "ASK_EVERY_SECONDS", 0.05)
+    worker, ends = LagWorker(load_settings(kafka=kafka)), threading.Event()
+    await worker.start()
+    await eventually(lambda: told("t.video.uploaded") == 0)
+    monkeypatch.setattr(patience, "PATIENT_SECONDS", 0.3)
+    monkeypatch.setattr(GroupLags, "now", lambda lags: ends.wait())
+    try:
+        with pytest.raises(UnreachableError, match="start again"):
+            await asyncio.wait_for(worker.failure, 30)
+        await worker.stop()
+        assert told("t.video.uploaded") is None
+    finally:
+        ends.set()

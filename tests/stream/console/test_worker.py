@@ -1,14 +1,18 @@
 """The role `console` as a worker: what it says of itself, and how it starts and ends."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx2
 import pytest
 from prometheus_client import REGISTRY
 
+from stream.console.store.intake import Intake, Positions
+from stream.console.store.queries import Queries
 from stream.console.worker import ConsoleWorker
 from stream.contract.events import VideoUploaded
+from stream.contract.message import Source
 from stream.errors import SettingsError
 from tests.stream.console.web.site import running_site
 
@@ -25,6 +29,44 @@ async def test_it_is_ready_and_says_what_waits(tmp_path: Path) -> None:
         topics = {lag.topic for lag in health.lags}
         assert "t.alert.raised" in topics and "t.video.uploaded" in topics
         assert sum(lag.messages for lag in health.lags) == 0
+
+
+async def test_rows_that_are_never_written_are_a_standstill_unless_the_database_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.console.worker.COUNT_EVERY_SECONDS", 0.05)
+    goes_on = asyncio.Event()
+    real_take, real_overview = Intake.take, Queries.overview
+
+    async def waits(intake: Intake, sources: Sequence[Source]) -> Positions:
+        await goes_on.wait()
+        return await real_take(intake, sources)
+
+    async def away(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError("away")
+
+    async with running_site(tmp_path) as site:
+        health = site.worker.health
+        assert health().stands_still_seconds < 1
+        monkeypatch.setattr(Intake, "take", waits)
+        messages = [(UPLOAD.key(), UPLOAD.to_bytes(), ())]
+        await asyncio.to_thread(site.sender.send, UPLOAD.topic, messages)
+        await until(lambda: health().stands_still_seconds > 1)
+        monkeypatch.setattr(Queries, "overview", away)
+        await until(lambda: health().stands_still_seconds < 0.1)
+        await asyncio.sleep(0.5)
+        assert health().stands_still_seconds < 0.1
+        monkeypatch.setattr(Queries, "overview", real_overview)
+        await until(lambda: health().stands_still_seconds > 1)
+        goes_on.set()
+        await until(lambda: not sum(lag.messages for lag in health().lags))
+        assert health().stands_still_seconds < 0.5
+
+
+async def until(done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not done():
+            await asyncio.sleep(0.02)
 
 
 async def test_the_metrics_say_how_long_the_oldest_undecided_upload_has_waited(
