@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from models.errors import ModelError
-from stream.cli.output import stderr
+from stream.cli.output import stderr, stdout
 from stream.cli.shard_option import with_shard
 from stream.errors import SamesourceError
 from stream.loading import loading
@@ -113,23 +113,23 @@ def run(
                 f"{names} worker is running on {kafka.bootstrap_servers}; Ctrl-C stops it",
             )
             for each in consoles:
-                _tell_where(each)
+                _tell_where(settings, each)
 
         others = [*([console] if with_console else []), *beside.values()]
         asyncio.run(run_until_stopped(settings, roles, shards, started, others))
         _tell(settings, f"{names} worker stopped")
 
 
-def _tell_where(console: "ConsoleWorker") -> None:
-    """Where people sign in. The link is a secret: for the terminal, never for the log."""
+def _tell_where(settings: Settings, console: "ConsoleWorker") -> None:
+    """Where people sign in. The link is a secret: for who started it, never for the log."""
     link = console.sign_in_link()
     if link is None:
-        stderr.print(
+        _tell(
+            settings,
             f"the console is at {console.url}; sign in with a token: `samesource token create`",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
+        )
     else:
-        stderr.print(f"open {link}", markup=False, soft_wrap=True, highlight=False)
+        stdout.print(f"open {link}", markup=False, soft_wrap=True, highlight=False)
 
 
 def _tell(settings: Settings, text: str) -> None:
