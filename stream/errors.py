@@ -4,6 +4,8 @@ SamesourceError
 ├── SettingsError            a setting is missing, unknown or unusable: fix the configuration
 ├── BrokerError              Kafka can't be reached, started or has the wrong topics
 │   ├── UnreachableError     it doesn't answer in time
+│   ├── PartlySentError      it took some of what was sent together (in `stream/broker/sender.py`)
+│   ├── HalfTakenDownError   it took some of a takedown's messages, or perhaps
 │   └── MissingTopicsError   it lacks topics of the contract, or hasn't loaded them yet
 ├── SnapshotError            a library snapshot is damaged or belongs to another log
 ├── QueryError               a search can't be answered: its text is empty, or there are no vectors
@@ -57,6 +59,10 @@ class BrokerError(SamesourceError):
 
 class UnreachableError(BrokerError):
     """Kafka doesn't answer in time."""
+
+
+class HalfTakenDownError(BrokerError):
+    """Some of a takedown's messages may be on Kafka: taking the videos down again is safe."""
 
 
 class MissingTopicsError(BrokerError):
