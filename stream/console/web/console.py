@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Protocol
+from weakref import WeakValueDictionary
 
 from fastapi import Depends, Request
 
@@ -98,6 +99,7 @@ class Console:
         self._late_lines = LateLines(self.desk)
         self._signing_key: SigningKey | None = None
         self._policies = asyncio.Lock()
+        self._turns = WeakValueDictionary[tuple[str, ...], asyncio.Lock]()
         self.videos = Videos(self.settings.fetch, own.cache_bytes)
         self.playables = Playables(self.settings.decode, own.cache_bytes)
         self.evidence = Evidence(self.kafka)
@@ -165,7 +167,11 @@ class Console:
             with suppress(TimeoutError):
                 await asyncio.wait_for(late.wait(), LATE_SECONDS)
 
-    async def come_back(self, places: Sequence[Source]) -> None:
+    def turn(self, *words: str) -> asyncio.Lock:
+        """One of those who do the same at a time, in this process."""
+        return self._turns.setdefault(words, asyncio.Lock())
+
+    async def come_back(self, places: Sequence[Source | Place]) -> None:
         """Wait until what was written is in the rows, or a while."""
         waits = (
             self.store.follower.until(

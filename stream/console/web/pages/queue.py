@@ -26,7 +26,7 @@ GROUPS = 20  # uploads on a page; set by hand
 ALERTS_EACH = 8  # of an upload; the others are on a page of their own
 MAX_AT_ONCE = 500  # alerts that one form judges; set by hand
 CLAIMED = ("nobody", "me", "others")
-NOTICE = ("said", "number", "taken", "undo")  # of an address: what has just been done
+NOTICE = ("said", "number", "taken", "refused", "undo")  # of an address: what has just been done
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,7 @@ async def verdicts(console: Here, person: Reviewer, form: Form) -> Response:
         said=form.get("verdict") if given.alert_ids else "taken",
         number=len(given.alert_ids),
         taken=len(given.taken),
+        refused=len(given.refused),
         undo=given.undo,
     )
 
@@ -204,13 +205,14 @@ async def undo(console: Here, person: Reviewer, form: Form) -> Response:
         said = await before(console, review)
         if said is not None:
             again.setdefault(said, []).append(review.alert_id)
-    number = taken = 0
+    number = taken = refused = 0
     for said, ids in again.items():
         given = await give_verdict(console, person, await _alerts(console, person, ids), said)
         number, taken = number + len(given.alert_ids), taken + len(given.taken)
+        refused += len(given.refused)
     word = "withdrawn" if all(said.verdict == "withdrawn" for said in again) else "undone"
     word = word if number else "taken" if taken else "since"
-    return back_with(form, said=word, number=number, taken=taken)
+    return back_with(form, said=word, number=number, taken=taken, refused=refused)
 
 
 async def chosen(console: Console, person: Person, form: Fields) -> list[AlertView]:

@@ -67,6 +67,8 @@ function pressed(event) {
   const button = buttonOf(key);
   if (!button) return;
   event.preventDefault();
+  // One that is held down would judge the alert of the next page too, unseen.
+  if (event.repeat) return;
   // A panel that is open already, for seconds that were drawn, isn't closed: Escape does that.
   const panel = button.parentElement;
   const isOpen = button.dataset.focus && panel instanceof HTMLDetailsElement && panel.open;
