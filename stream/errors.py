@@ -10,6 +10,7 @@ SamesourceError
 ├── SnapshotError            a library snapshot is damaged or belongs to another log
 ├── QueryError               a search can't be answered: its text is empty, or there are no vectors
 ├── DatabaseError            the console's database can't be reached, or is of another release
+│   └── DatabaseAwayError    it can't be reached now
 ├── WorkerError              a worker must end: a part of it crashed, or Kafka refuses it for good
 ├── NoPermitError            a large download must wait until another one ends, and begin anew
 └── RejectedError            bad input; ends in `video.rejected` with a fixed code
@@ -79,6 +80,10 @@ class QueryError(SamesourceError):
 
 class DatabaseError(SamesourceError):
     """The console's database can't be reached or used, or is of another release."""
+
+
+class DatabaseAwayError(DatabaseError):
+    """The console's database can't be reached now, by an error that no driver wraps."""
 
 
 class WorkerError(SamesourceError):

@@ -26,7 +26,7 @@ from stream.console.store.migrate import upgrade
 from stream.console.store.one_change import connect
 from stream.console.store.sizes import state_sizes
 from stream.console.store.tables import Table
-from stream.errors import DatabaseError, brief
+from stream.errors import DatabaseAwayError, DatabaseError, brief
 
 BUSY_SECONDS = 30  # for which a writer of another process may hold SQLite's lock
 AGAIN_SECONDS = 0.1  # between two tries of a lock that SQLite doesn't wait for
@@ -64,7 +64,7 @@ class Database:
         database = cls(engine)
         try:
             await database._migrate()
-        except (SQLAlchemyError, OSError, CommandError, InternalClientError) as error:
+        except (SQLAlchemyError, DatabaseAwayError, CommandError) as error:
             await engine.dispose()
             where = engine.url.render_as_string(hide_password=True)
             raise DatabaseError(
@@ -146,10 +146,23 @@ class Database:
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         turn = self._one_writer if writes else nullcontext()
         # The turn first: writers that wait would hold every connection, and readers get none.
-        async with turn, self.engine.connect() as connection:
+        async with turn, _away_is_told(), self.engine.connect() as connection:
             await connection.execution_options(**options)
             async with connection.begin():
                 yield connection
+
+
+@asynccontextmanager
+async def _away_is_told() -> AsyncIterator[None]:
+    """One error for all that asyncpg raises where nobody answers, which SQLAlchemy doesn't wrap.
+
+    A name that isn't found, a socket that isn't there, a connection that breaks at an unlucky
+    moment.
+    """
+    try:
+        yield
+    except (OSError, InternalClientError) as error:
+        raise DatabaseAwayError(f"{type(error).__name__}: {brief(error, 300)}") from error
 
 
 def is_away(error: BaseException) -> bool:
@@ -164,8 +177,8 @@ def is_away(error: BaseException) -> bool:
             return True
         # By words only without a state: PostgreSQL's text may quote anything, these words too.
         return state is None and any(word in words for word in PASSING_WORDS)
-    # asyncpg's own, where a connection breaks at an unlucky moment: nobody wraps them.
-    return isinstance(error, OSError | TimeoutError | PoolTimeout | InternalClientError)
+    # Plain ones too, as a driver raises them.
+    return isinstance(error, DatabaseAwayError | OSError | PoolTimeout | InternalClientError)
 
 
 def insert_of(session: AsyncSession, table: type[Table]) -> Any:

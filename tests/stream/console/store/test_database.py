@@ -26,7 +26,7 @@ from stream.console.store.intake import Intake
 from stream.console.store.messages import TOPICS
 from stream.console.store.migrate import revision_of, revisions, upgrade
 from stream.console.store.tables import Alert, Table
-from stream.errors import DatabaseError
+from stream.errors import DatabaseAwayError, DatabaseError
 from tests.stream.console.store.rows_of import dump
 from tests.stream.console.store.said import BEGIN, random_log
 from tests.stream.postgres import Postgres
@@ -284,7 +284,7 @@ async def test_what_may_pass_is_told_from_what_never_will(
                 postgres.kill()
                 await session.execute(text("SELECT 1"))
         assert is_away(killed.value)
-        with pytest.raises(OSError) as away:
+        with pytest.raises(DatabaseAwayError) as away:
             async with database.reading() as session:
                 await session.execute(text("SELECT 1"))
         assert is_away(away.value)
