@@ -11,9 +11,11 @@ const EVENTS = new Map([
   [">", "faster"],
 ]);
 
+const FIELDS = "input:not([type=checkbox], [type=range]), select, textarea"; // which take letters
+
 /** @param {EventTarget | null} target */
 function isField(target) {
-  return target instanceof HTMLElement && target.closest("input:not([type=checkbox]), select, textarea") !== null;
+  return target instanceof HTMLElement && target.closest(FIELDS) !== null;
 }
 
 /** @param {string} key */
@@ -61,6 +63,7 @@ function pressed(event) {
   }
   const name = EVENTS.get(key);
   if (name) {
+    event.preventDefault(); // the bar of seconds would go on by a hundredth too
     document.dispatchEvent(new CustomEvent(`samesource:${name}`));
     return;
   }
