@@ -93,6 +93,21 @@ async def test_who_asks_without_end_is_told_to_wait(site: Site) -> None:
     assert (await site.client().get("/api/v1/openapi.json")).status_code == 200
 
 
+async def test_a_token_is_one_however_its_header_is_written(site: Site) -> None:
+    machine = await site.machine("viewer")
+    _, _, token = machine.headers["authorization"].partition(" ")
+    ways = [
+        f"{kind} {' ' * before}{token}{' ' * behind}"
+        for kind in ("Bearer", "bearer", "BEARER")
+        for before in range(5)
+        for behind in range(5)
+    ]
+    stranger = site.client()
+    answers = [await stranger.get("/api/v1/alerts", headers={"Authorization": way}) for way in ways]
+    codes = [answer.status_code for answer in answers]
+    assert codes == [200] * A_MINUTE + [429] * (len(ways) - A_MINUTE)
+
+
 async def test_no_limit_is_none() -> None:
     requests = Requests(0)
     assert {requests.wait_seconds("anybody") for _ in range(1000)} == {None}
