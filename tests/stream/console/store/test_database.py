@@ -124,7 +124,8 @@ async def test_alerts_that_an_earlier_release_has_read_get_their_policies(
         rows = await dump(database)
         assert any(row["policy"] for row in rows["alerts"])
     async with connected(empty) as connection:
-        await connection.execute(text("ALTER TABLE alerts DROP COLUMN policy"))
+        for table, column in (("alerts", "policy"), ("sessions", "scopes")):
+            await connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
     async with opened(empty) as database:
         await Intake(database, dict.fromkeys(TOPICS, "log"), 3.0).take(log)

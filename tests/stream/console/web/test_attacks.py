@@ -1,5 +1,6 @@
 """What people try on a console: other sites' forms, scripts in names, others' alerts and files."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,32 @@ async def test_a_token_goes_no_further_than_its_scopes(site: Site) -> None:
     assert (await machine.get("/api/v1/alerts")).status_code == 403
     assert (await machine.delete("/api/v1/references/film")).status_code == 403
     assert (await machine.get("/api/v1/uploads/0-0-0")).status_code == 404
+
+
+async def test_a_session_goes_no_further_than_the_token_that_it_was_begun_by(site: Site) -> None:
+    desk, now, alert = site.console.desk, site.console.clock(), await site.alert()
+    reached = {}
+    for scopes in (("pages",), ("pages", "alerts", "webhooks")):
+        token, _ = await desk.make_token("anna", "admin", scopes, [], "test", now, 3600)
+        client = site.client()
+        assert (await client.post("/signin", data={"token": token})).status_code == 303
+        page = await client.get("/queue")
+        assert page.status_code == 200
+        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', page.text)
+        assert found is not None
+        headers = {"X-CSRF-Token": found[1]}
+        verdict, body = f"/api/v1/alerts/{alert.alert_id}/verdict", {"verdict": "confirmed"}
+        reached[scopes] = [
+            'href="/webhooks"' in page.text,
+            (await client.get("/webhooks")).status_code,
+            (await client.get("/audit")).status_code,
+            (await client.get("/api/v1/webhooks")).status_code,
+            (await client.get("/api/v1/policies")).status_code,
+            (await client.post(verdict, json=body, headers=headers)).status_code,
+        ]
+    assert [*reached.values()] == [
+        [False, 403, 200, 403, 403, 403], [True, 200, 200, 200, 403, 200],
+    ]  # fmt: skip
 
 
 async def test_a_revoked_token_is_a_strangers(site: Site) -> None:
