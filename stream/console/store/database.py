@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Self
 
@@ -51,6 +52,7 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self.is_postgresql = engine.dialect.name == "postgresql"
+        self._joined = ContextVar[AsyncSession | None]("joined", default=None)
         self._one_writer = nullcontext() if self.is_postgresql else asyncio.Lock()
 
     @classmethod
@@ -107,7 +109,14 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
-        """One transaction: committed at the end of the block, undone where it raises."""
+        """One transaction: committed at the end of the block, undone where it raises.
+
+        In a block of `together`, it is a part of that one's.
+        """
+        if (joined := self._joined.get()) is not None:
+            yield joined
+            await joined.flush()
+            return
         async with (
             self._begun(writes=True) as connection,
             # Rows are read on after the block, where there is nothing to load them anew by.
@@ -116,6 +125,16 @@ class Database:
             yield session
             # The connection commits, not the session: what isn't flushed would be lost in silence.
             await session.flush()
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """All that this task writes in the block is one transaction. Start no task in it."""
+        async with self.writing() as session:
+            before = self._joined.set(session)
+            try:
+                yield
+            finally:
+                self._joined.reset(before)
 
     async def lock(self, connection: AsyncConnection | AsyncSession) -> None:
         """Be the only one that migrates or projects, until the transaction ends."""

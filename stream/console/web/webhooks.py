@@ -50,12 +50,13 @@ async def make(
     check(console, url, kinds, owner_ids)
     key = _key(console)
     try:
-        made = await console.desk.make_webhook(
-            url, kinds, owner_ids, description, key.key_id, person.name, console.clock()
-        )
+        async with console.desk.together():
+            made = await console.desk.make_webhook(
+                url, kinds, owner_ids, description, key.key_id, person.name, console.clock()
+            )
+            await _note(console, person, "make webhook", made)
     except QueryError as error:
         raise Problem(409, error) from error
-    await _note(console, person, "make webhook", made)
     return Shown(made, key.secret(made.webhook_id, 1))
 
 
@@ -80,10 +81,11 @@ async def change(
         changes |= {"disabled_at": None, "disabled_why": None, "paused_until": None}
     elif enabled is False and before.disabled_at is None:
         changes |= {"disabled_at": now, "disabled_why": BY_HAND.format(name=person.name)}
-    changed = await console.desk.change_webhook(webhook_id, changes)
-    if changed is None:
-        raise Problem(404, NO_SUCH)
-    await _note(console, person, "change webhook", changed)
+    async with console.desk.together():
+        changed = await console.desk.change_webhook(webhook_id, changes)
+        if changed is None:
+            raise Problem(404, NO_SUCH)
+        await _note(console, person, "change webhook", changed)
     return changed
 
 
@@ -94,9 +96,10 @@ async def delete(console: Console, person: Person, webhook_id: str) -> None:
         Problem: there is none.
     """
     webhook = await found(console, webhook_id)
-    if not await console.desk.delete_webhook(webhook_id):
-        raise Problem(404, NO_SUCH)
-    await _note(console, person, "delete webhook", webhook)
+    async with console.desk.together():
+        if not await console.desk.delete_webhook(webhook_id):
+            raise Problem(404, NO_SUCH)
+        await _note(console, person, "delete webhook", webhook)
 
 
 async def new_secret(
@@ -107,11 +110,12 @@ async def new_secret(
     Raises:
         Problem: there is no such endpoint.
     """
-    key = _key(console)
-    changed = await console.desk.new_secret(webhook_id, key.key_id, console.clock(), old_seconds)
-    if changed is None:
-        raise Problem(404, NO_SUCH)
-    await _note(console, person, "new secret of webhook", changed)
+    key, now = _key(console), console.clock()
+    async with console.desk.together():
+        changed = await console.desk.new_secret(webhook_id, key.key_id, now, old_seconds)
+        if changed is None:
+            raise Problem(404, NO_SUCH)
+        await _note(console, person, "new secret of webhook", changed)
     return Shown(changed, key.secret(webhook_id, changed.secrets[0].number))
 
 
@@ -125,8 +129,9 @@ async def send_test(console: Console, person: Person, webhook_id: str) -> Delive
     if webhook.disabled_at is not None:
         raise Problem(409, SWITCHED_OFF)
     now = console.clock()
-    test = await console.desk.put_test(webhook_id, person.name, now)
-    await console.desk.note(person.name, "test webhook", webhook_id, now)
+    async with console.desk.together():
+        test = await console.desk.put_test(webhook_id, person.name, now)
+        await console.desk.note(person.name, "test webhook", webhook_id, now)
     return test
 
 
@@ -150,11 +155,12 @@ async def replay(console: Console, person: Person, webhook_id: str, message_id: 
     if webhook.disabled_at is not None:
         raise Problem(409, SWITCHED_OFF)
     now = console.clock()
-    number = await console.desk.replay_delivery(webhook_id, message_id, now)
-    if message_id is not None and not number:
-        raise Problem(404, "there is no such dead letter")
-    detail = {"number": number} | ({} if message_id is None else {"message_id": message_id})
-    await console.desk.note(person.name, "replay webhook", webhook_id, now, detail=detail)
+    async with console.desk.together():
+        number = await console.desk.replay_delivery(webhook_id, message_id, now)
+        if message_id is not None and not number:
+            raise Problem(404, "there is no such dead letter")
+        detail = {"number": number} | ({} if message_id is None else {"message_id": message_id})
+        await console.desk.note(person.name, "replay webhook", webhook_id, now, detail=detail)
     return number
 
 

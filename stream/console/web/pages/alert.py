@@ -147,18 +147,18 @@ async def verdict(
         return _to(alert.alert_id, view, form, given.undo, taken)
     # Taken, so that nobody else is sent there too; and now, as until here somebody else may have
     # begun with it.
-    after = await console.desk.claim_after(
-        alert.alert_id,
-        person.name,
-        console.clock(),
-        view.filter(console, person),
-        view.sort,
-        console.settings.console.claim_seconds,
-    )
-    if after is None:
-        return _to(None, view, form, given.undo, taken)
-    await note_claims(console, person, "take", [after.alert_id])
-    return _to(after.alert_id, view, form, given.undo, taken)
+    async with console.desk.together():
+        after = await console.desk.claim_after(
+            alert.alert_id,
+            person.name,
+            console.clock(),
+            view.filter(console, person),
+            view.sort,
+            console.settings.console.claim_seconds,
+        )
+        next_id = None if after is None else after.alert_id
+        await note_claims(console, person, "take", [] if next_id is None else [next_id])
+    return _to(next_id, view, form, given.undo, taken)
 
 
 def _to(

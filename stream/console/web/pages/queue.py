@@ -149,17 +149,18 @@ async def numbers(request: Request, console: Here, person: Looker, view: Looked)
 async def take_next(console: Here, person: Reviewer, form: Form) -> Response:
     """Take the first alert that nobody works on, and open it."""
     view = View.of(form)
-    found = await console.desk.claim_next(
-        person.name,
-        console.clock(),
-        view.filter(console, person),
-        view.sort,
-        1,
-        console.settings.console.claim_seconds,
-    )
+    async with console.desk.together():
+        found = await console.desk.claim_next(
+            person.name,
+            console.clock(),
+            view.filter(console, person),
+            view.sort,
+            1,
+            console.settings.console.claim_seconds,
+        )
+        await note_claims(console, person, "take", [each.alert_id for each in found])
     if not found:
         return RedirectResponse(f"/queue?{view.query()}&said=none", 303)
-    await note_claims(console, person, "take", [found[0].alert_id])
     return RedirectResponse(f"/alerts/{found[0].alert_id}?{view.query()}", 303)
 
 

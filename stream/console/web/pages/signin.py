@@ -114,11 +114,12 @@ async def begin(
 ) -> Response:
     """Sign somebody in, by a new session: the one that the browser had before is over."""
     tls = console.settings.console.is_behind_tls
-    if (old := request.cookies.get(cookie_name(tls))) is not None:
-        await console.desk.end_session(old)
-    secret = await console.desk.begin_session(name, role, owner_ids, now, seconds, scopes)
     told = {"role": role, **detail}
-    await console.desk.note(name, "sign in", f"session of {name}", now, detail=told)
+    async with console.desk.together():
+        if (old := request.cookies.get(cookie_name(tls))) is not None:
+            await console.desk.end_session(old)
+        secret = await console.desk.begin_session(name, role, owner_ids, now, seconds, scopes)
+        await console.desk.note(name, "sign in", f"session of {name}", now, detail=told)
     answer = RedirectResponse(back, 303)
     # Not `strict`: a link to an alert, in a message, would lead to the sign-in page.
     answer.set_cookie(
