@@ -82,11 +82,9 @@ async def give(
     said: Said,
     *,
     as_read: bool = False,
+    clicked: bool = False,
 ) -> Given:
     """Give a verdict on alerts, and wait until it came back through the topic.
-
-    What the same person has just said of an alert, and nobody since, isn't said again: it is a
-    second click, which is answered as the first.
 
     Args:
         console: the console.
@@ -94,6 +92,8 @@ async def give(
         alerts: as they were read.
         said: the verdict.
         as_read: only where all of them are still as they were read, but for who works on them.
+        clicked: on a page. What the same person has just said of an alert, and nobody since, isn't
+            said again: it is a second click, which is answered as the first. Machines have keys.
 
     Raises:
         Problem: 412 where one isn't.
@@ -116,7 +116,7 @@ async def give(
             if as_read and not all([await _is_as_read(console, alert) for alert in mine]):
                 raise Problem(412, CHANGED)
             events = [event_of(alert, said, person.name) for alert in mine]
-            before = {} if as_read else await _said_just_now(console, events, now)
+            before = await _said_just_now(console, events, now) if clicked else {}
             fresh = [event for event in events if event.alert_id not in before]
             places = before | await _say(console, fresh)
         except BaseException:

@@ -1,7 +1,7 @@
 """What pages and API do with webhooks alike: endpoints that are checked, secrets, the audit log."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ BY_HAND = "{name} has switched it off"
 WHYS = (BY_HAND, ANSWERED, NO_ANSWER, REDIRECTS, NOT_ALLOWED)
 """Why an endpoint is switched off, or wasn't told something."""
 NO_SUCH = Text("there is no such webhook")
+CHANGED = Text("the webhook has changed since it was read: read it again")
 SWITCHED_OFF = Text("it is switched off: switch it on first")
 
 
@@ -61,27 +62,42 @@ async def make(
 
 
 async def change(
-    console: Console, person: Person, webhook_id: str, changes: dict[str, Any]
+    console: Console,
+    person: Person,
+    webhook_id: str,
+    changes: dict[str, Any],
+    is_as_read: Callable[[WebhookView], bool] = lambda now: True,
 ) -> WebhookView:
     """Change some of `url`, `kinds`, `owner_ids`, `description` and `enabled`.
 
+    Args:
+        console: the console.
+        person: who changes it.
+        webhook_id: of the endpoint.
+        changes: by name.
+        is_as_read: whether it still is as whoever changes it has read it.
+
     Raises:
-        Problem: what is asked for can't be, or there is none.
+        Problem: what is asked for can't be, or there is none; 412 where it isn't as it was read.
     """
-    now, before = console.clock(), await found(console, webhook_id)
-    check(
-        console,
-        changes.get("url", before.url),
-        changes.get("kinds", before.kinds),
-        changes.get("owner_ids", before.owner_ids),
-    )
-    enabled = changes.pop("enabled", None)
-    if enabled is True:
-        # A pause, too: whoever switches it on wants to see something come.
-        changes |= {"disabled_at": None, "disabled_why": None, "paused_until": None}
-    elif enabled is False and before.disabled_at is None:
-        changes |= {"disabled_at": now, "disabled_why": BY_HAND.format(name=person.name)}
+    now, enabled = console.clock(), changes.pop("enabled", None)
     async with console.desk.together():
+        before = await console.desk.locked_webhook(webhook_id)
+        if before is None:
+            raise Problem(404, NO_SUCH)
+        if not is_as_read(before):
+            raise Problem(412, CHANGED)
+        check(
+            console,
+            changes.get("url", before.url),
+            changes.get("kinds", before.kinds),
+            changes.get("owner_ids", before.owner_ids),
+        )
+        if enabled is True:
+            # A pause, too: whoever switches it on wants to see something come.
+            changes |= {"disabled_at": None, "disabled_why": None, "paused_until": None}
+        elif enabled is False and before.disabled_at is None:
+            changes |= {"disabled_at": now, "disabled_why": BY_HAND.format(name=person.name)}
         changed = await console.desk.change_webhook(webhook_id, changes)
         if changed is None:
             raise Problem(404, NO_SUCH)

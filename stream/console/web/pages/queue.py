@@ -270,7 +270,7 @@ async def give_verdict(
 ) -> Given:
     """As `give`; what can't be said is told to whoever filled in the form."""
     try:
-        return await give(console, person, alerts, said)
+        return await give(console, person, alerts, said, clicked=True)
     except SettingsError as error:
         raise Problem(422, error) from error
 
