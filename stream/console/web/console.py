@@ -30,6 +30,7 @@ from stream.console.web.signin.limits import Attempts, Requests, Waits
 from stream.console.web.signin.links import OneTimeLinks
 from stream.console.web.signin.provider import Provider
 from stream.console.web.text_search import TextSearch
+from stream.console.web.turns import Turns
 from stream.console.webhooks.keys import SigningKey, signing_key
 from stream.contract.events import PolicyUpdated
 from stream.contract.message import Source
@@ -39,6 +40,9 @@ from stream.times import now
 log = logging.getLogger(__name__)
 
 COMES_BACK_SECONDS = 5.0  # for a write to be in the rows; a page that is sooner shows it as it was
+PICTURES_AT_ONCE, DRY_RUNS_AT_ONCE = 4, 1  # that are answered; set by hand, as the next two
+MOST_WAITING = 8  # for either: more would come too late
+DEAR_FORMS_A_MINUTE = 30  # of one session, as a person sends them
 LATE_SECONDS = 20.0  # for a database that was away to take a line; less than clients wait
 
 
@@ -95,7 +99,10 @@ class Console:
         self.links = OneTimeLinks(own.link_seconds)
         self.attempts = Attempts()
         self.requests = Requests(own.requests_per_minute)
+        self.dear_forms = Requests(DEAR_FORMS_A_MINUTE)
         self.waits = Waits(own.waits_each)
+        self.pictures_asked = Turns(PICTURES_AT_ONCE, MOST_WAITING)
+        self.dry_runs = Turns(DRY_RUNS_AT_ONCE, MOST_WAITING)
         self._late_lines = LateLines(self.desk)
         self._signing_key: SigningKey | None = None
         self._policies = asyncio.Lock()

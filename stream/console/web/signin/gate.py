@@ -31,12 +31,15 @@ OPEN = frozenset(
     {"/health/live", "/health/ready", "/signin", "/preferences", "/api/v1/openapi.json"}
 )
 OPEN_BELOW = ("/static/", "/signin/")
+DEAR_FORMS = ("/library/like", "/match", "/policies/edit")  # fetched, decoded or judged by it
 TAKES_FILES = ("/match", "/api/v1/matches")  # which read them as they come
 MAX_BODY_BYTES = 2**20  # of a form or of JSON; an upload on its topic has no more either
 MAX_FIELDS = 2000  # several times the alerts that one form judges; set by hand
 MAX_WELCOME = 10_000  # tokens that are known to be good; set by hand
 FORM = "application/x-www-form-urlencoded"
 COOKIE = "samesource_session"
+TOO_MANY = Text("too many requests within a minute: see console.requests_per_minute")
+TOO_MANY_FORMS = Text("too many such questions within a minute: ask again soon")
 TOO_MANY_FAILED = Text("too many failed sign-ins: wait a minute")
 
 
@@ -115,8 +118,8 @@ class Gate:
         scope.setdefault("state", {})["signed_in"] = signed_in
         wait = None if signed_in is None else self._wait_seconds(request, signed_in)
         if wait is not None:
-            told = Text("too many requests within a minute: see console.requests_per_minute")
-            return problem_response(request, 429, told, {"Retry-After": str(wait)})
+            told = TOO_MANY if is_api(path) else TOO_MANY_FORMS
+            return _refused(request, 429, told, {"Retry-After": str(wait)})
         if not unsafe:
             return receive
         # Read here, as the form's token is in it; and after strangers have been sent away.
@@ -158,10 +161,15 @@ class Gate:
         return fields, _again(body, receive)
 
     def _wait_seconds(self, request: Request, signed_in: SignedIn) -> int | None:
-        """After how long a machine may ask again; None for now. Pages are people's, and free."""
-        if not is_api(request.url.path):
-            return None
-        return self._console.requests.wait_seconds(signed_in.counted_as)
+        """After how long somebody may ask again; None for now.
+
+        Pages are people's, and free, but for forms that cost much.
+        """
+        if is_api(request.url.path):
+            return self._console.requests.wait_seconds(signed_in.counted_as)
+        if request.method not in SAFE and request.url.path in DEAR_FORMS:
+            return self._console.dear_forms.wait_seconds(signed_in.counted_as)
+        return None
 
     async def _signed_in(self, request: Request) -> SignedIn | None:
         """By token, on the API alone; else by cookie."""
@@ -214,13 +222,15 @@ def _page_of(request: Request) -> str:
     return (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
-def _refused(request: Request, status: int, detail: str) -> Response:
+def _refused(
+    request: Request, status: int, detail: str, headers: dict[str, str] | None = None
+) -> Response:
     """For a machine, or a person, as they ask."""
     if is_api(request.url.path):
-        return problem_response(request, status, detail)
+        return problem_response(request, status, detail, headers)
     from stream.console.web.pages.render import render_problem
 
-    return render_problem(request, status, detail, {})
+    return render_problem(request, status, detail, headers or {})
 
 
 def _host_name(host: str) -> str:

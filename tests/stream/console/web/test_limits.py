@@ -12,7 +12,10 @@ from pydantic import ValidationError
 
 from stream.console.settings import ConsoleSettings
 from stream.console.web.api import uploads as uploads_module
+from stream.console.web.console import DEAR_FORMS_A_MINUTE
+from stream.console.web.problems import Problem
 from stream.console.web.signin.limits import FAILURES_A_MINUTE, Requests, Waits
+from stream.console.web.turns import Turns
 from stream.contract.events import VideoDecided
 from tests.stream.console.web.site import RAISED, Site, running_site
 
@@ -106,6 +109,38 @@ async def test_a_token_is_one_however_its_header_is_written(site: Site) -> None:
     answers = [await stranger.get("/api/v1/alerts", headers={"Authorization": way}) for way in ways]
     codes = [answer.status_code for answer in answers]
     assert codes == [200] * A_MINUTE + [429] * (len(ways) - A_MINUTE)
+
+
+@pytest.mark.parametrize("path", ["/library/like", "/match", "/policies/edit"])
+async def test_forms_that_cost_much_are_limited_for_people_too(site: Site, path: str) -> None:
+    browser, other = await site.browser(), await site.browser()
+    answers = [await browser.send(path, {}) for _ in range(DEAR_FORMS_A_MINUTE + 1)]
+    *first, last = [answer.status_code for answer in answers]
+    assert 429 not in first and last == 429
+    assert int(answers[-1].headers["retry-after"]) >= 1 and "<h1" in answers[-1].text
+    assert (await browser.get("/queue")).status_code == 200
+    assert (await other.send(path, {})).status_code != 429
+
+
+async def test_of_dear_questions_a_few_are_answered_and_a_few_wait() -> None:
+    turns, answered = Turns(2, 3), list[int]()
+    go = asyncio.Event()
+
+    async def ask(number: int) -> None:
+        async with turns.one():
+            answered.append(number)
+            await go.wait()
+
+    asked = [asyncio.create_task(ask(number)) for number in range(6)]
+    await asyncio.sleep(0.05)
+    assert answered == [0, 1]
+    with pytest.raises(Problem) as refused:
+        await asked[5]
+    assert refused.value.status_code == 429 and refused.value.headers == {"Retry-After": "10"}
+    go.set()
+    await asyncio.gather(*asked[:5])
+    assert answered == [0, 1, 2, 3, 4]
+    await ask(6)
 
 
 async def test_no_limit_is_none() -> None:
