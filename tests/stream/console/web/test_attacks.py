@@ -239,6 +239,43 @@ async def test_a_body_without_end_is_refused(site: Site) -> None:
     assert (await (await site.browser()).send("/queue/next", fields)).status_code == 400
 
 
+BREAKS = ("\r\nSet-Cookie: a=b", "\nX-Made-Up: 1", "\x00", "\u560d\u560aX-Made-Up: 1", "%0d%0aX: 1")
+"""What could end a header and begin another: as text, in other letters, quoted once more."""
+
+
+@pytest.mark.parametrize("breaks", BREAKS, ids=ascii)
+async def test_no_header_is_made_up_by_where_to_go_back(site: Site, breaks: str) -> None:
+    browser, alert = await site.browser(), await site.alert(reference_id=f"film{breaks}")
+    targets = [f"/queue{breaks}", f"/queue?owner={breaks}", breaks]
+    claim = {"claim": "take", "alert": alert.alert_id}
+    answers = [
+        await browser.send(path, fields | {"back": target})
+        for target in targets
+        for path, fields in (("/preferences", {}), ("/queue/claim", claim), ("/undo", {}))
+    ]
+    answers += [await site.client().get("/queue", params={"owner": breaks})]
+    token, _ = await site.console.desk.make_token(
+        "anna", "viewer", ["pages"], [], "test", site.console.clock(), 60
+    )
+    answers += [
+        await site.client().post("/signin", data={"token": token, "next": target})
+        for target in targets
+    ]
+    answers += [
+        await browser.client.get("/library", params={"find": alert.reference_id}),
+        await browser.send("/library/takedown", {"video": alert.reference_id}),
+        await browser.send("/policies/edit", {"owner": f"league{breaks}", "etag": ""}),
+    ]
+    assert {answer.status_code for answer in answers} <= {200, 303, 404, 412, 422}
+    assert sum(answer.status_code == 303 for answer in answers) >= 9
+    for answer in answers:
+        location = answer.headers.get("location", "/")
+        assert location.isascii() and location.isprintable(), location
+        assert location.startswith("/") and not location.startswith("//")
+        assert "x-made-up" not in answer.headers
+        assert "a" not in answer.cookies
+
+
 async def test_a_bug_tells_nothing_and_is_guarded_too(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,40 @@ async def test_a_form_is_sent_once_however_often_it_is_clicked(
     assert len(sent) == 1
 
 
+async def test_two_reviewers_at_once_share_the_work(chromium: Browser, site: Site) -> None:
+    ids = [(await site.alert(reference_owner_id="shared")).alert_id for _ in range(6)]
+    now, desk = site.console.clock(), site.console.desk
+    both = asyncio.Barrier(2)
+
+    async def review(name: str) -> list[str]:
+        """Work through the queue by keyboard: the alerts that were judged."""
+        token, _ = await desk.make_token(name, "reviewer", ["pages"], [], "test", now, 3600)
+        judged = list[str]()
+        async with page_of(chromium, site) as page:
+            await page.context.clear_cookies()
+            await page.goto(f"{site.worker.url}/queue?owner=shared")
+            await page.get_by_label("Token").fill(token)
+            await page.keyboard.press("Enter")
+            await page.wait_for_url("**/queue?owner=shared")
+            await page.keyboard.press("g")
+            await page.wait_for_url("**/alerts/**")
+            await both.wait()  # each has one, whoever is quicker
+            while "/alerts/" in (before := page.url):
+                await page.wait_for_selector("[data-keys-ready] #play")
+                judged.append(before.partition("/alerts/")[2].partition("?")[0])
+                await page.keyboard.press("c")
+                await page.wait_for_url(lambda url: url != before)  # noqa: B023 awaited here
+        return judged
+
+    anna, bea = await asyncio.gather(review("anna"), review("bea"))
+    assert sorted(anna + bea) == sorted(ids), "each was judged once, by one of the two"
+    assert anna and bea
+    for name, judged in (("anna", anna), ("bea", bea)):
+        for alert_id in judged:
+            (review_of,) = await site.console.queries.reviews_of_alert(alert_id)
+            assert (review_of.reviewer, review_of.verdict) == (name, "confirmed")
+
+
 async def test_the_queue_is_worked_by_keyboard(page: Page, site: Site) -> None:
     ids = [(await site.alert(reference_owner_id="rows")).alert_id for _ in range(3)]
     await page.goto(f"{site.worker.url}/queue?owner=rows")
