@@ -4,10 +4,13 @@ SamesourceError
 ├── SettingsError            a setting is missing, unknown or unusable: fix the configuration
 ├── BrokerError              Kafka can't be reached, started or has the wrong topics
 │   ├── UnreachableError     it doesn't answer in time
+│   ├── PartlySentError      it took some of what was sent together (in `stream/broker/sender.py`)
+│   ├── HalfTakenDownError   it took some of a takedown's messages, or perhaps
 │   └── MissingTopicsError   it lacks topics of the contract, or hasn't loaded them yet
 ├── SnapshotError            a library snapshot is damaged or belongs to another log
 ├── QueryError               a search can't be answered: its text is empty, or there are no vectors
 ├── DatabaseError            the console's database can't be reached, or is of another release
+│   └── DatabaseAwayError    it can't be reached now
 ├── WorkerError              a worker must end: a part of it crashed, or Kafka refuses it for good
 ├── NoPermitError            a large download must wait until another one ends, and begin anew
 └── RejectedError            bad input; ends in `video.rejected` with a fixed code
@@ -59,6 +62,10 @@ class UnreachableError(BrokerError):
     """Kafka doesn't answer in time."""
 
 
+class HalfTakenDownError(BrokerError):
+    """Some of a takedown's messages may be on Kafka: taking the videos down again is safe."""
+
+
 class MissingTopicsError(BrokerError):
     """Kafka lacks topics of the contract; a broker that has just started may not know them yet."""
 
@@ -73,6 +80,10 @@ class QueryError(SamesourceError):
 
 class DatabaseError(SamesourceError):
     """The console's database can't be reached or used, or is of another release."""
+
+
+class DatabaseAwayError(DatabaseError):
+    """The console's database can't be reached now, by an error that no driver wraps."""
 
 
 class WorkerError(SamesourceError):

@@ -212,6 +212,7 @@ def test_ours_write_to_scratch_and_their_volumes_alone(
         store = settings.console.match_store
         assert database is not None and volumes == [str(database.parent), store]
         assert settings.console.cache_bytes + settings.fetch.max_bytes < scratch_bytes(ours)
+        assert 2 * settings.fetch.max_bytes <= settings.console.cache_bytes, "both of an alert"
     else:
         assert volumes == []
     assert settings.search.snapshot_folder.is_relative_to("/tmp")

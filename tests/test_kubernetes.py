@@ -220,6 +220,7 @@ def test_what_is_written_lies_on_volumes(name: str, monkeypatch: pytest.MonkeyPa
         assert settings.console.database_file is None, "several may run"
         assert settings.console.webhook_key is not None, "it would be a file, and not the same"
         assert settings.console.cache_bytes + settings.fetch.max_bytes < room
+        assert 2 * settings.fetch.max_bytes <= settings.console.cache_bytes, "both of an alert"
 
 
 @pytest.mark.parametrize("name", [name for name in SERVING if name != "lag"])

@@ -28,7 +28,9 @@ SCRAPE: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_tex
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_a_rule_leads_to_the_section_that_says_what_to_do(rule: dict[str, Any]) -> None:
-    file, _, anchor = rule["annotations"]["runbook"].partition("#")
+    base, _, path = rule["annotations"]["runbook_url"].rpartition("}}")
+    assert base == "{{ $externalLabels.runbooks "
+    file, _, anchor = path.partition("#")
     assert (ROOT / file).read_text() == OPERATIONS
     sections = re.split(r"^#+ (.+)\n", OPERATIONS, flags=re.MULTILINE)
     texts = {
@@ -36,6 +38,11 @@ def test_a_rule_leads_to_the_section_that_says_what_to_do(rule: dict[str, Any]) 
     }
     assert anchor in texts
     assert f"`{rule['alert']}`" in texts[anchor]
+
+
+def test_the_links_of_alerts_can_be_opened() -> None:
+    address = SCRAPE["global"]["external_labels"]["runbooks"]
+    assert address.startswith("https://") and address.endswith("/")
 
 
 def anchor_of(title: str) -> str:

@@ -12,7 +12,7 @@ from stream.broker.settings import KafkaSettings
 from stream.broker.topics import log_identity
 from stream.contract.events import VideoDecided, VideoEmbedded, VideoFingerprinted, VideoUploaded
 from stream.contract.order import Takedown
-from stream.errors import BrokerError
+from stream.errors import BrokerError, HalfTakenDownError
 
 POLL_SECONDS = 0.1  # between looks at the shards' offsets, for somebody who waits at a terminal
 
@@ -27,14 +27,15 @@ def take_down(kafka: KafkaSettings, video_ids: Sequence[str]) -> None:
     that is submitted later is a new one.
 
     Raises:
-        BrokerError: the broker didn't take them all; asking again is safe.
+        HalfTakenDownError: the broker didn't take them all; asking again is safe.
+        BrokerError: nothing was sent.
     """
     headers = _covering_all_until_now(kafka).headers()
     try:
         for topic in (VideoEmbedded.topic, VideoFingerprinted.topic):
             send(kafka, topic, ((video_id.encode(), None, headers) for video_id in video_ids))
     except BrokerError as error:
-        raise BrokerError(
+        raise HalfTakenDownError(
             "the takedown is not whole: search may have forgotten the videos, and the library "
             f"still hold them. Take them down once more, which is safe. {error}"
         ) from error

@@ -17,6 +17,18 @@ TIMED_OUT = KafkaError(KafkaError._MSG_TIMED_OUT).str()
 POLL_SECONDS = 0.05  # between looks at what was delivered: another thread may be told instead
 
 
+class PartlySentError(BrokerError):
+    """The broker took some of what was sent, and perhaps the rest.
+
+    Attributes:
+        taken: where those lie that it took.
+    """
+
+    def __init__(self, problem: str, taken: Sequence[Source]) -> None:
+        super().__init__(problem)
+        self.taken = tuple(taken)
+
+
 class Sender:
     """Publishes messages, and waits until the broker has them, on one connection. Thread-safe.
 
@@ -49,7 +61,8 @@ class Sender:
             Where they lie, each partition's in order.
 
         Raises:
-            BrokerError: the broker didn't take them all.
+            PartlySentError: the broker took some of them.
+            BrokerError: it took none, as far as is known.
         """
         failed: list[str] = []
         taken: list[Source] = []
@@ -61,14 +74,18 @@ class Sender:
                 taken.append(source_of(message, topic))
 
         # What was sent by one producer is heard of by that one, whichever is the newest.
-        producer, sent = self._producer, 0
+        producer, sent, problem = self._producer, 0, None
         # Asked for first: for a topic that isn't there, a send would only fail at the end of its
         # time.
         if topic not in self._known:
             partition_numbers(self._kafka, producer, topic)
             self._known.add(topic)
         for key, value, headers in messages:
-            self._produce(producer, topic, key, value, headers, delivered)
+            try:
+                self._produce(producer, topic, key, value, headers, delivered)
+            except BrokerError as error:  # those before it may arrive, so they are waited for
+                problem = str(error)
+                break
             sent += 1
             # librdkafka tells what was delivered in here only.
             producer.poll(0)
@@ -79,9 +96,11 @@ class Sender:
         left = sent - len(failed) - len(taken)
         if left or TIMED_OUT in failed:
             self._renew(producer)
-        if failed or left:
-            problem = failed[0] if failed else f"{left} messages not sent"
-            raise BrokerError(unreachable(self._kafka, problem))
+        if problem is None and (failed or left):
+            why = failed[0] if failed else f"{left} messages not sent"
+            problem = unreachable(self._kafka, why)
+        if problem is not None:
+            raise PartlySentError(problem, taken) if taken else BrokerError(problem)
         return taken
 
     def _renew(self, silent: Producer) -> None:

@@ -58,9 +58,11 @@ def create(
         )
 
     async def make(desk: Any) -> Any:
-        made = await desk.make_token(name, role, scopes, owners, _me(), now(), days * DAY_SECONDS)
         detail = {"name": name, "role": role, "scopes": scopes, "owner_ids": owners, "days": days}
-        await desk.note(_me(), "make token", made[1].token_id, now(), detail=detail)
+        seconds = days * DAY_SECONDS
+        async with desk.together():
+            made = await desk.make_token(name, role, scopes, owners, _me(), now(), seconds)
+            await desk.note(_me(), "make token", made[1].token_id, now(), detail=detail)
         return made
 
     secret, view = _asked(context, make)
@@ -95,11 +97,12 @@ def revoke(
 
     async def end(desk: Any) -> bool:
         names = [each.name for each in await desk.tokens() if each.token_id == token_id]
-        ended: bool = await desk.revoke_token(token_id, now())
-        for name in names:
-            await desk.end_sessions_of(name)
-        if ended:
-            await desk.note(_me(), "revoke token", token_id, now(), detail={"name": names[0]})
+        async with desk.together():
+            ended: bool = await desk.revoke_token(token_id, now())
+            for name in names:
+                await desk.end_sessions_of(name)
+            if ended:
+                await desk.note(_me(), "revoke token", token_id, now(), detail={"name": names[0]})
         return ended
 
     if not _asked(context, end):

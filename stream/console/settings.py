@@ -39,7 +39,8 @@ class ConsoleSettings(OidcSettings):
         languages: that pages are offered in; the first for browsers that ask for none of them.
         previews: how videos look until somebody points at them: `blurred`, `grey` or `plain`.
         muted: whether they play without sound until it is switched on.
-        cache_bytes: of copies of remote videos that are being looked at, on disk.
+        cache_bytes: of copies of remote videos that are being looked at, on disk. With less than
+            twice `fetch.max_bytes`, the two of an alert may be too large for each other.
         match_store: where a file that somebody asks about lies for the time of the question, and
             fingerprint workers fetch it: a folder below `fetch.roots`, or `s3://bucket/folder`.
             Without it, one can ask about URIs alone.
@@ -72,7 +73,7 @@ class ConsoleSettings(OidcSettings):
     languages: tuple[Language, ...] = Field(default=("en", "zh"), min_length=1)
     previews: Literal["blurred", "grey", "plain"] = "blurred"
     muted: bool = True
-    cache_bytes: int = Field(default=8 * 2**30, ge=0)  # some films; set by hand
+    cache_bytes: int = Field(default=16 * 2**30, ge=0)  # two of `fetch.max_bytes`
     match_store: str | None = None
     database_url: SecretStr = SecretStr("sqlite:///var/console/console.db")
     batch_messages: int = Field(default=500, ge=1, le=10_000)  # set by hand

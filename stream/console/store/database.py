@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Self
 
@@ -26,7 +27,7 @@ from stream.console.store.migrate import upgrade
 from stream.console.store.one_change import connect
 from stream.console.store.sizes import state_sizes
 from stream.console.store.tables import Table
-from stream.errors import DatabaseError, brief
+from stream.errors import DatabaseAwayError, DatabaseError, brief
 
 BUSY_SECONDS = 30  # for which a writer of another process may hold SQLite's lock
 AGAIN_SECONDS = 0.1  # between two tries of a lock that SQLite doesn't wait for
@@ -51,6 +52,7 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self.is_postgresql = engine.dialect.name == "postgresql"
+        self._joined = ContextVar[AsyncSession | None]("joined", default=None)
         self._one_writer = nullcontext() if self.is_postgresql else asyncio.Lock()
 
     @classmethod
@@ -64,7 +66,7 @@ class Database:
         database = cls(engine)
         try:
             await database._migrate()
-        except (SQLAlchemyError, OSError, CommandError, InternalClientError) as error:
+        except (SQLAlchemyError, DatabaseAwayError, CommandError) as error:
             await engine.dispose()
             where = engine.url.render_as_string(hide_password=True)
             raise DatabaseError(
@@ -107,7 +109,14 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
-        """One transaction: committed at the end of the block, undone where it raises."""
+        """One transaction: committed at the end of the block, undone where it raises.
+
+        In a block of `together`, it is a part of that one's.
+        """
+        if (joined := self._joined.get()) is not None:
+            yield joined
+            await joined.flush()
+            return
         async with (
             self._begun(writes=True) as connection,
             # Rows are read on after the block, where there is nothing to load them anew by.
@@ -116,6 +125,16 @@ class Database:
             yield session
             # The connection commits, not the session: what isn't flushed would be lost in silence.
             await session.flush()
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """All that this task writes in the block is one transaction. Start no task in it."""
+        async with self.writing() as session:
+            before = self._joined.set(session)
+            try:
+                yield
+            finally:
+                self._joined.reset(before)
 
     async def lock(self, connection: AsyncConnection | AsyncSession) -> None:
         """Be the only one that migrates or projects, until the transaction ends."""
@@ -146,10 +165,23 @@ class Database:
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         turn = self._one_writer if writes else nullcontext()
         # The turn first: writers that wait would hold every connection, and readers get none.
-        async with turn, self.engine.connect() as connection:
+        async with turn, _away_is_told(), self.engine.connect() as connection:
             await connection.execution_options(**options)
             async with connection.begin():
                 yield connection
+
+
+@asynccontextmanager
+async def _away_is_told() -> AsyncIterator[None]:
+    """One error for all that asyncpg raises where nobody answers, which SQLAlchemy doesn't wrap.
+
+    A name that isn't found, a socket that isn't there, a connection that breaks at an unlucky
+    moment.
+    """
+    try:
+        yield
+    except (OSError, InternalClientError) as error:
+        raise DatabaseAwayError(f"{type(error).__name__}: {brief(error, 300)}") from error
 
 
 def is_away(error: BaseException) -> bool:
@@ -164,8 +196,8 @@ def is_away(error: BaseException) -> bool:
             return True
         # By words only without a state: PostgreSQL's text may quote anything, these words too.
         return state is None and any(word in words for word in PASSING_WORDS)
-    # asyncpg's own, where a connection breaks at an unlucky moment: nobody wraps them.
-    return isinstance(error, OSError | TimeoutError | PoolTimeout | InternalClientError)
+    # Plain ones too, as a driver raises them.
+    return isinstance(error, DatabaseAwayError | OSError | PoolTimeout | InternalClientError)
 
 
 def insert_of(session: AsyncSession, table: type[Table]) -> Any:

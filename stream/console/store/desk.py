@@ -31,7 +31,11 @@ __all__ = [
 
 
 class Desk(Claims, SignIns, Repeats, Webhooks, Deliveries, AuditLog):
-    """Changes the database; every call is a transaction of its own."""
+    """Changes the database; every call is a transaction of its own, but in `together`."""
+
+    def together(self) -> AbstractAsyncContextManager[None]:
+        """As `Database.together`: what is done has its line in the audit log, or isn't done."""
+        return self._database.together()
 
     def alone(self, *words: str) -> AbstractAsyncContextManager[None]:
         """As `Database.alone`."""

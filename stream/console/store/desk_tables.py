@@ -20,6 +20,7 @@ class Session(Table):
     person: Mapped[str]
     role: Mapped[str]
     owner_ids: Mapped[list[Any]]
+    scopes: Mapped[list[Any] | None]
     made_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]

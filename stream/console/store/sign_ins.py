@@ -37,7 +37,8 @@ class Person:
     Attributes:
         name: of the person, or of the token.
         owner_ids: that a rights holder's role is about; empty for others.
-        scopes: of a token; None for a session, which may what its role may.
+        scopes: of a token, or of that which a session was begun by; None of other sessions, which
+            may what their role may.
         expires_at: of the session or token.
     """
 
@@ -71,7 +72,13 @@ class SignIns:
         self._database = database
 
     async def begin_session(
-        self, person: str, role: Role, owner_ids: Sequence[str], now: datetime, seconds: float
+        self,
+        person: str,
+        role: Role,
+        owner_ids: Sequence[str],
+        now: datetime,
+        seconds: float,
+        scopes: Sequence[str] | None = None,
     ) -> str:
         """Sign somebody in; the secret of the cookie, which nobody can read again."""
         secret = secrets.token_urlsafe(SECRET_BYTES)
@@ -80,6 +87,7 @@ class SignIns:
             person=person,
             role=role,
             owner_ids=[*owner_ids],
+            scopes=None if scopes is None else [*scopes],
             made_at=now,
             seen_at=now,
             expires_at=now + timedelta(seconds=seconds),
@@ -96,7 +104,8 @@ class SignIns:
             return None
         if now - row.seen_at > SEEN_EVERY:
             await self._seen(Session, Session.secret_hash == row.secret_hash, {"seen_at": now})
-        return Person(row.person, _role(row.role), tuple(row.owner_ids), None, row.expires_at)
+        scopes = None if row.scopes is None else tuple(row.scopes)
+        return Person(row.person, _role(row.role), tuple(row.owner_ids), scopes, row.expires_at)
 
     async def end_session(self, secret: str) -> None:
         """Sign out."""

@@ -13,15 +13,17 @@ from stream.console.web.console import Console
 async def take(console: Console, person: Person, alert_ids: Sequence[str]) -> tuple[str, ...]:
     """Take these: the ids of those that nobody else works on."""
     seconds = console.settings.console.claim_seconds
-    mine = await console.desk.claim(person.name, alert_ids, console.clock(), seconds)
-    await note_claims(console, person, "take", mine)
+    async with console.desk.together():
+        mine = await console.desk.claim(person.name, alert_ids, console.clock(), seconds)
+        await note_claims(console, person, "take", mine)
     return mine
 
 
 async def give_back(console: Console, person: Person, alert_ids: Sequence[str]) -> None:
     """Give back those of these that are theirs."""
-    given = await console.desk.release(person.name, alert_ids)
-    await note_claims(console, person, "give back", given)
+    async with console.desk.together():
+        given = await console.desk.release(person.name, alert_ids)
+        await note_claims(console, person, "give back", given)
 
 
 async def note_claims(

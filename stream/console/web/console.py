@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Protocol
+from weakref import WeakValueDictionary
 
 from fastapi import Depends, Request
 
@@ -29,6 +30,7 @@ from stream.console.web.signin.limits import Attempts, Requests, Waits
 from stream.console.web.signin.links import OneTimeLinks
 from stream.console.web.signin.provider import Provider
 from stream.console.web.text_search import TextSearch
+from stream.console.web.turns import Turns
 from stream.console.webhooks.keys import SigningKey, signing_key
 from stream.contract.events import PolicyUpdated
 from stream.contract.message import Source
@@ -38,6 +40,9 @@ from stream.times import now
 log = logging.getLogger(__name__)
 
 COMES_BACK_SECONDS = 5.0  # for a write to be in the rows; a page that is sooner shows it as it was
+PICTURES_AT_ONCE, DRY_RUNS_AT_ONCE = 4, 1  # that are answered; set by hand, as the next two
+MOST_WAITING = 8  # for either: more would come too late
+DEAR_FORMS_A_MINUTE = 30  # of one session, as a person sends them
 LATE_SECONDS = 20.0  # for a database that was away to take a line; less than clients wait
 
 
@@ -94,10 +99,14 @@ class Console:
         self.links = OneTimeLinks(own.link_seconds)
         self.attempts = Attempts()
         self.requests = Requests(own.requests_per_minute)
+        self.dear_forms = Requests(DEAR_FORMS_A_MINUTE)
         self.waits = Waits(own.waits_each)
+        self.pictures_asked = Turns(PICTURES_AT_ONCE, MOST_WAITING)
+        self.dry_runs = Turns(DRY_RUNS_AT_ONCE, MOST_WAITING)
         self._late_lines = LateLines(self.desk)
         self._signing_key: SigningKey | None = None
         self._policies = asyncio.Lock()
+        self._turns = WeakValueDictionary[tuple[str, ...], asyncio.Lock]()
         self.videos = Videos(self.settings.fetch, own.cache_bytes)
         self.playables = Playables(self.settings.decode, own.cache_bytes)
         self.evidence = Evidence(self.kafka)
@@ -165,7 +174,11 @@ class Console:
             with suppress(TimeoutError):
                 await asyncio.wait_for(late.wait(), LATE_SECONDS)
 
-    async def come_back(self, places: Sequence[Source]) -> None:
+    def turn(self, *words: str) -> asyncio.Lock:
+        """One of those who do the same at a time, in this process."""
+        return self._turns.setdefault(words, asyncio.Lock())
+
+    async def come_back(self, places: Sequence[Source | Place]) -> None:
         """Wait until what was written is in the rows, or a while."""
         waits = (
             self.store.follower.until(

@@ -41,7 +41,18 @@ class DryRun:
 async def dry_run(
     console: Console, owner_id: str, policy: PolicyUpdated | None, days: float
 ) -> DryRun:
-    """Judge a rights holder's alerts of the last days by the present policy and by a new one."""
+    """Judge a rights holder's alerts of the last days by the present policy and by a new one.
+
+    Raises:
+        Problem: 429, too many ask.
+    """
+    async with console.dry_runs.one():
+        return await _dry_run(console, owner_id, policy, days)
+
+
+async def _dry_run(
+    console: Console, owner_id: str, policy: PolicyUpdated | None, days: float
+) -> DryRun:
     since = console.clock() - timedelta(days=days)
     cases: list[PolicyCase] = []
     cursor: str | None = None

@@ -58,13 +58,15 @@ async def found_by_picture(console: Console, person: Person, uri: str, most: int
     """Videos in the library that somebody may see, and that look like a picture or clip.
 
     Raises:
-        Problem: 422 of what can't be fetched or decoded, 503 as above.
+        Problem: 422 of what can't be fetched or decoded, 429 where too many ask, 503 as above.
         BrokerError: Kafka doesn't answer.
     """
 
     async def question() -> Question:
-        path = await console.videos.file(uri)
-        return await console.search.question_of(await console.pictures.vector(path))
+        async with console.pictures_asked.one():
+            path = await console.videos.file(uri)
+            vector = await console.pictures.vector(path)
+        return await console.search.question_of(vector)
 
     return await _found(console, person, question, most)
 

@@ -8,17 +8,24 @@ import asyncio
 import hashlib
 import mimetypes
 import os
+import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
 
-from stream.fetch.fetch import FetchedVideo, FetchSettings, fetch
+from stream.fetch.fetch import DiskError, FetchedVideo, FetchSettings, fetch
 from stream.scratch import Scratch
 from stream.texts import Text
 
 NO_ROOM = Text("no room for a copy of the video here: try again later")
+NO_ROOM_FOR_BOTH = Text(
+    "the two videos are larger together than the console keeps: see console.cache_bytes"
+)
+LATELY_SECONDS = 600.0  # for which a copy stays beside another one; set by hand
+MAX_REFUSED = 1000  # videos of which it is known that they were too large; set by hand
 DOWNLOADS = 4  # at a time; set by hand
 # What a browser may take for something else than a video is sent as bytes.
 UNKNOWN = "application/octet-stream"
@@ -34,6 +41,18 @@ def media_type(uri: str) -> str:
     return found if found.startswith("video/") else UNKNOWN
 
 
+@dataclass
+class _Copy:
+    """A copy, and when it was asked for last, by `time.monotonic`."""
+
+    video: FetchedVideo
+    asked_at: float
+
+
+class NoRoomForBothError(DiskError):
+    """Two videos that are looked at together are larger than what may be kept."""
+
+
 class Videos:
     """Files of videos by their URIs. Copies are deleted when there are too many, and by `close`."""
 
@@ -42,51 +61,84 @@ class Videos:
 
         Args:
             settings: what may be fetched.
-            cache_bytes: of all copies together; the newest one stays, however large.
+            cache_bytes: of all copies together; a single one stays, however large.
         """
         self._settings, self._cache_bytes = settings, cache_bytes
         self._scratch = Scratch(None)
         self._folder = self._scratch.folder
-        self._copies: OrderedDict[str, FetchedVideo] = OrderedDict()
+        self._copies: OrderedDict[str, _Copy] = OrderedDict()
+        self._refused_bytes: OrderedDict[str, int] = OrderedDict()
         self._threads, self._stop = ThreadPoolExecutor(DOWNLOADS, "console-video"), Event()
         self._fetching: dict[str, asyncio.Task[FetchedVideo]] = {}
 
-    async def file(self, uri: str) -> Path:
+    async def file(self, uri: str, beside: str | None = None) -> Path:
         """The file of a video; people who ask for one at the same time wait for one download.
+
+        Args:
+            uri: where it lies.
+            beside: of the video that it is looked at with: the two don't drive each other out.
 
         Raises:
             RejectedError: as `stream.fetch.fetch.fetch`.
+            NoRoomForBothError: the other one was asked for lately, and they are too large together.
             DiskError: there is no room for a copy.
         """
         # A copy may be gone: it lies where machines are tidied.
-        if (known := self._copies.get(uri)) is not None and known.path.is_file():
+        if (known := self._copies.get(uri)) is not None and known.video.path.is_file():
             self._copies.move_to_end(uri)
-            return known.path
+            known.asked_at = time.monotonic()
+            return known.video.path
+        # It was too large a while ago: not fetched to find out again.
+        self._check_room(self._refused_bytes.get(uri, 0), beside)
         task = self._fetching.get(uri)
         if task is None:
-            task = asyncio.create_task(self._fetch(uri), name="console-video")
+            task = asyncio.create_task(self._fetch(uri, beside), name="console-video")
             self._fetching[uri] = task
             task.add_done_callback(lambda done: self._fetched(uri, done))
         # Shielded: one of several that wait may go away.
         return (await asyncio.shield(task)).path
 
-    async def _fetch(self, uri: str) -> FetchedVideo:
+    async def _fetch(self, uri: str, beside: str | None) -> FetchedVideo:
         # Downloads take long, and what else needs a thread mustn't wait for them.
         threads = None if uri.startswith(("/", "file:")) else self._threads
         get = partial(fetch, uri, self._settings, self._folder, self._stop)
-        return await asyncio.get_running_loop().run_in_executor(threads, get)
+        found = await asyncio.get_running_loop().run_in_executor(threads, get)
+        if found.is_copy:
+            self._keep(uri, found, beside)
+        return found
+
+    def _keep(self, uri: str, found: FetchedVideo, beside: str | None) -> None:
+        try:
+            self._check_room(found.size_bytes, beside)
+        except NoRoomForBothError:
+            found.close()
+            self._refused_bytes[uri] = found.size_bytes
+            if len(self._refused_bytes) > MAX_REFUSED:
+                self._refused_bytes.popitem(last=False)
+            raise
+        self._copies[uri] = _Copy(found, time.monotonic())
+        stay = {uri} if self._asked_lately(beside) is None else {uri, beside}
+        for name in [each for each in self._copies if each not in stay]:
+            if sum(copy.video.size_bytes for copy in self._copies.values()) <= self._cache_bytes:
+                break
+            # Whoever reads the file now reads on: it is gone from the folder alone.
+            self._copies.pop(name).video.close()
+
+    def _check_room(self, size_bytes: int, beside: str | None) -> None:
+        other = self._asked_lately(beside)
+        if other is not None and 0 < size_bytes > self._cache_bytes - other.size_bytes:
+            raise NoRoomForBothError(f"{size_bytes} bytes and {other.size_bytes} beside them")
+
+    def _asked_lately(self, uri: str | None) -> FetchedVideo | None:
+        copy = None if uri is None else self._copies.get(uri)
+        if copy is None or copy.asked_at < time.monotonic() - LATELY_SECONDS:
+            return None
+        return copy.video
 
     def _fetched(self, uri: str, task: "asyncio.Task[FetchedVideo]") -> None:
         del self._fetching[uri]
-        if task.cancelled() or task.exception() is not None or not task.result().is_copy:
-            return
-        self._copies[uri] = task.result()
-        while len(self._copies) > 1 and self._held_bytes() > self._cache_bytes:
-            # Whoever reads the file now reads on: it is gone from the folder alone.
-            self._copies.popitem(last=False)[1].close()
-
-    def _held_bytes(self) -> int:
-        return sum(copy.size_bytes for copy in self._copies.values())
+        if not task.cancelled():
+            task.exception()  # who waited was told of it, and may be gone
 
     def close(self) -> None:
         """End all downloads and delete all copies."""

@@ -82,7 +82,10 @@ class Mirrors:
             raise Problem(503, NO_ROOM) from error
 
     async def _look(self, alert: AlertView, video_uri: str, reference_uri: str) -> Mirrored:
-        files = await asyncio.gather(self._videos.file(video_uri), self._videos.file(reference_uri))
+        # The page asks for both at the same time: as there, none drives the other out.
+        files = await asyncio.gather(
+            self._videos.file(video_uri, reference_uri), self._videos.file(reference_uri, video_uri)
+        )
         found: list[bool | None] = [None] * len(alert.segments)
         longest = sorted(
             range(len(found)),

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from stream.console.web.signin.headers import HEADERS, NO_STORE
 from stream.contract.field_texts import field_problem
-from stream.errors import BrokerError, ErrorCode, brief
+from stream.errors import BrokerError, DatabaseAwayError, ErrorCode, brief
 from stream.texts import Text, text_of
 
 log = logging.getLogger(__name__)
@@ -107,9 +107,8 @@ async def on_broker_error(request: Request, error: Exception) -> Response:
     return await on_http_error(request, gone)
 
 
-DATABASE_ERRORS = (SQLAlchemyError, ConnectionError, TimeoutError)
-"""Of a database that is away. The others come of asyncpg where nobody answers: SQLAlchemy doesn't
-wrap them."""
+DATABASE_ERRORS = (SQLAlchemyError, DatabaseAwayError)
+"""Of a database that is away or busy."""
 
 
 async def on_database_error(request: Request, error: Exception) -> Response:

@@ -4,13 +4,15 @@ A verdict takes its alerts first, so that of two people at one alert the second 
 fails gives them back.
 """
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from stream.admin.review import LATER, review_of
+from stream.broker.sender import PartlySentError
 from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, Place, ReviewView
 from stream.console.web.console import Console, after_writing
@@ -26,8 +28,14 @@ from stream.contract.events import (
 from stream.contract.message import Source
 from stream.texts import Text
 
+log = logging.getLogger(__name__)
+
 BATCH = "verdicts on several alerts"
 CHANGED = Text("the alert has changed since it was read: read it again")
+SECOND_CLICK = timedelta(seconds=10)  # between two that are one; set by hand
+SAID = (
+    "verdict", "scope", "reviewer", "note", "reference_start_seconds", "reference_end_seconds",
+)  # fmt: skip
 NOTED = {
     "scope", "reference_start_seconds", "reference_end_seconds", "video_id", "reference_id",
 }  # fmt: skip
@@ -57,11 +65,13 @@ class Given:
     Attributes:
         alert_ids: of the verdicts that are on Kafka.
         taken: of alerts that somebody else works on: nothing was said of them.
+        refused: of those whose verdicts Kafka didn't take, while it took others.
         undo: names what was given, for `given_as`.
     """
 
     alert_ids: tuple[str, ...]
     taken: tuple[str, ...]
+    refused: tuple[str, ...]
     undo: str | None
 
 
@@ -72,6 +82,7 @@ async def give(
     said: Said,
     *,
     as_read: bool = False,
+    clicked: bool = False,
 ) -> Given:
     """Give a verdict on alerts, and wait until it came back through the topic.
 
@@ -81,44 +92,86 @@ async def give(
         alerts: as they were read.
         said: the verdict.
         as_read: only where all of them are still as they were read, but for who works on them.
+        clicked: on a page. What the same person has just said of an alert, and nobody since, isn't
+            said again: it is a second click, which is answered as the first. Machines have keys.
 
     Raises:
         Problem: 412 where one isn't.
         SettingsError: it can't be said: a span that ends before it begins.
-        BrokerError: Kafka didn't take it.
+        BrokerError: Kafka didn't take it, not of one alert.
     """
     now, ids = console.clock(), [alert.alert_id for alert in alerts]
-    seconds = console.settings.console.claim_seconds
-    free = set(await console.desk.claim(person.name, ids, now, seconds))
-    mine = [alert for alert in alerts if alert.alert_id in free]
-    taken = tuple(each for each in ids if each not in free)
-    if not mine:
-        return Given((), taken, None)
+    # A second click waits: what the first one says is in the rows by then.
+    async with console.turn(person.name, *ids):
+        seconds = console.settings.console.claim_seconds
+        free = set(await console.desk.claim(person.name, ids, now, seconds))
+        mine = [alert for alert in alerts if alert.alert_id in free]
+        taken = tuple(each for each in ids if each not in free)
+        if not mine:
+            return Given((), taken, (), None)
+        # What the person had taken before stays theirs where nothing is said.
+        new = {alert.alert_id for alert in mine if not _had(alert, person, now)}
+        try:
+            # Nobody else gives one from here on, so that it holds until this one is on Kafka.
+            if as_read and not all([await _is_as_read(console, alert) for alert in mine]):
+                raise Problem(412, CHANGED)
+            events = [event_of(alert, said, person.name) for alert in mine]
+            before = await _said_just_now(console, events, now) if clicked else {}
+            fresh = [event for event in events if event.alert_id not in before]
+            places = before | await _say(console, fresh)
+        except BaseException:
+            # Nothing was said, so nobody is to wait for it.
+            await console.desk.release(person.name, [*new])
+            raise
+        # Before the wait: whoever cuts that short leaves no verdict without its line.
+        for event in fresh:
+            if event.alert_id in places:
+                about, detail = event.alert_id, _noted(event)
+                await console.note(person.name, said.verdict, about, said.note, detail)
+        given = tuple(alert.alert_id for alert in mine if alert.alert_id in places)
+        refused = tuple(alert.alert_id for alert in mine if alert.alert_id not in places)
+        written = [_written(places[each]) for each in given]
+        undo = written[0]
+        if len(given) > 1:
+            undo = uuid.uuid4().hex
+            together = {"alert_ids": given, "verdict": said.verdict, "places": written}
+            await console.note(person.name, BATCH, undo, said.note, together)
+        await console.come_back([*places.values()])
+        # Not sooner: the next reviewer would be given what is judged already.
+        with after_writing("giving the alerts back"):
+            await console.desk.release(person.name, [*given, *new.intersection(refused)])
+        return Given(given, taken, refused, undo)
+
+
+async def _say(console: Console, events: Sequence[AlertReviewed]) -> dict[str, Place]:
+    """Put verdicts on Kafka: the places of those that it took, by alert.
+
+    Raises:
+        BrokerError: it took none.
+    """
+    if not events:
+        return {}
     try:
-        # Nobody else gives one from here on, so that it holds until this one is on Kafka.
-        if as_read and not all([await _is_as_read(console, alert) for alert in mine]):
-            raise Problem(412, CHANGED)
-        events = [event_of(alert, said, person.name) for alert in mine]
-        places = await console.kafka.say(events)
-    except BaseException:
-        # Nothing was said, so nobody is to wait for it; what the person had taken stays theirs.
-        new = [alert.alert_id for alert in mine if not _had(alert, person, now)]
-        await console.desk.release(person.name, new)
-        raise
-    # Before the wait: whoever cuts that short leaves no verdict without its line.
+        taken: Sequence[Source] = await console.kafka.say(events)
+    except PartlySentError as error:
+        log.warning("of %d verdicts Kafka took %d: %s", len(events), len(error.taken), error)
+        taken = error.taken
+    by_key = {each.key: Place(each.topic, each.partition, each.offset) for each in taken}
+    return {each.alert_id: by_key[each.key()] for each in events if each.key() in by_key}
+
+
+async def _said_just_now(
+    console: Console, events: Sequence[AlertReviewed], now: datetime
+) -> dict[str, Place]:
+    """Where verdicts lie that are as these, of moments ago and the newest on their alerts."""
+    places = {}
     for event in events:
-        await console.note(person.name, said.verdict, event.alert_id, said.note, _noted(event))
-    given = tuple(alert.alert_id for alert in mine)
-    undo = _written(places[0])
-    if len(given) > 1:
-        undo, written = uuid.uuid4().hex, [*map(_written, places)]
-        together = {"alert_ids": given, "verdict": said.verdict, "places": written}
-        await console.note(person.name, BATCH, undo, said.note, together)
-    await console.come_back(places)
-    # Not sooner: the next reviewer would be given what is judged already.
-    with after_writing("giving the alerts back"):
-        await console.desk.release(person.name, given)
-    return Given(given, taken, undo)
+        newest = next(iter(await console.queries.reviews_of_alert(event.alert_id)), None)
+        if newest is None or abs(now - newest.reviewed_at) > SECOND_CLICK:
+            continue
+        if all(getattr(newest, name) == getattr(event, name) for name in SAID):
+            places[event.alert_id] = newest.place
+    return places
 
 
 async def _is_as_read(console: Console, alert: AlertView) -> bool:
@@ -153,7 +206,7 @@ async def before(console: Console, review: ReviewView) -> Said | None:
     return Said(cast(VerdictWord, older[0].verdict), scope, span, note)
 
 
-def _written(place: Source) -> str:
+def _written(place: Place) -> str:
     return f"{place.partition}-{place.offset}"
 
 

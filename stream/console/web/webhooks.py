@@ -1,7 +1,7 @@
 """What pages and API do with webhooks alike: endpoints that are checked, secrets, the audit log."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ BY_HAND = "{name} has switched it off"
 WHYS = (BY_HAND, ANSWERED, NO_ANSWER, REDIRECTS, NOT_ALLOWED)
 """Why an endpoint is switched off, or wasn't told something."""
 NO_SUCH = Text("there is no such webhook")
+CHANGED = Text("the webhook has changed since it was read: read it again")
 SWITCHED_OFF = Text("it is switched off: switch it on first")
 
 
@@ -50,40 +51,57 @@ async def make(
     check(console, url, kinds, owner_ids)
     key = _key(console)
     try:
-        made = await console.desk.make_webhook(
-            url, kinds, owner_ids, description, key.key_id, person.name, console.clock()
-        )
+        async with console.desk.together():
+            made = await console.desk.make_webhook(
+                url, kinds, owner_ids, description, key.key_id, person.name, console.clock()
+            )
+            await _note(console, person, "make webhook", made)
     except QueryError as error:
         raise Problem(409, error) from error
-    await _note(console, person, "make webhook", made)
     return Shown(made, key.secret(made.webhook_id, 1))
 
 
 async def change(
-    console: Console, person: Person, webhook_id: str, changes: dict[str, Any]
+    console: Console,
+    person: Person,
+    webhook_id: str,
+    changes: dict[str, Any],
+    is_as_read: Callable[[WebhookView], bool] = lambda now: True,
 ) -> WebhookView:
     """Change some of `url`, `kinds`, `owner_ids`, `description` and `enabled`.
 
+    Args:
+        console: the console.
+        person: who changes it.
+        webhook_id: of the endpoint.
+        changes: by name.
+        is_as_read: whether it still is as whoever changes it has read it.
+
     Raises:
-        Problem: what is asked for can't be, or there is none.
+        Problem: what is asked for can't be, or there is none; 412 where it isn't as it was read.
     """
-    now, before = console.clock(), await found(console, webhook_id)
-    check(
-        console,
-        changes.get("url", before.url),
-        changes.get("kinds", before.kinds),
-        changes.get("owner_ids", before.owner_ids),
-    )
-    enabled = changes.pop("enabled", None)
-    if enabled is True:
-        # A pause, too: whoever switches it on wants to see something come.
-        changes |= {"disabled_at": None, "disabled_why": None, "paused_until": None}
-    elif enabled is False and before.disabled_at is None:
-        changes |= {"disabled_at": now, "disabled_why": BY_HAND.format(name=person.name)}
-    changed = await console.desk.change_webhook(webhook_id, changes)
-    if changed is None:
-        raise Problem(404, NO_SUCH)
-    await _note(console, person, "change webhook", changed)
+    now, enabled = console.clock(), changes.pop("enabled", None)
+    async with console.desk.together():
+        before = await console.desk.locked_webhook(webhook_id)
+        if before is None:
+            raise Problem(404, NO_SUCH)
+        if not is_as_read(before):
+            raise Problem(412, CHANGED)
+        check(
+            console,
+            changes.get("url", before.url),
+            changes.get("kinds", before.kinds),
+            changes.get("owner_ids", before.owner_ids),
+        )
+        if enabled is True:
+            # A pause, too: whoever switches it on wants to see something come.
+            changes |= {"disabled_at": None, "disabled_why": None, "paused_until": None}
+        elif enabled is False and before.disabled_at is None:
+            changes |= {"disabled_at": now, "disabled_why": BY_HAND.format(name=person.name)}
+        changed = await console.desk.change_webhook(webhook_id, changes)
+        if changed is None:
+            raise Problem(404, NO_SUCH)
+        await _note(console, person, "change webhook", changed)
     return changed
 
 
@@ -94,9 +112,10 @@ async def delete(console: Console, person: Person, webhook_id: str) -> None:
         Problem: there is none.
     """
     webhook = await found(console, webhook_id)
-    if not await console.desk.delete_webhook(webhook_id):
-        raise Problem(404, NO_SUCH)
-    await _note(console, person, "delete webhook", webhook)
+    async with console.desk.together():
+        if not await console.desk.delete_webhook(webhook_id):
+            raise Problem(404, NO_SUCH)
+        await _note(console, person, "delete webhook", webhook)
 
 
 async def new_secret(
@@ -107,11 +126,12 @@ async def new_secret(
     Raises:
         Problem: there is no such endpoint.
     """
-    key = _key(console)
-    changed = await console.desk.new_secret(webhook_id, key.key_id, console.clock(), old_seconds)
-    if changed is None:
-        raise Problem(404, NO_SUCH)
-    await _note(console, person, "new secret of webhook", changed)
+    key, now = _key(console), console.clock()
+    async with console.desk.together():
+        changed = await console.desk.new_secret(webhook_id, key.key_id, now, old_seconds)
+        if changed is None:
+            raise Problem(404, NO_SUCH)
+        await _note(console, person, "new secret of webhook", changed)
     return Shown(changed, key.secret(webhook_id, changed.secrets[0].number))
 
 
@@ -125,8 +145,9 @@ async def send_test(console: Console, person: Person, webhook_id: str) -> Delive
     if webhook.disabled_at is not None:
         raise Problem(409, SWITCHED_OFF)
     now = console.clock()
-    test = await console.desk.put_test(webhook_id, person.name, now)
-    await console.desk.note(person.name, "test webhook", webhook_id, now)
+    async with console.desk.together():
+        test = await console.desk.put_test(webhook_id, person.name, now)
+        await console.desk.note(person.name, "test webhook", webhook_id, now)
     return test
 
 
@@ -150,11 +171,12 @@ async def replay(console: Console, person: Person, webhook_id: str, message_id: 
     if webhook.disabled_at is not None:
         raise Problem(409, SWITCHED_OFF)
     now = console.clock()
-    number = await console.desk.replay_delivery(webhook_id, message_id, now)
-    if message_id is not None and not number:
-        raise Problem(404, "there is no such dead letter")
-    detail = {"number": number} | ({} if message_id is None else {"message_id": message_id})
-    await console.desk.note(person.name, "replay webhook", webhook_id, now, detail=detail)
+    async with console.desk.together():
+        number = await console.desk.replay_delivery(webhook_id, message_id, now)
+        if message_id is not None and not number:
+            raise Problem(404, "there is no such dead letter")
+        detail = {"number": number} | ({} if message_id is None else {"message_id": message_id})
+        await console.desk.note(person.name, "replay webhook", webhook_id, now, detail=detail)
     return number
 
 

@@ -179,10 +179,11 @@ class WebhookSender:
             return "delivered"
         error = answer.error or ANSWERED.format(status=answer.status)
         if answer.status == GONE:
-            await self._desk.note_failed(delivery, answer.status, error, None)
-            why = ANSWERED.format(status="410 Gone")
-            if await self._desk.disable_webhook(webhook.webhook_id, webhook.url, why, now):
-                await self._desk.note("console", "disable webhook", webhook.webhook_id, now, why)
+            webhook_id, why = webhook.webhook_id, ANSWERED.format(status="410 Gone")
+            async with self._desk.together():
+                await self._desk.note_failed(delivery, answer.status, error, None)
+                if await self._desk.disable_webhook(webhook_id, webhook.url, why, now):
+                    await self._desk.note("console", "disable webhook", webhook_id, now, why)
             return "gone"
         if answer.status in BUSY and answer.retry_after:
             await self._desk.pause_webhook(webhook.webhook_id, now + answer.retry_after)

@@ -9,7 +9,7 @@ from stream.admin import takedown
 from stream.admin.takedown import take_down
 from stream.broker.client import Reader, send
 from stream.broker.settings import KafkaSettings
-from stream.errors import BrokerError, UnreachableError
+from stream.errors import BrokerError, HalfTakenDownError, UnreachableError
 from tests.stream.brokers import broker_with
 
 VECTORS, LOG = "video.embedded", "video.fingerprinted"
@@ -46,7 +46,7 @@ def test_what_is_cut_short_isnt_on_the_log_and_the_next_one_makes_it_whole(
     sent: list[str] = []
     with monkeypatch.context() as patched:
         patched.setattr(takedown, "send", send_once)
-        with pytest.raises((Killed, BrokerError)) as told:
+        with pytest.raises((Killed, HalfTakenDownError)) as told:
             take_down(kafka, ["film"])
     assert (taken_down(kafka, VECTORS), taken_down(kafka, LOG)) == ([b"film"], [])
     if isinstance(ends, BrokerError):

@@ -8,7 +8,7 @@ import pytest
 from stream.broker import clients, message_at
 from stream.broker.embedded import embedded_kafka
 from stream.broker.message_at import MessageAt
-from stream.broker.sender import Sender
+from stream.broker.sender import PartlySentError, Sender
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
 
@@ -55,6 +55,16 @@ def test_a_topic_that_is_missing_is_told(kafka: KafkaSettings) -> None:
     other = kafka.model_copy(update={"topic_prefix": "other."})
     with pytest.raises(BrokerError, match=r"no topic other\.video\.uploaded"):
         Sender(other).send(TOPIC, [(b"key", b"{}", ())])
+
+
+def test_what_was_taken_before_a_message_that_cant_be_sent_is_told(kafka: KafkaSettings) -> None:
+    sender, long = Sender(kafka), bytes(200 * 2**20)
+    with pytest.raises(PartlySentError, match="too large") as told:
+        sender.send(TOPIC, [(b"one", b"{}", ()), (b"two", long, ()), (b"three", b"{}", ())])
+    assert [place.key for place in told.value.taken] == [b"one"]
+    with pytest.raises(BrokerError) as none:
+        sender.send(TOPIC, [(b"two", long, ())])
+    assert not isinstance(none.value, PartlySentError)
 
 
 def test_clients_that_know_no_broker_any_more_are_replaced(

@@ -1,6 +1,7 @@
 """The role `console` as a worker: what it says of itself, and how it starts and ends."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -133,3 +134,29 @@ async def test_a_long_poll_does_not_hold_up_a_stop(tmp_path: Path) -> None:
             async with asyncio.timeout(10):
                 await site.worker.stop()
             await asyncio.wait([waiting])
+
+
+async def test_no_log_has_a_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with running_site(tmp_path) as site:
+        token = (await site.machine("viewer")).headers["authorization"]
+        link = site.worker.sign_in_link()
+        assert link is not None
+        async with httpx2.AsyncClient(base_url=site.worker.url) as client:
+            signed_in = await client.get(link)
+            assert signed_in.status_code == 303
+            assert (await client.get(link)).status_code == 403, "used"
+            alerts = await client.get("/api/v1/alerts", headers={"Authorization": token})
+            assert alerts.status_code == 200
+            wrong = {"Authorization": f"{token}x"}
+            assert (await client.get("/api/v1/alerts", headers=wrong)).status_code == 401
+            typed = {"token": f"{token.partition(' ')[2]}x"}
+            assert (await client.post("/signin", data=typed)).status_code == 403
+            assert (await client.get("/library?text=secret+search")).status_code in (200, 503)
+        cookie = signed_in.cookies["samesource_session"]
+    secrets = (link.rpartition("/")[2], token.partition(" ")[2], cookie, "secret+search")
+    told = [each for each in caplog.records if not each.name.startswith(("httpx", "httpcore"))]
+    assert told, "something was logged"
+    for each in told:
+        text = each.getMessage() + str(vars(each))
+        assert not [secret for secret in secrets if secret in text], each

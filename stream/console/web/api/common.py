@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Header, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from stream.console.store.desk import Done, Fresh, OtherRequest, Person, Running
 from stream.console.web.console import Console, after_writing, console_of
@@ -40,7 +40,7 @@ class Written:
         places: of its messages. Once the answer is kept under its key, their rows are waited for.
     """
 
-    answer: JSONResponse
+    answer: Response
     places: Sequence[Source] = ()
 
 
@@ -99,7 +99,8 @@ async def once(
     found = await console.desk.begin_key(person.name, key, asked, console.clock())
     if isinstance(found, Done):
         headers = dict(found.headers) | {"Idempotency-Replayed": "true"}
-        return Response(found.body, found.status, headers, "application/json")
+        kind = "application/json" if found.body else None
+        return Response(found.body, found.status, headers, kind)
     if isinstance(found, Running):
         raise Problem(409, "a request with this key is still running", {"Retry-After": "1"})
     if isinstance(found, OtherRequest):

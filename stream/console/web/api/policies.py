@@ -101,20 +101,30 @@ async def set_policy(
     return await once(request, person, key, write)
 
 
-@router.delete("/{owner_id:path}", status_code=204, responses=problems(404, 412, 428, 503))
+@router.delete("/{owner_id:path}", status_code=204, responses=problems(404, 409, 412, 428, 503))
 async def remove_policy(
-    console: Here, person: Editor, owner_id: str, if_match: IfMatch = None, note: Note = None
+    request: Request,
+    console: Here,
+    person: Editor,
+    owner_id: str,
+    if_match: IfMatch = None,
+    key: Key = None,
+    note: Note = None,
 ) -> Response:
     """Take a rights holder's policy back; what the settings say holds then."""
-    found = await console.queries.policy(owner_id)
-    if found is None or found.policy is None:
-        raise Problem(404, "this rights holder has no policy")
-    async with console.policies():
-        await _check_match(console, owner_id, if_match)
-        places = await console.kafka.remove_policy(owner_id)
-        await console.note(person.name, "remove policy", owner_id, note)
-        await console.come_back(places)
-    return Response(status_code=204)
+
+    async def write() -> Written:
+        found = await console.queries.policy(owner_id)
+        if found is None or found.policy is None:
+            raise Problem(404, "this rights holder has no policy")
+        async with console.policies():
+            await _check_match(console, owner_id, if_match)
+            places = await console.kafka.remove_policy(owner_id)
+            await console.note(person.name, "remove policy", owner_id, note)
+            await console.come_back(places)
+        return Written(Response(status_code=204))
+
+    return await once(request, person, key, write)
 
 
 @trials.post("", responses=problems())

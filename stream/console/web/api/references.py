@@ -19,6 +19,7 @@ from stream.console.web.api.uploads import submitted
 from stream.console.web.console import Here
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
+from stream.console.web.takedowns import take_down
 from stream.errors import QueryError
 
 router = APIRouter(prefix="/api/v1/references", tags=["references"])
@@ -91,8 +92,7 @@ async def remove_reference(
     async def write() -> Written:
         if await console.queries.video(video_id) is None:
             raise Problem(404, "there is no such video")
-        await console.kafka.take_down([video_id])
-        await console.note(person.name, "take down", video_id, note)
+        await take_down(console, person, video_id, note)
         return Written(JSONResponse(TakedownBody(video_id=video_id).model_dump(), 202))
 
     return await once(request, person, key, write)

@@ -2,14 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import JSONResponse, Response
 
 from stream.console.store.deliveries import DeliveryState
 from stream.console.store.desk import Person
+from stream.console.store.webhooks import WebhookView
 from stream.console.web import webhooks
 from stream.console.web.api.bodies import PageBody
 from stream.console.web.api.common import Cursor, Limit, problems
+from stream.console.web.api.conditional import IfNoneMatch, answered, names, tag_of, tagged
 from stream.console.web.api.webhook_bodies import (
     DeliveryBody,
     EndpointBody,
@@ -28,6 +30,14 @@ from stream.texts import Text
 router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"])
 Admin = Annotated[Person, Depends(at_least("admin", "webhooks"))]
 Id = Annotated[str, Path(max_length=100)]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The ETag of the endpoint that was read: 412 where it has changed since. "
+        "Without it, or with `*`, it is changed whatever it is now",
+    ),
+]
 
 
 @router.get("", responses=problems())
@@ -48,24 +58,38 @@ async def make_webhook(console: Here, person: Admin, body: NewEndpointBody) -> R
     return JSONResponse(told, 201, {"Location": where})
 
 
-@router.get("/{webhook_id}", responses=problems(404))
-async def get_webhook(console: Here, person: Admin, webhook_id: Id) -> EndpointBody:
-    """One endpoint."""
-    return EndpointBody.of(await webhooks.found(console, webhook_id), console.clock())
+@router.get("/{webhook_id}", response_model=EndpointBody, responses=problems(404) | tagged())
+async def get_webhook(
+    console: Here, person: Admin, webhook_id: Id, if_none_match: IfNoneMatch = None
+) -> Response:
+    """One endpoint, with an ETag to change it by."""
+    found = await webhooks.found(console, webhook_id)
+    return answered(EndpointBody.of(found, console.clock()), if_none_match)
 
 
-@router.patch("/{webhook_id}", responses=problems(404))
+@router.patch(
+    "/{webhook_id}",
+    response_model=EndpointBody,
+    responses=problems(404, 412) | tagged(is_read=False),
+)
 async def change_webhook(
-    console: Here, person: Admin, webhook_id: Id, body: EndpointChangeBody
-) -> EndpointBody:
+    console: Here,
+    person: Admin,
+    webhook_id: Id,
+    body: EndpointChangeBody,
+    if_match: IfMatch = None,
+) -> Response:
     """Change what is named; what waits and is none of its business any more is dropped."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("url", "kinds", "enabled"):
         if name in changes and changes[name] is None:
             raise Problem(422, Text("{name}: expected a value, or leave it out", name=name))
-    return EndpointBody.of(
-        await webhooks.change(console, person, webhook_id, changes), console.clock()
-    )
+
+    def is_as_read(now: WebhookView) -> bool:
+        return if_match is None or names(if_match, tag_of(EndpointBody.of(now, console.clock())))
+
+    changed = await webhooks.change(console, person, webhook_id, changes, is_as_read)
+    return answered(EndpointBody.of(changed, console.clock()), None)
 
 
 @router.delete("/{webhook_id}", status_code=204, responses=problems(404))

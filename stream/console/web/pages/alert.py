@@ -13,7 +13,13 @@ from stream.console.web.claims import give_back, note_claims, take
 from stream.console.web.console import Console, Here, console_of
 from stream.console.web.evidence import NoEvidenceError
 from stream.console.web.matches import BusyError
-from stream.console.web.media import NO_ROOM, entity_tag, media_type
+from stream.console.web.media import (
+    NO_ROOM,
+    NO_ROOM_FOR_BOTH,
+    NoRoomForBothError,
+    entity_tag,
+    media_type,
+)
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.queue import (
     Looked,
@@ -141,18 +147,18 @@ async def verdict(
         return _to(alert.alert_id, view, form, given.undo, taken)
     # Taken, so that nobody else is sent there too; and now, as until here somebody else may have
     # begun with it.
-    after = await console.desk.claim_after(
-        alert.alert_id,
-        person.name,
-        console.clock(),
-        view.filter(console, person),
-        view.sort,
-        console.settings.console.claim_seconds,
-    )
-    if after is None:
-        return _to(None, view, form, given.undo, taken)
-    await note_claims(console, person, "take", [after.alert_id])
-    return _to(after.alert_id, view, form, given.undo, taken)
+    async with console.desk.together():
+        after = await console.desk.claim_after(
+            alert.alert_id,
+            person.name,
+            console.clock(),
+            view.filter(console, person),
+            view.sort,
+            console.settings.console.claim_seconds,
+        )
+        next_id = None if after is None else after.alert_id
+        await note_claims(console, person, "take", [] if next_id is None else [next_id])
+    return _to(next_id, view, form, given.undo, taken)
 
 
 def _to(
@@ -236,14 +242,18 @@ async def _fetched(console: Console, found: Seen, side: Side) -> tuple[Path, str
     video = found.side(side)
     if video is None or video.uri is None:
         raise Problem(404, "where this video lies is not known any more")
+    other = found.side("reference" if side == "video" else "video")
+    beside = None if other is None or other.uri == video.uri else other.uri
     try:
-        return await console.videos.file(video.uri), video.uri
+        return await console.videos.file(video.uri, beside), video.uri
     except RejectedError as error:
         # The text may name folders and hosts; a reviewer needs to know that it can't be had.
         raise Problem(
             _status(error),
             Text("the video can't be fetched: {code}", code=Text(error.code)),
         ) from error
+    except NoRoomForBothError as error:
+        raise Problem(503, NO_ROOM_FOR_BOTH) from error
     except DiskError as error:
         raise Problem(503, NO_ROOM) from error
 

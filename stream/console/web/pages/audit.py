@@ -17,9 +17,10 @@ from stream.errors import QueryError
 router = APIRouter(include_in_schema=False)
 ACTIONS = (
     "confirmed", "dismissed", "withdrawn", "verdicts on several alerts", "take", "give back",
-    "submit upload", "submit reference", "take down", "replay", "set policy", "remove policy",
-    "sign in", "make token", "revoke token", "make webhook", "change webhook", "delete webhook",
-    "new secret of webhook", "test webhook", "replay webhook", "disable webhook",
+    "submit upload", "submit reference", "take down", "take down in part", "replay",
+    "set policy", "remove policy", "sign in", "make token", "revoke token",
+    "make webhook", "change webhook", "delete webhook", "new secret of webhook", "test webhook",
+    "replay webhook", "disable webhook",
 )  # fmt: skip
 """What lines say was done; one that isn't here is shown in English."""
 DETAIL_NAMES = {

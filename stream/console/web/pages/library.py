@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import Page, VideoView
+from stream.console.web import takedowns
 from stream.console.web.console import COMES_BACK_SECONDS, Console, Here, after_writing
 from stream.console.web.evidence import NoEvidenceError
 from stream.console.web.found import Found, found_by_picture, found_by_text
@@ -146,8 +147,7 @@ async def take_down(console: Here, person: Admin, form: Form, request: Request) 
     """Take a video out of the library and of search; then to its entry, or back to an alert."""
     video_id = form.get("video") or ""
     await _seen(console, person, video_id)
-    await console.kafka.take_down([video_id])
-    await console.note(person.name, "take down", video_id, form.get("note"))
+    await takedowns.take_down(console, person, video_id, form.get("note"))
     # By looking, since `take_down` doesn't say where its messages lie.
     with after_writing("waiting for the row"):
         await _gone(console, video_id)

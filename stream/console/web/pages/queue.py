@@ -26,7 +26,7 @@ GROUPS = 20  # uploads on a page; set by hand
 ALERTS_EACH = 8  # of an upload; the others are on a page of their own
 MAX_AT_ONCE = 500  # alerts that one form judges; set by hand
 CLAIMED = ("nobody", "me", "others")
-NOTICE = ("said", "number", "taken", "undo")  # of an address: what has just been done
+NOTICE = ("said", "number", "taken", "refused", "undo")  # of an address: what has just been done
 
 
 @dataclass(frozen=True)
@@ -149,17 +149,18 @@ async def numbers(request: Request, console: Here, person: Looker, view: Looked)
 async def take_next(console: Here, person: Reviewer, form: Form) -> Response:
     """Take the first alert that nobody works on, and open it."""
     view = View.of(form)
-    found = await console.desk.claim_next(
-        person.name,
-        console.clock(),
-        view.filter(console, person),
-        view.sort,
-        1,
-        console.settings.console.claim_seconds,
-    )
+    async with console.desk.together():
+        found = await console.desk.claim_next(
+            person.name,
+            console.clock(),
+            view.filter(console, person),
+            view.sort,
+            1,
+            console.settings.console.claim_seconds,
+        )
+        await note_claims(console, person, "take", [each.alert_id for each in found])
     if not found:
         return RedirectResponse(f"/queue?{view.query()}&said=none", 303)
-    await note_claims(console, person, "take", [found[0].alert_id])
     return RedirectResponse(f"/alerts/{found[0].alert_id}?{view.query()}", 303)
 
 
@@ -189,6 +190,7 @@ async def verdicts(console: Here, person: Reviewer, form: Form) -> Response:
         said=form.get("verdict") if given.alert_ids else "taken",
         number=len(given.alert_ids),
         taken=len(given.taken),
+        refused=len(given.refused),
         undo=given.undo,
     )
 
@@ -204,13 +206,14 @@ async def undo(console: Here, person: Reviewer, form: Form) -> Response:
         said = await before(console, review)
         if said is not None:
             again.setdefault(said, []).append(review.alert_id)
-    number = taken = 0
+    number = taken = refused = 0
     for said, ids in again.items():
         given = await give_verdict(console, person, await _alerts(console, person, ids), said)
         number, taken = number + len(given.alert_ids), taken + len(given.taken)
+        refused += len(given.refused)
     word = "withdrawn" if all(said.verdict == "withdrawn" for said in again) else "undone"
     word = word if number else "taken" if taken else "since"
-    return back_with(form, said=word, number=number, taken=taken)
+    return back_with(form, said=word, number=number, taken=taken, refused=refused)
 
 
 async def chosen(console: Console, person: Person, form: Fields) -> list[AlertView]:
@@ -267,7 +270,7 @@ async def give_verdict(
 ) -> Given:
     """As `give`; what can't be said is told to whoever filled in the form."""
     try:
-        return await give(console, person, alerts, said)
+        return await give(console, person, alerts, said, clicked=True)
     except SettingsError as error:
         raise Problem(422, error) from error
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from stream.console.store.views import Order, State, VideoView
 from stream.console.web.console import console_of
 from stream.console.web.signin.gate import SignedIn
-from stream.console.web.signin.rights import RANKS
+from stream.console.web.signin.rights import RANKS, has_scope
 from stream.console.web.words import ENGLISH, NAMES, Words, chosen_language, words_of
 from stream.contract.events import MatchedSegment
 from stream.texts import percent
@@ -138,6 +138,7 @@ def render(
         and RANKS[signed_in.person.role] >= RANKS["reviewer"],
         may_look=signed_in is not None and RANKS[signed_in.person.role] >= RANKS["viewer"],
         is_admin=signed_in is not None and signed_in.person.role == "admin",
+        may_webhooks=signed_in is not None and has_scope(signed_in.person, "webhooks"),
         csrf="" if signed_in is None else signed_in.form_token,
         when=lambda instant: _when(instant, t.language),
         state_names=STATE_NAMES,

@@ -50,7 +50,8 @@ async def with_token(request: Request, console: Here, form: Form) -> Response:
         console.settings.console.session_seconds, (person.expires_at - now).total_seconds()
     )
     own = (person.name, person.role, person.owner_ids)
-    return await begin(request, console, *own, now, seconds, back)
+    # Nor any further: the session's cookie is taken by the API as well.
+    return await begin(request, console, *own, now, seconds, back, scopes=person.scopes)
 
 
 @router.get("/signin/{secret}")
@@ -109,14 +110,16 @@ async def begin(
     seconds: float,
     back: str,
     detail: Mapping[str, Any] = MappingProxyType({}),
+    scopes: tuple[str, ...] | None = None,
 ) -> Response:
     """Sign somebody in, by a new session: the one that the browser had before is over."""
     tls = console.settings.console.is_behind_tls
-    if (old := request.cookies.get(cookie_name(tls))) is not None:
-        await console.desk.end_session(old)
-    secret = await console.desk.begin_session(name, role, owner_ids, now, seconds)
     told = {"role": role, **detail}
-    await console.desk.note(name, "sign in", f"session of {name}", now, detail=told)
+    async with console.desk.together():
+        if (old := request.cookies.get(cookie_name(tls))) is not None:
+            await console.desk.end_session(old)
+        secret = await console.desk.begin_session(name, role, owner_ids, now, seconds, scopes)
+        await console.desk.note(name, "sign in", f"session of {name}", now, detail=told)
     answer = RedirectResponse(back, 303)
     # Not `strict`: a link to an alert, in a message, would lead to the sign-in page.
     answer.set_cookie(

@@ -13,7 +13,7 @@ from stream.console.web.console import Console, Here
 from stream.console.web.pages.forms import Fields, Form
 from stream.console.web.pages.render import render
 from stream.console.web.problems import Problem
-from stream.console.web.signin.rights import Admin
+from stream.console.web.signin.rights import WebhooksAdmin
 from stream.errors import QueryError
 from stream.texts import read_text
 
@@ -24,13 +24,13 @@ SHOWN_FIRST: DeliveryState = "dead"
 
 
 @router.get("/webhooks")
-async def page(request: Request, console: Here, person: Admin) -> Response:
+async def page(request: Request, console: Here, person: WebhooksAdmin) -> Response:
     """All endpoints, and a form for a new one."""
     return await _list(request, console, {})
 
 
 @router.post("/webhooks")
-async def make(request: Request, console: Here, person: Admin, form: Form) -> Response:
+async def make(request: Request, console: Here, person: WebhooksAdmin, form: Form) -> Response:
     """Make an endpoint: the answer shows its secret, and nothing does later."""
     try:
         fields = _fields(form)
@@ -47,7 +47,7 @@ async def make(request: Request, console: Here, person: Admin, form: Form) -> Re
 async def one(
     request: Request,
     console: Here,
-    person: Admin,
+    person: WebhooksAdmin,
     webhook_id: str,
     state: DeliveryState = SHOWN_FIRST,
     cursor: Annotated[str | None, Query(max_length=4096)] = None,
@@ -59,7 +59,7 @@ async def one(
 
 @router.post("/webhooks/{webhook_id}")
 async def act(
-    request: Request, console: Here, person: Admin, webhook_id: str, form: Form
+    request: Request, console: Here, person: WebhooksAdmin, webhook_id: str, form: Form
 ) -> Response:
     """Do what the pressed button says."""
     do = form.get("do") or ""

@@ -3,7 +3,6 @@
 It also refuses forms of other sites, names that aren't ours, and bodies without end.
 """
 
-import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, urlsplit
@@ -14,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream.console.store.desk import Person
+from stream.console.store.sign_ins import hash_of
 from stream.console.web.console import Console
 from stream.console.web.file_form import FileForm, has_file_form
 from stream.console.web.problems import (
@@ -31,12 +31,15 @@ OPEN = frozenset(
     {"/health/live", "/health/ready", "/signin", "/preferences", "/api/v1/openapi.json"}
 )
 OPEN_BELOW = ("/static/", "/signin/")
+DEAR_FORMS = ("/library/like", "/match", "/policies/edit")  # fetched, decoded or judged by it
 TAKES_FILES = ("/match", "/api/v1/matches")  # which read them as they come
 MAX_BODY_BYTES = 2**20  # of a form or of JSON; an upload on its topic has no more either
 MAX_FIELDS = 2000  # several times the alerts that one form judges; set by hand
 MAX_WELCOME = 10_000  # tokens that are known to be good; set by hand
 FORM = "application/x-www-form-urlencoded"
 COOKIE = "samesource_session"
+TOO_MANY = Text("too many requests within a minute: see console.requests_per_minute")
+TOO_MANY_FORMS = Text("too many such questions within a minute: ask again soon")
 TOO_MANY_FAILED = Text("too many failed sign-ins: wait a minute")
 
 
@@ -52,10 +55,12 @@ class SignedIn:
     Attributes:
         person: by session or token.
         secret: of the session's cookie; None for a token.
+        counted_as: names the session or token; no secret is kept for a minute that need not be.
     """
 
     person: Person
     secret: str | None
+    counted_as: str
 
     @property
     def form_token(self) -> str:
@@ -74,7 +79,7 @@ class Gate:
         self._app, self._console = app, console
         own = console.settings.console
         self._cookie, self._names = cookie_name(own.is_behind_tls), own.host_names
-        self._welcome: OrderedDict[bytes, None] = OrderedDict()
+        self._welcome: OrderedDict[str, None] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
@@ -111,10 +116,10 @@ class Gate:
         if signed_in is None and not is_open:
             return self._stranger(request, address)
         scope.setdefault("state", {})["signed_in"] = signed_in
-        wait = None if signed_in is None else self._wait_seconds(request)
+        wait = None if signed_in is None else self._wait_seconds(request, signed_in)
         if wait is not None:
-            told = Text("too many requests within a minute: see console.requests_per_minute")
-            return problem_response(request, 429, told, {"Retry-After": str(wait)})
+            told = TOO_MANY if is_api(path) else TOO_MANY_FORMS
+            return _refused(request, 429, told, {"Retry-After": str(wait)})
         if not unsafe:
             return receive
         # Read here, as the form's token is in it; and after strangers have been sent away.
@@ -155,13 +160,16 @@ class Gate:
             raise Problem(400, "the form can't be read")
         return fields, _again(body, receive)
 
-    def _wait_seconds(self, request: Request) -> int | None:
-        """After how long a machine may ask again; None for now. Pages are people's, and free."""
-        if not is_api(request.url.path):
-            return None
-        who = request.headers.get("authorization") or request.cookies.get(self._cookie) or ""
-        # No secret is kept in memory for a minute that need not be.
-        return self._console.requests.wait_seconds(hashlib.sha256(who.encode()).hexdigest())
+    def _wait_seconds(self, request: Request, signed_in: SignedIn) -> int | None:
+        """After how long somebody may ask again; None for now.
+
+        Pages are people's, and free, but for forms that cost much.
+        """
+        if is_api(request.url.path):
+            return self._console.requests.wait_seconds(signed_in.counted_as)
+        if request.method not in SAFE and request.url.path in DEAR_FORMS:
+            return self._console.dear_forms.wait_seconds(signed_in.counted_as)
+        return None
 
     async def _signed_in(self, request: Request) -> SignedIn | None:
         """By token, on the API alone; else by cookie."""
@@ -175,12 +183,12 @@ class Gate:
         if not cookie:
             return None
         person = await self._console.desk.session(cookie, self._console.clock())
-        return None if person is None else SignedIn(person, cookie)
+        return None if person is None else SignedIn(person, cookie, hash_of(cookie))
 
     async def _by_token(self, request: Request, secret: str) -> SignedIn | None:
         """A guesser's tries are refused unseen; tokens that were good before stay welcome."""
         address = request.client.host if request.client else "?"
-        known = hashlib.sha256(secret.encode(errors="replace")).digest()
+        known = hash_of(secret)
         if self._console.attempts.too_many(address) and known not in self._welcome:
             return None
         person = await self._console.desk.token(secret, self._console.clock())
@@ -189,7 +197,7 @@ class Gate:
         self._welcome[known] = None
         if len(self._welcome) > MAX_WELCOME:
             self._welcome.popitem(last=False)
-        return SignedIn(person, None)
+        return SignedIn(person, None, known)
 
     def _stranger(self, request: Request, address: str) -> Response:
         """Machines are told to bring a token, people where to sign in."""
@@ -214,13 +222,15 @@ def _page_of(request: Request) -> str:
     return (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
-def _refused(request: Request, status: int, detail: str) -> Response:
+def _refused(
+    request: Request, status: int, detail: str, headers: dict[str, str] | None = None
+) -> Response:
     """For a machine, or a person, as they ask."""
     if is_api(request.url.path):
-        return problem_response(request, status, detail)
+        return problem_response(request, status, detail, headers)
     from stream.console.web.pages.render import render_problem
 
-    return render_problem(request, status, detail, {})
+    return render_problem(request, status, detail, headers or {})
 
 
 def _host_name(host: str) -> str:

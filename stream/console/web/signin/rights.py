@@ -23,19 +23,29 @@ def signed_in(request: Request) -> SignedIn:
     return found
 
 
-def at_least(role: Role, noun: str) -> Callable[[Request], Awaitable[Person]]:
-    """A dependency: somebody with that role or more, whose token may touch that noun."""
+def at_least(role: Role, *nouns: str) -> Callable[[Request], Awaitable[Person]]:
+    """A dependency: somebody with that role or more, whose token may touch these nouns."""
 
     async def person_of(request: Request) -> Person:
         person = signed_in(request).person
-        if person.scopes is not None and noun not in person.scopes:
-            raise Problem(
-                403, Text("this token may not touch {noun}: make one with that scope", noun=noun)
-            )
+        for noun in nouns:
+            _scoped(person, noun)
         _ranked(person, role)
         return person
 
     return person_of
+
+
+def has_scope(person: Person, noun: str) -> bool:
+    """Whether a token may touch that noun, or a session that was begun by it."""
+    return person.scopes is None or noun in person.scopes
+
+
+def _scoped(person: Person, noun: str) -> None:
+    if not has_scope(person, noun):
+        raise Problem(
+            403, Text("this token may not touch {noun}: make one with that scope", noun=noun)
+        )
 
 
 def _ranked(person: Person, least: Role) -> None:
@@ -72,3 +82,6 @@ Viewer = Annotated[Person, Depends(at_least("viewer", "pages"))]
 Reviewer = Annotated[Person, Depends(at_least("reviewer", "pages"))]
 """Whoever may give verdicts on pages."""
 Admin = Annotated[Person, Depends(at_least("admin", "pages"))]
+"""Whoever may change on pages what holds for everybody."""
+WebhooksAdmin = Annotated[Person, Depends(at_least("admin", "pages", "webhooks"))]
+"""The same of webhooks: tokens from before there were any may not touch them."""

@@ -138,17 +138,27 @@ export class Pair {
    */
   choose(place) {
     this.chosen = within(place, 0, this.spans.length - 1);
-    this.seek(this.span.videoStart);
+    this.lead(this.span.videoStart);
+    this.toMatch();
   }
 
   /**
-   * Show a second of the upload, and the one of the reference that matches it.
+   * Show a second of the upload, and the one of the reference that matches it by the span there.
    * @param {number} second
    */
   seek(second) {
+    this.lead(second);
+    this.followUpload();
+    this.toMatch();
+  }
+
+  /**
+   * Show a second of the upload.
+   * @param {number} second
+   */
+  lead(second) {
     const last = Number.isFinite(this.upload.duration) ? this.upload.duration : Infinity;
     this.upload.currentTime = within(second, 0, last);
-    this.toMatch();
   }
 
   /**
@@ -164,7 +174,8 @@ export class Pair {
       return Math.hypot(down, across);
     });
     this.chosen = far.indexOf(Math.min(...far));
-    this.seek(videoSecond);
+    this.lead(videoSecond);
+    this.toMatch();
   }
 
   toMatch() {

@@ -11,9 +11,11 @@ const EVENTS = new Map([
   [">", "faster"],
 ]);
 
+const FIELDS = "input:not([type=checkbox], [type=range]), select, textarea"; // which take letters
+
 /** @param {EventTarget | null} target */
 function isField(target) {
-  return target instanceof HTMLElement && target.closest("input:not([type=checkbox]), select, textarea") !== null;
+  return target instanceof HTMLElement && target.closest(FIELDS) !== null;
 }
 
 /** @param {string} key */
@@ -61,12 +63,15 @@ function pressed(event) {
   }
   const name = EVENTS.get(key);
   if (name) {
+    event.preventDefault(); // the bar of seconds would go on by a hundredth too
     document.dispatchEvent(new CustomEvent(`samesource:${name}`));
     return;
   }
   const button = buttonOf(key);
   if (!button) return;
   event.preventDefault();
+  // One that is held down would judge the alert of the next page too, unseen.
+  if (event.repeat) return;
   // A panel that is open already, for seconds that were drawn, isn't closed: Escape does that.
   const panel = button.parentElement;
   const isOpen = button.dataset.focus && panel instanceof HTMLDetailsElement && panel.open;

@@ -26,7 +26,7 @@ from stream.console.store.intake import Intake
 from stream.console.store.messages import TOPICS
 from stream.console.store.migrate import revision_of, revisions, upgrade
 from stream.console.store.tables import Alert, Table
-from stream.errors import DatabaseError
+from stream.errors import DatabaseAwayError, DatabaseError
 from tests.stream.console.store.rows_of import dump
 from tests.stream.console.store.said import BEGIN, random_log
 from tests.stream.postgres import Postgres
@@ -124,7 +124,8 @@ async def test_alerts_that_an_earlier_release_has_read_get_their_policies(
         rows = await dump(database)
         assert any(row["policy"] for row in rows["alerts"])
     async with connected(empty) as connection:
-        await connection.execute(text("ALTER TABLE alerts DROP COLUMN policy"))
+        for table, column in (("alerts", "policy"), ("sessions", "scopes")):
+            await connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
     async with opened(empty) as database:
         await Intake(database, dict.fromkeys(TOPICS, "log"), 3.0).take(log)
@@ -284,7 +285,7 @@ async def test_what_may_pass_is_told_from_what_never_will(
                 postgres.kill()
                 await session.execute(text("SELECT 1"))
         assert is_away(killed.value)
-        with pytest.raises(OSError) as away:
+        with pytest.raises(DatabaseAwayError) as away:
             async with database.reading() as session:
                 await session.execute(text("SELECT 1"))
         assert is_away(away.value)

@@ -156,6 +156,28 @@ async def test_a_claim_outlasts_what_the_topics_say_meanwhile(
     assert (view.state, view.claimed_by) == ("confirmed", "ann")
 
 
+async def test_what_is_written_together_is_there_as_a_whole_or_not_at_all(
+    database: Database, desk: Desk
+) -> None:
+    await raise_alerts(database, 2)
+
+    async def take(alert_id: str, fails: bool) -> None:
+        async with desk.together():
+            await desk.claim("ann", [alert_id], NOW)
+            await desk.note("ann", "take", alert_id, NOW)
+            if fails:
+                raise RuntimeError("cut short")
+
+    with pytest.raises(RuntimeError):
+        await take("alert 0", fails=True)
+    # Others at the same time have transactions of their own.
+    await asyncio.gather(take("alert 1", fails=False), desk.note("bob", "look", "alert 1", NOW))
+    queries = Queries(database)
+    found = [await queries.alert(f"alert {n}") for n in range(2)]
+    assert [each and each.claimed_by for each in found] == [None, "ann"]
+    assert [line.about for line in (await desk.audit()).items] == ["alert 1"] * 2
+
+
 async def test_a_session_lasts_until_its_end(desk: Desk) -> None:
     secret = await desk.begin_session("ann", "holder", ["league"], NOW, 100)
     person = await desk.session(secret, at(99))

@@ -1,5 +1,6 @@
 """What people try on a console: other sites' forms, scripts in names, others' alerts and files."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,32 @@ async def test_a_token_goes_no_further_than_its_scopes(site: Site) -> None:
     assert (await machine.get("/api/v1/uploads/0-0-0")).status_code == 404
 
 
+async def test_a_session_goes_no_further_than_the_token_that_it_was_begun_by(site: Site) -> None:
+    desk, now, alert = site.console.desk, site.console.clock(), await site.alert()
+    reached = {}
+    for scopes in (("pages",), ("pages", "alerts", "webhooks")):
+        token, _ = await desk.make_token("anna", "admin", scopes, [], "test", now, 3600)
+        client = site.client()
+        assert (await client.post("/signin", data={"token": token})).status_code == 303
+        page = await client.get("/queue")
+        assert page.status_code == 200
+        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', page.text)
+        assert found is not None
+        headers = {"X-CSRF-Token": found[1]}
+        verdict, body = f"/api/v1/alerts/{alert.alert_id}/verdict", {"verdict": "confirmed"}
+        reached[scopes] = [
+            'href="/webhooks"' in page.text,
+            (await client.get("/webhooks")).status_code,
+            (await client.get("/audit")).status_code,
+            (await client.get("/api/v1/webhooks")).status_code,
+            (await client.get("/api/v1/policies")).status_code,
+            (await client.post(verdict, json=body, headers=headers)).status_code,
+        ]
+    assert [*reached.values()] == [
+        [False, 403, 200, 403, 403, 403], [True, 200, 200, 200, 403, 200],
+    ]  # fmt: skip
+
+
 async def test_a_revoked_token_is_a_strangers(site: Site) -> None:
     now = site.console.clock()
     desk = site.console.desk
@@ -210,6 +237,43 @@ async def test_a_body_without_end_is_refused(site: Site) -> None:
     assert answer.status_code == 413
     fields = {f"f{number}": "x" for number in range(3000)}
     assert (await (await site.browser()).send("/queue/next", fields)).status_code == 400
+
+
+BREAKS = ("\r\nSet-Cookie: a=b", "\nX-Made-Up: 1", "\x00", "\u560d\u560aX-Made-Up: 1", "%0d%0aX: 1")
+"""What could end a header and begin another: as text, in other letters, quoted once more."""
+
+
+@pytest.mark.parametrize("breaks", BREAKS, ids=ascii)
+async def test_no_header_is_made_up_by_where_to_go_back(site: Site, breaks: str) -> None:
+    browser, alert = await site.browser(), await site.alert(reference_id=f"film{breaks}")
+    targets = [f"/queue{breaks}", f"/queue?owner={breaks}", breaks]
+    claim = {"claim": "take", "alert": alert.alert_id}
+    answers = [
+        await browser.send(path, fields | {"back": target})
+        for target in targets
+        for path, fields in (("/preferences", {}), ("/queue/claim", claim), ("/undo", {}))
+    ]
+    answers += [await site.client().get("/queue", params={"owner": breaks})]
+    token, _ = await site.console.desk.make_token(
+        "anna", "viewer", ["pages"], [], "test", site.console.clock(), 60
+    )
+    answers += [
+        await site.client().post("/signin", data={"token": token, "next": target})
+        for target in targets
+    ]
+    answers += [
+        await browser.client.get("/library", params={"find": alert.reference_id}),
+        await browser.send("/library/takedown", {"video": alert.reference_id}),
+        await browser.send("/policies/edit", {"owner": f"league{breaks}", "etag": ""}),
+    ]
+    assert {answer.status_code for answer in answers} <= {200, 303, 404, 412, 422}
+    assert sum(answer.status_code == 303 for answer in answers) >= 9
+    for answer in answers:
+        location = answer.headers.get("location", "/")
+        assert location.isascii() and location.isprintable(), location
+        assert location.startswith("/") and not location.startswith("//")
+        assert "x-made-up" not in answer.headers
+        assert "a" not in answer.cookies
 
 
 async def test_a_bug_tells_nothing_and_is_guarded_too(

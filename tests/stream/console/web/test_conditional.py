@@ -21,7 +21,10 @@ async def resources(site: Site, owner_id: str) -> dict[str, str]:
     machine = await site.machine("reviewer")
     sent = {"video_id": owner_id, "uri": "https://cdn.example/v.mp4", "owner_id": "o"}
     upload = (await machine.post("/api/v1/uploads", json=sent)).headers["location"]
+    hook = {"url": "https://hooks.example/", "kinds": ["alert.raised"]}
+    webhook = await (await site.machine("admin")).post("/api/v1/webhooks", json=hook)
     return {
+        "webhook": webhook.headers["location"],
         "alert": f"/api/v1/alerts/{alert.alert_id}",
         "reference": f"/api/v1/references/{alert.reference_id}",
         "policy": f"/api/v1/policies/{owner_id}",
@@ -52,7 +55,8 @@ async def test_what_has_changed_has_another_tag(site: Site) -> None:
     await machine.post(f"{paths['alert']}/verdict", json={"verdict": "confirmed"})
     await site.say(PolicyUpdated(owner_id="changes", least_seconds=6.0))
     await site.say(decided("changes", paths["upload"].rpartition("/")[2]))
-    for kind in ("alert", "policy", "upload"):
+    await machine.patch(paths["webhook"], json={"description": "another"})
+    for kind in ("alert", "policy", "upload", "webhook"):
         known = {"If-None-Match": before[kind]}
         answer = await machine.get(paths[kind], headers=known)
         assert answer.status_code == 200 and answer.headers["etag"] != before[kind], kind
@@ -145,3 +149,21 @@ async def test_a_verdict_that_comes_between_reading_and_taking_is_seen(
     assert answer.status_code == 412
     assert said(site, alert.alert_id) == ["ann"]
     assert (await machine.get(path)).json()["claimed_by"] is None, "it is free again"
+
+
+async def test_a_webhook_is_changed_by_whoever_has_read_it(site: Site) -> None:
+    machine = await site.machine("admin")
+    path = (await resources(site, "hooked"))["webhook"]
+    read = {"If-Match": (await machine.get(path)).headers["etag"]}
+    changes = [
+        machine.patch(path, json={"description": text}, headers=read) for text in ("one", "two")
+    ]
+    first, second = sorted(await asyncio.gather(*changes), key=lambda each: each.status_code)
+    assert (first.status_code, second.status_code) == (200, 412)
+    now = await machine.get(path)
+    assert now.json() == first.json() and now.headers["etag"] == first.headers["etag"]
+    for fresh in ({"If-Match": now.headers["etag"]}, {"If-Match": "*"}, {}):
+        answer = await machine.patch(path, json={"enabled": False}, headers=fresh)
+        assert answer.status_code == 200, fresh
+    stale = await machine.patch(path, json={"enabled": True}, headers=read)
+    assert stale.status_code == 412 and (await machine.get(path)).json()["enabled"] is False

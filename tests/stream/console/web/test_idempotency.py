@@ -123,6 +123,20 @@ async def test_whatever_kafka_has_is_answered_so(
         assert f"'robot' {action}" in caplog.text
 
 
+async def test_a_policy_that_is_taken_back_twice_is_taken_back_once(site: Site) -> None:
+    machine = await site.machine("admin")
+    path = "/api/v1/policies/back"
+    await machine.put(path, json={"least_seconds": 5})
+    headers = {"If-Match": "*", "Idempotency-Key": "back"}
+    first, again = [await machine.delete(path, headers=headers) for _ in range(2)]
+    for answer in (first, again):
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (await machine.delete(path, headers={"If-Match": "*"})).status_code == 404
+    lines = (await site.console.desk.audit(about="back")).items
+    assert [line.action for line in lines] == ["remove policy", "set policy"]
+
+
 @pytest.mark.parametrize(
     ("video_id", "cut", "status", "sent"),
     [("k", "console.come_back", 202, 1), ("l", "console.kafka.say", 409, 0)],

@@ -1,13 +1,17 @@
 """The pages of the library: what is in it, matches both ways, takedowns."""
 
 import io
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from PIL import Image
 
-from stream.broker.client import Reader
+from stream.admin import takedown
+from stream.broker.client import Reader, send
+from stream.broker.settings import KafkaSettings
 from stream.contract.events import PolicyUpdated, VideoFingerprinted
+from stream.errors import BrokerError
 from tests.stream.console.web.site import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -99,3 +103,28 @@ async def test_a_rights_holder_sees_their_own_entries(site: Site) -> None:
         url = f"/library/{path}?video={others.reference_id}"
         assert (await holder.get(url)).status_code == 404
     assert (await holder.get(f"/library/entry?video={mine.reference_id}")).status_code == 200
+
+
+@pytest.mark.parametrize("by", ["page", "machine"])
+async def test_half_a_takedown_is_told_and_has_its_line(
+    site: Site, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    alert = await site.alert()
+    admin, machine = await site.browser(), await site.machine()
+
+    def send_vectors(kafka: KafkaSettings, topic: str, messages: Any) -> None:
+        if topic == VideoFingerprinted.topic:
+            raise BrokerError("Kafka at secret-host:9092: no answer")
+        send(kafka, topic, messages)
+
+    monkeypatch.setattr(takedown, "send", send_vectors)
+    if by == "page":
+        fields = {"video": alert.reference_id, "note": "the owner asks"}
+        answer = await admin.send("/library/takedown", fields)
+    else:
+        path = f"/api/v1/references/{alert.reference_id}?note=the+owner+asks"
+        answer = await machine.delete(path)
+    assert answer.status_code == 503 and answer.headers["retry-after"]
+    assert "not whole" in answer.text and "secret-host" not in answer.text
+    (line,) = (await site.console.desk.audit(about=alert.reference_id)).items
+    assert (line.action, line.why) == ("take down in part", "the owner asks")

@@ -15,8 +15,11 @@ from pydantic import ValidationError
 
 from stream.console.settings import ConsoleSettings
 from stream.console.web.api import uploads as uploads_module
+from stream.console.web.console import DEAR_FORMS_A_MINUTE
+from stream.console.web.problems import Problem
 from stream.console.web.signin import limits
 from stream.console.web.signin.limits import FAILURES_A_MINUTE, Requests, Waits
+from stream.console.web.turns import Turns
 from stream.contract.events import VideoDecided
 from tests.stream.console.web.site import RAISED, Site, running_site
 
@@ -88,13 +91,16 @@ async def test_a_trusted_proxy_is_an_address_or_a_network(proxy: str) -> None:
         ConsoleSettings(trusted_proxies=(proxy,))
 
 
-async def test_who_asks_without_end_is_told_to_wait(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Where the time goes on, so does what may be asked.
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time goes on for those who count: with it would go on what may be asked."""
     now = time.time()
     for module in (memory, limits):
         monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: now))
+
+
+@pytest.mark.usefixtures("still")
+async def test_who_asks_without_end_is_told_to_wait(site: Site) -> None:
     greedy, other = await site.machine("viewer"), await site.machine("viewer")
     answers = [await greedy.get("/api/v1/alerts") for _ in range(A_MINUTE + 2)]
     assert {answer.status_code for answer in answers[:A_MINUTE]} == {200}
@@ -108,6 +114,56 @@ async def test_who_asks_without_end_is_told_to_wait(
     assert {*pages} == {200}
     assert (await greedy.get("/api/v1/openapi.json")).status_code == 429
     assert (await site.client().get("/api/v1/openapi.json")).status_code == 200
+
+
+@pytest.mark.usefixtures("still")
+async def test_a_token_is_one_however_its_header_is_written(site: Site) -> None:
+    machine = await site.machine("viewer")
+    _, _, token = machine.headers["authorization"].partition(" ")
+    ways = [
+        f"{kind} {' ' * before}{token}{' ' * behind}"
+        for kind in ("Bearer", "bearer", "BEARER")
+        for before in range(5)
+        for behind in range(5)
+    ]
+    stranger = site.client()
+    answers = [await stranger.get("/api/v1/alerts", headers={"Authorization": way}) for way in ways]
+    codes = [answer.status_code for answer in answers]
+    assert codes == [200] * A_MINUTE + [429] * (len(ways) - A_MINUTE)
+
+
+@pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("path", ["/library/like", "/match", "/policies/edit"])
+async def test_forms_that_cost_much_are_limited_for_people_too(site: Site, path: str) -> None:
+    browser, other = await site.browser(), await site.browser()
+    answers = [await browser.send(path, {}) for _ in range(DEAR_FORMS_A_MINUTE + 1)]
+    *first, last = [answer.status_code for answer in answers]
+    assert 429 not in first and last == 429
+    assert int(answers[-1].headers["retry-after"]) >= 1 and "<h1" in answers[-1].text
+    assert (await browser.get("/queue")).status_code == 200
+    assert (await other.send(path, {})).status_code != 429
+
+
+async def test_of_dear_questions_a_few_are_answered_and_a_few_wait() -> None:
+    turns, answered = Turns(2, 3), list[int]()
+    go = asyncio.Event()
+
+    async def ask(number: int) -> None:
+        async with turns.one():
+            answered.append(number)
+            await go.wait()
+
+    asked = [asyncio.create_task(ask(number)) for number in range(6)]
+    for _ in asked:  # each has come as far as it may
+        await asyncio.sleep(0)
+    assert answered == [0, 1]
+    with pytest.raises(Problem) as refused:
+        await asked[5]
+    assert refused.value.status_code == 429 and refused.value.headers == {"Retry-After": "10"}
+    go.set()
+    await asyncio.gather(*asked[:5])
+    assert answered == [0, 1, 2, 3, 4]
+    await ask(6)
 
 
 async def test_no_limit_is_none() -> None:

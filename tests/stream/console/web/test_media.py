@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stream.console.web.media import Videos, entity_tag, media_type
+from stream.console.settings import ConsoleSettings
+from stream.console.web.media import NoRoomForBothError, Videos, entity_tag, media_type
 from stream.errors import ForbiddenUriError, NotFoundError
 from stream.fetch.settings import FetchSettings
 from tests.stream.web_server import BODY, serving
@@ -55,6 +56,46 @@ async def test_the_oldest_copies_give_way() -> None:
         again = await videos.file(server.url("/video/a.mp4"))
         assert again.read_bytes() == BODY and not copies[1].exists()
         videos.close()
+
+
+async def test_two_that_are_looked_at_together_dont_drive_each_other_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serving() as server:
+        videos = Videos(FetchSettings(private_addresses=True), 2 * len(BODY) - 1)
+        one, two, three = (server.url(f"/video/{name}.mp4") for name in ("one", "two", "three"))
+        old = await videos.file(three)
+        asked = [videos.file(one, two), videos.file(two, one)]
+        first, second = await asyncio.gather(*asked, return_exceptions=True)
+        stays = first if isinstance(first, Path) else second
+        assert isinstance(stays, Path) and stays.read_bytes() == BODY and not old.exists()
+        for _ in range(3):
+            again = await asyncio.gather(
+                videos.file(one, two), videos.file(two, one), return_exceptions=True
+            )
+            refused = [each for each in again if isinstance(each, NoRoomForBothError)]
+            assert stays in again and len(refused) == 1
+        assert sum(server.requests.values()) == 3, "each was fetched once"
+        # When the one was not asked for in a while, the other one may have the room.
+        monkeypatch.setattr("stream.console.web.media.LATELY_SECONDS", 0.0)
+        other, kept = (two, one) if stays == first else (one, two)
+        assert (await videos.file(other, kept)).read_bytes() == BODY
+        assert not stays.exists()
+        videos.close()
+
+
+async def test_two_that_fit_together_stay_while_others_come_and_go() -> None:
+    with serving() as server:
+        videos = Videos(FetchSettings(private_addresses=True), 2 * len(BODY))
+        one, two, three = (server.url(f"/video/{name}.mp4") for name in ("one", "two", "three"))
+        await videos.file(three)
+        files = await asyncio.gather(videos.file(one, two), videos.file(two, one))
+        assert [file.exists() for file in files] == [True, True]
+        videos.close()
+
+
+def test_by_default_any_two_fit_together() -> None:
+    assert 2 * FetchSettings().max_bytes <= ConsoleSettings().cache_bytes
 
 
 async def test_a_download_that_failed_is_tried_again() -> None:

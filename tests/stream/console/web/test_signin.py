@@ -1,11 +1,15 @@
 """Who gets in: nobody by default; by a link once, by a token, for as long as the session lasts."""
 
 import logging
+import socket
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from asyncpg.exceptions import InternalClientError
 from fastapi.routing import APIRoute
 
+from stream.console.store.desk import Person
 from stream.console.web.app import API, PAGES
 from stream.console.web.signin.gate import OPEN
 from stream.console.web.signin.limits import FAILURES_A_MINUTE, Attempts
@@ -186,18 +190,47 @@ async def test_behind_tls_cookies_are_secure(tmp_path_factory: pytest.TempPathFa
         assert "max-age=31536000" in answer.headers["strict-transport-security"]
 
 
-async def test_whoever_cannot_be_known_while_the_database_is_away_is_told_to_come_again(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+AWAY = (
+    ConnectionRefusedError("secret-host"),
+    socket.gaierror(-2, "Name or service not known"),
+    FileNotFoundError(2, "No such file", "/run/postgresql/secret"),
+    TimeoutError(),
+    OSError("Multiple exceptions: secret-host"),
+    InternalClientError("unexpected"),
+)
+"""What asyncpg raises where nobody answers."""
+
+
+@dataclass
+class Unreachable:
+    """An engine of a database that is away."""
+
+    error: Exception
+
+    def connect(self) -> None:
+        """There is none."""
+        raise self.error
+
+
+@pytest.mark.parametrize("error", AWAY, ids=lambda error: type(error).__name__)
+async def test_whoever_asks_while_the_database_is_away_is_told_to_come_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     browser, machine = await site.browser("reviewer"), await site.machine("reviewer")
+    desk, now = site.console.desk, site.console.clock()
+    known = await desk.session(browser.client.cookies["samesource_session"], now)
 
-    async def away(*_: object) -> None:
-        raise ConnectionError("the database is away")
+    async def person(*_: object) -> Person | None:
+        return known
 
-    for kind in ("session", "token"):
-        monkeypatch.setattr(site.console.desk, kind, away)
-    page, answer = await browser.get("/queue"), await machine.get("/api/v1/alerts")
-    for each in (page, answer):
-        assert each.status_code == 503 and each.headers["retry-after"] == "5"
-    assert "can't be reached" in answer.json()["detail"]
-    assert "can&#39;t be reached" in page.text
+    monkeypatch.setattr(site.console.queries._database, "engine", Unreachable(error))
+    for where in ("in front of all routes", "in the route"):
+        if where == "in the route":
+            for kind in ("session", "token"):
+                monkeypatch.setattr(desk, kind, person)
+        page, answer = await browser.get("/queue"), await machine.get("/api/v1/alerts")
+        for each in (page, answer):
+            assert each.status_code == 503 and each.headers["retry-after"] == "5", where
+            assert "secret" not in each.text
+        assert "can't be reached" in answer.json()["detail"]
+        assert "can&#39;t be reached" in page.text

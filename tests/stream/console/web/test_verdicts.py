@@ -1,5 +1,7 @@
 """Verdicts of every scope on an alert's page: given, undone, refused, and what comes next."""
 
+import asyncio
+import html
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 
 from stream.broker.client import Reader
+from stream.broker.sender import PartlySentError
 from stream.contract.events import AlertReviewed
 from stream.errors import BrokerError
 from tests.stream.console.store.said import applied
@@ -121,6 +124,48 @@ async def test_undo_gives_back_the_verdict_before(site: Site, fields: dict[str, 
     assert len(said(site, alert.alert_id)) == 3
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_double_click_is_one_verdict(site: Site, number: int, at_once: bool) -> None:
+    alerts = [await site.alert() for _ in range(number)]
+    for alert in alerts:
+        await verdict(site, alert, verdict="dismissed", scope="pair")
+    anna = await site.browser("reviewer", "anna")
+    ids = [alert.alert_id for alert in alerts]
+    path = f"/alerts/{ids[0]}/verdict" if number == 1 else "/queue/verdicts"
+    form = {"verdict": "confirmed", "note": "twice", "alert": ids}
+    first = asyncio.create_task(anna.send(path, form))
+    if not at_once:
+        await first
+    second = await anna.send(path, form)
+    for answer in (await first, second):
+        assert "said=confirmed" in answer.headers["location"], answer.headers
+    for alert_id in ids:
+        assert [event.note for event in said(site, alert_id)] == [None, "twice"]
+        lines = (await site.console.desk.audit(about=alert_id)).items
+        assert [line.action for line in lines].count("confirmed") == 1
+    # Whichever answer the browser shows: what was said before all clicks holds again.
+    assert await undo(site, second) == f"/queue?said=undone&number={number}"
+    assert [said(site, alert_id)[-1].verdict for alert_id in ids] == ["dismissed"] * number
+
+
+async def test_a_verdict_may_be_given_again_once_it_was_taken_back(site: Site) -> None:
+    alert = await site.alert()
+    for word in ("confirmed", "withdrawn", "confirmed"):
+        await verdict(site, alert, verdict=word)
+    assert [event.verdict for event in said(site, alert.alert_id)] == [
+        "confirmed", "withdrawn", "confirmed",
+    ]  # fmt: skip
+
+
+async def test_two_people_who_say_the_same_are_two_verdicts(site: Site) -> None:
+    alert = await site.alert()
+    path = f"/alerts/{alert.alert_id}/verdict"
+    for name in ("anna", "bea"):
+        await (await site.browser("reviewer", name)).send(path, {"verdict": "confirmed"})
+    assert [event.reviewer for event in said(site, alert.alert_id)] == ["anna", "bea"]
+
+
 async def test_undo_leaves_what_somebody_has_said_since(site: Site) -> None:
     alert = await site.alert()
     browser = await site.browser("reviewer", "anna")
@@ -212,6 +257,35 @@ async def test_nothing_is_said_while_kafka_is_away(
     assert "secret-host" not in answer.text
     log = await site.console.desk.audit(about=alert.alert_id)
     assert not log.items
+
+
+async def test_of_verdicts_that_kafka_took_in_part_each_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [(await site.alert()).alert_id for _ in range(3)]
+    say = site.console.kafka.say
+
+    async def say_two(events: Any) -> Any:
+        raise PartlySentError("no answer", await say([events[2], events[0]]))
+
+    anna = await site.browser("reviewer", "anna")
+    with monkeypatch.context() as patched:
+        patched.setattr(site.console.kafka, "say", say_two)
+        answer = await anna.send("/queue/verdicts", {"verdict": "confirmed", "alert": ids})
+    assert "said=confirmed&number=2&refused=1" in answer.headers["location"]
+    page = await anna.get(answer.headers["location"])
+    assert "Kafka didn't take what was said of 1 of them" in html.unescape(page.text)
+    lines = [(await site.console.desk.audit(about=each)).items for each in ids]
+    assert [len(each) for each in lines] == [1, 0, 1]
+    found = [await site.console.queries.alert(each) for each in ids]
+    assert [each and (each.state, each.claimed_by) for each in found] == [
+        ("confirmed", None), ("open", None), ("confirmed", None),
+    ]  # fmt: skip
+    # Again, as the page says: what was taken isn't said twice, and all of it can be undone.
+    answer = await anna.send("/queue/verdicts", {"verdict": "confirmed", "alert": ids})
+    assert "said=confirmed&number=3&undo=" in answer.headers["location"]
+    assert [len(said(site, each)) for each in ids] == [1, 1, 1]
+    assert await undo(site, answer) == "/queue?said=withdrawn&number=3"
 
 
 @pytest.mark.parametrize(

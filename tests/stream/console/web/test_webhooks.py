@@ -11,6 +11,7 @@ from sqlalchemy import text
 from standardwebhooks.webhooks import Webhook
 
 from stream.contract.events import VideoDecided
+from stream.errors import DatabaseAwayError
 from tests.stream.console.web.site import RAISED, Site, running_site
 from tests.stream.console.webhooks.test_sender import Receiver, receiver
 
@@ -233,3 +234,39 @@ async def test_scripts_in_an_endpoint_are_text(site: Site) -> None:
     for path in ("/webhooks", f"/webhooks/{webhook_id}"):
         assert "<script>alert" not in (await browser.get(path)).text
     await machine.delete(f"{ROOT}/{webhook_id}")
+
+
+async def test_what_has_no_line_in_the_audit_log_isnt_done(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, browser, machine = site.console.desk, await site.browser(), await site.machine()
+    alert, hook = await site.alert(), {"url": URL, "kinds": ["alert.raised"]}
+    made = (await machine.post(ROOT, json=hook)).json()
+    path = f"{ROOT}/{made['webhook_id']}"
+    token, _ = await desk.make_token("eve", "admin", ["pages"], [], "test", RAISED, 10**9)
+
+    async def away(*_: object, **__: object) -> None:
+        raise DatabaseAwayError("the server went away")
+
+    async def all_of_it() -> list[object]:
+        found = await site.console.queries.alert(alert.alert_id)
+        async with desk._database.reading() as session:
+            sessions = await session.scalar(text("SELECT count(*) FROM sessions"))
+            deliveries = await session.scalar(text("SELECT count(*) FROM webhook_deliveries"))
+        return [await desk.webhooks(), found, sessions, deliveries]
+
+    before = await all_of_it()
+    with monkeypatch.context() as patched:
+        patched.setattr(desk, "note", away)
+        answers = [
+            await machine.post(ROOT, json=hook),
+            await machine.patch(path, json={"description": "another"}),
+            await machine.post(f"{path}/secrets"),
+            await machine.post(f"{path}/test"),
+            await machine.delete(path),
+            await browser.send(f"/alerts/{alert.alert_id}/claim", {"claim": "take"}),
+            await browser.send("/queue/next"),
+            await site.client().post("/signin", data={"token": token}),
+        ]
+    assert [answer.status_code for answer in answers] == [503] * len(answers)
+    assert await all_of_it() == before

@@ -5,11 +5,11 @@ import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, Request
 
 from stream.console.web.signin.provider import Provider
 from tests.stream.console.store.said import verdict
@@ -78,6 +78,90 @@ async def state_of(site: Site, alert_id: str) -> str:
     found = await site.console.queries.alert(alert_id)
     assert found is not None
     return found.state
+
+
+async def test_a_key_that_is_held_judges_one_alert(page: Page, site: Site) -> None:
+    ids = [(await site.alert(reference_owner_id="held key")).alert_id for _ in range(3)]
+    await page.goto(f"{site.worker.url}/queue?owner=held+key")
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("[data-keys-ready] #play")
+    before = page.url
+    await page.keyboard.down("c")
+    await page.wait_for_url(lambda url: url != before)
+    await page.wait_for_selector("[data-keys-ready] #play")
+    for _ in range(5):
+        await page.keyboard.down("c")  # without a release between, it repeats
+        await asyncio.sleep(0.05)
+    await page.keyboard.up("c")
+    await page.wait_for_selector("[data-keys-ready] #play")
+    states = [await state_of(site, each) for each in ids]
+    assert sorted(states) == ["confirmed", "open", "open"]
+
+
+async def test_a_form_is_sent_once_however_often_it_is_clicked(
+    page: Page, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = await site.alert(reference_owner_id="clicked")
+    say = site.console.kafka.say
+
+    async def slowly(events: Any) -> Any:
+        await asyncio.sleep(1)
+        return await say(events)
+
+    monkeypatch.setattr(site.console.kafka, "say", slowly)
+    await page.goto(f"{site.worker.url}/alerts/{alert.alert_id}?owner=clicked")
+    sent = list[str]()
+
+    def count(request: Request) -> None:
+        if request.method == "POST":
+            sent.append(request.url)
+
+    page.on("request", count)
+    button = page.get_by_role("button", name="Confirm")
+    await button.scroll_into_view_if_needed()
+    box = await button.bounding_box()
+    assert box is not None
+    for _ in range(3):
+        await page.mouse.click(box["x"] + 5, box["y"] + 5)
+        await asyncio.sleep(0.1)
+    await page.wait_for_url("**said=confirmed*")
+    page.remove_listener("request", count)
+    assert len(sent) == 1
+
+
+async def test_two_reviewers_at_once_share_the_work(chromium: Browser, site: Site) -> None:
+    ids = [(await site.alert(reference_owner_id="shared")).alert_id for _ in range(6)]
+    now, desk = site.console.clock(), site.console.desk
+    both = asyncio.Barrier(2)
+
+    async def review(name: str) -> list[str]:
+        """Work through the queue by keyboard: the alerts that were judged."""
+        token, _ = await desk.make_token(name, "reviewer", ["pages"], [], "test", now, 3600)
+        judged = list[str]()
+        async with page_of(chromium, site) as page:
+            await page.context.clear_cookies()
+            await page.goto(f"{site.worker.url}/queue?owner=shared")
+            await page.get_by_label("Token").fill(token)
+            await page.keyboard.press("Enter")
+            await page.wait_for_url("**/queue?owner=shared")
+            await page.keyboard.press("g")
+            await page.wait_for_url("**/alerts/**")
+            await both.wait()  # each has one, whoever is quicker
+            while "/alerts/" in (before := page.url):
+                await page.wait_for_selector("[data-keys-ready] #play")
+                judged.append(before.partition("/alerts/")[2].partition("?")[0])
+                await page.keyboard.press("c")
+                await page.wait_for_url(lambda url: url != before)  # noqa: B023 awaited here
+        return judged
+
+    anna, bea = await asyncio.gather(review("anna"), review("bea"))
+    assert sorted(anna + bea) == sorted(ids), "each was judged once, by one of the two"
+    assert anna and bea
+    for name, judged in (("anna", anna), ("bea", bea)):
+        for alert_id in judged:
+            (review_of,) = await site.console.queries.reviews_of_alert(alert_id)
+            assert (review_of.reviewer, review_of.verdict) == (name, "confirmed")
 
 
 async def test_the_queue_is_worked_by_keyboard(page: Page, site: Site) -> None:

@@ -191,6 +191,34 @@ async def test_a_mirrored_copy_is_shown_mirrored_back(page: Page, site: Site) ->
     assert await page.get_attribute("#mirror", "aria-pressed") == "false"
 
 
+async def test_a_second_that_is_sought_while_nothing_plays_is_of_the_span_there(
+    page: Page, site: Site
+) -> None:
+    spans = [
+        {
+            "video_start_seconds": start, "video_end_seconds": start + 4.0, "score": 0.9,
+            "reference_start_seconds": reference, "reference_end_seconds": reference + 4.0,
+        }
+        for start, reference in ((0.5, 20.5), (6.0, 2.0))
+    ]  # fmt: skip
+    video = make_video(site.folder / "videos" / "sought.mp4", count=300, frames_per_second=10)
+    alert = await site.alert(uri=video.as_uri(), segments=spans)
+    await open_alert(page, site, alert.alert_id)
+    await page.locator("#seek").fill("8")
+    await until(page, "document.getElementById('upload-video').currentTime === 8")
+    assert await seconds_of(page) == (8.0, 4.0)
+    pressed = "button[data-span='1'][aria-pressed='true']"
+    assert await page.locator(pressed).count() == 1
+    await page.keyboard.press("[")  # the bar, which has the focus, takes no letters
+    assert await page.locator("#one-start").input_value() == "4.0"
+    for _ in range(4):
+        await page.keyboard.press("ArrowLeft")
+    assert await seconds_of(page) == (4.0, 24.0)
+    # Between two spans, the line of the one that was shown goes on.
+    await page.locator("#seek").fill("5")
+    assert await seconds_of(page) == (5.0, 25.0)
+
+
 async def test_a_click_on_the_matrix_plays_that_moment(page: Page, site: Site) -> None:
     alert_id = await playing_alert(site, "forward")
     await open_alert(page, site, alert_id)
