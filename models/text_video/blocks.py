@@ -25,6 +25,12 @@ class Block(nn.Module):
         self.narrow = nn.Linear(expansion * width, width)
         self.dropout = nn.Dropout(dropout)
 
+    def start_idle(self) -> None:
+        """Change nothing of what comes in, until there is something learned."""
+        for layer in (self.outward, self.narrow):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
     def forward(self, x: Tensor, present: Tensor) -> Tensor:
         """Look from each place at all that are present.
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.errors import ModelFileError
+from models.text_video.blocks import Block
 from models.text_video.caption_tower import SentenceTower, TextTower
 from models.text_video.network import TextVideoNetwork
 from models.text_video.sentences import sentence_vectors
@@ -57,6 +58,8 @@ class StudentRecipe:
         temperature: at which the batch's vectors are told apart.
         closeness: what a vector's distance to its target counts beside telling apart.
         photos: in each step, that the vectors tell apart as the targets do.
+        text_layers: transformer blocks over words: at least as many as the first pair has.
+        dropout: inside these.
         network: that of the pairs that teach; a recipe's file has none.
     """
 
@@ -73,10 +76,12 @@ class StudentRecipe:
     spliced_share: Weight = 0.5
     keywords_share: Share = 0.2
     misspelt_share: Share = 0.2
-    token_dropout: Share = 0.1
+    token_dropout: Share = 0.0
     temperature: Positive = 0.05
     closeness: Weight = 10.0
     photos: Count = 2000
+    text_layers: Count = 4
+    dropout: Share = 0.0
     network: TextVideoConfig = field(default_factory=TextVideoConfig)
 
 
@@ -131,11 +136,19 @@ class Exercise:
     photos: Tensor
 
 
-def joined_config(teachers: Sequence[Teacher]) -> TextVideoConfig:
+def joined_config(
+    teachers: Sequence[Teacher], text_layers: int, dropout: float = 0.0
+) -> TextVideoConfig:
     """The shape of the joined network: the first teacher's, with all video towers.
 
+    Args:
+        teachers: whose towers are joined.
+        text_layers: of the text tower that learns.
+        dropout: in it.
+
     Raises:
-        ModelFileError: fewer than two, the first reads no ids, or their shapes differ.
+        ModelFileError: fewer than two, the first reads no ids or has more layers, or their shapes
+            differ.
     """
     if len(teachers) < 2:
         raise ModelFileError(f"{len(teachers)} pairs to learn from, expected two or more")
@@ -147,7 +160,9 @@ def joined_config(teachers: Sequence[Teacher]) -> TextVideoConfig:
         alike = replace(config, read_sentences=(), entries=first.entries)
         if alike != first or first.video_towers > 1:
             raise ModelFileError(f"pairs of other shapes can't be joined: {config} and {first}")
-    return replace(first, video_towers=len(teachers))
+    if text_layers < first.text_layers:
+        raise ModelFileError(f"{text_layers = }, but the first pair has {first.text_layers}")
+    return replace(first, video_towers=len(teachers), text_layers=text_layers, dropout=dropout)
 
 
 def make_lessons(
@@ -202,6 +217,8 @@ def joined_network(
 ) -> TextVideoNetwork:
     """The teachers' video towers, and the first one's text tower, in the shared space.
 
+    Layers that the first one's tower hasn't change nothing yet.
+
     Args:
         config: of the joined network.
         teachers: as many as it has video towers.
@@ -214,7 +231,10 @@ def joined_network(
         for tower, teacher in zip(video.towers, teachers, strict=True):
             tower.load_state_dict(teacher.network.video.state_dict())
         video.join.weight.copy_(torch.from_numpy(np.concatenate(turns, axis=1)))
-        text.load_state_dict(first.state_dict())
+        text.load_state_dict(first.state_dict(), strict=False)
+        for block in text.blocks[teachers[0].network.config.text_layers :]:
+            assert isinstance(block, Block)
+            block.start_idle()
         turn = torch.from_numpy(turns[0])
         turn = turn / turn.norm() * len(turn) ** 0.5  # as long as a rotation
         for layer in (text.head, text.past, text.later, text.token_head):

@@ -63,7 +63,7 @@ def train_student(
         )
     console = Console()
     teachers = [Teacher.of(run) for run in runs]
-    config = joined_config(teachers)
+    config = joined_config(teachers, recipe.text_layers, recipe.dropout)
     trunk = load_trunk(config.trunk)
     if {teacher.channels for teacher in teachers} != {trunk.channels}:
         raise ModelFileError(f"pairs that learned on another trunk than {config.trunk}")

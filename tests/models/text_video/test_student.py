@@ -50,7 +50,7 @@ RECIPE = TextRecipe(
     draw=DrawConfig(pairs=24, clip_pairs=12, clip_every=3),
 )
 STUDENT = StudentRecipe(
-    steps=60, rate=5e-3, warm_up=5, averaging=0.9, validate_every=60, captions=64
+    steps=60, rate=5e-3, warm_up=5, averaging=0.9, validate_every=60, captions=64, text_layers=2
 )
 
 
@@ -155,13 +155,30 @@ def test_the_student_comes_near_what_its_teachers_say(
     pairs = make_pairs(read_captions(data / "captions/flickr8k-train.jsonl"), STUDENT.sources)
     sentences = sentences_of(pairs, teachers[0], STUDENT)
     lessons = make_lessons(teachers, sentences, 32, kept)
-    fresh = joined_network(joined_config(teachers), teachers, lessons.turns).eval()
+    fresh = joined_network(joined_config(teachers, 2), teachers, lessons.turns).eval()
     near, before = (
         float((text_vectors(n, lessons.ids, "cpu") * lessons.targets).sum(axis=1).mean())
         for n in (trained_network(joined.folder), fresh)
     )
     assert near > 0.9
     assert near > before
+
+
+def test_layers_that_the_first_pair_has_not_change_nothing_at_first(
+    runs: list[Path], data: Path, kept: Path
+) -> None:
+    teachers = [Teacher.of(run) for run in runs]
+    pairs = make_pairs(read_captions(data / "captions/flickr8k-val.jsonl"), ["en", "zh"])
+    lessons = make_lessons(teachers, sentences_of(pairs, teachers[0], STUDENT), 32, kept)
+    shallow, deep = (
+        joined_network(joined_config(teachers, layers), teachers, lessons.turns).eval()
+        for layers in (1, 3)
+    )
+    np.testing.assert_allclose(
+        text_vectors(deep, lessons.ids, "cpu"), text_vectors(shallow, lessons.ids, "cpu"), atol=1e-6
+    )
+    with pytest.raises(ModelFileError, match="text_layers = 0, but the first pair has 1"):
+        joined_config(teachers, 0)
 
 
 def test_vectors_side_by_side_compare_as_both_pairs_do_together(
