@@ -116,6 +116,21 @@ def about(message: Any, *, key: str = "video_id", stage: str | None = None) -> I
 
 
 @contextmanager
+def passed_on(parent: str | None) -> Iterator[None]:
+    """Whatever is published in the block goes on in a trace that came by another way than Kafka.
+
+    Args:
+        parent: a `traceparent`; one that is none, or None, is passed over.
+    """
+    trace = TRACE_PARENT.fullmatch(parent or "")
+    token = _trace_parent.set(trace.group().encode() if trace else None)
+    try:
+        yield
+    finally:
+        _trace_parent.reset(token)
+
+
+@contextmanager
 def part(name: str) -> Iterator[None]:
     """A stage of what is in hand, for the time of the block; what is published follows it."""
     whole = _span.get()

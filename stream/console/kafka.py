@@ -30,6 +30,7 @@ from stream.contract.events import (
 from stream.contract.fingerprint import Fingerprint
 from stream.contract.message import Source
 from stream.errors import BadEventError, BrokerError
+from stream.traces import trace_headers
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ class ConsoleKafka:
     async def _send(
         self, topic: str, messages: Sequence[tuple[bytes | None, bytes | None]]
     ) -> list[Source]:
-        with_headers = [(key, value, ()) for key, value in messages]
+        headers = trace_headers()
+        with_headers = [(key, value, headers) for key, value in messages]
         return await self._on_thread(self._sender.send, topic, with_headers)
 
     async def ends(self, topic: str) -> dict[int, int]:

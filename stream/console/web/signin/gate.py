@@ -25,6 +25,7 @@ from stream.console.web.problems import (
 )
 from stream.console.web.signin import csrf
 from stream.texts import Text
+from stream.traces import TRACE_HEADER, passed_on
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 OPEN = frozenset(
@@ -91,7 +92,9 @@ class Gate:
         if isinstance(answer, Response):
             await answer(scope, receive, send)
         else:
-            await self._app(scope, answer, send)
+            # What the request puts on Kafka goes on in the trace that it came with.
+            with passed_on(Headers(scope=scope).get(TRACE_HEADER)):
+                await self._app(scope, answer, send)
 
     async def _refusal(self, scope: Scope, receive: Receive) -> Response | Receive:
         """Why not; or where the body is read from, by whoever comes next."""

@@ -146,9 +146,13 @@ class Site:
 
     def submitted(self, video_id: str) -> list[VideoUploaded]:
         """What is on Kafka of an upload."""
+        return [VideoUploaded.from_bytes(each.value()) for each in self.submissions(video_id)]
+
+    def submissions(self, video_id: str) -> list[Any]:
+        """The same, as messages with their headers."""
         with Reader(self.settings.kafka, VideoUploaded.topic) as reader:
-            events = [VideoUploaded.from_bytes(each.value()) for _, each in reader.until_now()]
-        return [event for event in events if event.video_id == video_id]
+            messages = [each for _, each in reader.until_now()]
+        return [each for each in messages if each.key() == video_id.encode()]
 
     async def alert(self, **fields: Any) -> AlertRaised | AlertSuppressed:
         """Two videos and an alert about them; `fields` of the alert, `title` and `uri` of both."""

@@ -30,6 +30,18 @@ async def test_the_same_key_is_done_once(site: Site) -> None:
     assert (await other.post("/api/v1/uploads", **send)).status_code == 202
 
 
+@pytest.mark.parametrize("given", ["00-" + "a" * 32 + "-" + "b" * 16 + "-01", "no trace", None])
+async def test_an_upload_goes_on_in_the_trace_of_its_request(site: Site, given: str | None) -> None:
+    machine, video_id = await site.machine("reviewer"), f"traced {given}"
+    headers = {} if given is None else {"traceparent": given}
+    body = UPLOAD | {"video_id": video_id}
+    answer = await machine.post("/api/v1/uploads", json=body, headers=headers)
+    assert answer.status_code == 202
+    [message] = site.submissions(video_id)
+    wanted = [("traceparent", given.encode())] if given and given != "no trace" else None
+    assert message.headers() == wanted
+
+
 async def test_another_reason_is_another_request(site: Site) -> None:
     machine, key = await site.machine("admin"), {"Idempotency-Key": "reasons"}
     body = UPLOAD | {"video_id": "reasons"}
