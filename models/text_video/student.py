@@ -64,12 +64,12 @@ class StudentRecipe:
     """
 
     seed: Seed = 1
-    steps: Count = 1500
+    steps: Count = 3000
     rate: Positive = 2e-3
     weight_decay: Weight = 0.02
     warm_up: Count = 100
     averaging: Share = 0.995
-    validate_every: Count = 500
+    validate_every: Count = 1000
     captions: Count = 512
     sources: tuple[str, ...] = ("en", "zh", "zh_mt_a", "zh_mt_b")
     joined_share: Share = 0.15
