@@ -2,6 +2,8 @@
 
 Compaction keeps the last message of each video. When that one is an upload that was delivered again
 after its takedown, or an older version, the takedown or the version that holds is put behind it.
+A takedown of a video that was held is put on the topic of the vectors once more in any case: it is
+there before it is on the log, and between the two the video's vector may have come.
 """
 
 import asyncio
@@ -40,9 +42,12 @@ class Restater:
         if truth.takedown is None:
             await self._say_version(truth)
             return
-        log.info("%s is taken down; said again behind an upload before it", truth.video_id)
+        topics: tuple[str, ...] = (VideoEmbedded.topic,)
+        if not truth.of_vector:
+            log.info("%s is taken down; said again behind an upload before it", truth.video_id)
+            topics = (*topics, VideoFingerprinted.topic)
         headers = truth.takedown.headers(restated=True)
-        for topic in (VideoEmbedded.topic, VideoFingerprinted.topic):
+        for topic in topics:
             await self._publisher.send(topic, None, truth.video_id.encode(), headers=headers)
 
     async def _say_version(self, truth: Truth) -> None:

@@ -33,11 +33,14 @@ class Truth:
     Attributes:
         takedown: it is taken down; None where it is held.
         offset: of the message that says what is held.
+        of_vector: only on the topic of the vectors, where the last message may be another one: the
+            vector came there before its fingerprint, and perhaps behind the takedown.
     """
 
     video_id: str
     takedown: Takedown | None = None
     offset: int = -1
+    of_vector: bool = False
 
 
 class LibraryShard:
@@ -230,6 +233,7 @@ class LibraryShard:
             state.current.drop(key)
             state.remembered.latest.pop(key, None)
             known, holding = known.including(holding.latest.submission), None
+            self.truth = Truth(video_id, known, of_vector=True)
         state.remembered.take_down(key, known)
         if holding is not None or known != said:
             self.truth = self._truth(video_id, holding)

@@ -8,15 +8,15 @@ import pytest
 from stream.agents import restater
 from stream.agents.publisher import Publisher
 from stream.agents.restater import Restater
-from stream.broker.client import Reader
+from stream.broker.client import Reader, send
 from stream.broker.settings import KafkaSettings
-from stream.contract.events import VideoFingerprinted
-from stream.contract.order import RESTATED
+from stream.contract.events import Submission, VideoEmbedded, VideoFingerprinted
+from stream.contract.order import RESTATED, Takedown
 from stream.errors import UnreachableError
 from stream.library.shard import Truth
 from stream.logs import OncePerMinute
 from tests.stream.command import publish
-from tests.stream.library_log import fingerprint, look
+from tests.stream.library_log import fingerprint, look, shard
 
 pytestmark = pytest.mark.asyncio
 
@@ -37,6 +37,36 @@ async def test_a_version_that_is_said_again_still_says_where_its_video_is(
     assert again.value() == first.value()
     assert VideoFingerprinted.from_bytes(again.value()) == made
     assert again.headers() == RESTATED
+
+
+async def test_a_vector_that_came_between_the_two_takedowns_has_one_behind_it(
+    kafka: KafkaSettings,
+) -> None:
+    """The takedown's first half, vector, fingerprint, its second half: in this order."""
+    submission = Submission(log_id="uploads", partition=0, offset=3, timestamp_ms=3)
+    takedown, library = Takedown("uploads", (4,)), shard()
+    film = fingerprint("film", look(1), submission=submission)
+    vector = VideoEmbedded(
+        video_id="film", submission=submission, model_version="pair", dimension=2,
+        vector=[0.6, 0.8], duration_seconds=8.0,
+    )  # fmt: skip
+    send(kafka, VideoEmbedded.topic, [(b"film", None, takedown.headers())])
+    publish(kafka, vector)
+    library.apply(film, 0)
+    library.remove("film", 1, takedown)
+    assert library.truth is not None
+    publisher = Publisher(kafka)
+    await publisher.start()
+    try:
+        await Restater(kafka, publisher).say(library.truth)
+    finally:
+        await publisher.stop()
+    with Reader(kafka, VideoEmbedded.topic, VideoFingerprinted.topic) as reader:
+        *_, last = (message for _, message in reader.until_now())
+    assert (last.topic(), last.key(), last.value()) == (
+        kafka.topic(VideoEmbedded.topic), b"film", None,
+    )  # fmt: skip
+    assert last.headers() == takedown.headers(restated=True)
 
 
 async def test_a_wait_for_kafka_is_told_once(

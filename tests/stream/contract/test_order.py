@@ -154,6 +154,8 @@ def test_a_late_upload_is_answered_and_never_kept_and_the_takedown_is_said_again
     first = fingerprint("film", look(1), submission=submitted(3))
     library.apply(first, 0)
     library.remove("film", 1, Takedown("uploads", (4,)))
+    assert library.truth == Truth("film", Takedown("uploads", (4,)), of_vector=True)
+    library.remove("film", 1, Takedown("uploads", (4,)))  # nothing is left, not even a vector
     assert library.truth is None
     answer = library.apply(first, 2)
     assert (answer.video_id, answer.matches) == ("film", [])
