@@ -56,7 +56,7 @@ test: export OMP_NUM_THREADS = 1
 test: .venv/test.done
 	@failed=0; \
 	$(call pytest,tests) -m 'not timed' --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder || failed=1; \
-	$(call pytest,timed) -m timed --numprocesses 3 --dist loadfile --no-loadscope-reorder $(timed_tests) || failed=1; \
+	$(call pytest,timed) -m timed --numprocesses 4 --dist loadfile --no-loadscope-reorder $(timed_tests) || failed=1; \
 	exit $$failed
 
 # Torch, which is large, isn't needed; without it mypy can't judge what is built on its classes.

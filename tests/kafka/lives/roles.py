@@ -1,5 +1,6 @@
 """Workers as processes on a Kafka that may be stopped and killed, and what they are given to do."""
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -12,8 +13,9 @@ from tests.stream.answers import answer
 from tests.stream.command import log_events
 
 ROLES = ("fingerprint", "library", "decide")
-DRAIN_SECONDS = 8.0
+DRAIN_SECONDS = 4.0
 NOISE_SECONDS = 4.0  # of a busy machine
+BUSY = 400  # events, more than a worker handles before Kafka is gone
 
 
 def wait_for(file: Path, text: str, seconds: float = 60.0) -> None:
@@ -66,3 +68,10 @@ def codes_after(
         ended[role] = (code, time.monotonic() - began)
         assert log_events(folder / f"{role}.log")
     return ended
+
+
+def end_in_time(workers: dict[str, subprocess.Popen[str]], folder: Path) -> None:
+    """Tell all to end, and see that they do, within their time and with exit code 0."""
+    ended = codes_after(workers, folder, signal.SIGTERM)
+    assert {code for code, _ in ended.values()} == {0}, ended
+    assert max(seconds for _, seconds in ended.values()) < DRAIN_SECONDS + NOISE_SECONDS, ended
