@@ -59,17 +59,15 @@ def _vectors(texts: list[str], name: str, folder: Path) -> NDArray[np.float16]:
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         found = np.zeros((len(texts), DIMENSIONS[name]), np.float16)
-        rows, encode = np.arange(len(texts)), None
-        if name == MULTILINGUAL:
-            encode = _multilingual().encode
-        else:
-            encoder = open_jar(name, folder)
-            encode = encoder.encode
-            chinese = np.array([bool(CHINESE.search(text)) for text in texts], np.bool_)
-            rows = np.flatnonzero(chinese == encoder.jar.chinese)
-        for at in range(0, len(rows), AT_ONCE):
-            few = rows[at : at + AT_ONCE]
-            found[few] = encode([texts[row] for row in few])
+        encoder = _multilingual() if name == MULTILINGUAL else open_jar(name, folder)
+        known = [
+            row
+            for row, text in enumerate(texts)
+            if name == MULTILINGUAL or bool(CHINESE.search(text)) == JARS[name].chinese
+        ]
+        for at in range(0, len(known), AT_ONCE):
+            few = known[at : at + AT_ONCE]
+            found[few] = encoder.encode([texts[row] for row in few])
         np.save(path, found)
     vectors: NDArray[np.float16] = np.load(path)
     return vectors

@@ -13,7 +13,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from models.errors import BrokenDataError, MissingDataError
-from models.text_video import sentence_jars
+from models.text_video import sentence_jars, sentences
 from models.text_video.sentence_jars import JARS, JarEncoder, SentenceJar
 from models.text_video.sentences import sentence_dimension, sentence_vectors
 
@@ -69,8 +69,9 @@ def test_a_text_is_the_mean_of_its_words_or_the_first_one(
 def test_each_encoder_says_something_of_its_language_alone(
     tmp_path: Path, table: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.text_video.sentences.DIMENSIONS", {"en": 3, "zh": 3})
-    monkeypatch.setattr(sentence_jars, "JARS", {"en": ENGLISH, "zh": CHINESE})
+    monkeypatch.setattr(sentences, "DIMENSIONS", {"en": 3, "zh": 3})
+    for module in (sentence_jars, sentences):
+        monkeypatch.setattr(module, "JARS", {"en": ENGLISH, "zh": CHINESE})
     for jar in (ENGLISH, CHINESE):
         write_jar(jar, tmp_path, table)
     found = sentence_vectors(["dogs run", "狗 跑", "dogs 跑"], ["en", "zh"], tmp_path)
