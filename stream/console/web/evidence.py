@@ -1,4 +1,4 @@
-"""The proof of an alert as pictures: the similarity matrix with its boxes, and film strips.
+"""The proof of an alert as pictures: the similarity matrix with its boxes, film strips and stills.
 
 The matrix is computed from the two fingerprints on the library log, by the formula that the library
 compares by. Rows are seconds of the upload, downwards; columns are seconds of the reference.
@@ -8,7 +8,6 @@ import asyncio
 import io
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -19,6 +18,12 @@ from models.aligners.matrix import SimilarityMatrix
 from models.video.similarity import similarities
 from stream.console.kafka import ConsoleKafka
 from stream.console.store.views import AlertView, Place, VideoView
+from stream.console.web.strips import (
+    NO_THUMBNAILS,
+    NoEvidenceError,
+    strip_jpeg,
+    timed_strip_jpeg,
+)
 from stream.contract.events import MatchedSegment
 from stream.contract.fingerprint import CodedFrames, Fingerprint
 from stream.contract.packed import CODE_SCALE
@@ -36,18 +41,7 @@ RAMP = np.array(
     np.float32,
 )
 
-STRIP_HEIGHT = 96  # pixels; set by hand
-TIMED_WIDTH = 640  # of a strip over a bar of seconds, as the style sheet has it; set by hand
-STRIP_GAP = 2  # set by hand
-MAX_THUMBNAIL_PIXELS = 1024 * 1024  # a worker's have 128 x 128
-KEPT = 128  # pictures of each kind, some 10 MB together
-
-
-NO_THUMBNAILS = Text("no thumbnails of the video are on Kafka")
-
-
-class NoEvidenceError(Exception):
-    """There is no picture; the text says why, for people."""
+KEPT = 512  # pictures, some 20 MB together; a page of the queue has up to 200
 
 
 class Evidence:
@@ -84,10 +78,7 @@ class Evidence:
             NoEvidenceError: there are none.
             BrokerError: Kafka doesn't answer.
         """
-        place = None if video is None else video.embedded
-        if video is None or place is None:
-            raise NoEvidenceError(NO_THUMBNAILS)
-        video_id, fingerprint = video.video_id, video.fingerprint
+        video_id, fingerprint, place = _pictured(video)
 
         async def draw() -> bytes:
             found = await self._kafka.thumbnails(video_id, place.partition, place.offset)
@@ -99,6 +90,25 @@ class Evidence:
             return await asyncio.to_thread(timed_strip_jpeg, found, [*at / seconds])
 
         return await self._kept(("strip", video_id, place, fingerprint, seconds), draw)
+
+    async def still(self, video: VideoView | None, seconds: float) -> bytes:
+        """The thumbnail of a video that is nearest to one of its seconds, as a JPEG.
+
+        Raises:
+            NoEvidenceError: there is none.
+            BrokerError: Kafka doesn't answer.
+        """
+        video_id, fingerprint, place = _pictured(video)
+
+        async def draw() -> bytes:
+            found = await self._kafka.thumbnails(video_id, place.partition, place.offset)
+            at = None
+            if fingerprint is not None:
+                at = await self._shown_seconds(video_id, fingerprint, place, len(found))
+            near = 0 if at is None or not len(at) else int(np.abs(at - seconds).argmin())
+            return await asyncio.to_thread(strip_jpeg, found[near : near + 1])
+
+        return await self._kept(("still", video_id, place, fingerprint, seconds), draw)
 
     async def _shown_seconds(
         self, video_id: str, fingerprint: Place, embedded: Place, count: int
@@ -142,6 +152,17 @@ class Evidence:
                 self._pictures.popitem(last=False)
         self._pictures.move_to_end(key)
         return self._pictures[key]
+
+
+def _pictured(video: VideoView | None) -> tuple[str, Place | None, Place]:
+    """The id of a video, and where its fingerprint and its thumbnails lie.
+
+    Raises:
+        NoEvidenceError: it has no thumbnails.
+    """
+    if video is None or video.embedded is None:
+        raise NoEvidenceError(NO_THUMBNAILS)
+    return video.video_id, video.fingerprint, video.embedded
 
 
 def matrix_of(upload: Fingerprint, reference: Fingerprint) -> SimilarityMatrix:
@@ -259,67 +280,3 @@ def _draw_box(
         for second in (segment.video_start_seconds, segment.video_end_seconds)
     )
     draw.rectangle((left, top, right, bottom), outline=BOX, width=2)
-
-
-def strip_jpeg(thumbnails: Sequence[bytes]) -> bytes:
-    """Small pictures side by side, all of one height.
-
-    Raises:
-        NoEvidenceError: none of them is a picture.
-    """
-    pictures = [picture for data in thumbnails if (picture := _opened(data)) is not None]
-    if not pictures:
-        raise NoEvidenceError(NO_THUMBNAILS)
-    width = sum(each.width for each in pictures) + STRIP_GAP * (len(pictures) - 1)
-    strip, left = Image.new("RGB", (width, STRIP_HEIGHT)), 0
-    for each in pictures:
-        strip.paste(each, (left, 0))
-        left += each.width + STRIP_GAP
-    file = io.BytesIO()
-    strip.save(file, "JPEG", quality=85)
-    return file.getvalue()
-
-
-def timed_strip_jpeg(thumbnails: Sequence[bytes], shares: Sequence[float]) -> bytes:
-    """Small pictures, each over its own part of the strip.
-
-    Args:
-        thumbnails: in order of time.
-        shares: of the strip's width, ascending, where the middle of each is; half-way to that of a
-            neighbour it is cut off.
-
-    Raises:
-        NoEvidenceError: none of them is a picture.
-    """
-    pictures = [
-        (picture, TIMED_WIDTH * min(max(share, 0.0), 1.0))
-        for data, share in zip(thumbnails, shares, strict=True)
-        if (picture := _opened(data)) is not None
-    ]
-    if not pictures:
-        raise NoEvidenceError(NO_THUMBNAILS)
-    middles = [middle for _, middle in pictures]
-    edges = [0, *(round((one + next) / 2) for one, next in pairwise(middles)), TIMED_WIDTH]
-    strip = Image.new("RGB", (TIMED_WIDTH, STRIP_HEIGHT))
-    for (picture, middle), (start, end) in zip(pictures, pairwise(edges), strict=True):
-        # Whole where there is room, though its middle is near an end.
-        left = max(0, min(round(middle - picture.width / 2), TIMED_WIDTH - picture.width))
-        start, end = max(start, left), min(end, left + picture.width)
-        if start < end:
-            strip.paste(picture.crop((start - left, 0, end - left, STRIP_HEIGHT)), (start, 0))
-    file = io.BytesIO()
-    strip.save(file, "JPEG", quality=85)
-    return file.getvalue()
-
-
-def _opened(data: bytes) -> Image.Image | None:
-    """A JPEG at the strip's height; None where it is none, or too large to be a thumbnail."""
-    try:
-        # One decoder of many: what lies on Kafka may be made to break another.
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-            if picture.width * picture.height > MAX_THUMBNAIL_PIXELS:
-                return None
-            width = max(1, round(picture.width * STRIP_HEIGHT / picture.height))
-            return picture.convert("RGB").resize((width, STRIP_HEIGHT))
-    except (OSError, SyntaxError, Image.DecompressionBombError):
-        return None

@@ -11,7 +11,6 @@ from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, VideoView
 from stream.console.web.claims import give_back, note_claims, take
 from stream.console.web.console import Console, Here, console_of
-from stream.console.web.evidence import NoEvidenceError
 from stream.console.web.matches import BusyError
 from stream.console.web.media import (
     NO_ROOM,
@@ -33,6 +32,7 @@ from stream.console.web.pages.render import Side, plays_seconds, render
 from stream.console.web.playable import TYPE
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Looker, Reviewer, visible_to
+from stream.console.web.strips import NoEvidenceError
 from stream.console.web.verdicts import span_of
 from stream.decide.policy import DETAILS
 from stream.decide.rules import Rules
@@ -61,6 +61,16 @@ class Seen:
     def seconds(self, side: Side) -> float:
         """As `plays_seconds`."""
         return plays_seconds(self.alert.segments, side, self.side(side))
+
+    def middle_seconds(self, side: Side) -> float:
+        """The middle of the longest copied span, the same moment on either side."""
+        longest = max(
+            self.alert.segments,
+            key=lambda each: each.video_end_seconds - each.video_start_seconds,
+        )
+        if side == "video":
+            return (longest.video_start_seconds + longest.video_end_seconds) / 2
+        return (longest.reference_start_seconds + longest.reference_end_seconds) / 2
 
 
 async def seen(request: Request, alert_id: str, person: Looker) -> Seen:
@@ -203,6 +213,16 @@ async def strip(console: Here, found: Alert, side: Side) -> Response:
     """A video's film strip, as long as the bar of seconds below it."""
     try:
         picture = await console.evidence.strip(found.side(side), found.seconds(side))
+    except NoEvidenceError as error:
+        raise Problem(404, error) from error
+    return Response(picture, media_type="image/jpeg", headers=PICTURE)
+
+
+@router.get("/alerts/{alert_id}/{side}/still.jpg")
+async def still(console: Here, found: Alert, side: Side) -> Response:
+    """A frame from the middle of the longest copied span: both sides' show the same moment."""
+    try:
+        picture = await console.evidence.still(found.side(side), found.middle_seconds(side))
     except NoEvidenceError as error:
         raise Problem(404, error) from error
     return Response(picture, media_type="image/jpeg", headers=PICTURE)

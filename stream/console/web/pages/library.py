@@ -12,7 +12,6 @@ from stream.console.store.desk import Person
 from stream.console.store.views import Page, VideoView
 from stream.console.web import takedowns
 from stream.console.web.console import COMES_BACK_SECONDS, Console, Here, after_writing
-from stream.console.web.evidence import NoEvidenceError
 from stream.console.web.found import Found, found_by_picture, found_by_text
 from stream.console.web.pages.alert import PICTURE
 from stream.console.web.pages.forms import Form
@@ -20,6 +19,7 @@ from stream.console.web.pages.queue import back_with
 from stream.console.web.pages.render import ROLE_NAMES, render
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Admin, Looker, Reviewer, visible_to
+from stream.console.web.strips import NoEvidenceError
 from stream.errors import QueryError
 
 router = APIRouter(include_in_schema=False)

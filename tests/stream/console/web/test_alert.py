@@ -160,6 +160,29 @@ async def test_pictures_stand_over_the_seconds_that_they_show(site: Site) -> Non
         assert bright == ([] if place_of is None else [place_of]), second
 
 
+async def test_the_queue_shows_what_is_copied(site: Site) -> None:
+    alert = await site.alert()
+    picture = embedded(alert.video_id)
+    (place,) = site.sender.send(picture.topic, [(picture.key(), picture.to_bytes(), ())])
+    at = {"partition": place.partition, "offset": place.offset}
+    # Its key frames show red, lime and blue; the longer of the spans has the last in its middle.
+    made = fingerprint(alert.video_id, look(1, 3), owner_id="c", embedded_at=at)
+    spans = [(0.0, 1.0, 4.0, 5.0), (1.9, 3.1, 7.0, 8.2)]
+    fields = ("video_start_seconds", "video_end_seconds", "reference_start_seconds",
+              "reference_end_seconds")  # fmt: skip
+    several = [dict(zip(fields, span, strict=True)) | {"score": 0.9} for span in spans]
+    again = alert.model_dump() | {"alert_id": "a" * 32, "segments": several}
+    await site.say(made.to_event(), type(alert).model_validate(again))
+    browser, still = await site.browser(), f"/alerts/{'a' * 32}/video/still.jpg"
+    queue = (await browser.get(f"/queue?video={alert.video_id}")).text
+    assert f'src="{still}"' in queue
+    assert "/reference/still.jpg" not in queue  # it has no thumbnails
+    assert (await browser.get(still.replace("video", "reference"))).status_code == 404
+    shown = Image.open(io.BytesIO((await browser.get(still)).content)).convert("RGB")
+    red, lime, blue = shown.getpixel((80, 48))  # type: ignore[misc]
+    assert blue > 200 > 50 > max(red, lime)
+
+
 async def test_the_film_strip_is_in_order(site: Site) -> None:
     alert = await site.alert()
     answer = await (await site.browser()).get(f"/alerts/{alert.alert_id}/video/strip.jpg")

@@ -9,12 +9,10 @@ from PIL import Image
 from stream.console.web.evidence import (
     MAX_PIXELS,
     MIN_SIDE,
-    NoEvidenceError,
     matrix_of,
     matrix_png,
-    strip_jpeg,
-    timed_strip_jpeg,
 )
+from stream.console.web.strips import NoEvidenceError, strip_jpeg, timed_strip_jpeg
 from stream.contract.events import MatchedSegment
 from tests.stream.console.web.site import jpeg
 from tests.stream.library_log import fingerprint, look
