@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from benchmarks.library.build import Exact
 from benchmarks.library.rows import RowMaker
 from models.text_video.photos import make_views, read_photos
-from models.text_video.serve import open_video
 from stream.contract.embedded import Moments, packed_moments
 from stream.contract.events import VideoEmbedded
 from stream.contract.hashes import video_hash
+from stream.fingerprint.embed import open_video_encoder
 from stream.fingerprint.settings import TextVideoSettings
 from stream.search.index import TAIL_ROWS, VectorIndex
 from stream.search.rows import LARGEST, VectorRows
@@ -69,13 +69,7 @@ def centres(settings: TextVideoSettings, asked: Floats, data: Path | None) -> Fl
     if data is None:
         random = np.random.default_rng(SEED)
         return RowMaker.like(asked).near(asked, MIN_COSINE, MAX_COSINE, random)
-    video = open_video(
-        settings.path,
-        settings.outside,
-        provider=settings.provider,
-        threads=settings.threads,
-        engine_cache=settings.engine_cache,
-    )
+    video = open_video_encoder(settings)
     photos = read_photos(data / "photos" / "flickr8k-val.tar")
     return np.stack(
         [video.embed(make_views(picture, video.input_size, ("full",))) for _, picture in photos]

@@ -11,7 +11,7 @@ from torch import nn
 
 OPSET = 18  # what torch's exporter writes by itself; a newer one would be a conversion on top
 SMALLEST_HALVED = 1024  # numbers: biases would save next to nothing for their digits; by hand
-SCALE = ".scale"  # ends the names of what filters are multiplied by
+SCALES = (".scale", "_scale")  # end the names of what filters are multiplied by
 MANY = 1 << 16  # rows: tracing wants some bound, and no batch comes near it
 
 
@@ -66,7 +66,7 @@ def store_half(model: onnx.ModelProto) -> None:
         half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
         tensor.CopyFrom(half)
         casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
-    _put_first(model, casts)
+    put_first(model, casts)
 
 
 def store_filters_as_bytes(model: onnx.ModelProto) -> None:
@@ -83,14 +83,14 @@ def store_filters_as_bytes(model: onnx.ModelProto) -> None:
         scale = np.abs(values).max(axis=(1, 2, 3), keepdims=True).clip(1e-12) / 127
         whole = np.round(values / scale).astype(np.int8)
         tensor.CopyFrom(onnx.numpy_helper.from_array(whole, f"{name}.bytes"))
-        scales.append(onnx.numpy_helper.from_array(scale.astype(np.float32), name + SCALE))
+        scales.append(onnx.numpy_helper.from_array(scale.astype(np.float32), name + SCALES[0]))
         wide = f"{name}.wide"
         made += [
             onnx.helper.make_node("Cast", [tensor.name], [wide], to=onnx.TensorProto.FLOAT),
-            onnx.helper.make_node("Mul", [wide, name + SCALE], [name]),
+            onnx.helper.make_node("Mul", [wide, name + SCALES[0]], [name]),
         ]
     model.graph.initializer.extend(scales)
-    _put_first(model, made)
+    put_first(model, made)
 
 
 def _large(model: onnx.ModelProto) -> list[tuple[onnx.TensorProto, NDArray[np.float32]]]:
@@ -101,11 +101,11 @@ def _large(model: onnx.ModelProto) -> list[tuple[onnx.TensorProto, NDArray[np.fl
         for tensor, values in found
         if values.dtype == np.float32
         and values.size >= SMALLEST_HALVED
-        and not tensor.name.endswith(SCALE)
+        and not tensor.name.endswith(SCALES)
     ]
 
 
-def _put_first(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+def put_first(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
     """ONNX wants what is used before what uses it."""
     whole = nodes + list(model.graph.node)
     del model.graph.node[:]

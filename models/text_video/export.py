@@ -157,7 +157,7 @@ def export_pair(
         "video": {"input_size": config.trunk.input_size, "most_frames": config.max_frames},
         "text": {"most_tokens": config.max_tokens, "tokenizer_sha256": tokenizer.sha256},
     }
-    earlier = None if like is None else open_pair(like)
+    earlier = None if like is None else open_pair(like, precision="float32")
     version = _version(models, tokenizer) if earlier is None else earlier.model_version
     told: dict[str, dict[str, object]] = {
         name: {"model_version": version, "dimension": config.dimension, **own}
@@ -186,6 +186,8 @@ def export_pair(
         out.mkdir(parents=True, exist_ok=True)
         for path in files:
             shutil.copyfile(path, out / path.name)
+    for path in (PairFiles.of(out).video_int8, PairFiles.of(out).weights):  # of other weights
+        path.unlink(missing_ok=True)
     return found
 
 

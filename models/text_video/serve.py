@@ -11,9 +11,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encoder.serve import WEIGHTS
+from models.encoder.serve import WEIGHTS, Precision
 from models.errors import ModelFileError
-from models.runtime import Provider
+from models.runtime import Provider, multiplies_int8
 from models.text_video.outside import OutsidePairSettings, OutsideTextTower, OutsideVideoTower
 from models.text_video.towers import TextTower, VideoTower
 from models.text_video.vectors import VideoVectors
@@ -25,6 +25,16 @@ class PairFiles(NamedTuple):
     video: Path
     text: Path
     tokenizer: Path
+
+    @property
+    def video_int8(self) -> Path:
+        """The video tower in eight bits; a pair may be without."""
+        return self.video.with_name("video-int8.onnx")
+
+    @property
+    def weights(self) -> Path:
+        """What both graphs of the video tower share, where there are two."""
+        return self.video.with_name("video.weights")
 
     @staticmethod
     def of(folder: Path) -> "PairFiles":
@@ -149,6 +159,7 @@ def open_pair(
     outside: OutsidePairSettings | None = None,
     *,
     provider: Provider = "cpu",
+    precision: Precision = "auto",
     threads: int = 1,
     engine_cache: Path | None = None,
 ) -> Pair:
@@ -158,6 +169,8 @@ def open_pair(
         files: an exported pair, or the folder where it lies; the shipped one when left out.
         outside: a pair from outside instead, which names its own files.
         provider: what runs it.
+        precision: of an exported video tower on the CPU, as `default_encoder_path` has it; `auto`
+            is float32 too where the pair has no file in eight bits.
         threads: of one operator, on the CPU.
         engine_cache: where TensorRT keeps what it builds.
 
@@ -166,7 +179,12 @@ def open_pair(
         ProviderError: the provider can't run here.
     """
     video = open_video(
-        files, outside, provider=provider, threads=threads, engine_cache=engine_cache
+        files,
+        outside,
+        provider=provider,
+        precision=precision,
+        threads=threads,
+        engine_cache=engine_cache,
     )
     text = open_text(files, outside, provider=provider, threads=threads, engine_cache=engine_cache)
     return Pair(video, text, video.model_version)
@@ -177,6 +195,7 @@ def open_video(
     outside: OutsidePairSettings | None = None,
     *,
     provider: Provider = "cpu",
+    precision: Precision = "auto",
     threads: int = 1,
     engine_cache: Path | None = None,
 ) -> VideoEncoder:
@@ -189,7 +208,8 @@ def open_video(
         return OutsideVideoTower(
             outside, provider=provider, threads=threads, engine_cache=engine_cache
         )
-    return VideoTower(named.video, provider=provider, threads=threads, engine_cache=engine_cache)
+    path = _video_file(named, precision, provider)
+    return VideoTower(path, provider=provider, threads=threads, engine_cache=engine_cache)
 
 
 def open_text(
@@ -212,6 +232,14 @@ def open_text(
     return TextTower(
         named.text, named.tokenizer, provider=provider, threads=threads, engine_cache=engine_cache
     )
+
+
+def _video_file(files: PairFiles, precision: Precision, provider: Provider) -> Path:
+    if precision == "int8" and provider != "cpu":
+        raise ModelFileError(f"text_video.precision = int8 is for the CPU, got provider {provider}")
+    fits = precision == "auto" and provider == "cpu" and multiplies_int8()
+    small = precision == "int8" or (fits and files.video_int8.is_file())
+    return files.video_int8 if small else files.video
 
 
 def _files(files: Path | PairFiles | None, outside: OutsidePairSettings | None) -> PairFiles:

@@ -29,6 +29,7 @@ class VideoTower:
     together.
 
     Attributes:
+        path: the file.
         model_version: of the pair.
         input_size: S, pixels.
         dimension: D.
@@ -59,7 +60,7 @@ class VideoTower:
             rows=_span(path, VIDEO_KEYS, "most_frames", provider),
             engine_cache=engine_cache,
         )
-        self.model_version = self._network.model_version
+        self.path, self.model_version = path, self._network.model_version
         self.input_size = _number(self._network, "input_size")
         self.dimension = _number(self._network, "dimension")
         self.max_frames = _number(self._network, "most_frames")

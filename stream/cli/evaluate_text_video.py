@@ -33,6 +33,7 @@ def text_video(
         pair or settings.path,
         None if pair else settings.outside,
         provider=settings.provider,
+        precision=settings.precision,
         threads=settings.threads,
         engine_cache=settings.engine_cache,
     )

@@ -7,8 +7,7 @@ import base64
 import io
 import logging
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +30,6 @@ if TYPE_CHECKING:  # a search by text opens its tower here, and needs no codec
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 THUMBNAIL_PIXELS = 128 * 128  # in any shape: some 7 KB as a JPEG
 THUMBNAIL_QUALITY = 80  # of 100
 MAX_ASPECT_RATIO = 4.0  # in either direction: a thinner picture would show nothing
@@ -54,7 +51,7 @@ def open_text_encoder(settings: TextVideoSettings) -> TextEncoder:
     Raises:
         ModelError: as `models.text_video.serve.open_text`.
     """
-    return _opened(open_text, settings)
+    return open_text(**_named(settings))
 
 
 def open_video_encoder(settings: TextVideoSettings) -> VideoEncoder:
@@ -63,17 +60,17 @@ def open_video_encoder(settings: TextVideoSettings) -> VideoEncoder:
     Raises:
         ModelError: as `models.text_video.serve.open_video`.
     """
-    return _opened(open_video, settings)
+    return open_video(**_named(settings), precision=settings.precision)
 
 
-def _opened(open_tower: Callable[..., T], settings: TextVideoSettings) -> T:
-    return open_tower(
-        settings.path,
-        settings.outside,
-        provider=settings.provider,
-        threads=settings.threads,
-        engine_cache=settings.engine_cache,
-    )
+def _named(settings: TextVideoSettings) -> dict[str, Any]:
+    return {
+        "files": settings.path,
+        "outside": settings.outside,
+        "provider": settings.provider,
+        "threads": settings.threads,
+        "engine_cache": settings.engine_cache,
+    }
 
 
 def open_embedder(settings: TextVideoSettings) -> "Embedder | None":

@@ -49,6 +49,8 @@ class TextVideoSettings(BaseModel):
             each is a moment that a text can find.
         thumbnails: small pictures of a video that travel with its vector.
         engine_cache: a folder where TensorRT keeps what it builds.
+        precision: of an exported pair's video tower on the CPU, as the encoder's; `auto` is float32
+            too where the pair has no file in eight bits. A pair from outside runs as it is.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,6 +62,7 @@ class TextVideoSettings(BaseModel):
     frames: int = Field(default=12, ge=1, le=64)
     thumbnails: int = Field(default=3, ge=0, le=16)
     engine_cache: Path | None = None
+    precision: Precision = "auto"
 
     @model_validator(mode="after")
     def _one_pair(self) -> "TextVideoSettings":

@@ -6,7 +6,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from models.encoder.onnx_file import SCALE, store_filters_as_bytes, store_half, to_onnx
+from models.encoder.onnx_file import SCALES, store_filters_as_bytes, store_half, to_onnx
 
 
 class Small(nn.Module):
@@ -46,7 +46,7 @@ def test_filters_as_bytes_are_small_and_compute_nearly_the_same() -> None:
     assert kinds[filters] == np.int8
     bytes_only = run(model, frames)
     store_half(model)  # in either order scales stay float32: those of small filters are tiny
-    [scale] = [tensor for tensor in model.graph.initializer if tensor.name.endswith(SCALE)]
+    [scale] = [tensor for tensor in model.graph.initializer if tensor.name.endswith(SCALES)]
     assert onnx.numpy_helper.to_array(scale).dtype == np.float32
     onnx.checker.check_model(model)
     found = run(model, frames)

@@ -268,11 +268,16 @@ def test_the_version_of_an_earlier_export_is_kept(
         told = {each.key: each.value for each in model.metadata_props}
         onnx.helper.set_model_props(model, told | {"model_version": "of-before"})
         onnx.save(model, path)
+    again = PairFiles.of(tmp_path / "again")
+    again.video.parent.mkdir()
+    for path in (again.video_int8, again.weights):  # of what was exported there before
+        path.write_bytes(b"other weights")
     made = export_pair(
-        first.network, first.trunk, tokenizer, tmp_path / "again",
+        first.network, first.trunk, tokenizer, again.video.parent,
         clips=[made_clip(2, 64)], texts=["dogs"], like=renamed,
     )  # fmt: skip
-    assert made.model_version == open_pair(tmp_path / "again").model_version == "of-before"
+    assert made.model_version == open_pair(again).model_version == "of-before"
+    assert not again.video_int8.exists() and not again.weights.exists()
 
 
 def test_the_same_weights_have_the_same_numbers_and_others_another_name(

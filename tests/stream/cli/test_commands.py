@@ -48,6 +48,7 @@ COMMANDS = [
     "train text-video",
     "export encoder-int8",
     "export text-video",
+    "export text-video-int8",
 ]
 FORMER_COMMANDS = [
     ("train", "spd", "detector"),
