@@ -17,6 +17,7 @@ CHUNK_BYTES = 2**20  # written at a time: 32 downloads hold 32 MiB
 FORBIDDEN = (401, 403, 407, 451)  # whatever is tried again
 PASSING = (408, 425, 429)  # of the 4xx, those that ask for another try
 REDIRECTS = (301, 302, 303, 307, 308)  # 300 is none: it leaves the choice to people
+UNCODED = ("", "identity", "aws-chunked")  # the last, S3 says of what once came to it in pieces
 MAX_REDIRECTS = 10  # content networks take two or three; a loop is left after ten
 
 
@@ -53,7 +54,8 @@ async def part_http(uri: str, settings: FetchSettings, asked: ByteRange) -> Asyn
         if response.status not in (200, 206, 416):
             raise _refused(response)
         # A coded body, which nobody asked for, would be a range of other bytes than the video's.
-        if response.status == 200 or "Content-Encoding" in response.headers:
+        coding = response.headers.get("Content-Encoding", "").lower()
+        if response.status == 200 or coding not in UNCODED:
             raise NoRangesError(f"{response.url.host} sends the whole alone")
 
         async def read(count: int) -> bytes:

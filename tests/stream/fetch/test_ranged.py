@@ -126,6 +126,13 @@ async def test_a_source_that_hangs_up_each_time_is_given_up(server: RangeServer)
         await read(server.url(), MIDDLE)
 
 
+@pytest.mark.parametrize("coding", ["identity", "AWS-chunked", ""])
+async def test_what_is_called_coded_and_isnt_is_read(server: RangeServer, coding: str) -> None:
+    server.headers["Content-Encoding"] = coding
+    data, _ = await read(server.url(), MIDDLE)
+    assert data == content(2**30, 2**30 + 10**6)
+
+
 async def test_a_source_may_send_less_at_a_time(server: RangeServer) -> None:
     server.most = 400_000
     data, _ = await read(server.url(), MIDDLE)
