@@ -41,6 +41,8 @@ class ConsoleSettings(OidcSettings):
         muted: whether they play without sound until it is switched on.
         cache_bytes: of copies of remote videos that are being looked at, on disk. With less than
             twice `fetch.max_bytes`, the two of an alert may be too large for each other.
+        stream_concurrency: remote videos that are sent on from their sources at a time; whoever
+            comes beyond is told to come again.
         match_store: where a file that somebody asks about lies for the time of the question, and
             fingerprint workers fetch it: a folder below `fetch.roots`, or `s3://bucket/folder`.
             Without it, one can ask about URIs alone.
@@ -74,6 +76,7 @@ class ConsoleSettings(OidcSettings):
     previews: Literal["blurred", "grey", "plain"] = "blurred"
     muted: bool = True
     cache_bytes: int = Field(default=16 * 2**30, ge=0)  # two of `fetch.max_bytes`
+    stream_concurrency: int = Field(default=64, ge=1)  # set by hand
     match_store: str | None = None
     database_url: SecretStr = SecretStr("sqlite:///var/console/console.db")
     batch_messages: int = Field(default=500, ge=1, le=10_000)  # set by hand

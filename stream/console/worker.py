@@ -23,6 +23,7 @@ from stream.console.store.follower import StoreFollower
 from stream.console.web.app import create_app
 from stream.console.web.console import Console, Store
 from stream.console.web.match_store import MatchStore
+from stream.console.web.ranged import CutOffError
 from stream.console.webhooks.sender import WebhookSender
 from stream.errors import SettingsError
 from stream.metrics import OLDEST_UNDECIDED, UNDECIDED, begin_at_zero
@@ -42,6 +43,17 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals are the process's business: all of its workers stop together."""
         yield
+
+
+class _NotCutOff(logging.Filter):
+    """Leaves out what is no bug: a source that failed amid an answer, of which there is a line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the server's line is told."""
+        return not (record.exc_info and isinstance(record.exc_info[1], CutOffError))
+
+
+NOT_CUT_OFF = _NotCutOff()  # one: a logger takes the same filter once, however often it is added
 
 
 class ConsoleWorker:
@@ -205,6 +217,7 @@ class ConsoleWorker:
 
 
 def _config(console: Console) -> uvicorn.Config:
+    logging.getLogger("uvicorn.error").addFilter(NOT_CUT_OFF)
     return uvicorn.Config(
         create_app(console),
         lifespan="off",

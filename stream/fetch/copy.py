@@ -16,7 +16,10 @@ class LimitedFile(io.FileIO):
 
     Attributes:
         written: bytes so far.
+        version: of the video, where its source tells it; see `stream.fetch.parts.version_of`.
     """
+
+    version: str | None = None
 
     def __init__(
         self, path: Path, max_bytes: int, announced: Callable[[int | None], None] | None = None
@@ -106,12 +109,8 @@ async def paced(
                 raise asyncio.CancelledError
             if (seconds := clock() - began) < window_seconds:
                 continue
-            rate = (file.written - before) / seconds
-            if rate < min_bytes_per_second:
-                raise TooSlowError(
-                    f"{rate:.0f} bytes/s came in {seconds:.1f} s, under "
-                    f"fetch.min_bytes_per_second = {min_bytes_per_second:g}"
-                )
+            if (file.written - before) / seconds < min_bytes_per_second:
+                raise too_slow(file.written - before, seconds, min_bytes_per_second)
             began, before = clock(), file.written
         # For what the copy raised: `wait` keeps it to itself.
         task.result()
@@ -127,6 +126,14 @@ class TransientError(Exception):
 
 class TooSlowError(TransientError):
     """The server sends too little."""
+
+
+def too_slow(count: int, seconds: float, min_bytes_per_second: float) -> TooSlowError:
+    """The error of a server that has sent so many bytes in a window."""
+    return TooSlowError(
+        f"{count / seconds:.0f} bytes/s came in {seconds:.1f} s, under "
+        f"fetch.min_bytes_per_second = {min_bytes_per_second:g}"
+    )
 
 
 class DiskError(OSError):

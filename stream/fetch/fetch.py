@@ -4,7 +4,6 @@ Serves the fingerprint step; one scheme per file beside this one.
 """
 
 import asyncio
-import random
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,15 +11,15 @@ from pathlib import Path
 from threading import Event
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
-from stream.errors import ForbiddenUriError, NotFoundError, VideoTimeoutError
+from stream.errors import ForbiddenUriError
 from stream.fetch.copy import DiskError, LimitedFile, TooSlowError, TransientError, paced
 from stream.fetch.http import copy_http
 from stream.fetch.local import local_video
 from stream.fetch.permits import Permit
 from stream.fetch.s3 import copy_s3
 from stream.fetch.settings import FetchSettings
+from stream.fetch.tries import tried
 
 __all__ = ["DiskError", "FetchSettings", "FetchedVideo", "fetch"]
 
@@ -35,11 +34,13 @@ class FetchedVideo:
         path: the file.
         size_bytes: of the file.
         is_copy: whether it was downloaded.
+        version: of a copy, where its source tells it: another one for other bytes.
     """
 
     path: Path
     size_bytes: int
     is_copy: bool
+    version: str | None = None
 
     def close(self) -> None:
         """Delete the copy, if it is one."""
@@ -84,7 +85,7 @@ def fetch(
         NoPermitError: it is large, and must wait for its permit.
         CancelledError: stopped.
     """
-    scheme = _scheme(uri, settings)
+    scheme = scheme_of(uri, settings)
     if scheme == "file":
         path = local_video(uri, settings)
         return FetchedVideo(path, path.stat().st_size, is_copy=False)
@@ -93,7 +94,7 @@ def fetch(
     try:
         # A loop of its own, as the caller is a thread: a slow name server or store then holds up
         # this download alone.
-        asyncio.run(_copied(uri, path, settings, COPIES[scheme], stop or Event(), permit))
+        version = asyncio.run(_copied(uri, path, settings, COPIES[scheme], stop or Event(), permit))
     # A cancellation too: nobody else knows the file's name, so it would lie there for good.
     except BaseException:
         path.unlink(missing_ok=True)
@@ -101,10 +102,15 @@ def fetch(
     finally:
         if permit is not None:
             permit.leave()
-    return FetchedVideo(path, path.stat().st_size, is_copy=True)
+    return FetchedVideo(path, path.stat().st_size, is_copy=True, version=version)
 
 
-def _scheme(uri: str, settings: FetchSettings) -> str:
+def scheme_of(uri: str, settings: FetchSettings) -> str:
+    """The scheme of a URI, `file` of an absolute path.
+
+    Raises:
+        ForbiddenUriError: it has none, or none that is allowed.
+    """
     scheme = "file" if uri.startswith("/") else uri.partition(":")[0].lower()
     if ":" not in uri and scheme != "file":
         raise ForbiddenUriError(f"{uri!r} has no scheme: write file:///…, https://… or s3://…")
@@ -117,50 +123,28 @@ def _scheme(uri: str, settings: FetchSettings) -> str:
 
 async def _copied(
     uri: str, path: Path, settings: FetchSettings, copy: Copy, stop: Event, permit: Permit | None
-) -> None:
-    """Try until it is there, the time is over, or the tries are used up."""
+) -> str | None:
+    """Copy it, and say its version."""
     announced = None if permit is None else permit.expect
-    try:
-        async with asyncio.timeout(settings.timeout_seconds):
-            for attempt in range(settings.retries + 1):
-                try:
-                    # Opened anew for each try, which empties it: a half-read body is never
-                    # continued, since the server may hold another one by now.
-                    with LimitedFile(path, settings.max_bytes, announced) as file:
-                        return await paced(
-                            copy(uri, file, settings),
-                            file,
-                            min_bytes_per_second=settings.min_bytes_per_second,
-                            window_seconds=settings.rate_window_seconds,
-                            stop=stop,
-                        )
-                except TransientError as error:
-                    if attempt == settings.retries:
-                        raise _given_up(error, uri, attempt + 1) from error
-                    if announced is not None and isinstance(error, TooSlowError):
-                        announced(None)  # however small, it may last as long as a large one
-                # Spread, so that downloads that a server failed together don't return together.
-                wait = settings.retry_wait_seconds * 2**attempt
-                await asyncio.sleep(wait * random.uniform(0.5, 1))
-    except TimeoutError as error:
-        raise VideoTimeoutError(
-            f"fetching from {_host(uri)} took longer than fetch.timeout_seconds = "
-            f"{settings.timeout_seconds:g}"
-        ) from error
 
+    async def attempt() -> str | None:
+        # Opened anew for each try, which empties it: a half-read body is never continued, since the
+        # server may hold another one by now.
+        with LimitedFile(path, settings.max_bytes, announced) as file:
+            await paced(
+                copy(uri, file, settings),
+                file,
+                min_bytes_per_second=settings.min_bytes_per_second,
+                window_seconds=settings.rate_window_seconds,
+                stop=stop,
+            )
+            return file.version
 
-def _given_up(error: TransientError, uri: str, tries: int) -> NotFoundError | VideoTimeoutError:
-    if isinstance(error, TooSlowError):
-        return VideoTimeoutError(f"{_host(uri)} is too slow: {error} (tried {tries} times)")
-    return NotFoundError(f"{error} (tried {tries} times)")
+    def failed(error: TransientError) -> None:
+        if announced is not None and isinstance(error, TooSlowError):
+            announced(None)  # however small, it may last as long as a large one
 
-
-def _host(uri: str) -> str:
-    """The host alone: a URI may hold a password or a signature."""
-    try:
-        return urlsplit(uri).hostname or "the store"
-    except ValueError:
-        return "the store"
+    return await tried(attempt, uri, settings, failed)
 
 
 COPIES: dict[str, Copy] = {"http": copy_http, "https": copy_http, "s3": copy_s3}

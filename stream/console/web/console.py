@@ -26,6 +26,7 @@ from stream.console.web.media import Videos
 from stream.console.web.mirrored import Mirrors
 from stream.console.web.pictures import PictureVectors
 from stream.console.web.playable import Playables
+from stream.console.web.ranged import RangedVideos
 from stream.console.web.signin.limits import Attempts, Requests, Waits
 from stream.console.web.signin.links import OneTimeLinks
 from stream.console.web.signin.provider import Provider
@@ -108,6 +109,7 @@ class Console:
         self._policies = asyncio.Lock()
         self._turns = WeakValueDictionary[tuple[str, ...], asyncio.Lock]()
         self.videos = Videos(self.settings.fetch, own.cache_bytes)
+        self.ranged_videos = RangedVideos(self.settings.fetch, own.stream_concurrency)
         self.playables = Playables(self.settings.decode, own.cache_bytes)
         self.evidence = Evidence(self.kafka)
         self.mirrors = Mirrors(self.settings.decode, self.videos)
@@ -212,6 +214,7 @@ class Console:
         """Give back what it holds."""
         self._late_lines.close()
         self.videos.close()
+        self.ranged_videos.close()
         self.playables.close()
         self.mirrors.close()
         self.pictures.close()

@@ -1,7 +1,8 @@
-"""The videos of an alert, by byte ranges: fetched by the service's own rules, and never linked to.
+"""Files of videos that are looked at: fetched by the service's own rules, and never linked to.
 
-A local file is sent in place. Anything else is copied first, as a worker would copy it, to a folder
-that keeps the newest copies within a limit.
+A local file is used in place. Anything else is copied, as a worker would copy it, to a folder that
+keeps the newest copies within a limit: for what needs a file, and for players where a source sends
+no ranges (`ranged.py`).
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
+from stream.console.web.ranged import version_tag
 from stream.fetch.fetch import DiskError, FetchedVideo, FetchSettings, fetch
 from stream.scratch import Scratch
 from stream.texts import Text
@@ -71,6 +73,17 @@ class Videos:
         self._threads, self._stop = ThreadPoolExecutor(DOWNLOADS, "console-video"), Event()
         self._fetching: dict[str, asyncio.Task[FetchedVideo]] = {}
 
+    def is_here(self, uri: str) -> bool:
+        """Whether nothing need be fetched: it is local, or there is a copy."""
+        return _is_local(uri) or self._kept(uri) is not None
+
+    def tag(self, uri: str, path: Path) -> str:
+        """The entity tag of a video's file; of a copy that of its version, where it is known."""
+        copy = self._copies.get(uri)
+        if copy is None or copy.video.path != path or copy.video.version is None:
+            return entity_tag(path)
+        return version_tag(copy.video.version)
+
     async def file(self, uri: str, beside: str | None = None) -> Path:
         """The file of a video; people who ask for one at the same time wait for one download.
 
@@ -83,8 +96,7 @@ class Videos:
             NoRoomForBothError: the other one was asked for lately, and they are too large together.
             DiskError: there is no room for a copy.
         """
-        # A copy may be gone: it lies where machines are tidied.
-        if (known := self._copies.get(uri)) is not None and known.video.path.is_file():
+        if (known := self._kept(uri)) is not None:
             self._copies.move_to_end(uri)
             known.asked_at = time.monotonic()
             return known.video.path
@@ -98,9 +110,14 @@ class Videos:
         # Shielded: one of several that wait may go away.
         return (await asyncio.shield(task)).path
 
+    def _kept(self, uri: str) -> _Copy | None:
+        known = self._copies.get(uri)
+        # A copy may be gone: it lies where machines are tidied.
+        return known if known is not None and known.video.path.is_file() else None
+
     async def _fetch(self, uri: str, beside: str | None) -> FetchedVideo:
         # Downloads take long, and what else needs a thread mustn't wait for them.
-        threads = None if uri.startswith(("/", "file:")) else self._threads
+        threads = None if _is_local(uri) else self._threads
         get = partial(fetch, uri, self._settings, self._folder, self._stop)
         found = await asyncio.get_running_loop().run_in_executor(threads, get)
         if found.is_copy:
@@ -146,6 +163,10 @@ class Videos:
         self._stop.set()
         self._threads.shutdown(cancel_futures=True)
         self._scratch.close()
+
+
+def _is_local(uri: str) -> bool:
+    return uri.startswith(("/", "file:"))
 
 
 def entity_tag(path: Path) -> str:

@@ -1,5 +1,7 @@
 """One alert: both videos in step, the matrix, the policy behind it, and what people said of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +12,7 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Resp
 from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, VideoView
 from stream.console.web.claims import give_back, note_claims, take
-from stream.console.web.console import Console, Here, console_of
+from stream.console.web.console import Here, console_of
 from stream.console.web.matches import BusyError
 from stream.console.web.media import (
     NO_ROOM,
@@ -39,10 +41,12 @@ from stream.decide.rules import Rules
 from stream.decide.spans import covered_seconds
 from stream.errors import ForbiddenUriError, RejectedError, TooLargeError
 from stream.fetch.fetch import DiskError
+from stream.fetch.parts import NoRangesError
 from stream.texts import Text, read_text
 
 router = APIRouter(include_in_schema=False)
 PRIVATE = {"Cache-Control": "private, no-cache"}  # kept by the browser, asked for each time
+MEDIA = PRIVATE | {"Content-Disposition": "inline"}
 PICTURE = {"Cache-Control": "private, max-age=600"}  # set by hand
 
 
@@ -229,16 +233,25 @@ async def still(console: Here, found: Alert, side: Side) -> Response:
 
 
 @router.get("/alerts/{alert_id}/{side}/play")
-async def play(console: Here, found: Alert, side: Side) -> Response:
-    """The video itself, whole or a range of its bytes."""
-    path, uri = await _fetched(console, found, side)
-    return _file(path, media_type(uri))
+async def play(request: Request, console: Here, found: Alert, side: Side) -> Response:
+    """The video itself, whole or a range of its bytes: from its source, or from a file."""
+    uri, beside = _uris(found, side)
+    with _fetching():
+        if not console.videos.is_here(uri):
+            # Of what sends no ranges there is a copy next time.
+            with suppress(NoRangesError):
+                return await console.ranged_videos.answer(request, uri, MEDIA, media_type(uri))
+        path = await console.videos.file(uri, beside)
+    console.ranged_videos.copied(uri)
+    return _file(path, media_type(uri), console.videos.tag(uri, path))
 
 
 @router.get("/alerts/{alert_id}/{side}/playable.webm")
 async def playable(console: Here, found: Alert, side: Side) -> Response:
     """A small copy without sound, for a browser that doesn't know the video's format."""
-    path, _ = await _fetched(console, found, side)
+    uri, beside = _uris(found, side)
+    with _fetching():
+        path = await console.videos.file(uri, beside)
     try:
         copy = await console.playables.file(path, entity_tag(path))
     except RejectedError as error:
@@ -250,22 +263,27 @@ async def playable(console: Here, found: Alert, side: Side) -> Response:
         raise Problem(503, NO_ROOM) from error
     except BusyError as error:
         raise Problem(429, error, {"Retry-After": "10"}) from error
-    return _file(copy, TYPE)
+    return _file(copy, TYPE, entity_tag(copy))
 
 
-async def _fetched(console: Console, found: Seen, side: Side) -> tuple[Path, str]:
-    """The file of a video, and where it was fetched from.
+def _uris(found: Seen, side: Side) -> tuple[str, str | None]:
+    """Where a video lies, and the other one of the alert, where that is another one.
 
     Raises:
-        Problem: it can't be had.
+        Problem: nobody knows.
     """
     video = found.side(side)
     if video is None or video.uri is None:
         raise Problem(404, "where this video lies is not known any more")
     other = found.side("reference" if side == "video" else "video")
-    beside = None if other is None or other.uri == video.uri else other.uri
+    return video.uri, None if other is None or other.uri == video.uri else other.uri
+
+
+@contextmanager
+def _fetching() -> Iterator[None]:
+    """What keeps a video from being had, as problems."""
     try:
-        return await console.videos.file(video.uri, beside), video.uri
+        yield
     except RejectedError as error:
         # The text may name folders and hosts; a reviewer needs to know that it can't be had.
         raise Problem(
@@ -278,9 +296,8 @@ async def _fetched(console: Console, found: Seen, side: Side) -> tuple[Path, str
         raise Problem(503, NO_ROOM) from error
 
 
-def _file(path: Path, kind: str) -> Response:
-    headers = PRIVATE | {"ETag": entity_tag(path), "Content-Disposition": "inline"}
-    return FileResponse(path, media_type=kind, headers=headers)
+def _file(path: Path, kind: str, tag: str) -> Response:
+    return FileResponse(path, media_type=kind, headers=MEDIA | {"ETag": tag})
 
 
 def _status(error: RejectedError) -> int:
