@@ -1,13 +1,14 @@
 """Asking the library by a file in a browser: chosen by keyboard, dropped, and without scripts."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Locator, Page
+from playwright.async_api import Browser, FileChooser, Locator, Page
 
 from stream.contract.events import ProbeAnswered, ProbeAsked
 from stream.fetch.local import path_of
-from tests.stream.console.web.browser.chromium import page_of
+from tests.stream.console.web.browser.chromium import PATIENCE_SECONDS, page_of
 from tests.stream.console.web.site import Site, jpeg
 from tests.stream.console.web.test_matches import FOUND, all_of, answering
 
@@ -30,18 +31,24 @@ async def test_the_library_is_asked_by_a_file_that_is_chosen_by_keyboard_or_drop
         answering(site, answer),
         page_of(chromium, site, java_script_enabled=has_scripts) as page,
     ):
+        # Now: what opens before Chromium knows that somebody listens is closed again.
+        choosers = asyncio.Queue[FileChooser]()
+        page.on("filechooser", choosers.put_nowait)
         for way in ("keyboard", "drop"):
             await page.goto(f"{site.worker.url}/library")
-            field = page.get_by_label("as a file")
+            field = page.get_by_label("chosen or dropped here")
             if way == "keyboard":
                 await field.focus()
-                async with page.expect_file_chooser() as chooser:
-                    await page.keyboard.press("Space")
-                await (await chooser.value).set_files(still)
+                await page.keyboard.press("Space")
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await (await choosers.get()).set_files(still)
                 await page.keyboard.press("Tab")
                 await page.keyboard.press("Enter")
             else:
                 await drop(page, field, still)
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while not await field.evaluate("field => field.files.length"):
+                        await asyncio.sleep(0.05)
                 await page.get_by_role("button", name="Would the file match?").click()
             await page.wait_for_url("**/match")
             assert await page.get_by_role("link", name="film").count() == 1
