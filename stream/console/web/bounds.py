@@ -8,7 +8,8 @@ from stream.console.store.cursors import LONGEST
 
 # As in the contract: no id of a video or owner is longer.
 MAX_ID_LETTERS = 512
-MAX_ADDRESS_LETTERS = 8192  # set by hand: providers' codes have thousands
+# A page of ours has 23,000, where all texts in it are Chinese and as long as they may be.
+MAX_ADDRESS_LETTERS = 2**15
 MAX_WORD_LETTERS = 40
 
 Word = Annotated[str, Query(max_length=MAX_WORD_LETTERS)]

@@ -4,9 +4,10 @@ import datetime
 import inspect
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from fastapi import FastAPI
@@ -103,6 +104,18 @@ async def test_every_parameter_has_an_end(site: Site) -> None:
     found = parameters(site.app)
     assert len({each.path for _, each in found}) > 30
     assert [each for _, each in found if not each.has_an_end] == []
+
+
+async def test_whoever_signs_in_anew_comes_back_to_the_longest_page(site: Site) -> None:
+    fields = {"text": 1000 * "狗", "owner": 512 * "球", "find": 512 * "赛", "cursor": 4096 * "x"}
+    stranger = site.client()
+    sent_away = await stranger.get("/library", params=fields)
+    page = await stranger.get(sent_away.headers["location"])
+    assert page.status_code == 200
+    back = re.search(r'name="next" value="([^"]+)"', page.text)
+    assert back is not None
+    found = parse_qs(urlsplit(unescape(back[1])).query)
+    assert {name: value for name, (value,) in found.items()} == fields
 
 
 async def test_no_page_reads_an_address_but_by_its_parameters() -> None:
