@@ -1,12 +1,13 @@
 """How long the console's pages take over 1 million alerts, on SQLite and on PostgreSQL.
 
     python -m benchmarks.console [--alerts N] [--runs N] [--warm-up N] [--only sqlite]
-        [--pages REGEX] [--sqlite FILE] [--postgresql URL] [--json FILE]
+        [--pages REGEX] [--sqlite FILE] [--postgresql URL] [--json FILE] [--limit-ms MS]
 
 Through the code that serves: messages are taken in batches as from the topics. Then each query of
 pages and API is asked, and each page of a console in a process of its own, with other filters,
 orders and places in the list, one after another. The databases are made for the run, unless a file
 or URL names one: what is empty is filled, and what was filled by a run before is taken as it is.
+Exit code 1 where a page's p99 isn't under the limit.
 """
 
 import asyncio
@@ -28,11 +29,11 @@ from sqlalchemy import insert, text
 
 from benchmarks.copies.tables import machine
 from benchmarks.read_model.made_messages import Made
-from benchmarks.read_model.pages import page_times
+from benchmarks.read_model.pages import DRY_RUN, page_times
 from benchmarks.read_model.questions import Asker
 from stream.console.settings import ConsoleSettings
 from stream.console.store.database import Database
-from stream.console.store.desk_tables import AuditLine
+from stream.console.store.desk_tables import AuditLine, WebhookDelivery, WebhookEndpoint
 from stream.console.store.intake import Intake
 from stream.console.store.messages import TOPICS
 from stream.console.store.queries import Queries
@@ -89,7 +90,7 @@ async def _filled_and_asked(
         if there not in (0, made.alerts):
             raise SystemExit(f"{url} holds {there:,} alerts, expected none or {made.alerts:,}")
         rate = None if there else await _fill(database, made)
-        await _note_verdicts(database, made)
+        await _fill_desk(database, made)
         return rate, await _bytes(database, url), await _query_times(database, made, runs, warm_up)
     finally:
         await database.close()
@@ -136,15 +137,17 @@ async def _fill(database: Database, made: Made) -> float:
     return taken / seconds
 
 
-async def _note_verdicts(database: Database, made: Made) -> None:
-    """An audit log, if there is none: no topic brings it."""
+async def _fill_desk(database: Database, made: Made) -> None:
+    """An audit log and a webhook, if there are none: no topic brings them."""
     async with database.writing() as session:
         if await session.get(AuditLine, 1) is not None:
             return
         connection = await session.connection()
-        lines = made.audit_lines(made.alerts // ALERTS_OF_A_LINE)
-        while part := [*islice(lines, BATCH)]:
-            await connection.execute(insert(AuditLine), part)
+        await connection.execute(insert(WebhookEndpoint), [made.webhook()])
+        verdicts = made.audit_lines(made.alerts // ALERTS_OF_A_LINE)
+        for table, rows in ((AuditLine, verdicts), (WebhookDelivery, made.deliveries())):
+            while part := [*islice(rows, BATCH)]:
+                await connection.execute(insert(table), part)
 
 
 async def _bytes(database: Database, url: str) -> int:
@@ -175,6 +178,16 @@ def table_of(figures: Sequence[Figures]) -> Table:
     return table
 
 
+def over(figures: Sequence[Figures], limit_ms: float) -> list[str]:
+    """Pages whose p99 isn't under the limit."""
+    return [
+        f"{one.database}, {name}: p99 {found['p99']:.1f} ms, expected under {limit_ms:g}"
+        for one in figures
+        for name, found in one.pages.items()
+        if DRY_RUN not in name and found["p99"] >= limit_ms
+    ]
+
+
 def main(
     alerts: Annotated[int, typer.Option(min=1000)] = 1_000_000,
     runs: Annotated[int, typer.Option(min=1, help="Of each query and page.")] = 200,
@@ -187,6 +200,7 @@ def main(
     sqlite: Annotated[Path | None, typer.Option(help="A file, which is kept.")] = None,
     postgresql: Annotated[str | None, typer.Option(help="URL of a database.")] = None,
     json: Annotated[Path | None, typer.Option()] = None,
+    limit_ms: Annotated[float, typer.Option(min=0, help="Of each page's p99.")] = 100.0,
 ) -> None:
     """Fill both databases, ask them, print a table."""
     figures = []
@@ -202,6 +216,11 @@ def main(
     if json is not None:
         found = {"machine": machine(), "figures": [asdict(one) for one in figures]}
         json.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    slow = over(figures, limit_ms)
+    for each in slow:
+        Console(stderr=True).print(each, soft_wrap=True)
+    if slow:
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

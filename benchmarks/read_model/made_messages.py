@@ -18,6 +18,7 @@ from stream.contract.events import (
     MatchedSegment,
     PolicyUpdated,
     VideoDecided,
+    VideoEmbedded,
     VideoFingerprinted,
     VideoRejected,
     VideoUploaded,
@@ -27,6 +28,9 @@ from stream.contract.message import Source
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS_BETWEEN = 2.5  # alerts: a million of them are a month
 HOLDERS, UPLOADERS = 200, 20_000
+ALERTS_OF_A_DELIVERY = 4  # that are kept of one endpoint
+WEBHOOK = "wh_made"
+BODY = '{"type": "alert.raised", "data": "%s"}' % ("x" * 600)  # as long as an alert's
 ALERTS_OF_AN_UPLOAD, ALERTS_OF_A_REFERENCE = 3, 50  # on average; a few have many more
 
 
@@ -75,6 +79,7 @@ class Made:
         """All of them."""
         for n in range(self.alerts // ALERTS_OF_A_REFERENCE):
             yield self._say(_fingerprinted(f"reference-{n}", f"made-{n}", "reference"), 0)
+            yield self._say(_embedded(f"reference-{n}"), 0)
         for n in range(HOLDERS):
             yield self._say(PolicyUpdated(owner_id=f"holder-{n}", least_seconds=5.0), 0)
         for n in range(self.alerts):
@@ -82,6 +87,41 @@ class Made:
             if n % ALERTS_OF_AN_UPLOAD == 0:
                 yield from self._upload(n // ALERTS_OF_AN_UPLOAD, at)
             yield from self._alert(n, at)
+
+    def name_of(self, number: int) -> str:
+        """Of the videos of the library each, references first."""
+        references = self.alerts // ALERTS_OF_A_REFERENCE
+        return f"reference-{number}" if number < references else f"upload-{number - references}"
+
+    @property
+    def videos(self) -> int:
+        """In the library."""
+        return self.alerts // ALERTS_OF_A_REFERENCE + self.alerts // ALERTS_OF_AN_UPLOAD
+
+    def message_id(self) -> str:
+        """Of any delivery to the webhook."""
+        return _message_id(self._chance.randrange(self.alerts // ALERTS_OF_A_DELIVERY))
+
+    def webhook(self) -> dict[str, Any]:
+        """The row of an endpoint, which no topic brings."""
+        return {
+            "webhook_id": WEBHOOK, "url": "https://hooks.example/", "kinds": ["alert.raised"],
+            "secrets": [], "last_secret": 0, "made_by": "admin", "made_at": BEGIN,
+        }  # fmt: skip
+
+    def deliveries(self) -> Iterator[dict[str, Any]]:
+        """Rows of what it was told: half of it is dead letters."""
+        number = self.alerts // ALERTS_OF_A_DELIVERY
+        for n in range(number):
+            at = BEGIN + (n + 1) / number * (self.end - BEGIN)
+            message_id, alert_id = _message_id(n), self.alert_id()
+            yield {
+                "message_id": message_id, "message_key": key_of(message_id), "webhook_id": WEBHOOK,
+                "kind": "alert.raised", "about": alert_id, "owner_id": self.owner_id(),
+                "body": BODY, "made_at": at, "state": "dead" if n % 2 else "delivered",
+                "next_at": at, "attempts": 10 if n % 2 else 1, "last_at": at,
+                "last_status": 500 if n % 2 else 204,
+            }  # fmt: skip
 
     def audit_lines(self, number: int) -> Iterator[dict[str, Any]]:
         """Rows of the audit log, which no topic brings: verdicts."""
@@ -179,6 +219,17 @@ def _fingerprinted(video_id: str, request_id: str, role: Any) -> VideoFingerprin
         request_id=request_id, model_version="m", duration_seconds=600.0, dimension=4,
         key_frame_seconds="", descriptors="",
     )  # fmt: skip
+
+
+def _embedded(video_id: str) -> VideoEmbedded:
+    return VideoEmbedded(
+        video_id=video_id, model_version="m", dimension=2, vector=[1.0, 0.0],
+        duration_seconds=600.0, thumbnails=["AAAA"] * 3,
+    )  # fmt: skip
+
+
+def _message_id(number: int) -> str:
+    return f"msg_{number:032x}"
 
 
 def _decided(video_id: str, source: Source, outcome: Any, at: datetime) -> VideoDecided:

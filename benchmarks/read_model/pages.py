@@ -1,8 +1,7 @@
 """How long the console's pages take, as a browser on the same machine sees it; serves `console`.
 
 The application that serves, in a process of its own, with gate, session, queries and templates. It
-is asked over one connection, one page after another. What asks Kafka isn't among them: pictures of
-an alert, the lag, searches by words.
+is asked over one connection, one page after another.
 """
 
 import html
@@ -11,24 +10,44 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from benchmarks.read_model.made_messages import Made
+from benchmarks.read_model.made_messages import WEBHOOK, Made
 from benchmarks.read_model.questions import ORDERS, pages_before
+from benchmarks.text.questions import questions
 from stream.console.store.views import STATES
+from stream.console.web.signin import csrf
 
 ROOT = Path(__file__).parents[2]
 MORE = re.compile(r'<a class="button" href="([^"]+)"[^>]*>More</a>')
 API = "/api/v1/"
+QUESTIONS = 200  # in words, of both languages
 HOLDER = "of a rights holder"  # who sees theirs alone
+DRY_RUN = "dry run"
+"""What judges thousands of alerts takes as long as that takes: it is shown, and no page."""
+LEFT_OUT = {
+    "/": "leads to the queue",
+    "/signin/{secret}": "holds once",
+    "/signin/account": "asks the provider",
+    "/signin/account/back": "asks the provider",
+    "/signin/account/out": "asks the provider",
+    "/alerts/{alert_id}/mirrored": "looks at videos",
+    "/alerts/{alert_id}/{side}/play": "sends videos",
+    "/alerts/{alert_id}/{side}/playable.webm": "makes videos",
+    "/api/v1/alerts/{alert_id}/evidence": "looks at videos",
+    "/api/v1/uploads/{request_id}/events": "lasts until the decision",
+    "/overview/lag": "asks Kafka, beside its page",
+}
+"""Routes that are looked at and not measured, and why."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +63,7 @@ class Site:
 @contextmanager
 def serving(url: str, made: Made) -> Iterator[Site]:
     """A console on a database, as long as the block lasts."""
-    command = [sys.executable, "-m", "benchmarks.read_model.serving", url, made.end.isoformat()]
+    command = [sys.executable, "-m", "benchmarks.read_model.serving", url, str(made.alerts)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -59,11 +78,23 @@ class Browser:
     def __init__(self, site: Site, connection: HTTPConnection, made: Made, seed: int = 3) -> None:
         self._site, self._connection = site, connection
         self._made, self._chance = made, random.Random(seed)
+        self._questions = questions(QUESTIONS, None)
+
+    def forms(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Paths and fields of what is sent and writes nothing, by name."""
+        owner = self._made.owner_id()
+        trial: dict[str, Any] = {"owner_id": owner, "policy": {"least_seconds": 9}, "days": 7}
+        filled = {"owner": owner, "do": "try", "least_seconds": "9", "days": "7"}
+        return {
+            f"policy, {DRY_RUN}": ("/policies/edit", filled),
+            f"API, {DRY_RUN}": (f"{API}policy-dry-runs", trial),
+        }
 
     def paths(self) -> dict[str, str]:
         """One of each kind, by name."""
         made = self._made
-        owner, video = made.owner_id(), made.video_id()
+        owner, video, alert = made.owner_id(), made.video_id(), f"/alerts/{made.alert_id()}"
+        words = urlencode({"text": self._chance.choice(self._questions).text})
         return {
             "queue": "/queue",
             "queue, another order": self._queue(),
@@ -81,12 +112,18 @@ class Browser:
             "states of the queue": "/queue/numbers",
             "alert": f"/alerts/{made.alert_id()}",
             "alert, in a filter": f"/alerts/{made.alert_id()}?{urlencode({'owner': owner})}",
+            "alert, matrix": f"{alert}/matrix.png",
+            "alert, film strip": f"{alert}/reference/strip.jpg",
             "library": "/library",
+            "library, words": f"/library?{words}",
             "library, uploads": "/library?role=upload",
             "library, an owner": "/library?owner=holder-1",
             f"library, {HOLDER}": "/library",
             "entry, a reference": f"/library/entry?video={made.reference_id()}",
             "entry, an upload": f"/library/entry?video={video}",
+            "entry, film strip": f"/library/strip.jpg?video={made.reference_id()}",
+            "match": "/match",
+            "sign-in": "/signin",
             "policies": "/policies",
             "policy": f"/policies/edit?owner={owner}",
             "rejected": "/rejected",
@@ -100,15 +137,22 @@ class Browser:
             "audit, a person": f"/audit?person=moderator-{self._chance.randrange(20)}",
             "audit, an alert": f"/audit?about={made.alert_id()}",
             "webhooks": "/webhooks",
+            "webhook": f"/webhooks/{WEBHOOK}",
+            "webhook, arrived": f"/webhooks/{WEBHOOK}?state=delivered",
             "API, alerts": f"{API}alerts?order={self._order()}",
             "API, alerts, filtered": f"{API}alerts?state=open&state=held&owner_id={owner}",
             "API, 200 alerts": f"{API}alerts?limit=200",
             "API, alert": f"{API}alerts/{made.alert_id()}",
             "API, upload": f"{API}uploads/{made.request_id()}",
             "API, references": f"{API}references",
+            "API, reference": f"{API}references/{made.reference_id()}",
+            "API, words": f"{API}search?{words}",
             "API, policies": f"{API}policies",
             "API, policy": f"{API}policies/{owner}",
             "API, webhooks": f"{API}webhooks",
+            "API, webhook": f"{API}webhooks/{WEBHOOK}",
+            "API, deliveries": f"{API}webhooks/{WEBHOOK}/deliveries",
+            "API, delivery": f"{API}webhooks/{WEBHOOK}/deliveries/{made.message_id()}",
         }
 
     def seconds(self, name: str, path: str) -> float:
@@ -122,12 +166,29 @@ class Browser:
         self._ask(name, path)
         return time.perf_counter() - start
 
-    def _ask(self, name: str, path: str) -> bytes:
+    def seconds_of_form(self, path: str, fields: dict[str, Any]) -> float:
+        """How long the answer to what is sent takes."""
+        kind, body = "application/json", orjson.dumps(fields)
+        if not path.startswith(API):
+            fields = fields | {csrf.FIELD: csrf.form_token(self._site.admin)}
+            kind, body = "application/x-www-form-urlencoded", urlencode(fields).encode()
+        start = time.perf_counter()
+        self._ask("", path, "POST", body, {"Content-Type": kind})
+        return time.perf_counter() - start
+
+    def _ask(
+        self,
+        name: str,
+        path: str,
+        method: str = "GET",
+        sent: bytes | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> bytes:
         who = self._site.holder if HOLDER in name else self._site.admin
-        headers = {"Cookie": f"samesource_session={who}"}
+        signed = {"Cookie": f"samesource_session={who}"}
         if path.startswith(API):
-            headers = {"Authorization": f"Bearer {self._site.token}"}
-        self._connection.request("GET", path, headers=headers)
+            signed = {"Authorization": f"Bearer {self._site.token}"}
+        self._connection.request(method, path, sent, {**headers, **signed})
         answer = self._connection.getresponse()
         body = answer.read()
         if answer.status != 200:
@@ -135,7 +196,9 @@ class Browser:
         return body
 
     def _following(self, path: str, body: bytes) -> str | None:
-        """The page behind one; None where it is the last."""
+        """The page behind one; None where it is the last, or no page."""
+        if urlsplit(path).path.endswith((".png", ".jpg")):
+            return None
         if not path.startswith(API):
             more = MORE.search(body.decode())
             return None if more is None else html.unescape(more[1])
@@ -172,6 +235,12 @@ def page_times(
                 if re.search(only, name) is None:
                     continue
                 took = browser.seconds(name, path)
+                if run >= 0:
+                    times.setdefault(name, []).append(took)
+            for name, form in browser.forms().items():
+                if re.search(only, name) is None:
+                    continue
+                took = browser.seconds_of_form(*form)
                 if run >= 0:
                     times.setdefault(name, []).append(took)
     return times

@@ -1,24 +1,24 @@
 """A console on a read model that is filled, without Kafka; serves `pages`.
 
-`python -m benchmarks.read_model.serving URL NOW` prints where it is and what signs in to it, as
+`python -m benchmarks.read_model.serving URL ALERTS` prints where it is and what signs in to it, as
 JSON, and serves until it is killed. Its clock stands, so that the last day is that of the messages.
 """
 
 import asyncio
 import socket
 import sys
-from datetime import datetime
 
 import orjson
 import uvicorn
 
-from benchmarks.read_model.made_messages import HOLDERS
-from stream.console.kafka import ConsoleKafka
+from benchmarks.read_model.made_messages import HOLDERS, Made
+from benchmarks.read_model.made_parts import MadeKafka, MadeSearch
 from stream.console.store.database import Database
 from stream.console.store.sign_ins import MAX_OWNERS, Role
 from stream.console.store.views import Place
 from stream.console.web.app import create_app
 from stream.console.web.console import Console, Store
+from stream.console.web.signin.limits import Requests
 from stream.console.web.signin.rights import SCOPES
 from stream.loading import settled
 from stream.settings import load_settings
@@ -34,13 +34,15 @@ class Still:
         return True
 
 
-async def serve(url: str, now: datetime) -> None:
+async def serve(url: str, made: Made) -> None:
     """Sign everybody in, say how, and serve."""
     settings = load_settings(console={"database_url": url, "requests_per_minute": 0})
     database = await Database.open(settings.console)
     store = Store.of(database, Still())
-    kafka = ConsoleKafka(settings.kafka)
-    console = Console(settings, store, kafka, clock=lambda: now)
+    now = made.end
+    console = Console(settings, store, MadeKafka(settings.kafka), clock=lambda: now)
+    console.search = MadeSearch(settings, made)
+    console.dear_forms = Requests(0)
     owners = [f"holder-{number}" for number in range(0, HOLDERS, HOLDERS // MAX_OWNERS)]
     people: dict[Role, list[str]] = {"admin": [], "holder": owners}
     secrets = {
@@ -60,4 +62,4 @@ async def serve(url: str, now: datetime) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], datetime.fromisoformat(sys.argv[2])))
+    asyncio.run(serve(sys.argv[1], Made(int(sys.argv[2]))))

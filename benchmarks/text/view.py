@@ -6,6 +6,7 @@ in a view that follows the topic. Reading 10 million messages would take the bet
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -121,6 +122,23 @@ def build(
     )
 
 
+def made_view(
+    settings: SearchSettings,
+    model_version: str,
+    alike: Floats,
+    count: int,
+    name_of: Callable[[int], str],
+) -> SearchView:
+    """A view of so many videos with ids of one's own, without moments; no snapshot is written."""
+    each = _Each(1, settings.moment_margin)
+    rows = _rows(RowMaker.like(alike), count, np.random.default_rng(SEED), None, each)
+    table = made_table(count, name_of=name_of)
+    state = ViewState(table, rows, VectorIndex(settings, rows), [model_version])
+    view = SearchView(settings, model_version, alike.shape[1], state)
+    view.maintain()
+    return view
+
+
 def snapshots(settings: SearchSettings, model_version: str, dimension: int) -> ViewSnapshots:
     """Where the view lies between the process that makes it and the one that asks it."""
     return ViewSnapshots(
@@ -134,26 +152,27 @@ def stored(vectors: Floats) -> tuple[NDArray[np.int8], Floats]:
     return np.rint(vectors / scales[:, None]).astype(np.int8), scales
 
 
-def made_table(count: int, rows: int = 1) -> VideoTable:
-    """The records of so many videos, with so many rows each."""
+def video_id(number: int) -> str:
+    """As long as platforms' ids are."""
+    return f"v{number:0{ID_LENGTH - 1}d}"
+
+
+def made_table(count: int, rows: int = 1, name_of: Callable[[int], str] = video_id) -> VideoTable:
+    """The records of so many videos, with so many rows each, by names of so many letters."""
     numbers = np.arange(count)
+    lengths = np.fromiter((len(name_of(number)) for number in range(count)), np.int64, count)
     records = np.zeros(count, RECORD)
     records["log"] = NO_LOG
     records["model"], records["version"], records["row"] = OWN, NO_VERSION, rows * numbers
     records["rows"] = rows
     records["partition"], records["offset"] = numbers % PARTITIONS, numbers // PARTITIONS
-    records["id_at"], records["id_length"] = ID_LENGTH * numbers, ID_LENGTH
+    records["id_at"], records["id_length"] = np.cumsum(lengths) - lengths, lengths
     records["duration"] = DURATION_SECONDS
-    ids = b"".join(video_id(number).encode() for number in range(count))
-    hashes = np.fromiter((video_hash(video_id(number)) for number in range(count)), np.uint64)
+    ids = b"".join(name_of(number).encode() for number in range(count))
+    hashes = np.fromiter((video_hash(name_of(number)) for number in range(count)), np.uint64)
     order = np.argsort(hashes)
     arrays = {"records": records, "ids": np.frombuffer(ids, np.uint8)}
     return VideoTable.of(arrays | {"hashes": hashes[order], "numbers": order.astype(np.int64)})
-
-
-def video_id(number: int) -> str:
-    """As long as platforms' ids are."""
-    return f"v{number:0{ID_LENGTH - 1}d}"
 
 
 def place_of(number: int) -> Place:
@@ -209,7 +228,7 @@ class _Each:
 
 
 def _rows(
-    maker: RowMaker, videos: int, random: np.random.Generator, exact: Exact, each: _Each
+    maker: RowMaker, videos: int, random: np.random.Generator, exact: Exact | None, each: _Each
 ) -> VectorRows:
     count = videos * each.rows
     codes = np.empty((count, len(maker.mean) + 1), np.int8)
@@ -218,5 +237,6 @@ def _rows(
     for start, stop in zip(ends, ends[1:], strict=False):
         here = slice(start, stop)
         codes[here], scales[here] = stored(each.lifted(maker.rows(stop - start, random)))
-        exact.see(codes[here] * scales[here, None], each.rows)
+        if exact is not None:
+            exact.see(codes[here] * scales[here, None], each.rows)
     return VectorRows.of(codes, scales, each.seconds(count))

@@ -12,6 +12,7 @@ import numpy as np
 
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
+from models.aligners.picture import shown_seconds
 from models.detector.boxes import with_score
 from models.detector.evidence import Judge
 from models.detector.lines import BEYOND_SECONDS
@@ -22,7 +23,6 @@ LONG_SECONDS = 10.0  # shorter stretches are boxed as one
 SAME_PICTURE = 0.06  # by which similarities of two frames of a still picture may differ
 STANDING = 0.7  # motion below which nothing moves: two thirds of it are what codecs leave of noise
 FEWEST_PIECES = 2
-AS_ALIKE = 0.1  # frames of the reference that are so much less alike than the best show it too
 
 
 def joined_stills(
@@ -84,13 +84,7 @@ def _joined(similarity: SimilarityMatrix, best: Segment, start: float, end: floa
     times = similarity.reference_seconds.astype(np.float64)
     near = (times >= best.reference_start_seconds) & (times <= best.reference_end_seconds)
     number = int(np.where(near, alike, -1.0).argmax()) if near.any() else int(alike.argmax())
-    first = last = number
-    enough = alike[number] - AS_ALIKE
-    while first > 0 and alike[first - 1] >= enough:
-        first -= 1
-    while last < len(times) - 1 and alike[last + 1] >= enough:
-        last += 1
-    bounds = _bounds(similarity, float(times[first]), float(times[last]))
+    bounds = shown_seconds(similarity, alike, number)
     return replace(
         best,
         query_start_seconds=start,
@@ -99,12 +93,3 @@ def _joined(similarity: SimilarityMatrix, best: Segment, start: float, end: floa
         reference_end_seconds=bounds[1],
         reversed=False,
     )
-
-
-def _bounds(similarity: SimilarityMatrix, first: float, last: float) -> tuple[float, float]:
-    """Where what two frames of the reference show begins and ends: at a cut, or at other frames."""
-    times = similarity.reference_seconds.astype(np.float64)
-    cuts = similarity.reference_cuts_seconds.astype(np.float64)
-    starts = [0.0, *cuts[cuts <= first].tolist(), *times[times < first].tolist()]
-    end = similarity.reference_duration_seconds
-    return max(starts), min([*cuts[cuts > last].tolist(), *times[times > last].tolist(), end])

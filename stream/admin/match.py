@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
 
+from models.aligners.picture import PictureAligner
 from stream.broker.client import Reader
 from stream.broker.sender import Sender
 from stream.broker.settings import KafkaSettings
@@ -64,6 +65,11 @@ class Answers:
         """Of all that answered, the surest first."""
         found = [match for answer in self.answered for match in answer.matches or ()]
         return sorted(found, key=lambda match: (-match.score, match.reference_id))
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a still picture was looked for: of a match only the reference's seconds count."""
+        return any(answer.aligner_version == PictureAligner.version for answer in self.answered)
 
     @property
     def is_over(self) -> bool:

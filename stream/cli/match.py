@@ -58,8 +58,9 @@ def _print_lines(owner: str | None, answers: "Answers") -> None:
         same = ", of the same owner" if _is_same(owner, found) else ""
         for segment in found.segments:
             ours, theirs = spans(segment)
+            seen = "the picture is within" if answers.is_picture else f"{ours} would match"
             stdout.print(
-                f"{ours} would match {printable(found.reference_id)} {theirs}, "
+                f"{seen} {printable(found.reference_id)} {theirs}, "
                 f"{percent(segment.score)}% ({found.reference_role}{same})",
                 soft_wrap=True,
                 markup=False,

@@ -212,6 +212,11 @@ class Fingerprint:
         )
 
     @property
+    def is_picture(self) -> bool:
+        """Whether all that searches is one moment: a still picture, or a video as short as one."""
+        return int(self.query_frames.moments.max(initial=0)) == 0
+
+    @property
     def dimension(self) -> int:
         """D of its descriptors."""
         return int(self.key_frames.codes.shape[1])

@@ -8,6 +8,7 @@ by the shard that holds the earlier.
 from dataclasses import dataclass
 
 from models.aligners.base import Aligner
+from models.aligners.picture import PictureAligner
 from stream.contract.events import ProbeAnswered, ProbeFingerprinted, VideoCompared
 from stream.contract.fingerprint import Fingerprint
 from stream.contract.hashes import shard_of, version_hash, video_hash
@@ -120,6 +121,8 @@ class LibraryShard:
     def probe(self, probe: ProbeFingerprinted, video: Fingerprint, as_of: int) -> ProbeAnswered:
         """What an upload of this video would be told; nothing is kept or changed.
 
+        Of a still picture, of which an upload copies nothing, which videos show it.
+
         Args:
             probe: what was asked.
             video: its fingerprint, unpacked.
@@ -130,7 +133,7 @@ class LibraryShard:
         """
         self._check_model(video)
         stages = dict(video.stage_seconds)
-        matches = self._finder.matches(self.state.store, video, as_of, stages)
+        matches = self._finder.matches(self.state.store, video, as_of, stages, pictures=True)
         return ProbeAnswered(
             probe_id=probe.probe_id,
             owner_id=probe.owner_id,
@@ -139,7 +142,7 @@ class LibraryShard:
             library_offset=as_of,
             matches=matches,
             model_version=video.model_version,
-            aligner_version=self._aligner_version,
+            aligner_version=PictureAligner.version if video.is_picture else self._aligner_version,
             key_frames_version=video.key_frames_version,
             duration_seconds=video.duration_seconds,
             stage_seconds=stages,

@@ -16,6 +16,7 @@ from stream.console.web.api import references as api_references
 from stream.console.web.api import search as api_search
 from stream.console.web.api import uploads as api_uploads
 from stream.console.web.api import webhooks as api_webhooks
+from stream.console.web.bounds import PathId
 from stream.console.web.console import Console, console_of
 from stream.console.web.pages import (
     account,
@@ -105,7 +106,7 @@ def create_app(console: Console) -> FastAPI:
     return app
 
 
-async def _health(request: Request, kind: str) -> JSONResponse:
+async def _health(request: Request, kind: PathId) -> JSONResponse:
     """Whether the process is `live` or `ready`; why it isn't is nothing for strangers."""
     if kind not in ("live", "ready"):
         raise HTTPException(404, "/health/live or /health/ready")

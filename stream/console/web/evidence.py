@@ -222,13 +222,18 @@ def matrix_png(matrix: SimilarityMatrix, segments: Sequence[MatchedSegment]) -> 
     width, height = _size(matrix.reference_duration_seconds, matrix.query_duration_seconds)
     rows = _nearest(matrix.query_seconds, matrix.query_duration_seconds, height)
     columns = _nearest(matrix.reference_seconds, matrix.reference_duration_seconds, width)
-    values = matrix.values[rows][:, columns] if matrix.values.size else np.zeros((height, width))
-    picture = Image.fromarray(_coloured(values))
+    # Of each frame's pixels one is given its colour: pixels are many.
+    (shown, row_of), (seen, column_of) = (
+        np.unique(each, return_inverse=True) for each in (rows, columns)
+    )
+    size = len(shown), len(seen)
+    values = matrix.values[shown][:, seen] if matrix.values.size else np.zeros(size)
+    picture = Image.fromarray(_coloured(values)[row_of][:, column_of])
     draw = ImageDraw.Draw(picture)
     for segment in segments:
         _draw_box(draw, segment, matrix, width, height)
     file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
+    picture.save(file, "PNG")
     return file.getvalue()
 
 

@@ -90,6 +90,17 @@ def test_matches_of_all_shards_are_shown_the_surest_first(kafka: KafkaSettings, 
     ]
 
 
+def test_where_a_picture_is_shown_is_said(
+    kafka: KafkaSettings, command: Command, film: Path
+) -> None:
+    def answers(probe: str) -> list[Event]:
+        found = answered(probe, 0, "a", shards=1)
+        return [found.model_copy(update={"aligner_version": "picture"})]
+
+    done, _ = while_answered(kafka, command, answers, film)
+    assert done == Done(0, "the picture is within a 31.0–39.0 s, 90% (reference)\n", "")
+
+
 def test_that_nothing_matches_is_said(kafka: KafkaSettings, command: Command, film: Path) -> None:
     done, _ = while_answered(kafka, command, lambda probe: [answered(probe, 0, shards=1)], film)
     assert done == Done(0, "nothing matches\n", "")

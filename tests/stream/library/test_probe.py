@@ -51,6 +51,34 @@ def test_a_probe_is_compared_with_what_the_log_held_before_its_place() -> None:
     assert [len(found or ()) for found in matches] == [0, 1, 2]
 
 
+def test_a_still_picture_is_found_where_it_is_shown_though_an_upload_of_it_copies_nothing() -> None:
+    library, picture = grown(), fingerprint("p", A[7:8], duration_seconds=0.04)
+    answer = library.probe(fingerprinted(picture), picture, 2)
+    assert answer.matches is not None
+    [match] = answer.matches
+    [span] = match.segments
+    assert (match.reference_id, answer.aligner_version) == ("a", "picture")
+    assert (span.reference_start_seconds, span.reference_end_seconds) == (6.5, 8.5)
+    assert (span.video_start_seconds, span.video_end_seconds) == (0.0, 0.04)
+    assert match.score > 0.99
+    stranger = fingerprint("s", look(3)[:1], duration_seconds=0.04)
+    assert library.probe(fingerprinted(stranger), stranger, 2).matches == []
+    assert library.apply(fingerprint("upload", A[7:8], duration_seconds=0.04), 2).matches == []
+
+
+def test_a_picture_alone_must_be_more_alike_than_one_of_many_frames() -> None:
+    row = A[7] / np.linalg.norm(A[7])
+    away = look(3)[0] - (look(3)[0] @ row) * row
+    away /= np.linalg.norm(away)
+
+    def found(cosine: float) -> bool:
+        rows = (cosine * row + np.sqrt(1 - cosine**2) * away)[None]
+        picture = fingerprint("p", rows, duration_seconds=0.04)
+        return bool(grown().probe(fingerprinted(picture), picture, 2).matches)
+
+    assert (found(0.5), found(0.6)) == (False, True)
+
+
 def test_an_empty_shard_has_no_match_and_is_empty_still() -> None:
     library, asked = shard(), fingerprint("p", A)
     assert library.probe(fingerprinted(asked), asked, 0).matches == []

@@ -9,8 +9,9 @@ from fastapi.responses import JSONResponse, Response
 from stream.console.store.desk import Person
 from stream.console.store.views import STATES, AlertFilter, Order, State
 from stream.console.web.api.bodies import AlertBody, EvidenceBody, PageBody, VerdictBody
-from stream.console.web.api.common import Cursor, Key, Limit, Written, once, problems
+from stream.console.web.api.common import Key, Limit, Written, once, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, names, tag_of, tagged
+from stream.console.web.bounds import Cursor, OwnerId, PathId, SomeId
 from stream.console.web.console import Here, after_writing
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
@@ -35,10 +36,13 @@ IfMatch = Annotated[
 async def list_alerts(
     console: Here,
     person: Reader,
-    state: Annotated[list[State] | None, Query(description="Any of these; all without it")] = None,
-    owner_id: Annotated[str | None, Query(description="The rights holder")] = None,
-    reference_id: str | None = None,
-    video_id: str | None = None,
+    state: Annotated[
+        list[State] | None,
+        Query(max_length=len(STATES), description="Any of these; all without it"),
+    ] = None,
+    owner_id: OwnerId = None,
+    reference_id: SomeId = None,
+    video_id: SomeId = None,
     min_score: Annotated[float | None, Query(ge=0, le=1, alias="least_score")] = None,
     since: datetime | None = None,
     before: datetime | None = None,
@@ -73,7 +77,7 @@ async def list_alerts(
 
 @router.get("/{alert_id}", response_model=AlertBody, responses=problems(404) | tagged())
 async def get_alert(
-    console: Here, person: Reader, alert_id: str, if_none_match: IfNoneMatch = None
+    console: Here, person: Reader, alert_id: PathId, if_none_match: IfNoneMatch = None
 ) -> Response:
     """One alert, with an ETag to give a verdict by."""
     alert = await console.queries.alert(alert_id, visible_to(person))
@@ -83,7 +87,7 @@ async def get_alert(
 
 
 @router.get("/{alert_id}/evidence", responses=problems(404, 503))
-async def get_evidence(console: Here, person: Reader, alert_id: str) -> EvidenceBody:
+async def get_evidence(console: Here, person: Reader, alert_id: PathId) -> EvidenceBody:
     """What the two videos show of the copied spans: they are fetched and looked at for it."""
     alert = await console.queries.alert(alert_id, visible_to(person))
     if alert is None:
@@ -104,7 +108,7 @@ async def give_verdict(
     request: Request,
     console: Here,
     person: Reviewer,
-    alert_id: str,
+    alert_id: PathId,
     body: VerdictBody,
     if_match: IfMatch = None,
     key: Key = None,

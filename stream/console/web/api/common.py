@@ -12,9 +12,6 @@ from stream.console.web.console import Console, after_writing, console_of
 from stream.console.web.problems import MEDIA_TYPE, Problem, ProblemBody
 from stream.contract.message import Source
 
-Cursor = Annotated[
-    str | None, Query(max_length=4096, description="`next` of the page before this one")
-]
 Limit = Annotated[int, Query(ge=1, le=200, description="Most items on a page")]
 Note = Annotated[
     str | None, Query(max_length=2000, description="Why, for people: in the audit log")

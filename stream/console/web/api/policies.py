@@ -8,9 +8,10 @@ from fastapi.responses import JSONResponse, Response
 from stream.console.store.desk import Person
 from stream.console.store.views import PolicyView
 from stream.console.web.api.bodies import PageBody
-from stream.console.web.api.common import Cursor, Key, Limit, Note, Written, once, problems
+from stream.console.web.api.common import Key, Limit, Note, Written, once, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, names, tagged
 from stream.console.web.api.policy_bodies import DryRunBody, PolicyBody, RulesBody, TrialBody
+from stream.console.web.bounds import Cursor, PathId
 from stream.console.web.console import Console, Here, after_writing
 from stream.console.web.dry_run import dry_run
 from stream.console.web.problems import Problem
@@ -52,7 +53,7 @@ async def list_policies(
 
 @router.get("/{owner_id:path}", response_model=PolicyBody, responses=problems(404) | tagged())
 async def get_policy(
-    console: Here, person: Reader, owner_id: str, if_none_match: IfNoneMatch = None
+    console: Here, person: Reader, owner_id: PathId, if_none_match: IfNoneMatch = None
 ) -> Response:
     """A rights holder's policy, with an ETag to change it by."""
     mine = visible_to(person)
@@ -69,7 +70,7 @@ async def set_policy(
     request: Request,
     console: Here,
     person: Editor,
-    owner_id: str,
+    owner_id: PathId,
     body: RulesBody,
     if_match: IfMatch = None,
     key: Key = None,
@@ -106,7 +107,7 @@ async def remove_policy(
     request: Request,
     console: Here,
     person: Editor,
-    owner_id: str,
+    owner_id: PathId,
     if_match: IfMatch = None,
     key: Key = None,
     note: Note = None,

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from stream.console.store.desk import Person
@@ -13,9 +13,10 @@ from stream.console.web.api.bodies import (
     SubmittedBody,
     TakedownBody,
 )
-from stream.console.web.api.common import Cursor, Key, Limit, Note, Written, once, problems
+from stream.console.web.api.common import Key, Limit, Note, Written, once, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, tagged
 from stream.console.web.api.uploads import submitted
+from stream.console.web.bounds import Cursor, OwnerId, PathId
 from stream.console.web.console import Here
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least, visible_to
@@ -31,7 +32,7 @@ Editor = Annotated[Person, Depends(at_least("admin", "references"))]
 async def list_references(
     console: Here,
     person: Reader,
-    owner_id: Annotated[str | None, Query(description="The rights holder")] = None,
+    owner_id: OwnerId = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> PageBody[ReferenceBody]:
@@ -62,7 +63,7 @@ async def add_reference(
 
 @router.get("/{video_id:path}", response_model=ReferenceBody, responses=problems(404) | tagged())
 async def get_reference(
-    console: Here, person: Reader, video_id: str, if_none_match: IfNoneMatch = None
+    console: Here, person: Reader, video_id: PathId, if_none_match: IfNoneMatch = None
 ) -> Response:
     """A reference in the library."""
     found, mine = await console.queries.video(video_id), visible_to(person)
@@ -83,7 +84,7 @@ async def remove_reference(
     request: Request,
     console: Here,
     person: Editor,
-    video_id: str,
+    video_id: PathId,
     key: Key = None,
     note: Note = None,
 ) -> Response:

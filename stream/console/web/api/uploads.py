@@ -14,6 +14,7 @@ from stream.console.store.desk import Person
 from stream.console.web.api.bodies import SubmissionBody, SubmittedBody, UploadBody
 from stream.console.web.api.common import Key, Note, Written, once, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, tagged
+from stream.console.web.bounds import PathId
 from stream.console.web.console import Console, Here
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least
@@ -71,7 +72,7 @@ async def _wait(console: Here, person: Reader) -> AsyncIterator[None]:
 async def get_upload(
     console: Here,
     person: Reader,
-    request_id: str,
+    request_id: PathId,
     wait_seconds: Annotated[
         float | None,
         Query(ge=0, le=MAX_WAIT_SECONDS, description="Answer when it is decided, or after so long"),
@@ -110,7 +111,7 @@ async def _when_decided(console: Console, request_id: str, wait_seconds: float) 
     dependencies=[Depends(_wait)],
     responses=problems(404) | {200: {"content": {EVENT_STREAM: {"schema": STREAM}}}},
 )
-async def stream_upload(console: Here, person: Reader, request_id: str) -> Response:
+async def stream_upload(console: Here, person: Reader, request_id: PathId) -> Response:
     """The status of an upload as server-sent events: now, at each change, until it is decided.
 
     Each `status` event has what `GET /uploads/{request_id}` answers. A stream ends with the

@@ -10,7 +10,7 @@ from stream.console.store.desk import Person
 from stream.console.store.webhooks import WebhookView
 from stream.console.web import webhooks
 from stream.console.web.api.bodies import PageBody
-from stream.console.web.api.common import Cursor, Limit, problems
+from stream.console.web.api.common import Limit, problems
 from stream.console.web.api.conditional import IfNoneMatch, answered, names, tag_of, tagged
 from stream.console.web.api.webhook_bodies import (
     DeliveryBody,
@@ -21,6 +21,7 @@ from stream.console.web.api.webhook_bodies import (
     ReplayedBody,
     SecretEndpointBody,
 )
+from stream.console.web.bounds import Cursor
 from stream.console.web.console import Here
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import at_least

@@ -1,11 +1,11 @@
 """Signing in with the company's account: to its provider, back with a code, and out of it."""
 
 import logging
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from stream.console.web.bounds import Address
 from stream.console.web.console import Console, Here
 from stream.console.web.pages.render import local, words_for
 from stream.console.web.pages.signin import address_of, begin, sign_in_page
@@ -41,9 +41,7 @@ RETRY = {"Retry-After": "5"}
 
 
 @router.get("")
-async def go(
-    request: Request, console: Here, next: Annotated[str | None, Query()] = None
-) -> Response:
+async def go(request: Request, console: Here, next: Address = None) -> Response:
     """Send somebody to the provider."""
     provider, back = _provider(console), local(next)
     begun = Attempt.begun(back)
@@ -65,10 +63,10 @@ async def go(
 async def back(
     request: Request,
     console: Here,
-    state: str | None = None,
-    code: str | None = None,
-    error: str | None = None,
-    iss: str | None = None,
+    state: Address = None,
+    code: Address = None,
+    error: Address = None,
+    iss: Address = None,
 ) -> Response:
     """Somebody comes back from the provider."""
     provider, tls = _provider(console), console.settings.console.is_behind_tls

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Resp
 
 from stream.console.store.desk import Person
 from stream.console.store.views import AlertView, VideoView
+from stream.console.web.bounds import PathId
 from stream.console.web.claims import give_back, note_claims, take
 from stream.console.web.console import Here, console_of
 from stream.console.web.matches import BusyError
@@ -24,10 +25,10 @@ from stream.console.web.media import (
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.queue import (
     Looked,
+    Noticed,
     View,
     back_with,
     give_verdict,
-    notice_of,
     said_in,
 )
 from stream.console.web.pages.render import Side, plays_seconds, render
@@ -77,7 +78,7 @@ class Seen:
         return (longest.reference_start_seconds + longest.reference_end_seconds) / 2
 
 
-async def seen(request: Request, alert_id: str, person: Looker) -> Seen:
+async def seen(request: Request, alert_id: PathId, person: Looker) -> Seen:
     """The alert of an address.
 
     Raises:
@@ -97,7 +98,7 @@ Alert = Annotated[Seen, Depends(seen)]
 
 @router.get("/alerts/{alert_id}")
 async def page(
-    request: Request, console: Here, person: Looker, view: Looked, found: Alert
+    request: Request, console: Here, person: Looker, view: Looked, notice: Noticed, found: Alert
 ) -> Response:
     """The page of an alert."""
     alert, queries = found.alert, console.queries
@@ -139,7 +140,7 @@ async def page(
         history=[each for each in history if _may_see(each.alert_id, alert, person)],
         claimed_by=alert.claimed_by if taken else None,
         muted=own.muted,
-        notice=notice_of(request),
+        notice=notice,
         detail=read_text(alert.detail or "", DETAILS),
     )
 

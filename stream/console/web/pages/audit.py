@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from stream.console.web.bounds import Cursor, Id
 from stream.console.web.console import Here
 from stream.console.web.pages.render import SCOPE_NAMES, VERDICT_NAMES, render, words_for
 from stream.console.web.problems import Problem
@@ -68,9 +69,9 @@ async def page(
     request: Request,
     console: Here,
     admin: Admin,
-    person: Annotated[str, Query(max_length=512)] = "",
-    about: Annotated[str, Query(max_length=512)] = "",
-    cursor: str | None = None,
+    person: Id = "",
+    about: Id = "",
+    cursor: Cursor = None,
 ) -> Response:
     """Lines of the audit log, the newest first."""
     try:

@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from stream.console.store.desk import Person
 from stream.console.store.views import Page, VideoView
 from stream.console.web import takedowns
+from stream.console.web.bounds import Cursor, Id, Word
 from stream.console.web.console import COMES_BACK_SECONDS, Console, Here, after_writing
 from stream.console.web.found import Found, found_by_picture, found_by_text
 from stream.console.web.pages.alert import PICTURE
@@ -34,11 +35,11 @@ async def page(
     request: Request,
     console: Here,
     person: Looker,
-    role: str = "reference",
-    owner: Annotated[str, Query(max_length=512)] = "",
-    find: Annotated[str, Query(max_length=512)] = "",
+    role: Word = "reference",
+    owner: Id = "",
+    find: Id = "",
     text: Annotated[str, Query(max_length=1000)] = "",
-    cursor: str | None = None,
+    cursor: Cursor = None,
 ) -> Response:
     """Videos of a role that matches can find, the newest first; or those that show something."""
     find, text = find.strip(), text.strip()
@@ -113,7 +114,7 @@ async def _found(
 
 @router.get("/library/entry")
 async def entry(
-    request: Request, console: Here, person: Looker, video: VideoId, said: str = ""
+    request: Request, console: Here, person: Looker, video: VideoId, said: Word = ""
 ) -> Response:
     """One video: what it copies, what copies it, and which of its seconds alert nobody."""
     found = await _seen(console, person, video)

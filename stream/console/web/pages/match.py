@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from stream.console.web.api.matches import asked, file_form, kept
-from stream.console.web.console import Here, console_of
+from stream.console.web.console import Here
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.render import render
 from stream.console.web.problems import Problem
@@ -46,5 +46,4 @@ async def ask(
 
 def _page(request: Request, *, status: int = 200, **shown: Any) -> Response:
     known: dict[str, Any] = {"uri": "", "answers": None, "problem": None, "videos": {}}
-    takes_files = console_of(request).match_store is not None
-    return render(request, "match.html", status=status, **(known | shown), takes_files=takes_files)
+    return render(request, "match.html", status=status, **(known | shown))

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from stream.admin.exclusions import exclusion_of, written
 from stream.console.store.desk import Person
 from stream.console.store.views import PolicyView
+from stream.console.web.bounds import Cursor, Word
 from stream.console.web.console import Console, Here
 from stream.console.web.dry_run import DryRun, dry_run
 from stream.console.web.pages.forms import Fields, Form
@@ -56,9 +57,7 @@ class Filled:
 
 
 @router.get("/policies")
-async def page(
-    request: Request, console: Here, person: Viewer, cursor: str | None = None
-) -> Response:
+async def page(request: Request, console: Here, person: Viewer, cursor: Cursor = None) -> Response:
     """Policies that hold, by rights holder."""
     try:
         found = await console.queries.policies(cursor)
@@ -73,7 +72,7 @@ async def edit(
     console: Here,
     person: Viewer,
     owner: Annotated[str, Query(min_length=1, max_length=512)],
-    said: str = "",
+    said: Word = "",
 ) -> Response:
     """The policy of a rights holder, in a form."""
     found = await console.queries.policy(owner)

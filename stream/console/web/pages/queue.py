@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from stream.console.store.desk import Person
 from stream.console.store.views import STATES, AlertFilter, AlertView, Order, State
+from stream.console.web.bounds import Cursor, Id, Word
 from stream.console.web.claims import give_back, note_claims, take
 from stream.console.web.console import Console, Here
 from stream.console.web.pages.forms import Fields, Form
@@ -57,8 +58,10 @@ class View:
         state, sort, claimed = (fields.get(name) for name in ("state", "sort", "claimed"))
         days, score = fields.number("days"), fields.number("score")
         # Any number could lead out of the calendar: a 500 for an address that somebody made up.
-        if days is not None and not 0 <= days <= 36500:
-            raise Problem(422, Text("days = {days}: expected 0 to 36500", days=f"{days:g}"))
+        for name, number, most in (("days", days, 36500), ("score", score, 100)):
+            if number is not None and not 0 <= number <= most:
+                told = "{name} = {number}: expected 0 to {most}"
+                raise Problem(422, Text(told, name=name, number=f"{number:g}", most=most))
         return cls(
             state=next((each for each in STATES if each == state), "open"),
             sort=next((each for each in get_args(Order) if each == sort), "newest"),
@@ -98,13 +101,35 @@ class View:
         return urlencode(said)
 
 
-async def view_of(request: Request) -> View:
+async def view_of(
+    state: Word = "",
+    sort: Word = "",
+    owner: Id = "",
+    reference: Id = "",
+    video: Id = "",
+    score: Word = "",
+    days: Word = "",
+    claimed: Word = "",
+) -> View:
     """The part of the queue that an address names."""
-    query = request.query_params
-    return View.of(Fields({name: query.getlist(name) for name in query}))
+    said = {
+        "state": state, "sort": sort, "owner": owner, "reference": reference,
+        "video": video, "score": score, "days": days, "claimed": claimed,
+    }  # fmt: skip
+    return View.of(Fields({name: [value] for name, value in said.items()}))
+
+
+async def notice_of(
+    said: Word = "", number: Word = "", taken: Word = "", refused: Word = "", undo: Id = ""
+) -> dict[str, str] | None:
+    """What has just been done, as the address tells it."""
+    if not said:
+        return None
+    return dict(zip(NOTICE, (said, number, taken, refused, undo), strict=True))
 
 
 Looked = Annotated[View, Depends(view_of)]
+Noticed = Annotated[dict[str, str] | None, Depends(notice_of)]
 
 
 @router.get("/")
@@ -114,13 +139,20 @@ async def root() -> Response:
 
 
 @router.get("/queue")
-async def queue(request: Request, console: Here, person: Looker, view: Looked) -> Response:
+async def queue(
+    request: Request,
+    console: Here,
+    person: Looker,
+    view: Looked,
+    notice: Noticed,
+    cursor: Cursor = None,
+) -> Response:
     """A page of the queue."""
     try:
         found = await console.queries.queue(
             view.filter(console, person),
             view.sort,
-            request.query_params.get("cursor"),
+            cursor,
             GROUPS,
             ALERTS_EACH,
         )
@@ -133,7 +165,7 @@ async def queue(request: Request, console: Here, person: Looker, view: Looked) -
         page=found,
         references=found.references,
         numbers=found.numbers,
-        notice=notice_of(request),
+        notice=notice,
         now=console.clock(),
     )
 
@@ -281,11 +313,3 @@ def back_with(form: Fields, **notice: object) -> Response:
     kept = [each for each in query.split("&") if each and each.partition("=")[0] not in NOTICE]
     told = {name: value for name, value in notice.items() if value not in (None, 0)}
     return RedirectResponse(f"{page}?{'&'.join([*kept, urlencode(told)])}", 303)
-
-
-def notice_of(request: Request) -> dict[str, str] | None:
-    """What has just been done, as the address tells it."""
-    query = request.query_params
-    if query.get("said") is None:
-        return None
-    return {name: query.get(name, "") for name in NOTICE}

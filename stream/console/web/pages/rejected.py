@@ -1,11 +1,12 @@
 """Dead letters: what could not be processed and why, and submitting it again after mending."""
 
-from typing import Annotated, get_args
+from typing import get_args
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from stream.console.web import replays
+from stream.console.web.bounds import Cursor, Word
 from stream.console.web.console import Console, Here
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.render import render
@@ -22,11 +23,12 @@ async def page(
     request: Request,
     console: Here,
     person: Viewer,
-    code: Annotated[str, Query(max_length=40)] = "",
-    cursor: str | None = None,
+    code: Word = "",
+    cursor: Cursor = None,
+    said: Word = "",
 ) -> Response:
     """Dead letters, the newest first: all, or of one code."""
-    return await _page(request, console, code, cursor)
+    return await _page(request, console, code, cursor, said=said)
 
 
 @router.post("/rejected/replay")
@@ -53,7 +55,13 @@ async def replay(request: Request, console: Here, person: Reviewer, form: Form) 
 
 
 async def _page(
-    request: Request, console: Console, code: str, cursor: str | None, reason: str = ""
+    request: Request,
+    console: Console,
+    code: str,
+    cursor: str | None,
+    *,
+    reason: str = "",
+    said: str = "",
 ) -> Response:
     chosen = code if code in CODES else None
     try:
@@ -70,5 +78,5 @@ async def _page(
         codes=CODES,
         numbers=overview.rejected,
         reason=reason,
-        said=request.query_params.get("said", ""),
+        said=said,
     )

@@ -121,8 +121,8 @@ def render(
         headers: the same.
         **values: that the template needs beside those of every page.
     """
-    t = words_for(request)
-    own = console_of(request).settings.console
+    t, console = words_for(request), console_of(request)
+    own = console.settings.console
     signed_in: SignedIn | None = getattr(request.state, "signed_in", None)
     theme = request.cookies.get("theme")
     text = templates().get_template(name).render(
@@ -139,6 +139,7 @@ def render(
         may_look=signed_in is not None and RANKS[signed_in.person.role] >= RANKS["viewer"],
         is_admin=signed_in is not None and signed_in.person.role == "admin",
         may_webhooks=signed_in is not None and has_scope(signed_in.person, "webhooks"),
+        takes_files=console.match_store is not None,
         csrf="" if signed_in is None else signed_in.form_token,
         when=lambda instant: _when(instant, t.language),
         state_names=STATE_NAMES,

@@ -6,12 +6,13 @@ By the company's account: `account.py`.
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from stream.console.store.desk import Role
+from stream.console.web.bounds import Address, PathId, Word
 from stream.console.web.console import Console, Here, console_of
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.render import local, render, words_for
@@ -25,10 +26,9 @@ YEAR_SECONDS = 365 * 86400
 
 
 @router.get("/signin")
-async def page(request: Request, next: Annotated[str | None, Query()] = None) -> Response:
+async def page(request: Request, next: Address = None, said: Word = "") -> Response:
     """How to sign in."""
-    out = request.query_params.get("said") == "out"
-    return sign_in_page(request, local(next), out=out)
+    return sign_in_page(request, local(next), out=said == "out")
 
 
 @router.post("/signin")
@@ -55,7 +55,7 @@ async def with_token(request: Request, console: Here, form: Form) -> Response:
 
 
 @router.get("/signin/{secret}")
-async def with_link(request: Request, secret: str, console: Here) -> Response:
+async def with_link(request: Request, secret: PathId, console: Here) -> Response:
     """Sign in with a one-time link."""
     address = address_of(request)
     if console.attempts.too_many(address):

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from stream.console.store.views import UploadView
+from stream.console.web.bounds import Cursor, Id, PathId, Word
 from stream.console.web.console import Here
 from stream.console.web.pages.render import OUTCOME_NAMES, render
 from stream.console.web.problems import Problem
@@ -40,9 +40,9 @@ async def page(
     request: Request,
     console: Here,
     person: Viewer,
-    outcome: Annotated[str, Query(max_length=40)] = "",
-    find: Annotated[str, Query(max_length=512)] = "",
-    cursor: str | None = None,
+    outcome: Word = "",
+    find: Id = "",
+    cursor: Cursor = None,
 ) -> Response:
     """Requests, the newest first: all, of an outcome, or of one video."""
     find = find.strip()
@@ -60,7 +60,7 @@ async def page(
 
 
 @router.get("/uploads/{request_id}")
-async def way(request: Request, console: Here, person: Viewer, request_id: str) -> Response:
+async def way(request: Request, console: Here, person: Viewer, request_id: PathId) -> Response:
     """One upload's way through the service."""
     upload = await console.queries.upload(request_id)
     if upload is None:

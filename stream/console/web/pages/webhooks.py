@@ -1,14 +1,15 @@
 """Webhooks: who is told what happens, made and changed by admins, and what didn't arrive."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from stream.console.store.deliveries import DELIVERY_STATES, DeliveryState
 from stream.console.store.desk import Person
 from stream.console.store.outbox import KINDS
 from stream.console.web import webhooks
+from stream.console.web.bounds import Cursor, PathId, Word
 from stream.console.web.console import Console, Here
 from stream.console.web.pages.forms import Fields, Form
 from stream.console.web.pages.render import render
@@ -48,10 +49,10 @@ async def one(
     request: Request,
     console: Here,
     person: WebhooksAdmin,
-    webhook_id: str,
+    webhook_id: PathId,
     state: DeliveryState = SHOWN_FIRST,
-    cursor: Annotated[str | None, Query(max_length=4096)] = None,
-    said: Annotated[str, Query(max_length=40)] = "",
+    cursor: Cursor = None,
+    said: Word = "",
 ) -> Response:
     """One endpoint, and what it was told or is to be."""
     return await _one(request, console, webhook_id, state, cursor, said)
@@ -59,7 +60,7 @@ async def one(
 
 @router.post("/webhooks/{webhook_id}")
 async def act(
-    request: Request, console: Here, person: WebhooksAdmin, webhook_id: str, form: Form
+    request: Request, console: Here, person: WebhooksAdmin, webhook_id: PathId, form: Form
 ) -> Response:
     """Do what the pressed button says."""
     do = form.get("do") or ""

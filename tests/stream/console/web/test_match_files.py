@@ -1,19 +1,23 @@
 """Asking whether a file would match: workers can fetch it for the question, then it is gone."""
 
 import asyncio
+import io
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import boto3  # type: ignore[import-untyped]
 import fsspec
 import httpx2
 import hypothesis
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
+from PIL import Image
 from starlette.datastructures import Headers
 from starlette.types import Message
 
@@ -53,6 +57,36 @@ async def test_the_segments_of_a_real_clip_are_found(tmp_path: Path) -> None:
         assert span["video_start_seconds"] < 1 and span["video_end_seconds"] > 19
         assert page.status_code == 200 and "film" in page.text and "0:00.0–" in page.text
         assert site.asked == []
+
+
+async def test_a_frame_of_a_stored_film_is_found_as_a_picture(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mp4")
+    with av.open(str(film)) as container:
+        shown = [each.to_ndarray(format="rgb24") for each in container.decode(video=0)]
+    async with running_site(tmp_path) as site:
+        settings = service_settings(site.settings.kafka, tmp_path)
+        async with running_service(settings) as platform:
+            await platform.submit(upload(film, "film", role="reference"))
+            await platform.read_until(platform.has_decided("film"))
+            browser = await site.browser("reviewer")
+            for kind in ("JPEG", "PNG", "WEBP"):
+                page = await browser.send_file("/match", picture(Image.fromarray(shown[7]), kind))
+                assert page.status_code == 200, page.text
+                assert "/library/entry?video=film" in page.text, kind
+                assert "shown within 0:07.0–0:08.0" in page.text, (kind, page.text)
+                assert 'href="/library"' in page.text and "0:00.0–" not in page.text
+            lines = np.full((120, 160, 3), 255, np.uint8)
+            lines[::10] = lines[:, ::10] = 0
+            page = await browser.send_file("/match", picture(Image.fromarray(lines), "PNG"))
+            assert "Nothing matches." in page.text and 'href="/library"' in page.text
+        assert site.asked == []
+
+
+def picture(image: Image.Image, kind: str) -> bytes:
+    """The bytes of a file."""
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
 
 
 async def test_a_file_is_there_for_the_question_and_gone_behind_it(site: Site) -> None:
@@ -177,16 +211,22 @@ async def test_without_a_store_files_are_refused(tmp_path: Path) -> None:
         machine, browser = await site.machine("reviewer"), await site.browser("reviewer")
         answer = await machine.post(PATH, files={"file": CLIP})
         assert answer.status_code == 422 and "console.match_store" in answer.json()["detail"]
-        assert 'type="file"' not in (await browser.get("/match")).text
+        for path in ("/match", "/library"):
+            assert 'type="file"' not in (await browser.get(path)).text
         assert (await browser.send_file("/match", CLIP)).status_code == 422
 
 
-async def test_the_page_takes_files_in_both_languages(site: Site) -> None:
+@pytest.mark.parametrize("path", ["/match", "/library"])
+async def test_pages_take_files_of_reviewers_in_both_languages(site: Site, path: str) -> None:
     browser = await site.browser("reviewer")
-    text = (await browser.get("/match")).text
-    assert 'type="file"' in text and "Ask about the file" in text
-    chinese = await browser.client.get("/match", headers={"Accept-Language": "zh"})
-    assert "用文件查询" in chinese.text
+    text = (await browser.get(path)).text
+    assert 'type="file"' in text and "Would the file match?" in text
+    assert text.index('action="/match" enctype=') < text.index('type="file"')
+    chinese = await browser.client.get(path, headers={"Accept-Language": "zh"})
+    assert "该文件是否会匹配？" in chinese.text
+    viewer = await site.browser("viewer")
+    assert 'type="file"' not in (await viewer.get(path)).text
+    assert (await viewer.send_file("/match", CLIP)).status_code == 403
 
 
 @pytest.mark.parametrize(
