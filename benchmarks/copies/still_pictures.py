@@ -36,7 +36,9 @@ OTHERS = {"found": "find theirs", "first": "first of all", "strangers": "find a 
 def frames(path: Path, number: int, chance: random.Random) -> list[Image.Image]:
     """Some of a video's frames."""
     with av.open(str(path)) as container:
-        found = [frame.to_image() for frame in container.decode(video=0)]
+        found = [
+            Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)
+        ]
     return chance.sample(found, min(number, len(found)))
 
 
