@@ -114,6 +114,7 @@ class Browser:
             "alert, in a filter": f"/alerts/{made.alert_id()}?{urlencode({'owner': owner})}",
             "alert, matrix": f"{alert}/matrix.png",
             "alert, film strip": f"{alert}/reference/strip.jpg",
+            "queue, a still": f"{alert}/reference/still.jpg",
             "library": "/library",
             "library, words": f"/library?{words}",
             "library, uploads": "/library?role=upload",
