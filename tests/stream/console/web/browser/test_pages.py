@@ -237,7 +237,7 @@ async def test_an_expired_session_leads_to_sign_in_and_back(
     """From a part of a page, which htmx asks for, as from a page."""
     now, desk, later = site.console.clock(), site.console.desk, timedelta(days=1)
     token, _ = await desk.make_token("bea", "reviewer", ["pages"], [], "test", now, 7 * 86400)
-    async with page_of(chromium, site, refused="/queue?") as page:
+    async with page_of(chromium, site, refused={"/queue?": 401}) as page:
         await page.goto(f"{site.worker.url}/queue?state=held")
         monkeypatch.setattr(site.console, "clock", lambda: now + later)
         await page.get_by_label("Rights holder", exact=True).fill("league")
