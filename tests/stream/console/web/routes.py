@@ -21,6 +21,12 @@ from tests.stream.videos import make_video
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 SAFE = ("GET", "HEAD")
+ALERT = "/alerts/{alert_id}"
+NO_PAGES = (
+    f"{ALERT}/matrix.png", f"{ALERT}/mirrored", f"{ALERT}/{{side}}/strip.jpg",
+    f"{ALERT}/{{side}}/play", f"{ALERT}/{{side}}/playable.webm", "/library/strip.jpg",
+)  # fmt: skip
+"""What isn't HTML outside the API."""
 
 
 def routes() -> list[tuple[str, str]]:
@@ -31,6 +37,15 @@ def routes() -> list[tuple[str, str]]:
         for route in found
         if isinstance(route, APIRoute)
         for method in sorted(route.methods or ())
+    ]
+
+
+def pages() -> list[str]:
+    """Paths of all pages and of parts of them; those of signing in are left out."""
+    return [
+        path
+        for method, path in routes()
+        if method == "GET" and not path.startswith(("/api/", "/signin/")) and path not in NO_PAGES
     ]
 
 
