@@ -15,6 +15,7 @@ SPEEDS = {
     "forward": (11.0, 15.0, False),
     "backward": (11.0, 15.0, True),
     "fast": (10.0, 18.0, False),
+    "slow": (11.0, 13.0, False),
 }
 
 

@@ -10,7 +10,13 @@ from playwright.async_api import Browser, Page, Request
 from stream.console.web.signin.provider import Provider
 from tests.stream.console.web import company as companies
 from tests.stream.console.web.browser.axe import axe, violations
-from tests.stream.console.web.browser.chromium import page_of, shot, until
+from tests.stream.console.web.browser.chromium import (
+    page_of,
+    shot,
+    signed_in,
+    until,
+    without_complaints,
+)
 from tests.stream.console.web.company import Company
 from tests.stream.console.web.office import settings_of
 from tests.stream.console.web.site import Site
@@ -209,6 +215,58 @@ async def test_an_expired_session_leads_to_sign_in_and_back(
         monkeypatch.setattr(site.console, "clock", lambda: now + 3 * later)
         await page.goto(f"{site.worker.url}/library")
         await page.wait_for_url("**/signin?next=%2Flibrary")
+
+
+async def test_what_somebody_wrote_outlives_their_session(chromium: Browser, site: Site) -> None:
+    alert = await site.alert(reference_owner_id="outlived")
+    path = f"/alerts/{alert.alert_id}"
+    verdict = f"{path}/verdict"
+    async with signed_in(chromium, site) as page:
+        async with without_complaints(page, {verdict: 401}):
+            await page.goto(f"{site.worker.url}{path}?owner=outlived")
+            await page.keyboard.press("d")
+            await page.keyboard.type("a trailer, “quoted”")
+            await page.context.clear_cookies()
+            await page.keyboard.press("Enter")
+            await page.get_by_text("Your session has ended").wait_for()
+            assert await state_of(site, alert.alert_id) == "open"
+        now, desk = site.console.clock(), site.console.desk
+        token, _ = await desk.make_token("bea", "reviewer", ["pages"], [], "test", now, 3600)
+        async with page.expect_popup() as opened:
+            await page.get_by_role("link", name="Sign in").click()
+        tab = await opened.value
+        await tab.get_by_label("Token").fill(token)
+        await tab.keyboard.press("Enter")
+        await tab.wait_for_url("**/queue")
+        async with without_complaints(page, {verdict: 403}):
+            await page.get_by_role("button", name="Send it again").click()
+            await page.get_by_text("of an earlier session").wait_for()
+        async with without_complaints(page):
+            await page.get_by_role("button", name="Send it again").click()
+            await page.wait_for_url("**said=dismissed*")
+    (review,) = await site.console.queries.reviews_of_alert(alert.alert_id)
+    assert (review.reviewer, review.note) == ("bea", "a trailer, “quoted”")
+
+
+COMPLAINED_OF = {
+    "a message": "console.log('told')",
+    "an error": "setTimeout(() => { throw new Error('broken') })",
+    "an answer": "fetch('/none').then(() => {})",
+    "no answer": "fetch('https://127.0.0.1:9/').catch(() => {})",
+    "a script of the page": "document.body.append(Object.assign("
+    "document.createElement('script'), { textContent: 'made = 1' }))",
+}
+
+
+@pytest.mark.parametrize("what", COMPLAINED_OF)
+async def test_whatever_a_browser_complains_of_fails_a_test(
+    desk: Page, site: Site, what: str
+) -> None:
+    await desk.goto(f"{site.worker.url}/match")
+    with pytest.raises(AssertionError):
+        async with without_complaints(desk):
+            await desk.evaluate(COMPLAINED_OF[what])
+            await asyncio.sleep(0.3)
 
 
 async def test_a_companys_account_signs_in_and_out(
