@@ -5,6 +5,7 @@ import pytest
 
 from tests.stream.console.web.routes import NOTHING, SAFE, Known, everything_of, routes
 from tests.stream.console.web.site import Browser, Site
+from tests.stream.console.web.test_attacks import BREAKS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -85,6 +86,47 @@ async def test_no_route_takes_a_write_without_its_sessions_token(site: Site) -> 
             address = Known(none).address(path)
             answer = await sent(browser, method, address, browser.token)
             assert answer.status_code not in (401, 403), address
+
+
+LINES = ["".join(BREAKS), "".join(each for each in BREAKS if "\n" not in each)]
+"""All at once; and what may stand in a path, where an id with a line's end leads to no route."""
+
+
+@pytest.mark.parametrize("breaks", LINES, ids=ascii)
+async def test_no_route_makes_a_header_of_what_it_is_asked(site: Site, breaks: str) -> None:
+    owner = f"league {breaks}"
+    known = await everything_of(site, owner, f"title {breaks}", ids=breaks)
+    made_up = Known({name: f"none{breaks}" for name in known.ids})
+    browser, machine = await site.browser(), await site.machine()
+    odd = {"Idempotency-Key": "%0d%0aX-Made-Up: 1", "If-Match": '"x"', "Prefer": "wait=0, x=%0d"}
+    for method, path in routes():
+        if path == "/signout":
+            continue
+        for each, query in ((known, NOTHING), (made_up, {"note": breaks, "cursor": breaks})):
+            # What is there is read; what deletes or takes down is asked of what is not.
+            if method in SAFE or each is made_up:
+                address = each.address(path, query)
+                answer = await sent(browser, method, address, browser.token, **odd)
+                assert_sound(answer)
+    body = {"video_id": f"v{breaks}", "uri": f"https://cdn.example/v{breaks}", "owner_id": owner}
+    hook = {"url": "https://hooks.example/", "kinds": ["alert.raised"], "owner_ids": [owner]}
+    for path, fields in (("uploads", body), ("references", body), ("webhooks", hook)):
+        answer = await machine.post(f"/api/v1/{path}", json=fields)
+        assert answer.status_code in (201, 202, 422), answer.text
+        assert_sound(answer)
+    policy = known.address("/api/v1/policies/{owner_id:path}")
+    read = await machine.get(policy)
+    assert read.status_code == (404 if "\n" in breaks else 200)
+    tag = {"If-Match": read.headers.get("etag", "none")}
+    assert_sound(await machine.put(policy, json={}, headers=tag))
+
+
+def assert_sound(answer: httpx2.Response) -> None:
+    """No header but ours, in letters that a header may have; and no bug."""
+    assert answer.status_code < 500 or answer.status_code == 503, answer.url
+    for name, value in answer.headers.raw:
+        assert value.isascii() and value.decode().isprintable(), (answer.url, name, value)
+    assert "x-made-up" not in answer.headers and "a" not in answer.cookies
 
 
 async def sent(

@@ -269,7 +269,11 @@ async def test_seconds_of_the_reference_are_excluded_by_a_finger(
     chromium: Browser, site: Site
 ) -> None:
     alert = await site.alert()  # of a reference of 30 seconds
-    phone = {"viewport": {"width": 360, "height": 780}, "has_touch": True, "is_mobile": True}
+    phone: dict[str, Any] = {
+        "viewport": {"width": 360, "height": 780},
+        "has_touch": True,
+        "is_mobile": True,
+    }
     async with page_of(chromium, site, **phone) as page:
         await page.goto(f"{site.worker.url}/alerts/{alert.alert_id}")
         await page.locator("#timeline").scroll_into_view_if_needed()
