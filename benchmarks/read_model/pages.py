@@ -33,12 +33,14 @@ HOLDER = "of a rights holder"  # who sees theirs alone
 
 @dataclass(frozen=True)
 class Site:
-    """Where a console is, and what signs in to it."""
+    """Where a console is, what signs in to it, and the ids of a webhook and of a delivery."""
 
     port: int
     admin: str
     holder: str
     token: str
+    webhook: str
+    delivery: str
 
 
 @contextmanager
@@ -64,6 +66,7 @@ class Browser:
         """One of each kind, by name."""
         made = self._made
         owner, video = made.owner_id(), made.video_id()
+        hook = f"webhooks/{self._site.webhook}"
         return {
             "queue": "/queue",
             "queue, another order": self._queue(),
@@ -100,15 +103,21 @@ class Browser:
             "audit, a person": f"/audit?person=moderator-{self._chance.randrange(20)}",
             "audit, an alert": f"/audit?about={made.alert_id()}",
             "webhooks": "/webhooks",
+            "webhook": f"/{hook}?state=waiting",
+            "would this match": "/match",
             "API, alerts": f"{API}alerts?order={self._order()}",
             "API, alerts, filtered": f"{API}alerts?state=open&state=held&owner_id={owner}",
             "API, 200 alerts": f"{API}alerts?limit=200",
             "API, alert": f"{API}alerts/{made.alert_id()}",
             "API, upload": f"{API}uploads/{made.request_id()}",
             "API, references": f"{API}references",
+            "API, reference": f"{API}references/{made.reference_id()}",
             "API, policies": f"{API}policies",
             "API, policy": f"{API}policies/{owner}",
             "API, webhooks": f"{API}webhooks",
+            "API, webhook": f"{API}{hook}",
+            "API, deliveries": f"{API}{hook}/deliveries?state=waiting",
+            "API, delivery": f"{API}{hook}/deliveries/{self._site.delivery}",
         }
 
     def seconds(self, name: str, path: str) -> float:

@@ -23,6 +23,7 @@ from stream.console.web.signin.rights import SCOPES
 from stream.loading import settled
 from stream.settings import load_settings
 
+DELIVERIES = 200  # of a webhook: more than a page of them
 SECONDS = 86400.0  # for which the secrets hold
 
 
@@ -48,14 +49,22 @@ async def serve(url: str, now: datetime) -> None:
         for role, owned in people.items()
     }
     token, _ = await store.desk.make_token("api", "admin", SCOPES, (), "console", now, SECONDS)
+    told = ("https://hooks.example/", ["alert.raised"], None, None)
+    hook = await store.desk.make_webhook(*told, "no key", "admin", now)
+    for _ in range(DELIVERIES):
+        await store.desk.put_test(hook.webhook_id, "admin", now)
+    (letter,) = await store.desk.claim_deliveries(hook.webhook_id, now, 1, SECONDS)
     config = uvicorn.Config(create_app(console), lifespan="off", log_config=None, access_log=False)
     # Named, or asyncio wouldn't set TCP_NODELAY, and each answer would wait 40 ms for an ACK.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         settled()  # as the console is when it has started
-        told = {"port": listening.getsockname()[1], "token": token, **secrets}
-        print(orjson.dumps(told).decode(), flush=True)
+        made = {
+            "port": listening.getsockname()[1], "token": token, **secrets,
+            "webhook": hook.webhook_id, "delivery": letter.message_id,
+        }  # fmt: skip
+        print(orjson.dumps(made).decode(), flush=True)
         await uvicorn.Server(config).serve(sockets=[listening])
 
 
