@@ -404,7 +404,7 @@ async function lookForMirrors(pair) {
   const told = find("#mirrored", HTMLElement);
   if (!told?.dataset.from) return;
   const answer = await fetch(told.dataset.from).catch(() => null);
-  if (!answer?.ok) return; // it stays unknown
+  if (!answer?.ok || answer.redirected) return; // it stays unknown, as where one is signed out
   /** @type {(boolean | null)[]} */
   const found = (await answer.json()).mirrored;
   const { yes, some, no } = told.dataset;

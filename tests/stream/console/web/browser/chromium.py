@@ -73,7 +73,7 @@ async def without_complaints(page: Page, refused: Refused = NOTHING) -> AsyncIte
             found = next((each for each in complaints if re.fullmatch(told, each)), None)
             assert found is not None, (told, complaints)
             complaints.remove(found)
-    assert not complaints
+    assert not complaints, complaints
 
 
 def _failed(response: Response) -> list[str]:

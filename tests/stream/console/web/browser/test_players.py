@@ -1,5 +1,6 @@
 """An alert's two videos in a browser: in step, sparing reviewers, by matrix and timeline."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -190,6 +191,19 @@ async def test_a_mirrored_copy_is_shown_mirrored_back(page: Page, site: Site) ->
     await page.keyboard.press("f")
     await until(page, f"{turned} === 'none'")
     assert await page.get_attribute("#mirror", "aria-pressed") == "false"
+
+
+async def test_a_session_that_ends_while_the_page_looks_for_mirrors_breaks_nothing(
+    page: Page, site: Site
+) -> None:
+    alert = await site.alert()
+    left = {"status": 303, "headers": {"Location": "/signin"}}
+    await page.route("**/mirrored", lambda route: route.fulfill(**left))
+    async with page.expect_response("**/signin"):
+        await page.goto(f"{site.worker.url}/alerts/{alert.alert_id}")
+    await asyncio.sleep(0.5)
+    assert await page.locator("#mirrored").inner_text() == "not known"
+    await page.unroute("**/mirrored")
 
 
 async def test_a_second_that_is_sought_while_nothing_plays_is_of_the_span_there(
