@@ -251,7 +251,7 @@ async def test_what_somebody_wrote_outlives_their_session(chromium: Browser, sit
 COMPLAINED_OF = {
     "a message": "console.log('told')",
     "an error": "setTimeout(() => { throw new Error('broken') })",
-    "an answer": "fetch('/none').then(() => {})",
+    "an answer": "fetch('/none').then(each => each.text())",
     "no answer": "fetch('https://127.0.0.1:9/').catch(() => {})",
     "a script of the page": "document.body.append(Object.assign("
     "document.createElement('script'), { textContent: 'made = 1' }))",

@@ -199,7 +199,7 @@ async def test_a_session_that_ends_while_the_page_looks_for_mirrors_breaks_nothi
     alert = await site.alert()
     left = {"status": 303, "headers": {"Location": "/signin"}}
     await page.route("**/mirrored", lambda route: route.fulfill(**left))
-    async with page.expect_response("**/signin"):
+    async with page.expect_request("**/mirrored"):
         await page.goto(f"{site.worker.url}/alerts/{alert.alert_id}")
     await asyncio.sleep(0.5)
     assert await page.locator("#mirrored").inner_text() == "not known"
