@@ -139,7 +139,7 @@ async def test_each_key_of_an_alert_does_what_it_says(page: Page, site: Site) ->
     await page.evaluate(f"{FOCUS}.blur()")  # there, the space bar would open the help again
     for playing in ("true", "false"):
         await keys.press(" ")
-        assert await attribute("#play") == playing
+        await until(page, f"document.getElementById('play').ariaPressed === '{playing}'")
     await keys.press("2")
     assert await attribute("button[data-span='1']") == "true"
     assert await seconds_of(page) == (6.0, 20.0)
