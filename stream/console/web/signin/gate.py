@@ -223,6 +223,8 @@ class Gate:
             attempts.failed(address)
         unsafe = request.method not in SAFE
         if unsafe and not is_api(request.url.path) and is_of_our_page(request):
+            if request.url.path == "/signout":  # they are out
+                return RedirectResponse("/signin", 303)
             try:
                 # A file is not read for strangers.
                 has_file = has_file_form(request.headers)

@@ -71,7 +71,7 @@ class Known:
 async def everything_of(site: Site, owner: str, word: str, ids: str = "") -> Known:
     """One thing of each kind, with that word in all its texts, and `ids` in those of videos."""
     desk, now = site.console.desk, site.console.clock()
-    video = make_video(site.folder / "videos" / f"{len(owner)}.mp4", count=20)
+    video = make_video(site.folder / "videos" / "known.mp4", count=20)
     alert = await site.alert(
         video_id=f"upload of {owner}{ids}", reference_id=f"film of {owner}{ids}", title=word,
         uri=video.as_uri(), video_owner_id=f"channel {word}", reference_owner_id=owner,

@@ -90,6 +90,11 @@ async def test_a_file_is_chosen_again(site: Site) -> None:
     assert "会话已结束" in chinese.text
 
 
+async def test_whoever_is_out_already_signs_out(site: Site) -> None:
+    answer = await (await ended(site)).send("/signout", None, **OURS)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
+
+
 async def test_a_form_that_is_broken_or_too_long_is_told(site: Site) -> None:
     browser = await ended(site)
     long = await browser.send("/undo", {"note": "x" * (2**20 + 1)}, **OURS)
