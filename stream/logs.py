@@ -18,8 +18,10 @@ from stream.traces import in_hand
 from stream.worker_settings import WorkerSettings
 
 # Loggers of Kafka's clients and Faust; Faust's services log under the module of their class.
+# That of SQLite would tell each statement with all that is written, signed addresses too.
 CHATTY = (
     "aiokafka",
+    "aiosqlite",
     "alembic",
     "faiss",
     "faust",

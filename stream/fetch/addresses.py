@@ -16,13 +16,28 @@ from stream.fetch.settings import FetchSettings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: IPv4 behind an IPv6 gateway
+# What of IPv6 the internet has at all. Python counts as global what embeds IPv4 in other ways, what
+# networks translate for themselves (RFC 8215), and sites' own addresses of old.
+INTERNET = ipaddress.ip_network("2000::/3")
+INSIDE = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        "192.0.0.0/24",  # protocols' own, and a metadata service of Oracle's cloud
+        "168.63.129.16/32",  # what each machine in Azure's cloud asks for its set-up
+    )
+)
 
 
 def is_public(address: Address) -> bool:
     """Whether an address is on the public internet, also when it wraps an IPv4 one."""
     inner = _wrapped(address)
+    if inner is not None:
+        return is_public(inner)
+    if address.version == 6 and address not in INTERNET:
+        return False
     # Python counts multicast as global, and no web server has such an address.
-    return address.is_global and not address.is_multicast if inner is None else is_public(inner)
+    known = address.is_global and not address.is_multicast
+    return known and not any(address in each for each in INSIDE)
 
 
 def _wrapped(address: Address) -> ipaddress.IPv4Address | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from stream.console.worker import ConsoleWorker
 from stream.contract.events import VideoUploaded
 from stream.contract.message import Source
 from stream.errors import SettingsError
+from stream.logs import CHATTY
 from tests.stream.console.web.site import running_site
 
+SIGNATURE = "signed-by-somebody"
 UPLOAD = VideoUploaded(video_id="v", uri="https://cdn.example/v.mp4", owner_id="o")
 
 
@@ -137,6 +140,8 @@ async def test_a_long_poll_does_not_hold_up_a_stop(tmp_path: Path) -> None:
 
 
 async def test_no_log_has_a_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for chatty in CHATTY:  # as `set_up_logging` has it
+        caplog.set_level(logging.WARNING, chatty)
     caplog.set_level(logging.DEBUG)
     async with running_site(tmp_path) as site:
         token = (await site.machine("viewer")).headers["authorization"]
@@ -154,7 +159,25 @@ async def test_no_log_has_a_secret(tmp_path: Path, caplog: pytest.LogCaptureFixt
             assert (await client.post("/signin", data=typed)).status_code == 403
             assert (await client.get("/library?text=secret+search")).status_code in (200, 503)
         cookie = signed_in.cookies["samesource_session"]
-    secrets = (link.rpartition("/")[2], token.partition(" ")[2], cookie, "secret+search")
+        browser = await site.browser()
+        signed = f"https://127.0.0.1/v.mp4?X-Amz-Signature={SIGNATURE}"
+        alert = await site.alert(uri=signed)
+        address = f"/alerts/{alert.alert_id}"
+        assert (await browser.get(f"{address}/video/play")).status_code == 403
+        assert (await browser.get(f"{address}/mirrored")).status_code == 200
+        assert (await browser.send("/library/like", {"like": signed})).status_code in (422, 503)
+        hook = {"url": f"https://localhost:9/?{SIGNATURE}", "kinds": ["alert.raised"]}
+        made = await browser.send("/webhooks", hook)
+        whsec = re.findall(r"whsec_[^<]+", made.text)[0]
+        page = "/webhooks/" + re.findall(r"/webhooks/(wh_[0-9a-f]+)", made.text)[0]
+        assert (await browser.send(page, {"do": "test"})).status_code == 303
+        kept = {"note": "secret note", "csrf": "0" * 64}
+        ours = {"Sec-Fetch-Site": "same-origin"}
+        assert (await browser.client.post("/undo", data=kept, headers=ours)).status_code == 403
+    secrets = (
+        link.rpartition("/")[2], token.partition(" ")[2], cookie, "secret+search", SIGNATURE, whsec,
+        browser.token, browser.client.cookies["samesource_session"], "secret note",
+    )  # fmt: skip
     told = [each for each in caplog.records if not each.name.startswith(("httpx", "httpcore"))]
     assert told, "something was logged"
     for each in told:

@@ -131,7 +131,7 @@ def render(
         languages={tag: NAMES[tag] for tag in own.languages},
         theme=theme if theme in THEMES else "auto",
         keys="off" if request.cookies.get("keys") == "off" else "on",
-        here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        here=_here(request),
         path=request.url.path,
         person=None if signed_in is None else signed_in.person,
         may_review=signed_in is not None
@@ -154,6 +154,13 @@ def render(
         **values,
     )  # fmt: skip
     return HTMLResponse(text, status, dict(headers or {}) | {"Content-Language": t.language})
+
+
+def _here(request: Request) -> str:
+    """The page to come back to; what answers a form may be no page by itself."""
+    if request.method != "GET":
+        return "/queue"
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def render_problem(

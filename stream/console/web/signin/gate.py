@@ -3,6 +3,8 @@
 It also refuses forms of other sites, names that aren't ours, and bodies without end.
 """
 
+import asyncio
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, urlsplit
@@ -24,6 +26,7 @@ from stream.console.web.problems import (
     problem_response,
 )
 from stream.console.web.signin import csrf
+from stream.console.web.signin.kept_forms import is_of_our_page, kept_form
 from stream.texts import Text
 from stream.traces import TRACE_HEADER, passed_on
 
@@ -35,8 +38,10 @@ OPEN_BELOW = ("/static/", "/signin/")
 DEAR_FORMS = ("/library/like", "/match", "/policies/edit")  # fetched, decoded or judged by it
 TAKES_FILES = ("/match", "/api/v1/matches")  # which read them as they come
 MAX_BODY_BYTES = 2**20  # of a form or of JSON; an upload on its topic has no more either
+BODY_SECONDS = 60.0  # for such a body to come; set by hand
 MAX_FIELDS = 2000  # several times the alerts that one form judges; set by hand
 MAX_WELCOME = 10_000  # tokens that are known to be good; set by hand
+HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\[\]:@/?#\s]+))(:\d*)?")
 FORM = "application/x-www-form-urlencoded"
 COOKIE = "samesource_session"
 TOO_MANY = Text("too many requests within a minute: see console.requests_per_minute")
@@ -117,7 +122,7 @@ class Gate:
             # Here, as the application's own answer to it stands behind this.
             return await on_database_error(request, error)
         if signed_in is None and not is_open:
-            return self._stranger(request, address)
+            return await self._stranger(request, receive, address)
         scope.setdefault("state", {})["signed_in"] = signed_in
         wait = None if signed_in is None else self._wait_seconds(request, signed_in)
         if wait is not None:
@@ -135,6 +140,8 @@ class Gate:
         if signed_in is not None and signed_in.secret is not None:
             given = headers.get(csrf.HEADER) or next(iter(fields.get(csrf.FIELD, [])), None)
             if not csrf.is_ours(signed_in.secret, given):
+                if is_of_our_page(request) and not is_api(path) and not is_open:
+                    return kept_form(request, 403, fields)
                 return _refused(
                     request,
                     403,
@@ -148,14 +155,19 @@ class Gate:
         """The fields of a form, and where the body is read from by whoever comes next.
 
         Raises:
-            Problem: it can't be read, or is too long.
+            Problem: it can't be read, is too long, or comes too slowly.
         """
-        if request.url.path in TAKES_FILES and has_file_form(request.headers):
-            form = FileForm(request.headers, receive, self._console.settings.fetch.max_bytes)
-            await form.to_file()
-            request.state.file_form = form
-            return form.fields, receive
-        body = await _read(receive)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                if request.url.path in TAKES_FILES and has_file_form(request.headers):
+                    most = self._console.settings.fetch.max_bytes
+                    form = FileForm(request.headers, receive, most)
+                    await form.to_file()
+                    request.state.file_form = form
+                    return form.fields, receive
+                body = await _read(receive)
+        except TimeoutError as error:
+            raise Problem(408, "the body came too slowly") from error
         if body is None:
             raise Problem(413, Text("the body has more than {most} bytes", most=MAX_BODY_BYTES))
         fields = _fields(request.headers, body)
@@ -202,14 +214,25 @@ class Gate:
             self._welcome.popitem(last=False)
         return SignedIn(person, None, known)
 
-    def _stranger(self, request: Request, address: str) -> Response:
+    async def _stranger(self, request: Request, receive: Receive, address: str) -> Response:
         """Machines are told to bring a token, people where to sign in."""
         attempts = self._console.attempts
         if "authorization" in request.headers:
             if attempts.too_many(address):
                 return problem_response(request, 429, TOO_MANY_FAILED, {"Retry-After": "60"})
             attempts.failed(address)
-        if is_api(request.url.path) or request.method not in SAFE:
+        unsafe = request.method not in SAFE
+        if unsafe and not is_api(request.url.path) and is_of_our_page(request):
+            if request.url.path == "/signout":  # they are out
+                return RedirectResponse("/signin", 303)
+            try:
+                # A file is not read for strangers.
+                has_file = has_file_form(request.headers)
+                fields = {} if has_file else (await self._body(request, receive))[0]
+            except Problem as error:
+                return _refused(request, error.status_code, error.detail)
+            return kept_form(request, 401, fields)
+        if is_api(request.url.path) or unsafe:
             told = Text("sign in: send a token as `Authorization: Bearer …`")
             return problem_response(request, 401, told, {"WWW-Authenticate": "Bearer"})
         signin = f"/signin?next={quote(_page_of(request), safe='')}"
@@ -221,7 +244,10 @@ class Gate:
 def _page_of(request: Request) -> str:
     """The page that somebody looks at: of a part of one, that which asks for it."""
     # Path and query alone: the header is whatever was sent, a URL of another site too.
-    url = urlsplit(request.headers.get("hx-current-url") or str(request.url))
+    try:
+        url = urlsplit(request.headers.get("hx-current-url") or str(request.url))
+    except ValueError:
+        return "/"
     return (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
@@ -237,10 +263,9 @@ def _refused(
 
 
 def _host_name(host: str) -> str:
-    """The name in a Host header, without port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()
+    """The name in a Host header, without port and brackets; empty where it is no such header."""
+    found = HOST.fullmatch(host.lower())
+    return "" if found is None else found["address"] or found["name"]
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -403,7 +403,8 @@ function listen(pair) {
 async function lookForMirrors(pair) {
   const told = find("#mirrored", HTMLElement);
   if (!told?.dataset.from) return;
-  const answer = await fetch(told.dataset.from).catch(() => null);
+  // Whoever is signed out meanwhile is led to sign in, which is no answer.
+  const answer = await fetch(told.dataset.from, { redirect: "manual" }).catch(() => null);
   if (!answer?.ok) return; // it stays unknown
   /** @type {(boolean | null)[]} */
   const found = (await answer.json()).mirrored;

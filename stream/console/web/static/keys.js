@@ -42,8 +42,11 @@ function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   const { key } = event;
   if (key === "Escape") {
+    const { activeElement } = document;
+    const opener = activeElement?.closest("details[open]")?.querySelector("summary");
     document.querySelectorAll("details[open]").forEach((each) => each.removeAttribute("open"));
-    if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+    if (opener) opener.focus();
+    else if (activeElement instanceof HTMLElement) activeElement.blur();
     return;
   }
   if (isField(event.target)) return;
@@ -75,7 +78,8 @@ function pressed(event) {
   // A panel that is open already, for seconds that were drawn, isn't closed: Escape does that.
   const panel = button.parentElement;
   const isOpen = button.dataset.focus && panel instanceof HTMLDetailsElement && panel.open;
-  if (!isOpen) button.click();
+  if (isField(button)) button.focus();
+  else if (!isOpen) button.click();
   if (button.dataset.focus) {
     const field = document.querySelector(button.dataset.focus);
     if (field instanceof HTMLElement) field.focus();
@@ -94,5 +98,17 @@ document.addEventListener("change", (event) => {
       if (each instanceof HTMLInputElement) each.checked = target.checked;
     });
   }
+});
+
+// What somebody is at may go with what is swapped: they go on at the first row that came for it.
+let rowsBefore = -1;
+document.addEventListener("htmx:beforeSwap", ({ target }) => {
+  const goes = target instanceof Element && target.contains(document.activeElement);
+  rowsBefore = goes ? document.querySelectorAll("[data-row]").length : -1;
+});
+document.addEventListener("htmx:afterSettle", () => {
+  if (document.activeElement !== document.body) return;
+  const come = document.querySelectorAll("[data-row]")[rowsBefore];
+  come?.querySelector("a")?.focus();
 });
 document.documentElement.dataset.keysReady = "yes";

@@ -14,6 +14,7 @@ from stream.console.web.signin.headers import HEADERS
 from stream.contract.events import ProbeAnswered, ProbeAsked
 from tests.stream.console.web.site import ORIGIN, Site
 from tests.stream.console.web.test_matches import all_of, answering
+from tests.stream.console.web.test_search import know_colours
 from tests.stream.videos import make_video
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -121,10 +122,15 @@ async def test_a_video_outside_the_allowed_folders_is_not_sent(site: Site, tmp_p
 @pytest.mark.parametrize(
     "uri",
     ["http://127.0.0.1:9/x.mp4", "http://localhost/x.mp4", "http://169.254.169.254/latest/",
-     "http://[::ffff:127.0.0.1]/x.mp4", "http://0.0.0.0/x.mp4", "gopher://evil.example/x"],
+     "http://[::ffff:127.0.0.1]/x.mp4", "http://0.0.0.0/x.mp4", "gopher://evil.example/x",
+     "http://0x7f000001/x", "http://[::1]/x",
+     "http://[::]/x", "http://[fe80::1]/x", "http://[64:ff9b::a9fe:a9fe]/x", "http://[fd00::1]/x"],
 )  # fmt: skip
 async def test_a_video_inside_our_networks_is_not_fetched(site: Site, uri: str) -> None:
     assert (await played(site, uri)).status_code == 403
+    know_colours(site)
+    like = await (await site.browser()).send("/library/like", {"like": uri})
+    assert like.status_code == 422 and "forbidden" in like.text, like.text
 
 
 async def test_a_page_instead_of_a_video_is_sent_as_bytes(site: Site) -> None:

@@ -1,7 +1,9 @@
 """Search by words, on the page of the library and by the API."""
 
 import asyncio
+import struct
 import threading
+import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -240,6 +242,33 @@ async def test_what_is_no_picture_is_told(site: Site) -> None:
         await machine.get("/api/v1/search", params={"uri": "a", "text": "b"})
     ).status_code == 422
     assert (await browser.send("/library/like")).status_code == 422
+
+
+async def test_a_picture_that_is_small_to_send_and_huge_to_see_is_refused(site: Site) -> None:
+    side = 30_000
+    still, bomb = site.folder / "videos" / "small.png", site.folder / "videos" / "bomb.png"
+    Image.new("RGB", (64, 48), (250, 10, 10)).save(still)
+    packed = zlib.compress(bytes(side * (1 + side // 8)), 9)
+    chunks = ((b"IHDR", struct.pack(">2I5B", side, side, 1, 0, 0, 0, 0)), (b"IDAT", packed))
+    bomb.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            for kind, data in (*chunks, (b"IEND", b""))
+        )
+    )
+    assert bomb.stat().st_size < 200_000
+    machine, browser = await site.machine("reviewer"), await site.browser("reviewer")
+    answer = await machine.get("/api/v1/search", params={"uri": bomb.as_uri()})
+    assert answer.status_code == 422, answer.text
+    assert (await browser.send("/library/like", {"like": bomb.as_uri()})).status_code == 422
+    alert = await site.alert(uri=bomb.as_uri())
+    address = f"/alerts/{alert.alert_id}"
+    assert (await browser.get(f"{address}/video/playable.webm")).status_code == 422
+    assert (await browser.get(f"{address}/mirrored")).json() == {"mirrored": [None]}
+    # Whoever asks next is answered.
+    answer = await machine.get("/api/v1/search", params={"uri": still.as_uri()})
+    assert answer.status_code == 200
 
 
 async def test_without_a_pair_it_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,14 @@ async def test_behind_tls_cookies_are_secure(tmp_path_factory: pytest.TempPathFa
         cookie = answer.headers["set-cookie"]
         assert cookie.startswith("__Host-samesource_session=") and "Secure" in cookie
         assert "max-age=31536000" in answer.headers["strict-transport-security"]
+        own = {"Sec-Fetch-Site": "same-origin", "Host": "copies.example"}
+        chosen = {"lang": "zh", "theme": "dark", "keys": "off"}
+        stranger = site.client(**own)
+        answer = await stranger.post("/preferences", data=chosen)
+        cookies = answer.headers.get_list("set-cookie")
+        assert len(cookies) == 3
+        for each in cookies:
+            assert {"Secure", "HttpOnly", "SameSite=lax"} <= {*each.split("; ")}, each
 
 
 AWAY = (

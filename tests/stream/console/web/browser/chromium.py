@@ -5,8 +5,10 @@ What the browser writes to its console, and every request that fails, is an erro
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 from playwright.async_api import Browser, Page, Request, Response
@@ -15,6 +17,8 @@ from tests.stream.console.web.site import Site
 
 SHOTS = os.environ.get("CONSOLE_SHOTS")  # a folder for pictures of the pages, to look at
 PATIENCE_SECONDS = 120  # for a page; mostly well under one, on a busy machine many
+Refused = Mapping[str, int]
+NOTHING: Refused = MappingProxyType({})
 ASKED_FOR = ("document", "xhr", "fetch")
 """Kinds of requests by people and scripts. The others a browser stops by itself: parts of videos at
 a seek, pictures and scripts of a page that is left while it loads; and, of a page that is left, the
@@ -23,7 +27,7 @@ look at which spans are mirrored."""
 
 @asynccontextmanager
 async def page_of(
-    chromium: Browser, site: Site, refused: str | None = None, **options: Any
+    chromium: Browser, site: Site, refused: Refused = NOTHING, **options: Any
 ) -> AsyncIterator[Page]:
     """A browser of one's own, with other settings or an end of the session ahead."""
     async with signed_in(chromium, site, **options) as page, without_complaints(page, refused):
@@ -45,10 +49,11 @@ async def signed_in(chromium: Browser, site: Site, **options: Any) -> AsyncItera
 
 
 @asynccontextmanager
-async def without_complaints(page: Page, refused: str | None = None) -> AsyncIterator[None]:
+async def without_complaints(page: Page, refused: Refused = NOTHING) -> AsyncIterator[None]:
     """Fails at the end on what the browser complained of.
 
-    But for one request, which is expected to be refused: the part of an address that names it.
+    But for requests that are expected to be refused, once each: by a part of their addresses, the
+    statuses.
     """
     complaints = list[str]()
     listeners: dict[Any, Any] = {
@@ -62,12 +67,13 @@ async def without_complaints(page: Page, refused: str | None = None) -> AsyncIte
     yield
     for event, listener in listeners.items():
         page.remove_listener(event, listener)
-    if refused is not None:
+    for part, status in refused.items():
         # The browser tells of it, and so does the answer.
-        told = sorted(each for each in complaints if " 401 " in f" {each} ")
-        assert len(told) == 2 and refused in told[0], complaints
-        complaints = [each for each in complaints if each not in told]
-    assert not complaints
+        for told in (f"{status} .*{re.escape(part)}.*", rf"error: .* status of {status} .*"):
+            found = next((each for each in complaints if re.fullmatch(told, each)), None)
+            assert found is not None, (told, complaints)
+            complaints.remove(found)
+    assert not complaints, complaints
 
 
 def _failed(response: Response) -> list[str]:

@@ -15,6 +15,7 @@ SPEEDS = {
     "forward": (11.0, 15.0, False),
     "backward": (11.0, 15.0, True),
     "fast": (10.0, 18.0, False),
+    "slow": (11.0, 13.0, False),
 }
 
 
@@ -34,13 +35,13 @@ async def playing_alert(
         "reversed": backwards,
     }
     title = f"Numbers, {name}"
-    alert = await site.alert(uri=video.as_uri(), title=title, segments=[segment], **fields)
-    return alert.alert_id
+    made: dict[str, Any] = {"uri": video.as_uri(), "title": title, "segments": [segment]}
+    return (await site.alert(**made | fields)).alert_id
 
 
-async def open_alert(page: Page, site: Site, alert_id: str) -> None:
+async def open_alert(page: Page, site: Site, alert_id: str, query: str = "") -> None:
     """Its page, when both players are ready."""
-    await page.goto(f"{site.worker.url}/alerts/{alert_id}")
+    await page.goto(f"{site.worker.url}/alerts/{alert_id}{query}")
     await until(
         page,
         "['upload', 'reference'].every(each => "

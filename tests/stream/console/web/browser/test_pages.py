@@ -1,50 +1,27 @@
-"""A person's way through the console's pages in a browser: by keyboard, signing in, every look."""
+"""A person's way through the console's pages in a browser: by keyboard, together, signing in."""
 
 import asyncio
-import base64
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, Request
 
 from stream.console.web.signin.provider import Provider
-from tests.stream.console.store.said import verdict
 from tests.stream.console.web import company as companies
-from tests.stream.console.web.browser.chromium import page_of, shot, until
-from tests.stream.console.web.browser.players import open_alert, playing_alert
+from tests.stream.console.web.browser.axe import axe, violations
+from tests.stream.console.web.browser.chromium import (
+    page_of,
+    shot,
+    signed_in,
+    until,
+    without_complaints,
+)
 from tests.stream.console.web.company import Company
 from tests.stream.console.web.office import settings_of
-from tests.stream.console.web.site import Site, jpeg, running_site
-from tests.stream.console.web.test_rejected import rejected
-from tests.stream.console.web.test_search import embedded as coloured
-from tests.stream.console.web.test_search import know_colours
-from tests.stream.console.web.test_uploads import decided, submitted
+from tests.stream.console.web.site import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-RED = base64.b64encode(jpeg("red")).decode()
-Scheme = Literal["light", "dark"]
-LOOKS: dict[str, dict[str, tuple[Scheme, int, int]]] = {
-    "en-US": {
-        "light": ("light", 1280, 900),
-        "dark": ("dark", 1280, 900),
-        "phone": ("light", 360, 780),
-    },
-    "zh-CN": {"zh": ("light", 1280, 900)},
-}
-"""By language, what a page is seen by: colours and pixels; these change while it is open."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    """A console that finds videos by the words of colours."""
-    async with running_site(tmp_path_factory.mktemp("site")) as made:
-        know_colours(made)
-        yield made
 
 
 async def test_ten_alerts_are_worked_through_by_keyboard(page: Page, site: Site) -> None:
@@ -219,25 +196,13 @@ async def test_an_ended_session_asks_to_sign_in_and_comes_back(
         assert await page.get_by_text("bea · reviewer").count() == 1
 
 
-async def dead_webhook(site: Site) -> str:
-    """One with a dead letter and two secrets, by a key that is nobody's: nothing is sent."""
-    desk, now = site.console.desk, site.console.clock()
-    url, kinds = "https://hooks.example/samesource", ["alert.raised", "alert.suppressed"]
-    made = await desk.make_webhook(url, kinds, ["league"], "The league's", "no key", "anna", now)
-    await desk.new_secret(made.webhook_id, "no key", now, 3600)
-    await desk.put_test(made.webhook_id, "anna", now)
-    (letter,) = await desk.claim_deliveries(made.webhook_id, now, 1, 60)
-    await desk.note_failed(letter, 500, "it answered 500", None)
-    return made.webhook_id
-
-
 async def test_an_expired_session_leads_to_sign_in_and_back(
     chromium: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From a part of a page, which htmx asks for, as from a page."""
     now, desk, later = site.console.clock(), site.console.desk, timedelta(days=1)
     token, _ = await desk.make_token("bea", "reviewer", ["pages"], [], "test", now, 7 * 86400)
-    async with page_of(chromium, site, refused="/queue?") as page:
+    async with page_of(chromium, site, refused={"/queue?": 401}) as page:
         await page.goto(f"{site.worker.url}/queue?state=held")
         monkeypatch.setattr(site.console, "clock", lambda: now + later)
         await page.get_by_label("Rights holder", exact=True).fill("league")
@@ -250,6 +215,58 @@ async def test_an_expired_session_leads_to_sign_in_and_back(
         monkeypatch.setattr(site.console, "clock", lambda: now + 3 * later)
         await page.goto(f"{site.worker.url}/library")
         await page.wait_for_url("**/signin?next=%2Flibrary")
+
+
+async def test_what_somebody_wrote_outlives_their_session(chromium: Browser, site: Site) -> None:
+    alert = await site.alert(reference_owner_id="outlived")
+    path = f"/alerts/{alert.alert_id}"
+    verdict = f"{path}/verdict"
+    async with signed_in(chromium, site) as page:
+        async with without_complaints(page, {verdict: 401}):
+            await page.goto(f"{site.worker.url}{path}?owner=outlived")
+            await page.keyboard.press("d")
+            await page.keyboard.type("a trailer, “quoted”")
+            await page.context.clear_cookies()
+            await page.keyboard.press("Enter")
+            await page.get_by_text("Your session has ended").wait_for()
+            assert await state_of(site, alert.alert_id) == "open"
+        now, desk = site.console.clock(), site.console.desk
+        token, _ = await desk.make_token("bea", "reviewer", ["pages"], [], "test", now, 3600)
+        async with page.expect_popup() as opened:
+            await page.get_by_role("link", name="Sign in").click()
+        tab = await opened.value
+        await tab.get_by_label("Token").fill(token)
+        await tab.keyboard.press("Enter")
+        await tab.wait_for_url("**/queue")
+        async with without_complaints(page, {verdict: 403}):
+            await page.get_by_role("button", name="Send it again").click()
+            await page.get_by_text("of an earlier session").wait_for()
+        async with without_complaints(page):
+            await page.get_by_role("button", name="Send it again").click()
+            await page.wait_for_url("**said=dismissed*")
+    (review,) = await site.console.queries.reviews_of_alert(alert.alert_id)
+    assert (review.reviewer, review.note) == ("bea", "a trailer, “quoted”")
+
+
+COMPLAINED_OF = {
+    "a message": "console.log('told')",
+    "an error": "setTimeout(() => { throw new Error('broken') })",
+    "an answer": "fetch('/none').then(each => each.text())",
+    "no answer": "fetch('https://127.0.0.1:9/').catch(() => {})",
+    "a script of the page": "document.body.append(Object.assign("
+    "document.createElement('script'), { textContent: 'made = 1' }))",
+}
+
+
+@pytest.mark.parametrize("what", COMPLAINED_OF)
+async def test_whatever_a_browser_complains_of_fails_a_test(
+    desk: Page, site: Site, what: str
+) -> None:
+    await desk.goto(f"{site.worker.url}/match")
+    with pytest.raises(AssertionError):
+        async with without_complaints(desk):
+            await desk.evaluate(COMPLAINED_OF[what])
+            await asyncio.sleep(0.3)
 
 
 async def test_a_companys_account_signs_in_and_out(
@@ -273,81 +290,3 @@ async def test_a_companys_account_signs_in_and_out(
         assert await violations(page, contrast=True) == []
         await page.get_by_role("link", name="Sign out of your company's account too").click()
         await page.wait_for_url(f"{company.issuer}/out?*")
-
-
-@pytest.mark.parametrize("lang", LOOKS)
-async def test_every_page_can_be_used_by_everybody(
-    chromium: Browser, site: Site, lang: str
-) -> None:
-    owner = f"looked-at-{lang}"  # the alerts of all tests would be the same rows again
-    alert_id = await playing_alert(site, "forward", reference_owner_id=owner)
-    await site.alert(reference_owner_id=owner)
-    held = await site.alert(reason="held", detail="200 others within an hour", title="A held one")
-    await site.console.desk.note("anna", "confirmed", alert_id, site.console.clock(), "seen")
-    await site.say(coloured(held.reference_id, (1, 0, 0), thumbnails=[RED] * 3))
-    jingle = await site.alert(reference_id=held.reference_id)
-    await site.say(
-        verdict(
-            jingle.alert_id, "dismissed", scope="span", reference_id=held.reference_id,
-            video_id=jingle.video_id, reference_start_seconds=20, reference_end_seconds=22.5,
-            note="a jingle that many use",
-        )
-    )  # fmt: skip
-    alert, video_id = f"/alerts/{alert_id}", f"looked-at-{lang}"
-    upload = await submitted(site, video_id)
-    await site.say(rejected(video_id, 0))
-    await site.say(decided(video_id, upload, decided_at=site.console.clock()))
-    webhook = await dead_webhook(site)
-    pages = {
-        "webhooks": "/webhooks", "webhook": f"/webhooks/{webhook}",
-        "queue": f"/queue?owner={owner}", "held": "/queue?state=held", "alert": alert,
-        "audit": "/audit", "uploads": "/uploads", "upload": f"/uploads/{upload}",
-        "overview": "/overview", "match": "/match", "policies": "/policies",
-        "policy": "/policies/edit?owner=league-1", "library": "/library",
-        "found": "/library?text=red", "entry": f"/library/entry?video={held.reference_id}",
-        "rejected": "/rejected", "signin": "/signin",
-    }  # fmt: skip
-    async with page_of(chromium, site, locale=lang) as page:
-        await page.add_init_script(axe())
-        for name, path in pages.items():
-            await page.goto(f"{site.worker.url}{path}")
-            if name == "alert":
-                await open_alert(page, site, alert_id)
-                await page.keyboard.press("d")
-            if name == "overview":
-                await page.wait_for_selector("#lag table")
-            assert await page.get_attribute("html", "lang") == lang[:2]
-            for look, (scheme, width, height) in LOOKS[lang].items():
-                await page.emulate_media(color_scheme=scheme)
-                await page.set_viewport_size({"width": width, "height": height})
-                await shot(page, f"{name}-{look}")
-                wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
-                assert wide <= 0, (name, look)
-                assert await violations(page, contrast=look != "zh") == [], (name, look)
-
-
-def axe() -> str:
-    """The script of axe, for `violations`."""
-    return files("axe_playwright_python").joinpath("axe.min.js").read_text()
-
-
-async def violations(page: Page, *, contrast: bool) -> list[str]:
-    """What axe, which is there already, finds against WCAG 2.2 AA.
-
-    Args:
-        page: as it is seen now.
-        contrast: whether colours are looked at, which takes most of the time; another language has
-            the same.
-    """
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-    options = {
-        "runOnly": tags, "preload": False, "rules": {"color-contrast": {"enabled": contrast}},
-    }  # fmt: skip
-    found = await page.evaluate(
-        "options => axe.run(options).then(found => found.violations)", options
-    )
-    return [
-        f"{each['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
-        for each in found
-        for node in each["nodes"]
-    ]

@@ -1,5 +1,6 @@
 """An alert's two videos in a browser: in step, sparing reviewers, by matrix and timeline."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,6 +91,7 @@ async def test_both_players_show_the_matching_moment(page: Page, site: Site, nam
     assert upload > 3.5 and abs(reference - matching(upload)) < 0.1
 
 
+SPAN_ENDS = ("start", "end")
 LOOK_OF_UPLOAD = "getComputedStyle(document.getElementById('upload-video'))"
 CARE: dict[str, tuple[dict[str, Any], str, bool]] = {
     "blurred": ({}, "blur(18px)", True),
@@ -191,6 +193,19 @@ async def test_a_mirrored_copy_is_shown_mirrored_back(page: Page, site: Site) ->
     assert await page.get_attribute("#mirror", "aria-pressed") == "false"
 
 
+async def test_a_session_that_ends_while_the_page_looks_for_mirrors_breaks_nothing(
+    page: Page, site: Site
+) -> None:
+    alert = await site.alert()
+    left = {"status": 303, "headers": {"Location": "/signin"}}
+    await page.route("**/mirrored", lambda route: route.fulfill(**left))
+    async with page.expect_request("**/mirrored"):
+        await page.goto(f"{site.worker.url}/alerts/{alert.alert_id}")
+    await asyncio.sleep(0.5)
+    assert await page.locator("#mirrored").inner_text() == "not known"
+    await page.unroute("**/mirrored")
+
+
 async def test_a_second_that_is_sought_while_nothing_plays_is_of_the_span_there(
     page: Page, site: Site
 ) -> None:
@@ -262,6 +277,34 @@ async def test_seconds_of_the_reference_are_excluded_by_drawing(
     assert (review.scope, review.note) == ("span", "a jingle")
     assert abs((review.reference_start_seconds or 0) - 6) <= 0.15
     assert abs((review.reference_end_seconds or 0) - 14) <= 0.15
+
+
+async def test_seconds_of_the_reference_are_excluded_by_a_finger(
+    chromium: Browser, site: Site
+) -> None:
+    alert = await site.alert()  # of a reference of 30 seconds
+    phone: dict[str, Any] = {
+        "viewport": {"width": 360, "height": 780},
+        "has_touch": True,
+        "is_mobile": True,
+    }
+    async with page_of(chromium, site, **phone) as page:
+        await page.goto(f"{site.worker.url}/alerts/{alert.alert_id}")
+        await page.locator("#timeline").scroll_into_view_if_needed()
+        box = await page.locator("#timeline").bounding_box()
+        assert box is not None
+        hand = await page.context.new_cdp_session(page)
+        middle = box["y"] + box["height"] / 2
+        for kind, second in (("touchStart", 6), ("touchMove", 10), ("touchMove", 14)):
+            at = {"x": box["x"] + box["width"] * second / 30, "y": middle}
+            await hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at]})
+        await hand.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        drawn = [float(await page.locator(f"#one-{each}").input_value()) for each in SPAN_ENDS]
+        assert abs(drawn[0] - 6) <= 0.15 and abs(drawn[1] - 14) <= 0.15
+        await page.get_by_role("button", name="Dismiss", exact=True).tap()
+        await page.wait_for_url("**said=dismissed*")
+    (review,) = await site.console.queries.reviews_of_alert(alert.alert_id)
+    assert [review.reference_start_seconds, review.reference_end_seconds] == drawn
 
 
 async def test_seconds_of_the_reference_are_excluded_by_keys(chromium: Browser, site: Site) -> None:
