@@ -8,9 +8,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from models.video.frames import Rgb, content_box, squared
+from models.video.frames import Box, Rgb, content_box, squared
 
 OVERSAMPLING = 1.5  # so much larger a picture does the fast scaler leave to the good one
+ENOUGH = 0.9  # of a square's side: a made picture so large is made a little larger; set by hand
 
 
 class Picture(NamedTuple):
@@ -19,12 +20,14 @@ class Picture(NamedTuple):
     Attributes:
         rgb: (S, S, 3) uint8.
         aspect_ratio: width by height, as shown, of what was made a square.
-        content: what that was: left, top, right, bottom as shares of the shown frame's sides.
+        shown: (H, W, 3) uint8, the whole frame upright, small, from which it was made.
+        box: what of that became the square, as `content_box` says it.
     """
 
     rgb: Rgb
     aspect_ratio: float
-    content: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    shown: Rgb
+    box: Box
 
 
 class Pictures:
@@ -54,23 +57,25 @@ class Pictures:
         shown = upright(small, signs)
         left, top, right, bottom = box = content_box(shown)
         ratio = (right - left) / (bottom - top) * (1 / pixel if _turned(signs) else pixel)
-        height, width = shown.shape[:2]
-        content = (left / width, top / height, right / width, bottom / height)
-        return Picture(squared(shown, box, self._size), ratio, content)
+        return Picture(squared(shown, box, self._size), ratio, shown, box)
 
-    def square(self, frame: VideoFrame, content: tuple[float, float, float, float]) -> Rgb:
-        """The square of a frame whose borders are known, for less than `picture` costs.
+    def square(self, frame: VideoFrame, picture: Picture) -> Rgb:
+        """The square of a frame of which there is a picture, for less than `picture` costs.
 
         Args:
             frame: in any pixel format.
-            content: of a `Picture` of the same frame.
+            picture: of the same frame, of any size.
 
         Returns:
             (S, S, 3) uint8.
         """
+        left, top, right, bottom = picture.box
+        if min(right - left, bottom - top) >= ENOUGH * self._size:
+            return squared(picture.shown, picture.box, self._size)
+        height, width = picture.shown.shape[:2]
+        left, top, right, bottom = left / width, top / height, right / width, bottom / height
         signs = pose(frame)
         sides = (frame.height, frame.width) if _turned(signs) else (frame.width, frame.height)
-        left, top, right, bottom = content
         scale = self._size / max(1.0, min((right - left) * sides[0], (bottom - top) * sides[1]))
         shown = upright(self._scaled(frame, scale), signs)
         height, width = shown.shape[:2]

@@ -96,7 +96,7 @@ class PreviewFrames:
         """
         if self._last is not None and not self._tells(self._last, picture.rgb, seconds):
             return
-        self._write(self._pictures.square(frame, picture.content).tobytes())
+        self._write(self._pictures.square(frame, picture).tobytes())
         self.places.append(place)
         self._last = picture.rgb, seconds
 
@@ -134,8 +134,8 @@ class Spool:
         self._pictures = Pictures(size, pixel_aspect_ratio)
         self._written = 0
         self._source: VideoFrame | None = None
-        self._picture = Picture(np.empty((0, 0, 3), np.uint8), 1.0)
-        self._last = self._picture.rgb
+        self._picture: Picture | None = None
+        self._last = np.empty((0, 0, 3), np.uint8)
 
     @property
     def preview_places(self) -> list[int]:
@@ -147,11 +147,12 @@ class Spool:
         self.samples += 1
         # Checked again, since a stream may change its size behind a header that was within the
         # limit.
-        if self._source is None or not same_pixels(self._source, frame):
+        picture = self._picture
+        if picture is None or self._source is None or not same_pixels(self._source, frame):
             check_pixels(frame.width, frame.height, self._settings)
-            self._picture = self._pictures.picture(frame)
-        self._source = frame
-        rgb = self._picture.rgb
+            picture = self._pictures.picture(frame)
+        self._source, self._picture = frame, picture
+        rgb = picture.rgb
         if self.seconds:
             since = seconds - self.seconds[-1]
             # Two samples of one moment, as at a broken frame: times of frames must ascend.
@@ -164,6 +165,6 @@ class Spool:
         check_spool(self._written, self._settings)
         self._last = rgb
         self.seconds.append(seconds)
-        self.aspect_ratios.append(self._picture.aspect_ratio)
+        self.aspect_ratios.append(picture.aspect_ratio)
         if self._preview is not None:
-            self._preview.offer(len(self.seconds) - 1, frame, self._picture, seconds)
+            self._preview.offer(len(self.seconds) - 1, frame, picture, seconds)
