@@ -24,7 +24,8 @@ SAFE = ("GET", "HEAD")
 ALERT = "/alerts/{alert_id}"
 NO_PAGES = (
     f"{ALERT}/matrix.png", f"{ALERT}/mirrored", f"{ALERT}/{{side}}/strip.jpg",
-    f"{ALERT}/{{side}}/still.jpg", f"{ALERT}/{{side}}/play", f"{ALERT}/{{side}}/playable.webm", "/library/strip.jpg",
+    f"{ALERT}/{{side}}/still.jpg", f"{ALERT}/{{side}}/play", f"{ALERT}/{{side}}/playable.webm",
+    "/library/strip.jpg",
 )  # fmt: skip
 """What isn't HTML outside the API."""
 
