@@ -76,8 +76,8 @@ def judge(calm: Run, disturbed: Run, windows: Sequence[Window]) -> dict[str, Any
         "seconds": {"calm": round(calm.seconds), "disturbed": round(disturbed.seconds)},
         "faults": sum(disturbed.came.values()),
         "not_reached": disturbed.unreached,
-        "ended_by_themselves": disturbed.ended,
-        "hung_at_sigterm": disturbed.hung,
+        "ended_by_themselves": calm.ended | disturbed.ended,
+        "hung_at_sigterm": calm.hung | disturbed.hung,
         "undecided": disturbed.undecided,
         "alerts": len(calm.answers["alert.raised"]),
         "outcomes": Counter(event["outcome"] for event in calm.answers["video.decided"]),
@@ -92,11 +92,13 @@ def judge(calm: Run, disturbed: Run, windows: Sequence[Window]) -> dict[str, Any
 
 
 def is_wrong(figures: dict[str, Any]) -> bool:
-    """Whether anything differs, or contradicts the log."""
+    """Whether anything differs, contradicts the log or ended unasked, or nothing was told."""
     return bool(
-        figures["differences"]
+        not figures["alerts"]
+        or figures["differences"]
         or any(figures["wrong"].values())
         or figures["probes"]["gone_named"]
+        or figures["ended_by_themselves"]
         or figures["hung_at_sigterm"]
     )
 
@@ -143,7 +145,7 @@ def show(figures: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Both runs and their comparison; exit code 1 when anything differs."""
+    """Both runs and their comparison; exit code 1 when anything is wrong, as `is_wrong` says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path, nargs="?")
     parser.add_argument("--faults", type=int, default=200)

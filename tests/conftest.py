@@ -8,12 +8,14 @@ import logging
 import os
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling, Scheduling
+
+from tests.tools import judged
 
 # What exports networks runs in one worker: the first export of a process takes many seconds of
 # CPU, for what torch loads and compiles by then, and each one after it a few.
@@ -71,6 +73,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for test in filter(hypothesis.is_hypothesis_test, tests):
             hypothesis.seed(seed)(test)
     items.sort(key=lambda item: not item.nodeid.startswith(LONG_FIRST))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI, a skip fails, but for a few reasons."""
+    report = yield
+    judged(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same of whole files."""
+    report = yield
+    judged(report)
+    return report
 
 
 class _ExportsTogether(LoadFileScheduling):

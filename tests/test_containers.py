@@ -176,11 +176,11 @@ def test_every_container_has_few_rights_and_bounded_memory(service: str) -> None
     assert not hardened.get("privileged") and "cap_add" not in hardened
 
 
-def test_every_root_is_read_only_but_kafkas_as_the_manual_says() -> None:
-    writable = [name for name, service in SERVICES.items() if not service.get("read_only")]
-    assert writable == ["kafka"]
-    manual = (ROOT / "docs" / "operations.md").read_text()
-    assert "a read-only root, but\nfor Kafka's" in manual
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_root_is_read_only_and_scratch_bounded(service: str) -> None:
+    assert SERVICES[service]["read_only"] is True
+    scratch = [each.partition(":size=")[2] for each in SERVICES[service].get("tmpfs", [])]
+    assert sum(size(each.split(",")[0]) for each in scratch) < size(SERVICES[service]["mem_limit"])
 
 
 def test_fingerprint_workers_read_the_files_that_the_console_is_asked_about(

@@ -33,6 +33,7 @@ DAY, RETENTION_DAYS = 86400.0, 7
 BEGIN = 1_800_000_000.0  # seconds since 1970; fixed, so that runs write the same text
 PARTITIONS = 8  # as `video.compared` has in kafka/topics.toml
 FORGET_EVERY = 100  # uploads
+MAX_GROWTH = 1.1
 
 
 @dataclass(frozen=True)
@@ -146,17 +147,29 @@ def show(days: list[Day]) -> None:
     Console().print(table)
 
 
+def grown(days: list[Day]) -> bool:
+    """Whether memory grew by more than a tenth after the day from which on as much is forgotten.
+
+    Nothing is known of fewer days than that and one.
+    """
+    later = days[RETENTION_DAYS:]
+    return len(later) < 2 or any(
+        day.resident_mb > MAX_GROWTH * later[0].resident_mb for day in later[1:]
+    )
+
+
 def main(
     uploads: Annotated[int, typer.Option(help="A day.")] = 100_000,
     days: Annotated[int, typer.Option(help="Before the restart.")] = 14,
     shards: Annotated[int, typer.Option(help="Answers to each upload.")] = 2,
     json_file: Annotated[Path | None, typer.Option("--json")] = None,
 ) -> None:
-    """Print the table, and write it as JSON."""
+    """Print the table, and write it as JSON; exit code 1 when memory isn't flat."""
     found = measure(uploads, days, shards)
     show(found)
     if json_file is not None:
         json_file.write_bytes(orjson.dumps([asdict(day) for day in found]))
+    raise typer.Exit(int(grown(found)))
 
 
 if __name__ == "__main__":

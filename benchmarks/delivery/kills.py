@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ def run(
         "answers": platform.answers,
         "seconds": seconds,
         "kills": workers.kills,
+        "ended": workers.ended_by_code(),
     }
 
 
@@ -173,6 +174,7 @@ def describe(name: str, found: dict[str, Any]) -> dict[str, Any]:
         "seconds": round(found["seconds"], 1),
         "kills": Counter(kill.split("-")[0] for kill in found["kills"]),
         "missing": sorted(submitted - decided),
+        "ended_by_themselves": found["ended"],
         "outcomes": Counter(event["outcome"] for event in answers["video.decided"]),
         "alerts": len({event["alert_id"] for event in answers["alert.raised"]}),
         "embeddings": len({event["video_id"] for event in answers["video.embedded"]}),
@@ -192,7 +194,7 @@ def differences(first: Answers, second: Answers) -> dict[str, list[str]]:
 
 
 def main() -> int:
-    """Both runs and their comparison; exit code 1 when they differ."""
+    """Both runs and their comparison; exit code 1 when anything is wrong, as `is_wrong` says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--kills", type=int, default=9, help="of workers")
@@ -222,10 +224,24 @@ def main() -> int:
     calm, killed = (copies(one["answers"], references) for one in found.values())
     differ["calm and killed"] = {"copies of references": sorted(calm ^ killed)}
     print(json.dumps({"differences": differ}))
+    figures = [describe(name, run_) for name, run_ in found.items()]
     if arguments.json:
-        figures = [describe(name, run_) for name, run_ in found.items()]
         arguments.json.write_text(json.dumps({"runs": figures, "differences": differ}, indent=2))
-    return int(any(ids for difference in differ.values() for ids in difference.values()))
+    return int(is_wrong(figures, differ))
+
+
+def is_wrong(
+    figures: Iterable[dict[str, Any]], differ: Mapping[str, Mapping[str, Sequence[str]]]
+) -> bool:
+    """Whether runs differ, one told nothing, an upload has no decision, or a worker ended unasked.
+
+    Args:
+        figures: of each run, as `describe` gives them.
+        differ: what isn't in both of two, by the two and its kind.
+    """
+    differs = any(ids for difference in differ.values() for ids in difference.values())
+    bad = [one for one in figures if one["missing"] or one["ended_by_themselves"]]
+    return bool(differs or bad) or not all(one["alerts"] for one in figures)
 
 
 if __name__ == "__main__":

@@ -57,18 +57,21 @@ def attempted(source: Source, work: Callable[[], T]) -> T:
         Exception: what the machine lacks, at once.
     """
     failure: Exception | None = None
-    for outlook in ("is tried once more", "is left behind"):
-        try:
-            return work()
-        except RejectedError:
-            raise
-        except Exception as error:
-            if is_the_machines(error):
+    try:
+        for outlook in ("is tried once more", "is left behind"):
+            try:
+                return work()
+            except RejectedError:
                 raise
-            log.warning("%s failed and %s: %s", source, outlook, _said(error), exc_info=True)
-            failure = error
-    assert failure is not None
-    raise InternalError(_said(failure)) from failure
+            except Exception as error:
+                if is_the_machines(error):
+                    raise
+                log.warning("%s failed and %s: %s", source, outlook, _said(error), exc_info=True)
+                failure = error
+        assert failure is not None
+        raise InternalError(_said(failure)) from failure
+    finally:
+        failure = None  # it would hold this frame, and that the message, as a cycle
 
 
 async def publish_or_reject(

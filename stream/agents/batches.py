@@ -110,13 +110,13 @@ def unpack_gzip(data: Any) -> bytes:
 
 def _within(unpack_into: Callable[[Any, Any], int], name: str) -> Callable[[Any], bytes]:
     def unpack(data: Any) -> bytes:
-        problem: Exception | None = None
+        problem = ""
         for room in ROOMS:
             found = bytearray(room)
             try:
                 return bytes(memoryview(found)[: unpack_into(bytes(data), found)])
             except cramjam.DecompressionError as error:
-                problem = error
+                problem = str(error)  # the error itself would hold this frame, and it the batch
         raise ValueError(f"more than {MAX_BYTES} bytes of {name}, or none: {problem}")
 
     return unpack

@@ -53,7 +53,6 @@ from stream.traces import note
 log = logging.getLogger(__name__)
 
 GAUGE_SECONDS = 1.0  # between looks for the metrics, which Prometheus asks for more rarely
-ASK_SECONDS = 0.2  # of a wait for the group's word: it may come any moment, and a decision waits
 
 
 def decide_step(
@@ -237,8 +236,7 @@ class DecideWorker:
         Behind what was noted: had another taken the partition before that, it is known by now; one
         that takes it later finds the note.
         """
-        while self._app.era == era and (unsure := self._pulse.unsure_seconds()):
-            await asyncio.sleep(min(unsure, ASK_SECONDS))
+        await self._pulse.until_sure(lambda: self._app.era != era)
         if self._app.era != era:
             raise MovedError(f"partitions have moved, {source} among them perhaps")
 

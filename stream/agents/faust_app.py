@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import faust
+from faust.serializers import codecs
 
 from stream.agents.health import Health, Progress
 from stream.agents.lags import Lag, furthest
@@ -31,6 +32,16 @@ METADATA_SECONDS = 5.0
 partitions until its leader asks the broker again."""
 BUFFERED_EVENTS = 64
 """Of each partition, read ahead of the work; an event of `video.compared` may have 32 MiB."""
+
+
+class _Unread(codecs.Codec):
+    """Of values that are read from their messages: Faust would keep each agent's last one here."""
+
+    def _loads(self, s: bytes) -> bytes:
+        return b""
+
+    def _dumps(self, s: bytes) -> bytes:
+        return s
 
 
 class MovedError(Exception):
@@ -91,7 +102,7 @@ def raw_topic(app: faust.App, settings: Settings, *names: str) -> Any:
         key_type=bytes,
         key_serializer="raw",
         value_type=bytes,
-        value_serializer="raw",
+        value_serializer=_Unread(),
         allow_empty=True,
     )
 
@@ -212,6 +223,7 @@ class Drain:
                 log.exception("a worker failed; its event is not acknowledged")
                 fail(self.failure, error)
             finally:
+                event.message.value = None  # Faust keeps the message until the next one comes
                 self.progress.end()
                 if self.progress.in_hand == 0:
                     self._idle.set()

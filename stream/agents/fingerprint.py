@@ -23,6 +23,7 @@ from stream.agents.lifetime import Deadline, Failure, supervised, watch_clients,
 from stream.agents.ordered_consumer import OrderedApp
 from stream.agents.probe_fingerprints import ProbeFingerprints
 from stream.agents.publisher import Publisher
+from stream.agents.pulse import Pulse
 from stream.agents.suspects import Suspects
 from stream.agents.turns import Turns
 from stream.broker.topics import log_identity
@@ -120,6 +121,7 @@ class FingerprintWorker:
         self._publisher = Publisher(settings.kafka)
         self._drain = Drain()
         self._turns = Turns()
+        self._pulse = Pulse(worker.session_timeout_seconds)
         self._log_id: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._deaths = Deaths(settings.worker.data_folder, "fingerprint")
@@ -149,11 +151,16 @@ class FingerprintWorker:
     async def _handle(self, event: Any) -> None:
         source = Source.of(event.message, contract_name(self._settings, event.message.topic))
         note(request_id=source.request_id)
+        era, freezes = self._app.era, self._pulse.freezes
         # Its turn is taken before the work, in the topic's order, and waited for after it: uploads
         # of one video are worked on side by side and still published in order.
         async with self._turns.queued(_video_id(source) or source) as turn:
             outputs = await self._made(source)
             await turn.come()
+            # What another was given meanwhile, and what came after it, may be out by now.
+            await self._pulse.until_sure(lambda: self._app.era != era)
+            if self._app.era != era and self._pulse.freezes != freezes:
+                raise MovedError(f"partitions have moved in a freeze, {source} among them perhaps")
             failpoint("fingerprint.before_produce")
             await self._publish(source, outputs)
             failpoint("fingerprint.after_produce")
@@ -268,6 +275,7 @@ class FingerprintWorker:
         for name, coroutine in (
             ("watching Kafka's clients", watch_clients(self._clients, self.failure)),
             ("counting what waits", self._show_lags()),
+            ("noticing a freeze", self._pulse.beat()),
         ):
             self._tasks.append(supervised(coroutine, name, self.failure))
         await self._probes.start()

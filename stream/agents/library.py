@@ -248,23 +248,27 @@ class LibraryWorker:
 
     async def _run(self) -> None:
         while not self._stopping:
-            batches = await self._consumer.getmany(
-                self._log, timeout_ms=int(1000 * POLL_SECONDS), max_records=POLL_MESSAGES
-            )
-            for message in batches.get(self._log, ()):
-                self._progress.begin()
-                self._in_hand_at = oldest_at(message)
-                # What was answered before a restart is only taken in: nobody waits for that.
-                stage = None if message.offset < self._position.answered else self._stage
-                with about(message, stage=stage):
-                    await self._take(message)
-                self._progress.end()
-                # What was fetched and isn't taken is fetched again by the next start.
-                if self._stopping:
-                    break
-            self._in_hand_at = None
+            await self._take_next()
             await self._note_progress()
         await self._finish()
+
+    async def _take_next(self) -> None:
+        """What comes within a moment; none of it is held while the next is waited for."""
+        batches = await self._consumer.getmany(
+            self._log, timeout_ms=int(1000 * POLL_SECONDS), max_records=POLL_MESSAGES
+        )
+        for message in batches.get(self._log, ()):
+            self._progress.begin()
+            self._in_hand_at = oldest_at(message)
+            # What was answered before a restart is only taken in: nobody waits for that.
+            stage = None if message.offset < self._position.answered else self._stage
+            with about(message, stage=stage):
+                await self._take(message)
+            self._progress.end()
+            # What was fetched and isn't taken is fetched again by the next start.
+            if self._stopping:
+                break
+        self._in_hand_at = None
 
     async def _take(self, message: Any) -> None:
         source = Source.of(message, VideoFingerprinted.topic)

@@ -160,11 +160,7 @@ class ProbeFingerprints:
         pause = PAUSE_SECONDS
         while True:
             try:
-                # One: what is fetched waits here, while another worker may be idle.
-                batches = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=1)
-                for partition, messages in batches.items():
-                    for message in messages:
-                        await self._take(consumer, partition, message)
+                await self._take_next(consumer)
             except KafkaError as error:
                 if is_final(error):
                     fail(self._failure, refusal(self._kafka, "to read probes", error))
@@ -174,6 +170,14 @@ class ProbeFingerprints:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
                 pause = PAUSE_SECONDS
+
+    async def _take_next(self, consumer: AIOKafkaConsumer) -> None:
+        """What comes within a moment; it isn't held while the next is waited for."""
+        # One: what is fetched waits here, while another worker may be idle.
+        batches = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=1)
+        for partition, messages in batches.items():
+            for message in messages:
+                await self._take(consumer, partition, message)
 
     async def _take(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, message: Any

@@ -1,7 +1,7 @@
 """Notices that this process was frozen: what it takes for its own may be another's by then.
 
-Serves the decide worker. Kafka gives the partitions of a member that was silent for a session to
-others, and the member learns of it only when it asks again.
+Serves the workers of decide and of fingerprints. Kafka gives the partitions of a member that was
+silent for a session to others, and the member learns of it only when it asks again.
 """
 
 import asyncio
@@ -9,11 +9,16 @@ import time
 from collections.abc import Callable
 
 SILENCE = 0.7  # of a session: the last sign of life may be a fifth of it older than the freeze
+ASK_SECONDS = 0.2  # of a wait for the group's word: it may come any moment, and a decision waits
 BEAT_SECONDS = 0.2  # how exactly a freeze is timed; small beside a session, 6 s at the least
 
 
 class Pulse:
-    """Says for how long the group's present view of this process can't be known."""
+    """Says for how long the group's present view of this process can't be known.
+
+    Attributes:
+        freezes: how many there were by the last look.
+    """
 
     def __init__(self, session_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing is noticed before `beat` runs.
@@ -23,6 +28,7 @@ class Pulse:
             clock: goes on while the process is frozen.
         """
         self._session, self._clock = session_seconds, clock
+        self.freezes = 0
         self._beat_at: float | None = None
         self._unsure_until = clock()
 
@@ -41,8 +47,14 @@ class Pulse:
             self._note()
         return max(0.0, self._unsure_until - self._clock())
 
+    async def until_sure(self, moved: Callable[[], bool]) -> None:
+        """Wait until the group's view is known, or partitions have moved, which is known too."""
+        while (unsure := self.unsure_seconds()) and not moved():
+            await asyncio.sleep(min(unsure, ASK_SECONDS))
+
     def _note(self) -> None:
         now = self._clock()
         if self._beat_at is not None and now - self._beat_at > SILENCE * self._session:
             self._unsure_until = now + self._session
+            self.freezes += 1
         self._beat_at = now

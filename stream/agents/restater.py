@@ -2,8 +2,8 @@
 
 Compaction keeps the last message of each video. When that one is an upload that was delivered again
 after its takedown, or an older version, the takedown or the version that holds is put behind it.
-A takedown of a video that was held is put on the topic of the vectors once more in any case: it is
-there before it is on the log, and between the two the video's vector may have come.
+On the topic of the vectors it is put once more whenever what the library holds of a video that was
+known before has changed: everything is there before it is on the log, perhaps in another order.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from stream.agents.publisher import Publisher
 from stream.agents.vector_messages import embedded_at
 from stream.broker.library_log import LibraryLog
 from stream.broker.settings import KafkaSettings
-from stream.contract.events import VideoEmbedded, VideoFingerprinted
+from stream.contract.events import Place, VideoEmbedded, VideoFingerprinted
 from stream.contract.order import RESTATED
 from stream.errors import BadEventError, BrokerError
 from stream.library.shard import Truth
-from stream.search.table import Place
+from stream.search import table
 
 log = logging.getLogger(__name__)
 # What it says of a video is never held back; that it waits is, after the first time.
@@ -39,6 +39,9 @@ class Restater:
 
     async def say(self, truth: Truth) -> None:
         """Put the truth on the topic of the vectors, then on the library log."""
+        if truth.embedded_at is not None:
+            await self._say_vector(truth.video_id, truth.embedded_at)
+            return
         if truth.takedown is None:
             await self._say_version(truth)
             return
@@ -64,13 +67,20 @@ class Restater:
             truth.video_id, event.content_version,
         )  # fmt: skip
         # The vector first: the fingerprint says where it lies.
-        embedded = await self._waited_for(self._embedding, event)
-        if embedded is not None:
-            place = await self._publisher.send(
-                embedded.topic, embedded.to_bytes(), embedded.key(), headers=RESTATED
-            )
+        if event.embedded_at is not None:
+            place = await self._say_vector(truth.video_id, event.embedded_at)
             event = event.model_copy(update={"embedded_at": place})
         await self._publisher.send(event.topic, event.to_bytes(), event.key(), headers=RESTATED)
+
+    async def _say_vector(self, video_id: str, place: Place) -> Place:
+        """Says where it lies now; where it was, if it is no longer there."""
+        found = await self._waited_for(self._embedding, place)
+        if found is None or found.video_id != video_id:
+            log.warning("the vector of %s is no longer on the topic", video_id)
+            return place
+        return await self._publisher.send(
+            found.topic, found.to_bytes(), found.key(), headers=RESTATED
+        )
 
     async def _waited_for(self, read: Any, what: Any) -> Any:
         """What a reading in a thread gives, however long the broker is away."""
@@ -92,13 +102,6 @@ class Restater:
                 return event if event.video_id == truth.video_id else None
         return None
 
-    def _embedding(self, event: VideoFingerprinted) -> VideoEmbedded | None:
-        """Of a fingerprint; None where it has none."""
-        if event.embedded_at is None:
-            return None
-        place = Place(event.embedded_at.partition, event.embedded_at.offset)
-        (found,) = embedded_at(self._kafka, [place])
-        if found is None or found.video_id != event.video_id:
-            log.warning("the vector of %s is no longer on the topic", event.video_id)
-            return None
+    def _embedding(self, place: Place) -> VideoEmbedded | None:
+        (found,) = embedded_at(self._kafka, [table.Place(place.partition, place.offset)])
         return found

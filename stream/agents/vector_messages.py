@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from confluent_kafka import Consumer, TopicPartition
 
-from stream.broker.clients import ANSWER_SECONDS, reader
+from stream.broker.clients import ANSWER_SECONDS, closed, polled, reader
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoEmbedded
 from stream.errors import BadEventError
@@ -33,13 +33,13 @@ def embedded_at(kafka: KafkaSettings, places: Iterable[Place]) -> list[VideoEmbe
             _at(consumer, kafka.topic(VideoEmbedded.topic), place, deadline) for place in places
         ]
     finally:
-        consumer.close()
+        closed(consumer)
 
 
 def _at(consumer: Consumer, topic: str, place: Place, deadline: float) -> VideoEmbedded | None:
     consumer.assign([TopicPartition(topic, *place)])
     while (left := deadline - time.monotonic()) > 0:
-        message = consumer.poll(left)
+        message = polled(consumer, left)
         if message is None or message.error() is not None:
             return None
         # What is of another partition was fetched for the place before; a later offset of this one

@@ -21,8 +21,10 @@ from stream.broker.clients import (
     ANSWER_SECONDS,
     AT_END,
     AT_START,
+    closed,
     offsets_at,
     partition_numbers,
+    polled,
     reader,
     unreachable,
 )
@@ -168,7 +170,7 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._consumer.close()
+        closed(self._consumer)
 
     def poll(self, seconds: float) -> tuple[str, Message] | None:
         """The next message and its contract topic, or None after `seconds`.
@@ -184,7 +186,7 @@ class Reader:
 
     def _poll(self, seconds: float) -> tuple[str, Message] | None:
         """As `poll`, but None at once where the end of a partition was seen."""
-        message = self._consumer.poll(seconds)
+        message = polled(self._consumer, seconds)
         if message is None:
             return None
         error, key = message.error(), (str(message.topic()), int(message.partition() or 0))

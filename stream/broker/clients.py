@@ -1,9 +1,13 @@
 """Builds every client of confluent-kafka: for commands, and for what makes topics.
 
 Workers use aiokafka, see `stream/agents/clients.py`. librdkafka's own log is off everywhere: what
-goes wrong is raised, and said once.
+goes wrong is raised, and said once. It counts its seconds by the wall clock; nobody waits by that
+here, whether for a client, an answer or a message.
 """
 
+import ctypes
+import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -11,6 +15,7 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from stream.broker.patience import in_use, patient
 from stream.broker.settings import KafkaSettings
 from stream.contract.message import Source, attempts_in, pairs
 from stream.errors import BrokerError
@@ -23,6 +28,10 @@ FETCH_WAIT_MS = 50
 SEND_MILLISECONDS = 30_000
 """After which a message that no broker took is reported: as long as a restart of a broker takes."""
 AT_START, AT_END = -2, -1  # Kafka's numbers, in place of times
+HELD_SECONDS = 1.0
+CLOSE_SECONDS = 5.0  # to disconnect in; mostly a few milliseconds
+LOOK_SECONDS = 0.005
+"""Between two looks whether a message has come, or was taken."""
 AGAIN_SECONDS = 0.2
 """Between two questions to a cluster that is moving; most moves take a second or so."""
 # These pass by themselves: the metadata tell of a topic before its broker serves each partition,
@@ -41,6 +50,36 @@ MOVING = frozenset(
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     }
 )
+
+
+class _LetGo:
+    """A client that is freed on a thread of its own, a moment after it was let go.
+
+    librdkafka ends its threads then, and one that sleeps by a clock which was set back wakes late.
+    """
+
+    def __del__(self) -> None:
+        if sys.is_finalizing():  # no thread would begin any more: the process's end frees it
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
+        else:
+            threading.Thread(target=_hold, args=(self,), name="let go", daemon=True).start()
+
+
+def _hold(client: object) -> None:
+    """Until whoever has let go of it is past that; it is freed behind this."""
+    time.sleep(HELD_SECONDS)
+
+
+class _Consumer(_LetGo, Consumer):
+    pass
+
+
+class _Producer(_LetGo, Producer):
+    pass
+
+
+class _AdminClient(_LetGo, AdminClient):
+    pass
 
 
 def asked(ask: Callable[[], T]) -> T:
@@ -68,7 +107,7 @@ def reader(kafka: KafkaSettings, options: Mapping[str, Any] | None = None) -> Co
         kafka: the cluster.
         options: librdkafka's; they win over those here.
     """
-    return Consumer(
+    return patient(_Consumer)(
         {
             **_connection(kafka),
             "group.id": f"{kafka.topic_prefix}samesource-reader",
@@ -82,7 +121,7 @@ def reader(kafka: KafkaSettings, options: Mapping[str, Any] | None = None) -> Co
 
 def writer(kafka: KafkaSettings) -> Producer:
     """A producer whose messages count when all in-sync replicas have them."""
-    return Producer(
+    return patient(_Producer)(
         {
             **_connection(kafka),
             "acks": "all",
@@ -100,9 +139,38 @@ def admin(kafka: KafkaSettings, options: Mapping[str, Any] | None = None) -> Adm
         kafka: the cluster.
         options: as for `reader`.
     """
-    return AdminClient({**_connection(kafka), **(options or {})})
+    return patient(_AdminClient)({**_connection(kafka), **(options or {})})
 
 
+@patient
+def answers(kafka: KafkaSettings, seconds: float) -> bool:
+    """Whether any broker tells of itself within some seconds."""
+    try:
+        return bool(admin(kafka).list_topics(timeout=seconds).brokers)
+    except KafkaException:
+        return False
+
+
+def polled(consumer: Consumer, seconds: float) -> Message | None:
+    """A consumer's next message, or its next error as one; None where none comes in time."""
+    until = time.monotonic() + seconds
+    while (message := consumer.poll(0)) is None and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
+    return message
+
+
+def closed(consumer: Consumer) -> None:
+    """Disconnect a consumer, and go on when that takes long.
+
+    One that somebody still asks stays as it is: it would be freed under their hands.
+    """
+    if not in_use(consumer):
+        leaving = threading.Thread(target=consumer.close, name="disconnect", daemon=True)
+        leaving.start()
+        leaving.join(CLOSE_SECONDS)
+
+
+@patient
 def offsets_at(consumer: Consumer, partitions: Sequence[TopicPartition], time_ms: int) -> list[int]:
     """The first offset at or after a time, of each partition in order.
 
@@ -119,6 +187,7 @@ def offsets_at(consumer: Consumer, partitions: Sequence[TopicPartition], time_ms
 
     Raises:
         KafkaException: the cluster doesn't answer or refuses.
+        UnreachableError: its client doesn't come back.
     """
     times = [TopicPartition(found.topic, found.partition, time_ms) for found in partitions]
 
@@ -134,6 +203,7 @@ def offsets_at(consumer: Consumer, partitions: Sequence[TopicPartition], time_ms
     return asked(answer) if times else []
 
 
+@patient
 def committed(consumer: Consumer, partitions: Sequence[TopicPartition]) -> list[int]:
     """The next offset that a consumer's group has to finish, of each partition in order.
 
@@ -149,6 +219,7 @@ def committed(consumer: Consumer, partitions: Sequence[TopicPartition]) -> list[
 
     Raises:
         KafkaException: the cluster doesn't answer or refuses.
+        UnreachableError: its client doesn't come back.
     """
 
     # Other objects each time: what is answered is written into them.
@@ -183,6 +254,7 @@ def source_of(message: Message, topic: str) -> Source:
     )
 
 
+@patient
 def partition_numbers(kafka: KafkaSettings, client: Consumer | Producer, topic: str) -> list[int]:
     """The partitions of a topic.
 

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from stream.broker.clients import (
     AT_END,
     AT_START,
+    closed,
     committed,
     offsets_at,
     partition_numbers,
@@ -19,7 +20,7 @@ from stream.broker.clients import (
 )
 from stream.broker.library_log import shard_group
 from stream.broker.settings import KafkaSettings
-from stream.errors import BrokerError
+from stream.errors import BrokerError, UnreachableError
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "samesource-fingerprint": ("video.uploaded",),
@@ -94,6 +95,9 @@ class GroupLags:
         except KafkaException as error:
             self._renew()
             raise BrokerError(unreachable(self._kafka, error.args[0].str())) from error
+        except UnreachableError:
+            self._renew()
+            raise
         bounds = iter(zip(starts, ends, strict=True))
         return [
             _lag(group, each, done, *next(bounds))
@@ -112,7 +116,7 @@ class GroupLags:
     def close(self) -> None:
         """Disconnect."""
         for consumer in self._consumers.values():
-            consumer.close()
+            closed(consumer)
 
 
 def _readers(kafka: KafkaSettings, groups: Iterable[str]) -> dict[str, Consumer]:

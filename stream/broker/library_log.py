@@ -19,11 +19,14 @@ from stream.broker.clients import (
     AT_START,
     admin,
     asked,
+    closed,
     committed,
     offsets_at,
+    polled,
     reader,
     source_of,
 )
+from stream.broker.patience import patient
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import log_identity
 from stream.contract.events import VideoFingerprinted
@@ -66,7 +69,7 @@ class LibraryLog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._consumer.close()
+        closed(self._consumer)
 
     def ends(self) -> tuple[int, int]:
         """The first offset that is there, and the one that the next entry gets."""
@@ -87,7 +90,7 @@ class LibraryLog:
             return
         self._consumer.assign([TopicPartition(self._topic, 0, start)])
         while True:
-            message = self._consumer.poll(ANSWER_SECONDS)
+            message = polled(self._consumer, ANSWER_SECONDS)
             if message is None:
                 raise BrokerError(f"no entry of {self._topic} came for {ANSWER_SECONDS:.0f} s")
             error = message.error()
@@ -111,7 +114,7 @@ class LibraryLog:
         except KafkaException as error:
             raise self._failure(error.args[0]) from error
         finally:
-            group.close()
+            closed(group)
         return offset if offset >= 0 else None
 
     def set_answered(self, shard: int, shards: int, offset: int) -> None:
@@ -129,7 +132,7 @@ class LibraryLog:
                 raise KafkaException(partition.error)
 
         try:
-            asked(answer)
+            asked(patient(answer))
         except KafkaException as error:
             raise self._failure(error.args[0]) from error
 

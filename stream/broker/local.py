@@ -19,10 +19,9 @@ from string import Template
 from typing import Self
 
 import psutil
-from confluent_kafka import KafkaException
 
 from stream.broker.client import Reader, send
-from stream.broker.clients import admin
+from stream.broker.clients import answers
 from stream.broker.jars import SOURCE, class_archive, fetch_jars, tool
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
@@ -233,13 +232,9 @@ class LocalKafka:
             self._check_start(deadline)
             time.sleep(0.1)
         # An open port is no broker yet: it is one when it tells of itself.
-        client = admin(KafkaSettings(bootstrap_servers=self.bootstrap_servers))
-        while True:
-            try:
-                if client.list_topics(timeout=PROBE_SECONDS).brokers:
-                    return
-            except KafkaException:
-                self._check_start(deadline)
+        kafka = KafkaSettings(bootstrap_servers=self.bootstrap_servers)
+        while not answers(kafka, PROBE_SECONDS):
+            self._check_start(deadline)
 
     def _check_start(self, deadline: float) -> None:
         process = self._process()

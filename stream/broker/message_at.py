@@ -11,14 +11,16 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from stream.broker.clients import (
     ANSWER_SECONDS,
     AT_END,
+    closed,
     offsets_at,
     partition_numbers,
+    polled,
     reader,
     source_of,
 )
 from stream.broker.settings import KafkaSettings
 from stream.contract.message import Source
-from stream.errors import BrokerError
+from stream.errors import BrokerError, UnreachableError
 
 GONE = (KafkaError._PARTITION_EOF, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
@@ -60,15 +62,13 @@ class MessageAt:
         with self._lock:
             try:
                 self._consumer.assign([place])
-                message = self._consumer.poll(ANSWER_SECONDS)
+                message = polled(self._consumer, ANSWER_SECONDS)
                 # Or librdkafka goes on fetching what lies behind it, for nobody.
                 self._consumer.unassign()
             except KafkaException as error:
                 raise self._failure(error.args[0].str()) from error
             if message is None:
-                # A consumer may have forgotten its brokers for good, see `Sender._renew`.
-                self._consumer.close()
-                self._consumer = reader(self._kafka, self._options)
+                self._renew()
         if message is None:
             raise self._failure(f"no answer for {ANSWER_SECONDS:g} s")
         problem = message.error()
@@ -88,18 +88,29 @@ class MessageAt:
         """
         name = self._kafka.topic(topic)
         with self._lock:
-            numbers = partition_numbers(self._kafka, self._consumer, topic)
-            places = [TopicPartition(name, number) for number in numbers]
             try:
+                numbers = partition_numbers(self._kafka, self._consumer, topic)
+                places = [TopicPartition(name, number) for number in numbers]
                 found = offsets_at(self._consumer, places, AT_END)
             except KafkaException as error:
                 raise self._failure(error.args[0].str()) from error
+            except UnreachableError:
+                self._renew()
+                raise
         return dict(zip(numbers, found, strict=True))
+
+    def _renew(self) -> None:
+        """Ask another consumer the next time: this one may have forgotten its brokers for good.
+
+        Why it would is told at `Sender._renew`.
+        """
+        closed(self._consumer)
+        self._consumer = reader(self._kafka, self._options)
 
     def close(self) -> None:
         """Disconnect."""
         with self._lock:
-            self._consumer.close()
+            closed(self._consumer)
 
     def _failure(self, problem: str) -> BrokerError:
         return BrokerError(f"Kafka at {self._kafka.bootstrap_servers}: {problem}")

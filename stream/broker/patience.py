@@ -1,6 +1,6 @@
 """Lets nobody wait for an answer of librdkafka for longer than a minute, whatever its clock says.
 
-Serves whoever asks for topics and lags in a worker.
+Serves every client of confluent-kafka: whoever makes one, asks it, or has to let it go.
 """
 
 import faulthandler
@@ -20,6 +20,9 @@ PATIENT_SECONDS = 60.0
 FROZEN_SECONDS = 15.0
 """After those: what stands still for longer can't even hear a signal any more."""
 STDERR = 2
+
+_in_use: list[object] = []
+"""What was given to calls that never came back: they would find it freed when they do."""
 
 
 class _FrozenTimer:
@@ -75,9 +78,15 @@ def patient(ask: Callable[P, T]) -> Callable[P, T]:
             try:
                 return answer.result(PATIENT_SECONDS)
             except TimeoutError:
+                _in_use.extend(args)
                 raise UnreachableError(
                     f"Kafka's client gave no answer within {PATIENT_SECONDS:.0f} s, which it does "
                     "when the machine's clock is set back: start again"
                 ) from None
 
     return asked
+
+
+def in_use(client: object) -> bool:
+    """Whether a call that nobody waits for any more still uses a client, which can't be closed."""
+    return any(client is each for each in _in_use)

@@ -5,16 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from stream.broker.clients import partition_numbers, source_of, unreachable, writer
+from stream.broker.clients import LOOK_SECONDS, partition_numbers, source_of, unreachable, writer
 from stream.broker.settings import KafkaSettings
 from stream.contract.message import Source
-from stream.errors import BrokerError
+from stream.errors import BrokerError, UnreachableError
 
 Headers = Sequence[tuple[str, bytes]]
 DELIVERED_SECONDS = 35.0
 """More than `SEND_MILLISECONDS`: what isn't taken is reported by then, with the reason."""
 TIMED_OUT = KafkaError(KafkaError._MSG_TIMED_OUT).str()
-POLL_SECONDS = 0.05  # between looks at what was delivered: another thread may be told instead
 
 
 class PartlySentError(BrokerError):
@@ -78,7 +77,11 @@ class Sender:
         # Asked for first: for a topic that isn't there, a send would only fail at the end of its
         # time.
         if topic not in self._known:
-            partition_numbers(self._kafka, producer, topic)
+            try:
+                partition_numbers(self._kafka, producer, topic)
+            except UnreachableError:
+                self._renew(producer)
+                raise
             self._known.add(topic)
         for key, value, headers in messages:
             try:
@@ -92,7 +95,8 @@ class Sender:
         deadline = time.monotonic() + DELIVERED_SECONDS
         # Not `flush`, which waits for what other threads send meanwhile.
         while len(failed) + len(taken) < sent and time.monotonic() < deadline:
-            producer.poll(POLL_SECONDS)
+            producer.poll(0)
+            time.sleep(LOOK_SECONDS)  # another thread may be told of it instead
         left = sent - len(failed) - len(taken)
         if left or TIMED_OUT in failed:
             self._renew(producer)
@@ -133,6 +137,7 @@ class Sender:
                 )
                 return
             except BufferError:  # its queue is full: let some of it go
-                producer.poll(0.1)
+                producer.poll(0)
+                time.sleep(LOOK_SECONDS)
             except KafkaException as error:
                 raise BrokerError(f"{topic}: {error.args[0].str()}") from error

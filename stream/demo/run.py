@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaException
 from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -20,7 +19,8 @@ from rich.text import Text
 
 from stream.agents.run import running_workers
 from stream.broker.client import Reader
-from stream.broker.clients import ANSWER_SECONDS, admin
+from stream.broker.clients import ANSWER_SECONDS, admin, answers
+from stream.broker.patience import patient
 from stream.broker.settings import KafkaSettings
 from stream.broker.topics import create_topics
 from stream.demo.client import OUTCOME_TOPICS, Client
@@ -157,7 +157,7 @@ def _broker(kafka: KafkaSettings, scratch: Path, console: Console) -> Iterator[K
         with embedded_kafka(kafka) as embedded:
             console.print("An embedded broker is running in this process.")
             yield embedded
-    elif _answers(kafka):
+    elif answers(kafka, PROBE_SECONDS):
         console.print(f"Using the Kafka at {kafka.bootstrap_servers}.")
         create_topics(kafka)
         try:
@@ -180,13 +180,7 @@ def _broker(kafka: KafkaSettings, scratch: Path, console: Console) -> Iterator[K
             yield kafka
 
 
-def _answers(kafka: KafkaSettings) -> bool:
-    try:
-        return bool(admin(kafka).list_topics(timeout=PROBE_SECONDS).brokers)
-    except KafkaException:
-        return False
-
-
+@patient
 def _delete_topics(kafka: KafkaSettings) -> None:
     client = admin(kafka)
     # By the prefix and not by the contract: the workers' own topics go as well.

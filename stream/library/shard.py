@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from models.aligners.base import Aligner
 from models.aligners.picture import PictureAligner
-from stream.contract.events import ProbeAnswered, ProbeFingerprinted, VideoCompared
+from stream.contract.events import Place, ProbeAnswered, ProbeFingerprinted, VideoCompared
 from stream.contract.fingerprint import Fingerprint
 from stream.contract.hashes import shard_of, version_hash, video_hash
 from stream.contract.order import Takedown, before
@@ -34,14 +34,18 @@ class Truth:
     Attributes:
         takedown: it is taken down; None where it is held.
         offset: of the message that says what is held.
-        of_vector: only on the topic of the vectors, where the last message may be another one: the
-            vector came there before its fingerprint, and perhaps behind the takedown.
+        of_vector: of a takedown: only on the topic of the vectors, where the last message may be
+            another one: the vector came there before its fingerprint, and perhaps behind the
+            takedown.
+        embedded_at: of a version that has just taken hold: only its vector is said again, which is
+            there. Vectors of what it replaced may have come behind it.
     """
 
     video_id: str
     takedown: Takedown | None = None
     offset: int = -1
     of_vector: bool = False
+    embedded_at: Place | None = None
 
 
 class LibraryShard:
@@ -177,6 +181,8 @@ class LibraryShard:
             self.truth = self._truth(upload.video_id, holding)
         elif holding is None:
             self._append(upload, key, offset)
+            if takedown is not None:
+                self.truth = self._vector_of(upload, offset)
         elif before(upload.submission, holding.latest.submission):
             self.truth = self._truth(upload.video_id, holding)
         elif holding.version == upload.content_version:
@@ -186,6 +192,7 @@ class LibraryShard:
             assert state.store is not None
             state.store.replace(holding.serial, offset)
             self._append(upload, key, offset)
+            self.truth = self._vector_of(upload, offset)
 
     def _append(self, upload: Fingerprint, key: int, offset: int) -> None:
         state = self.state
@@ -194,6 +201,11 @@ class LibraryShard:
             key, state.store.append(Entry.of(upload), upload.key_frames.codes, key, offset)
         )
         state.remembered.latest.pop(key, None)
+
+    def _vector_of(self, upload: Fingerprint, offset: int) -> Truth | None:
+        """Of a video that was known before: older vectors, or a takedown, may be behind its own."""
+        at = upload.embedded_at
+        return None if at is None else Truth(upload.video_id, offset=offset, embedded_at=at)
 
     def _truth(self, video_id: str, holding: Holding | None) -> Truth:
         if holding is not None:

@@ -268,7 +268,7 @@ async def test_an_older_version_that_a_killed_worker_sends_again_never_holds(
         assert sorted(decided.values()) == [1, 1]
         embedded = await asyncio.to_thread(messages, settings, VideoEmbedded)
         assert [(one.version, one.restated) for one in embedded] == [
-            (1, False), (2, False), (1, False), (2, True),
+            (1, False), (2, False), (2, True), (1, False), (2, True),
         ]  # fmt: skip
     assert await asyncio.to_thread(holds, settings) == {"film": 2}
     shutil.rmtree(settings.library.snapshot_folder)

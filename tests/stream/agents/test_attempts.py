@@ -1,6 +1,8 @@
 """An input that fails twice is left behind; what the machine lacks is not the input's fault."""
 
 import errno
+import gc
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLarg
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
 from models.all_aligners import make_aligner
+from stream.agents import attempts
 from stream.agents.attempts import attempted, is_the_machines, publish_or_reject
 from stream.agents.library import library_step
 from stream.contract.events import Event, VideoCompared, VideoFingerprinted, VideoRejected
@@ -46,6 +49,25 @@ def test_work_that_fails_twice_is_internal_with_the_errors_text() -> None:
     with pytest.raises(InternalError, match=r"^ZeroDivisionError: division 1$"):
         attempted(SOURCE, work)
     assert work.calls == 2
+
+
+class OwnError(Exception):
+    """Of the test below alone."""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_failure_holds_no_message_once_it_is_dealt_with(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts.log, "warning", lambda *_, **__: None)  # pytest keeps what is said
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(InternalError):
+            attempted(SOURCE, Failing(*[OwnError() for _ in range(times)]))
+        assert not [one for one in gc.get_objects() if isinstance(one, OwnError)]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("before", [0, 1])

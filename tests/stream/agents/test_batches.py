@@ -1,5 +1,7 @@
 """What can't be unpacked is messages that can't be read: a bomb, a header's name without UTF-8."""
 
+import contextlib
+import gc
 import gzip
 import tracemalloc
 from typing import Any
@@ -91,6 +93,23 @@ def test_a_bomb_is_refused_at_the_limit_and_what_is_below_is_not(codec: str) -> 
         assert tracemalloc.get_traced_memory()[1] < 2.1 * MAX_BYTES
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("codec", BOMBS)
+def test_what_was_unpacked_or_not_is_held_by_no_error(codec: str) -> None:
+    """In a cycle, a large batch would stay until Python looks for garbage."""
+    unpack, pack = BOMBS[codec]
+    large = pack(bytes(2_000_000))
+    gc.collect()
+    gc.disable()
+    try:
+        assert len(unpack(large)) == 2_000_000
+        with contextlib.suppress(ValueError):
+            unpack(b"no batch of any codec")
+        errors = (cramjam.DecompressionError, ValueError)
+        assert not [one for one in gc.get_objects() if isinstance(one, errors)]
+    finally:
+        gc.enable()
 
 
 def test_a_bomb_in_a_batch_is_one_bad_event_and_the_next_batch_is_read() -> None:

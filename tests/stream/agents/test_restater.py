@@ -9,14 +9,15 @@ from stream.agents import restater
 from stream.agents.publisher import Publisher
 from stream.agents.restater import Restater
 from stream.broker.client import Reader, send
+from stream.broker.clients import source_of
 from stream.broker.settings import KafkaSettings
-from stream.contract.events import Submission, VideoEmbedded, VideoFingerprinted
+from stream.contract.events import Place, Submission, VideoEmbedded, VideoFingerprinted
 from stream.contract.order import RESTATED, Takedown
 from stream.errors import UnreachableError
 from stream.library.shard import Truth
 from stream.logs import OncePerMinute
 from tests.stream.command import publish
-from tests.stream.library_log import fingerprint, look, shard
+from tests.stream.library_log import fingerprint, look, shard, submitted
 
 pytestmark = pytest.mark.asyncio
 
@@ -67,6 +68,49 @@ async def test_a_vector_that_came_between_the_two_takedowns_has_one_behind_it(
         kafka.topic(VideoEmbedded.topic), b"film", None,
     )  # fmt: skip
     assert last.headers() == takedown.headers(restated=True)
+
+
+async def test_a_new_versions_vector_has_its_older_ones_before_it(kafka: KafkaSettings) -> None:
+    """A worker that was frozen writes the older version's vector once more, behind the newer's."""
+    library, vectors = shard(), list[VideoEmbedded]()
+    for version in (1, 2, 1):
+        submission = Submission(log_id="uploads", partition=0, offset=version, timestamp_ms=version)
+        vectors.append(
+            VideoEmbedded(
+                video_id="film",
+                content_version=version,
+                submission=submission,
+                model_version="pair",
+                dimension=2,
+                vector=[0.6, 0.8],
+                duration_seconds=8.0,
+            )  # fmt: skip
+        )
+        publish(kafka, vectors[-1])
+    with Reader(kafka, VideoEmbedded.topic) as reader:
+        places = [
+            Place(partition=source.partition, offset=source.offset)
+            for _, message in reader.until_now()
+            for source in [source_of(message, VideoEmbedded.topic)]
+        ]
+    for number in range(2):
+        film = fingerprint(
+            "film", look(1), content_version=number + 1, submission=submitted(number + 1),
+            embedded_at=places[number],
+        )  # fmt: skip
+        library.apply(film, number)
+        assert (library.truth is None) == (number == 0), "nothing was known of the first"
+    assert library.truth == Truth("film", offset=1, embedded_at=places[1])
+    publisher = Publisher(kafka)
+    await publisher.start()
+    try:
+        await Restater(kafka, publisher).say(library.truth)
+    finally:
+        await publisher.stop()
+    with Reader(kafka, VideoEmbedded.topic, VideoFingerprinted.topic) as reader:
+        *before, last = (message for _, message in reader.until_now())
+    assert len(before) == 3, "nothing is put on the library log"
+    assert (last.value(), last.headers()) == (vectors[1].to_bytes(), RESTATED)
 
 
 async def test_a_wait_for_kafka_is_told_once(

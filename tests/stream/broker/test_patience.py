@@ -15,6 +15,7 @@ import pytest
 from stream.broker import patience
 from stream.broker.patience import patient
 from stream.errors import UnreachableError
+from tests.tools import not_installed
 
 ROOT = Path(__file__).parents[3]
 CLOCK_SOURCE = ROOT / "benchmarks" / "delivery" / "stepping_clock.c"
@@ -112,14 +113,24 @@ def test_an_answer_that_never_comes_is_an_error(monkeypatch: pytest.MonkeyPatch)
     never.set()
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler for the false clock")
-def test_a_clock_that_is_set_back_holds_nobody_for_a_day(tmp_path: Path) -> None:
-    library, clock = tmp_path / "clock.so", tmp_path / "clock"
+def false_clock(folder: Path, step_seconds: int) -> dict[str, str]:
+    """The environment of a process whose wall clock is ahead of that by which the kernel wakes it.
+
+    Args:
+        folder: for what the compiler makes.
+        step_seconds: by so much.
+    """
+    if shutil.which("cc") is None:
+        not_installed("gcc")
+    library, clock = folder / "clock.so", folder / "clock"
     command = ["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(CLOCK_SOURCE)]
     subprocess.run(command, check=True)
-    clock.write_bytes(struct.pack("q", DAY_SECONDS))
-    false = {"LD_PRELOAD": str(library), "STEPPING_CLOCK": str(clock)}
-    # What the client reads is a day ahead of the clock by which the kernel wakes it.
+    clock.write_bytes(struct.pack("q", step_seconds))
+    return {**os.environ, "LD_PRELOAD": str(library), "STEPPING_CLOCK": str(clock)}
+
+
+def test_a_clock_that_is_set_back_holds_nobody_for_a_day(tmp_path: Path) -> None:
     asks = [sys.executable, "-c", ASKS]
-    said = subprocess.check_output(asks, env={**os.environ, **false}, cwd=ROOT, timeout=60)
+    environment = false_clock(tmp_path, DAY_SECONDS)
+    said = subprocess.check_output(asks, env=environment, cwd=ROOT, timeout=60)
     assert b"the machine's clock is set back: start again" in said

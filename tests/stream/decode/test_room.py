@@ -125,7 +125,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder.as_posix()]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("can't mount a small file system here")
+        pytest.skip("no right to mount a small file system here")
     yield folder
     subprocess.run(["umount", folder.as_posix()], check=True)
 
