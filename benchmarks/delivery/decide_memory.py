@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -64,7 +65,7 @@ class Worker:
         for source in answers(number, self.shards, now):
             key, before, after, outputs = decide_step(
                 source,
-                lambda key, partition=source.partition: self.joins.get(partition, key),
+                partial(self.joins.get, source.partition),
                 self.policies,
             )
             if after is before:
