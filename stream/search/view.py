@@ -175,7 +175,9 @@ class SearchView:
             exhaustive = most >= count
             # Without the lock, since it takes long; who owns what was found is looked up under it.
             rows = state.index.search(query, most, exhaustive=exhaustive)
-            similarities = state.rows.take(rows) @ query
+            # All numbers are finite; BLAS may meet others where it computes more than is asked for.
+            with np.errstate(invalid="ignore"):
+                similarities = state.rows.take(rows) @ query
             with self._lock:
                 # Compacted meanwhile: the row numbers are others' by now.
                 if state is not self.state:
