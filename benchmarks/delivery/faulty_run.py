@@ -6,6 +6,7 @@ Serves `durability`.
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.delivery.answer_differences import IDS
-from benchmarks.delivery.faults import Fault, Site, small_disks
+from benchmarks.delivery.faults import BROKER, Fault, Site, small_disks
 from benchmarks.delivery.made_log import Entry, LogMaker, Probe
 from benchmarks.delivery.outside_client import LINGER_SECONDS, Answers, Platform
 from benchmarks.delivery.undecided import traces
@@ -40,6 +41,7 @@ ENTRIES_PER_FAULT = 6  # of the log: a worker has something in hand whenever it 
 PROBED_LOOKS = 20  # in each window: a search in what the faults left behind
 FIRST_GUESS_SECONDS = 4.0  # of one fault, until some are measured
 PAUSE_SECONDS = (0.01, 1.5)  # between two entries: no burst that is over at once, no standstill
+GIVES_UP_SECONDS = 30.0  # behind a window: what gave up in it may be seen only then; set by hand
 SILENCE_SECONDS = 90.0  # without a decision, after which the rest counts as lost; set by hand
 LAST = "at the end"
 
@@ -67,8 +69,10 @@ class Run:
         came: how many faults happened, by window.
         unreached: how many didn't come to pass, by kind.
         undecided: by request, what the topics say of it.
-        ended: how often workers ended by themselves, by worker and exit code.
+        ended: how often workers ended by themselves, by worker, exit code and last line; not those
+            that gave up, with code 1, where Kafka was taken away.
         hung: how often workers didn't end when they were told to.
+        without_kafka: when Kafka was taken away, and who starts then ends, by `time.monotonic`.
     """
 
     answers: Answers
@@ -78,6 +82,7 @@ class Run:
     undecided: dict[str, list[str]] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
     hung: dict[str, int] = field(default_factory=dict)
+    without_kafka: list[tuple[float, float]] = field(default_factory=list)
 
 
 def make_windows(planned: dict[str, list[Fault]], seed: int) -> list[Window]:
@@ -123,7 +128,11 @@ def run(
                 found.undecided |= traces(kafka, missing) if missing else {}
             platform.read(LINGER_SECONDS)
             found.seconds = time.monotonic() - start
-    found.ended = workers.ended_by_code()
+    found.ended = Counter(
+        f"{each.name} with {each.code}: {each.said}"
+        for each in workers.ended
+        if not (each.code == 1 and any(a <= each.at <= b for a, b in found.without_kafka))
+    )
     found.hung = dict(workers.hung)
     return found
 
@@ -157,6 +166,8 @@ def _run_window(site: Site, platform: Platform, window: Window, found: Run) -> s
         for lane in running:
             lane.result()
     site.workers.revive()
+    if any(came and fault.lane in BROKER for fault, came in results):
+        found.without_kafka.append((start, time.monotonic() + GIVES_UP_SECONDS))
     for fault, came in results:
         counts, name = (found.came, window.name) if came else (found.unreached, fault.kind)
         counts[name] = counts.get(name, 0) + 1
