@@ -31,17 +31,18 @@ START_SECONDS = 90.0
 NAMESPACE = """
 set -e
 mount -t tmpfs none /opt
-mkdir -p /opt/kafka/config /opt/docker /opt/none /opt/data
+mkdir -p /opt/kafka/config /opt/docker /opt/none /opt/data /opt/jars
 cp "$DEFAULTS"/* /opt/docker
 mount --bind "$DATA" /opt/data
+mount --bind "$JARS" /opt/jars
 {mounts}
 for each in /opt / /dev/shm /var/tmp; do
     mountpoint -q $each && mount -o remount,bind,ro $each
 done
 java="nice java $KAFKA_HEAP_OPTS $KAFKA_GC_LOG_OPTS -Dkafka.logs.dir=$LOG_DIR $KAFKA_LOG4J_OPTS"
-$java -cp "$JARS/*" kafka.docker.KafkaDockerWrapper setup --default-configs-dir /opt/docker \
+$java -cp "/opt/jars/*" kafka.docker.KafkaDockerWrapper setup --default-configs-dir /opt/docker \
     --mounted-configs-dir /opt/none --final-configs-dir /opt/kafka/config
-exec $java -cp "$JARS/*" kafka.Kafka /opt/kafka/config/server.properties
+exec $java -cp "/opt/jars/*" kafka.Kafka /opt/kafka/config/server.properties
 """
 
 
@@ -83,12 +84,13 @@ def read_only_kafka(folder: Path) -> Iterator[KafkaSettings]:
             ) as broker,
         ):
             try:
-                yield _made(KafkaSettings(bootstrap_servers=f"localhost:{ports['9092']}"), broker)
+                own = KafkaSettings(bootstrap_servers=f"localhost:{ports['9092']}")
+                yield _made(own, broker, folder / "log")
             finally:
                 broker.terminate()
 
 
-def _made(kafka: KafkaSettings, broker: subprocess.Popen[bytes]) -> KafkaSettings:
+def _made(kafka: KafkaSettings, broker: subprocess.Popen[bytes], log: Path) -> KafkaSettings:
     """With its topics, once it answers."""
     until = time.monotonic() + START_SECONDS
     while True:

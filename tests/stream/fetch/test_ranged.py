@@ -115,7 +115,9 @@ async def test_it_goes_on_where_it_was_let_go_of(server: RangeServer) -> None:
 
 async def test_a_source_that_hangs_up_is_asked_for_the_rest(server: RangeServer) -> None:
     server.cut_after = [300_000, 200_000]
-    data, _ = await read(server.url(), MIDDLE)
+    # What came before it hung up may be lost with the connection: then nothing has come between.
+    patient = LOOPBACK.model_copy(update={"retries": 2})
+    data, _ = await read(server.url(), MIDDLE, patient)
     assert data == content(2**30, 2**30 + 10**6)
     assert [each and each.rpartition("-")[2] for each in server.asked] == ["1074741823"] * 3
 
@@ -154,7 +156,7 @@ async def test_a_source_may_send_less_at_a_time(server: RangeServer) -> None:
 async def test_what_cant_be_believed_is_to_be_copied(fields: dict[str, object]) -> None:
     with serving_ranges(**fields) as server, pytest.raises(NoRangesError):
         await read(server.url(), WHOLE if "file" in fields else MIDDLE)
-    assert server.open == 0
+    assert await asyncio.to_thread(server.until, "open", 0)
 
 
 @pytest.mark.parametrize("asked", [ByteRange(2**31, None), ByteRange(2**40, 2**41)])

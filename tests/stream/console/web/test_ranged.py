@@ -198,7 +198,8 @@ async def test_a_browser_that_goes_away_ends_the_sources_answer(
         async for _ in answer.aiter_raw():
             break
     assert await asyncio.to_thread(server.until, "hung_up", 1)
-    assert server.open == 0 and server.sent < 2**26
+    assert await asyncio.to_thread(server.until, "open", 0)
+    assert server.sent < 2**26
     await all_turns_free(site)
 
 
