@@ -84,8 +84,8 @@ def read_only_kafka(folder: Path) -> Iterator[KafkaSettings]:
             ) as broker,
         ):
             try:
-                own = KafkaSettings(bootstrap_servers=f"localhost:{ports['9092']}")
-                yield _made(own, broker, folder / "log")
+                named = KafkaSettings(bootstrap_servers=f"localhost:{ports['9092']}")
+                yield _made(named, broker, folder / "log")
             finally:
                 broker.terminate()
 
