@@ -35,6 +35,7 @@ LONG_FIRST = (
     "tests/stream/agents/test_delivery.py",
     "tests/stream/agents/test_lives.py",
     "tests/stream/agents/test_slow_downloads.py",
+    "tests/stream/broker/test_clocks.py",
     "tests/stream/console/web/browser/",
     "tests/stream/console/web/test_match_files.py",
 )
