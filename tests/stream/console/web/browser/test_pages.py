@@ -189,6 +189,7 @@ async def test_an_ended_session_asks_to_sign_in_and_comes_back(
     now, desk = site.console.clock(), site.console.desk
     token, _ = await desk.make_token("bea", "reviewer", ["pages"], [], "test", now, 3600)
     async with page_of(chromium, site) as page:
+        await page.goto("about:blank")
         await page.context.clear_cookies()
         await page.goto(f"{site.worker.url}{path}")
         await page.get_by_label("Token").fill(token)
@@ -279,6 +280,7 @@ async def test_a_companys_account_signs_in_and_out(
         whole = site.console.settings.model_copy(update={"console": settings})
         monkeypatch.setattr(site.console, "settings", whole)
         monkeypatch.setattr(site.console, "provider", Provider(settings))
+        await page.goto("about:blank")
         await page.context.clear_cookies()
         await page.add_init_script(axe())
         await page.goto(f"{site.worker.url}/library?role=upload")
