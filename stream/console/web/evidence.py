@@ -94,6 +94,8 @@ class Evidence:
     async def still(self, video: VideoView | None, seconds: float) -> bytes:
         """The thumbnail of a video that is nearest to one of its seconds, as a JPEG.
 
+        The first of them where it isn't known which seconds they show.
+
         Raises:
             NoEvidenceError: there is none.
             BrokerError: Kafka doesn't answer.

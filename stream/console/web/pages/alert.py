@@ -1,6 +1,6 @@
 """One alert: both videos in step, the matrix, the policy behind it, and what people said of it."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,14 +196,24 @@ async def claim(console: Here, person: Reviewer, found: Alert, form: Form) -> Re
     return back_with(form, said="claimed" if mine else "taken", taken=1 - len(mine))
 
 
+async def picture_of(drawing: Awaitable[bytes], kind: str = "image/jpeg") -> Response:
+    """A picture of evidence, once it is drawn.
+
+    Raises:
+        Problem: there is none.
+    """
+    try:
+        return Response(await drawing, media_type=kind, headers=PICTURE)
+    except NoEvidenceError as error:
+        raise Problem(404, error) from error
+
+
 @router.get("/alerts/{alert_id}/matrix.png")
 async def matrix(console: Here, found: Alert) -> Response:
     """The similarity matrix with the boxes of the alert."""
-    try:
-        picture = await console.evidence.matrix(found.alert, found.video, found.reference)
-    except NoEvidenceError as error:
-        raise Problem(404, error) from error
-    return Response(picture, media_type="image/png", headers=PICTURE)
+    return await picture_of(
+        console.evidence.matrix(found.alert, found.video, found.reference), "image/png"
+    )
 
 
 @router.get("/alerts/{alert_id}/mirrored")
@@ -216,21 +226,13 @@ async def mirrored(console: Here, found: Alert) -> JSONResponse:
 @router.get("/alerts/{alert_id}/{side}/strip.jpg")
 async def strip(console: Here, found: Alert, side: Side) -> Response:
     """A video's film strip, as long as the bar of seconds below it."""
-    try:
-        picture = await console.evidence.strip(found.side(side), found.seconds(side))
-    except NoEvidenceError as error:
-        raise Problem(404, error) from error
-    return Response(picture, media_type="image/jpeg", headers=PICTURE)
+    return await picture_of(console.evidence.strip(found.side(side), found.seconds(side)))
 
 
 @router.get("/alerts/{alert_id}/{side}/still.jpg")
 async def still(console: Here, found: Alert, side: Side) -> Response:
     """A frame from the middle of the longest copied span: both sides' show the same moment."""
-    try:
-        picture = await console.evidence.still(found.side(side), found.middle_seconds(side))
-    except NoEvidenceError as error:
-        raise Problem(404, error) from error
-    return Response(picture, media_type="image/jpeg", headers=PICTURE)
+    return await picture_of(console.evidence.still(found.side(side), found.middle_seconds(side)))
 
 
 @router.get("/alerts/{alert_id}/{side}/play")

@@ -14,13 +14,12 @@ from stream.console.web import takedowns
 from stream.console.web.bounds import Cursor, Id, Word
 from stream.console.web.console import COMES_BACK_SECONDS, Console, Here, after_writing
 from stream.console.web.found import Found, found_by_picture, found_by_text
-from stream.console.web.pages.alert import PICTURE
+from stream.console.web.pages.alert import picture_of
 from stream.console.web.pages.forms import Form
 from stream.console.web.pages.queue import back_with
 from stream.console.web.pages.render import ROLE_NAMES, render
 from stream.console.web.problems import Problem
 from stream.console.web.signin.rights import Admin, Looker, Reviewer, visible_to
-from stream.console.web.strips import NoEvidenceError
 from stream.errors import QueryError
 
 router = APIRouter(include_in_schema=False)
@@ -136,11 +135,8 @@ async def entry(
 @router.get("/library/strip.jpg")
 async def strip(console: Here, person: Looker, video: VideoId) -> Response:
     """Its film strip."""
-    try:
-        picture = await console.evidence.strip(await _seen(console, person, video))
-    except NoEvidenceError as error:
-        raise Problem(404, error) from error
-    return Response(picture, media_type="image/jpeg", headers=PICTURE)
+    seen = await _seen(console, person, video)
+    return await picture_of(console.evidence.strip(seen))
 
 
 @router.post("/library/takedown")
