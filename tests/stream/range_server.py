@@ -37,7 +37,7 @@ class RangeServer:
         wait_seconds: before each piece of it.
         cut_after: bytes that it sends before it hangs up, once each.
         asked: the header `Range` of each request.
-        sent: bytes of bodies that were sent.
+        sent: bytes of bodies that were sent, or began to be.
         open: bodies that are being sent.
         hung_up: bodies that the other side left.
     """
@@ -115,8 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
             for at in range(start, end, WRITTEN_BYTES):
                 time.sleep(state.wait_seconds)
                 piece = state.content(at, min(at + WRITTEN_BYTES, end))
+                state.sent += len(piece)  # before: who has read it all finds it counted
                 self.wfile.write(piece)
-                state.sent += len(piece)
         except OSError:
             state.hung_up += 1
         finally:
