@@ -100,7 +100,7 @@ def main(
         Path | None, typer.Option(help="Folder of an exported pair; the shipped one without.")
     ] = None,
     split: Annotated[Part, typer.Option(help="Of the photos.")] = "val",
-    seed: Annotated[int, typer.Option(help="Of groups and captions.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of photos, groups and captions.")] = 1,
     json: Annotated[Path | None, typer.Option(help="Figures go here.")] = None,
 ) -> None:
     """Look for one shot of ten."""
