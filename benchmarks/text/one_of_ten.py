@@ -1,6 +1,6 @@
 """Whether a thing in one shot of ten is found, as often as the same thing alone.
 
-    python -m benchmarks.text.one_of_ten DATA RUN [--seed N] [--json FILE]
+    python -m benchmarks.text.one_of_ten DATA [--pair FOLDER] [--split val] [--seed N] [--json FILE]
 
 Photos that training didn't see become clips of ten shots. A caption of one of the ten looks for its
 clip among all clips: by the clip's one vector, by its nearest frame, and as search serves it, by
@@ -14,26 +14,28 @@ from typing import Annotated, Any
 
 import numpy as np
 import orjson
-import torch
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.copies.tables import machine
-from benchmarks.text.clips import open_run, tower_vectors
-from models.text_video.network import TextVideoNetwork
-from models.text_video.run import FEATURES, Split
-from models.text_video.tokenizer import CaptionTokenizer
-from models.text_video.towers import evenly_spread
-from models.text_video.validate import text_vectors, video_vectors
+from benchmarks.text.shots import (
+    ClipVectors,
+    Part,
+    Pictures,
+    Vectors,
+    clip_vectors,
+    draw_groups,
+    nearest_shots,
+    read_shots,
+)
+from models.text_video.captions import Photo
+from models.text_video.serve import Pair, open_pair
 from stream.search.settings import SearchSettings
 
 LANGUAGES = ("en", "zh")
 SHOTS = 10
 RANK = 10
-
-Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -55,38 +57,33 @@ class Figures:
     alone: float
 
 
-@torch.inference_mode()
-def figures_of(
-    network: TextVideoNetwork, tokenizer: CaptionTokenizer, split: Split, seed: int
-) -> list[Figures]:
+def figures_of(pair: Pair, photos: list[Photo], pictures: Pictures, seed: int) -> list[Figures]:
     """Every photo in one clip, every shot of every clip asked for by one caption, by language."""
     random = np.random.default_rng(seed)
-    groups = random.permutation(len(split.photos))[: len(split.photos) // SHOTS * SHOTS]
-    groups = groups.reshape(-1, SHOTS)  # (N, 10)
-    alone = video_vectors(network, split.features, "cpu")  # (P, D)
-    view = split.features.view("full")
-    seen = groups[:, evenly_spread(SHOTS, min(network.config.max_frames, SHOTS))]
-    regions = torch.from_numpy(split.features.regions[seen, view].astype(np.float32))
-    whole = tower_vectors(network, regions).numpy()  # (N, D)
+    groups = draw_groups(len(photos), SHOTS, random)  # (N, 10)
+    seen = clip_vectors(pair.video, pictures, groups)
+    alone = np.stack([pair.video.embed(picture[None]) for picture in pictures])  # (P, D)
     found = []
     for language in LANGUAGES:
-        told = [str(random.choice(photo.captions[language])) for photo in split.photos]
-        texts = text_vectors(network, tokenizer.ids(told, network.config.max_tokens), "cpu")
-        shares = np.mean([_found(texts, alone, whole, groups, shot) for shot in range(SHOTS)], 0)
-        found.append(Figures(language, len(groups), *(100 * shares).round(1).tolist()))
+        told = [str(random.choice(photo.captions[language])) for photo in photos]
+        texts = pair.text.embed(told)
+        shares = [_found(texts[places], seen, alone[places]) for places in groups.T]
+        mean = 100 * np.mean(shares, axis=0)
+        found.append(Figures(language, len(groups), *mean.round(1).tolist()))
     return found
 
 
-def _found(
-    texts: Vectors, alone: Vectors, whole: Vectors, groups: NDArray[np.intp], shot: int
-) -> list[float]:
-    """Shares of captions of one shot that find their clip, in each of the four ways."""
-    asks = texts[groups[:, shot]]  # (N, D)
-    frames = (asks @ alone[groups.ravel()].T).reshape(len(asks), -1, SHOTS)  # (N, N, 10)
-    nearest, together = frames.max(axis=2), asks @ whole.T
+def _found(asks: Vectors, seen: ClipVectors, alone: Vectors) -> list[float]:
+    """Shares of captions that find their clip, in each of the four ways.
+
+    Args:
+        asks: (N, D) unit rows, a caption of one shot of each clip.
+        seen: the clips.
+        alone: (N, D) unit rows of those shots' photos.
+    """
+    nearest, together = nearest_shots(asks, seen.frames), asks @ seen.whole.T
     served = np.maximum(together, nearest - SearchSettings().moment_margin)
-    ways = together, nearest, served, frames[:, :, shot]
-    return [in_first(similarities) for similarities in ways]
+    return [in_first(ranked) for ranked in (together, nearest, served, asks @ alone.T)]
 
 
 def in_first(similarities: Vectors) -> float:
@@ -99,14 +96,16 @@ def main(
     data: Annotated[
         Path, typer.Argument(help="Photos and captions, as `train text-video` reads them.")
     ],
-    run: Annotated[Path, typer.Argument(help="The folder of a run of `train text-video`.")],
-    seed: Annotated[int, typer.Option(help="Of groups and captions.")] = 1,
+    pair: Annotated[
+        Path | None, typer.Option(help="Folder of an exported pair; the shipped one without.")
+    ] = None,
+    split: Annotated[Part, typer.Option(help="Of the photos.")] = "val",
+    seed: Annotated[int, typer.Option(help="Of photos, groups and captions.")] = 1,
     json: Annotated[Path | None, typer.Option(help="Figures go here.")] = None,
-    features: Annotated[Path, typer.Option(help="What the trunk sees is kept here.")] = FEATURES,
 ) -> None:
     """Look for one shot of ten."""
-    network, tokenizer, split = open_run(run, data, features)
-    rows = figures_of(network, tokenizer, split, seed)
+    opened = open_pair(pair, threads=2)
+    rows = figures_of(opened, *read_shots(data, split, opened.video.input_size, seed), seed)
     table = Table("language", "clips", title=f"one shot of {SHOTS}, R@{RANK} in %")
     for heading in ("one vector", "nearest frame", "as served", "the photo alone"):
         table.add_column(heading, justify="right")

@@ -1,5 +1,6 @@
 """What `samesource evaluate text-video` does: photos and captions through the pair, then ranks."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def evaluate_text_video(
         BrokenDataError: names the line or the photo that can't be used, or the language that is
             missing.
     """
-    photos = _with_pictures(read_captions(captions), captions, tar)
+    photos = pictured_photos(captions, tar)
     chosen = [language] if language else [name for name in LANGUAGES if _has(photos, name)]
     # Before the networks run, which takes long; a file of neither language is refused here too.
     for name in chosen or LANGUAGES:
@@ -95,9 +96,14 @@ def evaluate_text_video(
     return TextReport(found, len(photos), pair.model_version)
 
 
-def _with_pictures(photos: list[Photo], captions: Path, tar: Path) -> list[Photo]:
-    """The same, after a look whether all are in the tar."""
-    there = set(photo_names(tar))
+def pictured_photos(captions: Path, tar: Path) -> list[Photo]:
+    """Every line of a captions file, in its order, after a look whether the tar has all photos.
+
+    Raises:
+        MissingDataError: a file isn't there.
+        BrokenDataError: one can't be read; names the line whose photo isn't in the tar.
+    """
+    photos, there = read_captions(captions), set(photo_names(tar))
     for photo in photos:
         if photo.image not in there:
             raise BrokenDataError(f"{captions}, line {photo.line}: {photo.image} is not in {tar}")
@@ -126,14 +132,26 @@ def photo_vectors(
         MissingDataError: no such tar.
         BrokenDataError: names the photo that can't be used.
     """
-    place = {photo.image: number for number, photo in enumerate(photos)}
     vectors = np.zeros((len(photos), pair.video.dimension), np.float32)
+    for place, frames in photo_frames(photos, tar, pair.video.input_size, console):
+        vectors[place] = pair.video.embed(frames)
+    return vectors
+
+
+def photo_frames(
+    photos: list[Photo], tar: Path, size: int, console: Console | None
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Place in `photos` and (1, S, S, 3) uint8 RGB of each that the tar holds, in the tar's order.
+
+    Raises:
+        MissingDataError: no such tar.
+        BrokenDataError: names the photo that can't be used.
+    """
+    places = {photo.image: place for place, photo in enumerate(photos)}
     pictures = read_photos(tar)
     for name, picture in track(pictures, "photos", total=len(photo_names(tar)), console=console):
-        if name in place:
-            frames = make_views(picture, pair.video.input_size, ("full",))
-            vectors[place[name]] = pair.video.embed(frames)
-    return vectors
+        if name in places:
+            yield places[name], make_views(picture, size, ("full",))
 
 
 def _texts(
