@@ -69,19 +69,20 @@ def store_half(model: onnx.ModelProto) -> None:
     put_first(model, casts)
 
 
-def store_filters_as_bytes(model: onnx.ModelProto) -> None:
-    """Keep the filters of convolutions as int8 in the file, in place: a quarter of the size.
+def store_as_bytes(model: onnx.ModelProto) -> None:
+    """Keep filters, tables and matrices as int8 in the file, in place: a quarter of the size.
 
-    Each filter has a scale of its own, by which it is float32 again when ONNX Runtime loads the
-    file: it is computed as before, with weights that are rounded to a 127th of the largest.
+    Each filter, and each row of what has two dimensions, has a scale of its own, by which it is
+    float32 again when ONNX Runtime loads the file: it is computed as before, with weights that are
+    rounded to a 127th of the largest.
     """
     made, scales = [], []
     for tensor, values in _large(model):
-        if values.ndim != 4:
+        if values.ndim < 2:
             continue
         name = tensor.name
-        scale = np.abs(values).max(axis=(1, 2, 3), keepdims=True).clip(1e-12) / 127
-        whole = np.round(values / scale).astype(np.int8)
+        scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True) / 127
+        whole = np.round(values / scale.clip(1e-12)).astype(np.int8)
         tensor.CopyFrom(onnx.numpy_helper.from_array(whole, f"{name}.bytes"))
         scales.append(onnx.numpy_helper.from_array(scale.astype(np.float32), name + SCALES[0]))
         wide = f"{name}.wide"

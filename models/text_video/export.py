@@ -17,14 +17,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from models.encoder.onnx_file import store_filters_as_bytes, store_half, to_onnx
+from models.encoder.onnx_file import store_as_bytes, store_half, to_onnx
 from models.errors import ModelError
 from models.text_video.caption_tower import TextTower
+from models.text_video.features import TRAINING_VIEWS
 from models.text_video.network import TextVideoNetwork
+from models.text_video.pairs import make_pairs
+from models.text_video.run import FEATURES, load_split
+from models.text_video.score_biases import NUMBERS, PairBiases, make_biases
 from models.text_video.serve import Pair, PairFiles, open_pair
 from models.text_video.tokenizer import CaptionTokenizer
 from models.text_video.train import trained_network
 from models.text_video.trunk import RegionTrunk, load_trunk
+from models.text_video.validate import LANGUAGES, text_vectors, video_vectors
 from models.text_video.video_tower import JoinedVideoTower, VideoTower
 
 SAME_COSINE = 0.9999  # of two exports of the same weights, which differ by rounding alone
@@ -43,27 +48,31 @@ TEXTS = (
 
 
 class VideoPart(nn.Module):
-    """Frames of one clip to its vector and theirs: trunk and tower together."""
+    """Frames of one clip to its vector and theirs: trunk, tower and biases together."""
 
-    def __init__(self, trunk: RegionTrunk, tower: VideoTower | JoinedVideoTower) -> None:
+    def __init__(
+        self, trunk: RegionTrunk, tower: VideoTower | JoinedVideoTower, biases: nn.Module
+    ) -> None:
         super().__init__()
-        self.trunk, self.tower = trunk, tower
+        self.trunk, self.tower, self.biases = trunk, tower, biases
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(T, S, S, 3) uint8 RGB to (1, D) and (T, D) float32 unit rows."""
-        return self.tower.vectors(self.trunk(frames))
+        whole, alone = self.tower.vectors(self.trunk(frames))
+        return self.biases(whole), self.biases(alone)
 
 
 class TextPart(nn.Module):
     """Ids of captions to their vectors."""
 
-    def __init__(self, tower: TextTower) -> None:
+    def __init__(self, tower: TextTower, biases: nn.Module) -> None:
         super().__init__()
-        self.tower = tower
+        self.tower, self.biases = tower, biases
 
     def forward(self, ids: Tensor) -> Tensor:
         """(N, L) int64 ids to (N, D) float32 unit rows."""
-        return self.tower.vector(self.tower.hidden(ids), ids)
+        vectors: Tensor = self.biases(self.tower.vector(self.tower.hidden(ids), ids))
+        return vectors
 
 
 @dataclass(frozen=True)
@@ -85,25 +94,45 @@ class Exported:
     text_cosine: float
 
 
-def export_run(run: Path, out: Path, *, like: Path | None = None) -> Exported:
+def export_run(
+    run: Path,
+    out: Path,
+    *,
+    data: Path | None = None,
+    features: Path = FEATURES,
+    like: Path | None = None,
+) -> Exported:
     """Export a run's mean weights with their trunk and tokenizer.
 
     Args:
         run: the training folder.
         out: the folder to write to.
+        data: what it learned from, as `models.text_video.run.load_split` reads it, for score
+            biases; a pair without any if None.
+        features: what the trunk sees of the photos is kept here.
         like: an earlier export of the same weights, whose version is kept.
 
     Raises:
-        MissingDataError: the run has no checkpoint.
+        MissingDataError: the run has no checkpoint, or photos or captions aren't there.
+        BrokenDataError: photos or captions can't be read.
         ModelFileError: it has no tokenizer, or `like` is no pair.
         ModelError: a file strays from torch, or its vectors aren't those of `like`.
     """
     network = trained_network(run)
     tokenizer = CaptionTokenizer.load(run / "tokenizer.json")
     trunk = load_trunk(network.config.trunk)
+    biases = None
+    if data is not None:
+        split = load_split(data, "train", trunk, features, views=TRAINING_VIEWS)
+        ids = tokenizer.ids(make_pairs(split.photos, LANGUAGES).texts, network.config.max_tokens)
+        biases = make_biases(
+            video_vectors(network, split.features, "cpu"), text_vectors(network, ids, "cpu")
+        )
     lengths = [min(length, network.config.max_frames) for length in CLIP_LENGTHS]
     clips = [made_clip(length, trunk.config.input_size) for length in lengths]
-    return export_pair(network, trunk, tokenizer, out, clips=clips, texts=TEXTS, like=like)
+    return export_pair(
+        network, trunk, tokenizer, out, clips=clips, texts=TEXTS, biases=biases, like=like
+    )
 
 
 def export_pair(
@@ -114,11 +143,12 @@ def export_pair(
     *,
     clips: Sequence[NDArray[np.uint8]],
     texts: Sequence[str],
+    biases: PairBiases | None = None,
     like: Path | None = None,
 ) -> Exported:
     """Write both towers and the tokenizer, and compare the files with torch.
 
-    Weights are stored as float16, the trunk's filters as int8.
+    Weights are stored as int8 with a scale for each row, the small ones as float16.
 
     Args:
         network: in the state to be shipped.
@@ -127,6 +157,7 @@ def export_pair(
         out: the folder to write to.
         clips: each (T, S, S, 3) uint8, to compare on.
         texts: captions to compare on.
+        biases: that the vectors shall hold.
         like: an earlier export of the same weights, whose version is kept: what it embedded needs
             not be embedded again.
 
@@ -138,7 +169,9 @@ def export_pair(
     config = network.config
     if not isinstance(network.text, TextTower):
         raise ModelError("a pair that reads sentence vectors can't be exported: teach one with it")
-    video, text = VideoPart(trunk, network.video).eval(), TextPart(network.text).eval()
+    of_video, of_text = biases or (nn.Identity(), nn.Identity())
+    video = VideoPart(trunk, network.video, of_video).eval()
+    text = TextPart(network.text, of_text).eval()
     frames = np.zeros((2, *clips[0].shape[1:]), np.uint8)
     models = {
         "video": to_onnx(video, ["vector", "frame_vectors"], frames, free={0: config.max_frames}),
@@ -150,8 +183,8 @@ def export_pair(
             free={0: 1 << 16, 1: config.max_tokens},
         ),
     }
-    store_filters_as_bytes(models["video"])  # nearly all of them the trunk's
     for model in models.values():
+        store_as_bytes(model)
         store_half(model)
     properties: dict[str, dict[str, object]] = {
         "video": {"input_size": config.trunk.input_size, "most_frames": config.max_frames},
@@ -159,8 +192,9 @@ def export_pair(
     }
     earlier = None if like is None else open_pair(like, precision="float32")
     version = _version(models, tokenizer) if earlier is None else earlier.model_version
+    dimension = config.dimension + (NUMBERS if biases else 0)
     told: dict[str, dict[str, object]] = {
-        name: {"model_version": version, "dimension": config.dimension, **own}
+        name: {"model_version": version, "dimension": dimension, **own}
         for name, own in properties.items()
     }
     with tempfile.TemporaryDirectory(prefix="samesource-") as aside:  # until all is compared
@@ -199,6 +233,11 @@ def check_like(
     Raises:
         ModelError: a vector is another one.
     """
+    if pair.video.dimension != earlier.video.dimension:
+        raise ModelError(
+            f"{earlier.model_version} has {earlier.video.dimension} numbers, these "
+            f"{pair.video.dimension}: score biases are in both or in neither"
+        )
     seen = min(float(pair.video.embed(clip) @ earlier.video.embed(clip)) for clip in clips)
     read = float((pair.text.embed(texts) * earlier.text.embed(texts)).sum(axis=1).min())
     if min(seen, read) < SAME_COSINE:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx.external_data_helper import set_external_data
 
 from models.encoder.eight_bits import OPERATORS, in_eight_bits
-from models.encoder.onnx_file import SMALLEST_HALVED, put_first, store_half
+from models.encoder.onnx_file import SMALLEST_HALVED, put_first, store_as_bytes, store_half
 from models.errors import ModelError
 from models.text_video.serve import PairFiles
 from models.text_video.towers import VideoTower
@@ -49,6 +49,7 @@ def quantise_pair(
     small, plain = in_eight_bits(files.video, seen, _trunk)
     _take_filters(small, plain)
     for model in (small, plain):
+        store_as_bytes(model)  # what isn't the trunk's
         store_half(model)
     with tempfile.TemporaryDirectory(dir=folder) as aside:  # until all is compared
         made = PairFiles.of(Path(aside))
@@ -93,7 +94,7 @@ def _trunk(model: onnx.ModelProto) -> list[str]:
 def _take_filters(small: onnx.ModelProto, plain: onnx.ModelProto) -> None:
     """Give the plain graph the large filters of the small one.
 
-    They are those that `store_filters_as_bytes` had rounded in the same way.
+    They are those that `store_as_bytes` had rounded in the same way.
     """
     whole = {tensor.name: tensor for tensor in small.graph.initializer}
     nodes, scales = [], []

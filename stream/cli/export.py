@@ -160,11 +160,18 @@ def text_video(
         Path | None,
         typer.Option(help="An earlier export of the same weights, whose version is kept."),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Photos and captions of the training: vectors then hold score biases."),
+    ] = None,
+    features: Annotated[
+        Path, typer.Option(help="What the trunk sees of the photos is kept here.")
+    ] = Path("runs/text-video-features"),
 ) -> None:
     """Export both towers of the text-video encoder and compare the files with torch."""
     from models.text_video.export import export_run
 
-    found = export_run(run, out, like=like)
+    found = export_run(run, out, data=data, features=features, like=like)
     stdout.print(
         f"{out} is {found.model_version}, {found.megabytes:.1f} MB; least cosine to torch: "
         f"videos {found.video_cosine:.5f}, frames {found.frame_cosine:.5f}, "

@@ -18,6 +18,7 @@ from models.text_video.captions import Photo
 from models.text_video.export import Exported, check_like, export_pair, made_clip
 from models.text_video.network import TextVideoNetwork
 from models.text_video.pairs import learn_tokenizer
+from models.text_video.score_biases import NUMBERS
 from models.text_video.serve import PairFiles, open_pair
 from models.text_video.shape import TextVideoConfig
 from models.text_video.tokenizer import CLS, MASK, PAD, SPECIAL, UNKNOWN, CaptionTokenizer
@@ -296,6 +297,13 @@ def test_the_same_weights_have_the_same_numbers_and_others_another_name(
     assert other.exported.model_version != first.exported.model_version
     with pytest.raises(ModelError, match="says something else"):
         check_like(open_pair(tmp_path), open_pair(first.folder), [made_clip(2, 64)], ["dogs"])
+
+
+def test_the_version_of_a_pair_with_other_numbers_isnt_kept(first: Written) -> None:
+    earlier = open_pair(first.folder)
+    earlier.video.dimension += NUMBERS
+    with pytest.raises(ModelError, match="score biases are in both or in neither"):
+        check_like(open_pair(first.folder), earlier, [made_clip(2, 64)], ["dogs"])
 
 
 def test_recall_is_that_of_a_slow_count() -> None:
