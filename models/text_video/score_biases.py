@@ -3,7 +3,8 @@
 Some pictures are near to every sentence and some sentences to every picture; they stand before
 those that fit. Half of each side's mean similarity to its nearest of the other side is taken off
 (cross-domain similarity local scaling, Conneau et al., "Word translation without parallel data",
-ICLR 2018, equation 3), where the other side is what training had of it, as middles of clusters.
+ICLR 2018, equation 3), where the other side is what training had of it, as middles of clusters;
+of several kinds of texts, such as captions and keywords, each counts alike.
 
 What is taken off lies in the vectors, so who compares them needn't know of it. A text t with bias
 a and a video v with bias b are, with c for `LIFT`,
@@ -13,6 +14,7 @@ a and a video v with bias b are, with c for `LIFT`,
 brought to unit length: all have the same, and the product is t·v - a - b.
 """
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import NamedTuple
 
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 # Set by hand; twice or half as many of either change little.
-MIDDLES = 256  # of a side, or as many as there are
+MIDDLES = 256  # of a kind, or as many as there are
 NEAREST = 4  # whose mean similarity counts
 WEIGHT = 0.5  # of that: half for each side, as in the paper
 LIFT = 0.3  # as large as a vector's own largest numbers, so that all are rounded as finely
@@ -39,27 +41,22 @@ class ScoreBiases(nn.Module):
     middles: Tensor
     average: Tensor
 
-    def __init__(self, own: Vectors, others: Vectors, *, of_texts: bool) -> None:
+    def __init__(self, own: Vectors, others: Sequence[Vectors], *, of_texts: bool) -> None:
         """Measure one side against the other.
 
         Args:
             own: (M, D) float32, unit rows of this side: on the whole they have no bias.
-            others: (P, D) of the other side, `NEAREST` or more.
+            others: of each kind of the other side (P, D), `NEAREST` or more.
             of_texts: whether this side is that of texts.
 
         Raises:
             ValueError: fewer.
         """
         super().__init__()
-        if len(others) < NEAREST:
-            raise ValueError(f"{len(others) = }, expected {NEAREST} or more")
         self.of_texts = of_texts
-        clusters = faiss.Kmeans(
-            others.shape[1], min(MIDDLES, len(others)), niter=ITERATIONS, seed=SEED,
-            spherical=True, min_points_per_centroid=1,
-        )  # fmt: skip
-        clusters.train(np.ascontiguousarray(others))
-        self.register_buffer("middles", torch.from_numpy(clusters.centroids))
+        middles = [_middles(rows) for rows in others]
+        self.kinds = [len(rows) for rows in middles]
+        self.register_buffer("middles", torch.from_numpy(np.concatenate(middles)))
         self.register_buffer("average", self._nearness(torch.from_numpy(own)).mean())
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -72,9 +69,24 @@ class ScoreBiases(nn.Module):
         return torch.cat([rows, *more], dim=1) / sqrt(1 + 2 * LIFT**2)
 
     def _nearness(self, rows: Tensor) -> Tensor:
-        """(N, 1) mean similarity of rows to their nearest middles."""
-        nearest: Tensor = (rows @ self.middles.T).topk(NEAREST, dim=1).values
-        return nearest.mean(dim=1, keepdim=True)
+        """(N, 1) mean similarity of rows to their nearest middles of each kind."""
+        kinds = torch.split(rows @ self.middles.T, self.kinds, dim=1)
+        nearest = [similarity.topk(NEAREST, dim=1).values for similarity in kinds]
+        mean: Tensor = torch.cat(nearest, dim=1).mean(dim=1, keepdim=True)
+        return mean
+
+
+def _middles(rows: Vectors) -> Vectors:
+    """(K, D) unit rows, of the clusters of unit rows."""
+    if len(rows) < NEAREST:
+        raise ValueError(f"{len(rows)} vectors of a kind, expected {NEAREST} or more")
+    clusters = faiss.Kmeans(
+        rows.shape[1], min(MIDDLES, len(rows)), niter=ITERATIONS, seed=SEED, spherical=True,
+        min_points_per_centroid=1,
+    )  # fmt: skip
+    clusters.train(np.ascontiguousarray(rows))
+    assert clusters.centroids is not None
+    return clusters.centroids
 
 
 class PairBiases(NamedTuple):
@@ -84,16 +96,16 @@ class PairBiases(NamedTuple):
     text: ScoreBiases
 
 
-def make_biases(videos: Vectors, texts: Vectors) -> PairBiases:
+def make_biases(videos: Vectors, texts: Sequence[Vectors]) -> PairBiases:
     """Measure both sides of a pair against each other.
 
     Args:
         videos: (P, D) float32, unit rows: what it says of pictures that it learned from.
-        texts: (M, D): and of captions in all languages.
+        texts: of each kind, in all languages, (M, D): the first is of captions.
 
     Raises:
-        ValueError: fewer than `NEAREST` of one side.
+        ValueError: fewer than `NEAREST` of a kind.
     """
     return PairBiases(
-        ScoreBiases(videos, texts, of_texts=False), ScoreBiases(texts, videos, of_texts=True)
+        ScoreBiases(videos, texts, of_texts=False), ScoreBiases(texts[0], [videos], of_texts=True)
     )

@@ -71,15 +71,15 @@ def make_sentences(
     """
     random = np.random.default_rng(seed)
     joined, parts = _joined(pairs, tokenizer, max_tokens, int(len(pairs) * joined_share), random)
-    keywords = _keywords(pairs, int(len(pairs) * keywords_share), random)
-    others = [*_spliced(pairs, int(len(pairs) * spliced_share), random), *keywords]
+    typed = keywords(pairs, int(len(pairs) * keywords_share), random)
+    others = [*_spliced(pairs, int(len(pairs) * spliced_share), random), *typed]
     whole = [*pairs.texts, *joined, *others]
     likely = np.flatnonzero([bool(WORD.search(text)) for text in whole])
     # Half of them keywords: what people type is short, and captions are many.
-    typed = likely[likely >= len(whole) - len(keywords)]
+    short = likely[likely >= len(whole) - len(typed)]
     count = int(len(pairs) * misspelt_share)
     wrong = np.concatenate(
-        [random.choice(rows, count // 2) for rows in (likely, typed) if len(rows)] or [likely]
+        [random.choice(rows, count // 2) for rows in (likely, short) if len(rows)] or [likely]
     ).astype(np.int64)
     errors = [misspelt(whole[row], random) for row in wrong]
     meant = np.concatenate([np.arange(len(whole)), wrong])
@@ -147,8 +147,16 @@ def _words(text: str) -> int:
     return len(text) if CHINESE_RUN.search(text) else len(text.split())
 
 
-def _keywords(pairs: Pairs, count: int, random: np.random.Generator) -> list[str]:
-    """Some words of content of a caption, in its order; now and then one of the other language."""
+def keywords(pairs: Pairs, count: int, random: np.random.Generator) -> list[str]:
+    """Queries as people type them, of one to three words of a caption's content, in its order.
+
+    Now and then one is of the other language.
+
+    Args:
+        pairs: the captions, with their photos.
+        count: of the queries; fewer where captions have no such word.
+        random: of the draws.
+    """
     told: dict[tuple[int, bool], list[int]] = {}
     for row, (photo, chinese) in enumerate(zip(pairs.photos, pairs.chinese, strict=True)):
         told.setdefault((int(photo), bool(chinese)), []).append(row)

@@ -33,4 +33,4 @@ class SearchSettings(BaseModel):
     probes: int = Field(default=256, ge=1)
     near_rows: int = Field(default=2048, ge=1)
     moments: int = Field(default=12, ge=0, le=64)
-    moment_margin: float = Field(default=0.12, ge=0, le=1)
+    moment_margin: float = Field(default=0.08, ge=0, le=1)

@@ -33,7 +33,7 @@ def drawn(count: int, seed: int) -> Vectors:
 
 @pytest.fixture(scope="module")
 def biases() -> PairBiases:
-    return make_biases(drawn(900, 0), drawn(1200, 1))
+    return make_biases(drawn(900, 0), [drawn(1200, 1), drawn(300, 8)])
 
 
 def held(module: ScoreBiases, rows: Vectors) -> Vectors:
@@ -43,8 +43,8 @@ def held(module: ScoreBiases, rows: Vectors) -> Vectors:
 
 def slow_biases(rows: Vectors, module: ScoreBiases) -> np.ndarray:
     """(N,) of rows, one by one, without a bound."""
-    middles = module.middles.numpy()
-    near = [np.mean(sorted(middles @ row)[-NEAREST:]) for row in rows]
+    kinds = np.split(module.middles.numpy(), np.cumsum(module.kinds)[:-1])
+    near = [np.mean([sorted(kind @ row)[-NEAREST:] for kind in kinds]) for row in rows]
     return WEIGHT * (np.array(near) - float(module.average))
 
 
@@ -94,18 +94,18 @@ def test_a_bias_is_bounded(biases: PairBiases) -> None:
 def test_a_small_training_has_as_many_middles_as_it_has_rows(
     biases: PairBiases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(ScoreBiases(drawn(9, 0), drawn(9, 1), of_texts=True).middles) == 9
+    assert ScoreBiases(drawn(9, 0), [drawn(9, 1), drawn(5, 2)], of_texts=True).kinds == [9, 5]
     with pytest.raises(ValueError, match="expected 4 or more"):
-        make_biases(drawn(9, 0), drawn(3, 1))
+        make_biases(drawn(9, 0), [drawn(9, 1), drawn(3, 1)])
     monkeypatch.setattr(score_biases, "SEED", 7)
-    again = ScoreBiases(drawn(900, 0), drawn(1200, 1), of_texts=False)
+    again = ScoreBiases(drawn(900, 0), [drawn(1200, 1), drawn(300, 8)], of_texts=False)
     assert not torch.equal(again.middles, biases.video.middles)
 
 
 def test_the_same_rows_have_the_same_biases_and_a_file_holds_them_small(
     biases: PairBiases,
 ) -> None:
-    again = make_biases(drawn(900, 0), drawn(1200, 1))
+    again = make_biases(drawn(900, 0), [drawn(1200, 1), drawn(300, 8)])
     assert torch.equal(again.text.middles, biases.text.middles)
     model = to_onnx(biases.text.eval(), ["rows"], drawn(2, 6), name="plain")
     store_as_bytes(model)
