@@ -38,7 +38,6 @@ from models.training.run import TimeLimit, run_steps
 from models.training.trainer import Trainer, descend, follow, shown, warming_up
 
 SHOW_EVERY = 50  # steps between two lines of figures
-TURNED = 0.1  # by which a turn between spaces of the same pairs may be none; set by hand
 BUCKETS = 6  # groups of captions by length that a batch is drawn from: less padding is computed
 
 
@@ -232,29 +231,17 @@ def joined_network(
         for tower, teacher in zip(video.towers, teachers, strict=True):
             tower.load_state_dict(teacher.network.video.state_dict())
         video.join.weight.copy_(torch.from_numpy(np.concatenate(turns, axis=1)))
-        assert isinstance(first, TextTower)
+        text.load_state_dict(first.state_dict(), strict=False)
+        for block in text.blocks[teachers[0].network.config.text_layers :]:
+            assert isinstance(block, Block)
+            block.start_idle()
         turn = torch.from_numpy(turns[0])
         turn = turn / turn.norm() * len(turn) ** 0.5  # as long as a rotation
-        _take_over(text, first, turn)
+        for layer in (text.head, text.past, text.later, text.token_head):
+            layer.weight.copy_(turn @ layer.weight)
+            if layer.bias is not None:
+                layer.bias.copy_(turn @ layer.bias)
     return network
-
-
-def _take_over(tower: TextTower, earlier: TextTower, turn: Tensor) -> None:
-    """Begin with another tower's weights; layers that it hasn't change nothing yet.
-
-    Args:
-        tower: changed in place.
-        earlier: of as many layers or fewer.
-        turn: (D, D), from its space into the tower's.
-    """
-    tower.load_state_dict(earlier.state_dict(), strict=False)
-    for block in tower.blocks[len(earlier.blocks) :]:
-        assert isinstance(block, Block)
-        block.start_idle()
-    for layer in (tower.head, tower.past, tower.later, tower.token_head):
-        layer.weight.copy_(turn @ layer.weight)
-        if layer.bias is not None:
-            layer.bias.copy_(turn @ layer.bias)
 
 
 class StudentTrainer(Trainer):
@@ -290,35 +277,6 @@ class StudentTrainer(Trainer):
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds: what one of `train text-video` does."""
         return {**super().state(), "channels": self.channels, "methods": {}}
-
-    @torch.no_grad()
-    def start_from(self, folder: Path) -> None:
-        """Begin with the text tower of an earlier run that was taught by the same pairs.
-
-        Args:
-            folder: of the run; its tower has as many layers or fewer.
-
-        Raises:
-            MissingDataError: it has no checkpoint.
-            ModelFileError: it is of another network, damaged, or taught by other pairs.
-        """
-        earlier, config = trained_network(folder), self.network.config
-        layers = earlier.config.text_layers
-        if layers > config.text_layers or earlier.config != replace(config, text_layers=layers):
-            raise ModelFileError(
-                f"{folder} is of {earlier.config}, expected {config} or fewer layers"
-            )
-        ours, theirs = self.network.video, earlier.video
-        assert isinstance(ours, JoinedVideoTower) and isinstance(theirs, JoinedVideoTower)
-        # The axes of a space have either sign, and turn as the sentences that span it change.
-        turn = ours.join.weight @ theirs.join.weight.pinverse()
-        known = theirs.towers.state_dict()
-        same = all(torch.equal(known[name], one) for name, one in ours.towers.state_dict().items())
-        if not same or not torch.allclose(turn @ turn.T, torch.eye(len(turn)), atol=TURNED):
-            raise ModelFileError(f"{folder} was taught by other pairs: begin without it")
-        for network in (self.network, self.mean):
-            assert isinstance(network.text, TextTower) and isinstance(earlier.text, TextTower)
-            _take_over(network.text, earlier.text, turn)
 
     def run(
         self,

@@ -30,7 +30,6 @@ def train_student(
     out_dir: Path,
     *,
     features_dir: Path = FEATURES,
-    start: Path | None = None,
     minutes: float | None = None,
     resume: bool = False,
     device: str = "cpu",
@@ -44,7 +43,6 @@ def train_student(
         data_dir: as for `models.text_video.run.train_text_video`.
         out_dir: for the tokenizer, checkpoints and the curve.
         features_dir: what the trunk sees, and sentence vectors, are kept here.
-        start: the folder of an earlier run of the same pairs to begin with.
         minutes: stop after so long; the recipe's last step if None.
         resume: go on from the checkpoint in `out_dir`.
         device: a torch device.
@@ -54,8 +52,7 @@ def train_student(
         The trainer in its last state, saved.
 
     Raises:
-        MissingDataError: photos, captions or a run aren't there, or nothing to resume or start
-            from.
+        MissingDataError: photos, captions or a run aren't there, or nothing to resume.
         BrokenDataError: photos or captions can't be read.
         ModelFileError: the pairs can't be joined.
         RecipeError: the recipe names a network.
@@ -98,8 +95,6 @@ def train_student(
     )
     if resume:
         trainer.resume()
-    elif start is not None:
-        trainer.start_from(start)
     tokenizer.save(out_dir / "tokenizer.json")
     check = make_check(held.features, held.photos, caption_reader(config, tokenizer, features_dir))
     trainer.run(lessons, video_vectors(trainer.mean, train.features, device), check, minutes)
