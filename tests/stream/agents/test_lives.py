@@ -1,8 +1,6 @@
 """Whatever crashes in a worker ends its process at once, with one line that names it."""
 
 import re
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 from stream.broker.client import send
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
+from tests.stream.agents.broken import broken
 from tests.stream.answers import answer
 from tests.stream.command import log_events
 
@@ -21,33 +20,6 @@ RUNNING = re.compile(r"worker is running on (\S+);")
 NOISE_SECONDS = 15  # of a busy machine
 ROLES = ("fingerprint", "library", "decide")
 GROUPS = ("fingerprint", "decide")
-
-# From the moment on that a file is there, one function raises.
-PROGRAM = """
-import importlib, inspect, sys
-from pathlib import Path
-role, place, file = sys.argv[1:]
-module, owner, name = place.split(":")
-owner = getattr(importlib.import_module(module), owner)
-real = getattr(owner, name)
-
-def fails():
-    if Path(file).exists():
-        raise RuntimeError("a part broke")
-
-def breaks(*arguments, **more):
-    fails()
-    return real(*arguments, **more)
-
-async def breaks_later(*arguments, **more):
-    fails()
-    return await real(*arguments, **more)
-
-setattr(owner, name, breaks_later if inspect.iscoroutinefunction(real) else breaks)
-from stream.cli import main
-sys.argv = ["samesource", "worker", role]
-main()
-"""
 
 
 def last_line(folder: Path, role: str, place: str) -> str:
@@ -62,21 +34,19 @@ def last_line(folder: Path, role: str, place: str) -> str:
         "SAMESOURCE_WORKER__DRAIN_SECONDS": str(DRAIN_SECONDS),
         "SAMESOURCE_WORKER__SESSION_TIMEOUT_SECONDS": "6",
     }
-    command = [sys.executable, "-c", PROGRAM, role, place, str(file)]
-    with log.open("w") as err, subprocess.Popen(command, env=variables, stderr=err) as process:
-        try:
-            deadline = time.monotonic() + 180  # on a busy machine
-            while (found := RUNNING.search(log.read_text())) is None:
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
-            kafka = KafkaSettings(bootstrap_servers=found.group(1))
-            file.touch()
-            with suppress(BrokerError):  # it ends with the worker
-                for topic in ("video.uploaded", "video.fingerprinted", "video.compared"):
-                    send(kafka, topic, [(b"v", answer(0, shards=1).to_bytes(), [])] * 3)
-            code = process.wait(DRAIN_SECONDS + NOISE_SECONDS)
-        finally:
-            process.kill()
+    log.touch()
+    with broken(role, place, file, variables, log) as process:
+        deadline = time.monotonic() + 180  # on a busy machine
+        while (found := RUNNING.search(log.read_text())) is None:
+            assert time.monotonic() < deadline and process.is_alive(), log.read_text()
+            time.sleep(0.1)
+        kafka = KafkaSettings(bootstrap_servers=found.group(1))
+        file.touch()
+        with suppress(BrokerError):  # it ends with the worker
+            for topic in ("video.uploaded", "video.fingerprinted", "video.compared"):
+                send(kafka, topic, [(b"v", answer(0, shards=1).to_bytes(), [])] * 3)
+        process.join(DRAIN_SECONDS + NOISE_SECONDS)
+        code = process.exitcode
     lines = log_events(log)
     assert code == 1, lines
     told = [str(line["message"]) for line in lines if line["level"] == "ERROR"]
