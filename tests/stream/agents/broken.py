@@ -1,16 +1,16 @@
 """Workers one of whose functions raises; serves the tests of how they end.
 
-Each is a copy of one process that has imported what they need, which takes a second of CPU.
+As a process of its own it has imported what they need, which takes a second of CPU, and makes each
+worker that a line of its input asks for as a copy of itself. It prints its number, and its exit
+code when it has ended.
 """
 
 import importlib
 import inspect
-import multiprocessing
+import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from multiprocessing.context import ForkServerProcess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,42 +21,38 @@ from stream.cli import app, main
 IMPORTED = (app, decide, embedded, fingerprint, library)
 
 
-@contextmanager
-def broken(
-    role: str, place: str, file: Path, variables: Mapping[str, str], log: Path
-) -> Iterator[ForkServerProcess]:
-    """A worker; it is killed at the end if it still runs.
+def serve() -> None:
+    """Make workers until the input ends; in each of them, be that worker."""
+    for line in sys.stdin:
+        if (pid := os.fork()) == 0:
+            work(**json.loads(line))
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+def work(role: str, place: str, file: str, log: str, variables: Mapping[str, str]) -> None:
+    """Be a worker; raises SystemExit as the command does.
 
     Args:
         role: of the command `samesource worker`.
         place: `module:class:function`, of what raises.
         file: from the moment on that it is there.
-        variables: the whole environment.
         log: where stderr goes.
+        variables: the whole environment.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    process = context.Process(target=_work, args=(role, place, file, dict(variables), log))
-    process.start()
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.join()
-        process.close()
-
-
-def _work(role: str, place: str, file: Path, variables: dict[str, str], log: Path) -> None:
-    with log.open("wb") as stderr:
+    with open(log, "wb") as stderr, open(os.devnull, "rb") as nothing:
         os.dup2(stderr.fileno(), sys.stderr.fileno())
+        os.dup2(stderr.fileno(), sys.stdout.fileno())
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
     os.environ.clear()
     os.environ.update(variables)
-    _break(place, file)
+    break_from(Path(file), place)
     sys.argv = ["samesource", "worker", role]
     main()
 
 
-def _break(place: str, file: Path) -> None:
+def break_from(file: Path, place: str) -> None:
+    """Let a function raise from the moment on that a file is there."""
     module, owner_name, name = place.split(":")
     owner = getattr(importlib.import_module(module), owner_name)
     real = getattr(owner, name)
@@ -74,3 +70,7 @@ def _break(place: str, file: Path) -> None:
         return await real(*arguments, **more)
 
     setattr(owner, name, breaks_later if inspect.iscoroutinefunction(real) else breaks)
+
+
+if __name__ == "__main__":
+    serve()
