@@ -17,17 +17,27 @@ from xdist.scheduler import LoadFileScheduling, Scheduling
 
 from tests.tools import judged
 
-# What exports networks runs in one worker: the first export of a process takes many seconds of
-# CPU, for what torch loads and compiles by then, and each one after it a few.
-EXPORTING = (
-    "tests/models/detector/test_train.py",
-    "tests/models/encoder/test_encoder.py",
-    "tests/models/encoder/test_score_biases.py",
-    "tests/models/keyframes/test_train.py",
-    "tests/models/text_video/test_student.py",
-    "tests/models/text_video/test_towers.py",
-    "tests/models/text_video/test_train.py",
-)
+TOGETHER = {
+    # What exports networks runs in one worker: the first export of a process takes many seconds of
+    # CPU, for what torch loads and compiles by then, and each one after it a few.
+    "exports": (
+        "tests/models/detector/test_train.py",
+        "tests/models/encoder/test_encoder.py",
+        "tests/models/encoder/test_score_biases.py",
+        "tests/models/keyframes/test_train.py",
+        "tests/models/text_video/test_student.py",
+        "tests/models/text_video/test_towers.py",
+        "tests/models/text_video/test_train.py",
+    ),
+    # These share what they draw.
+    "footage": (
+        "tests/stream/evaluate/test_framings.py",
+        "tests/stream/evaluate/test_hard_copies.py",
+        "tests/stream/evaluate/test_odd_times.py",
+    ),
+}
+# Tests that kill the Kafka of their file: each would start it anew, so that they go one by one.
+ALONE = "tests/kafka/lives/"
 LONG_FIRST = (
     "tests/kafka/",
     "tests/models/",
@@ -73,7 +83,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         tests = [item.function for item in items if isinstance(item, pytest.Function)]
         for test in filter(hypothesis.is_hypothesis_test, tests):
             hypothesis.seed(seed)(test)
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FIRST))
+    items.sort(key=lambda item: [not item.nodeid.startswith(each) for each in (ALONE, LONG_FIRST)])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -92,18 +102,20 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
-class _ExportsTogether(LoadFileScheduling):
-    """File by file, and those that export as if they were one."""
+class _ByCost(LoadFileScheduling):
+    """File by file, and those of `TOGETHER` as if they were one; each test of `ALONE` by itself."""
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(ALONE):
+            return nodeid
         scope: str = super()._split_scope(nodeid)
-        return "exports" if scope in EXPORTING else scope
+        return next((name for name, files in TOGETHER.items() if scope in files), scope)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
     """In place of `--dist loadfile`."""
-    return _ExportsTogether(config, log) if config.getoption("dist") == "loadfile" else None
+    return _ByCost(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 class _Errors(logging.Handler):

@@ -49,9 +49,12 @@ def test_right_answers_are_all_that_is_told(monkeypatch: pytest.MonkeyPatch, fol
     assert "told elsewhere: not judged here" in done.output
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
+def test_wrong_answers_are_all_counted_and_end_with_1(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    done = run(
+        monkeypatch,
+        folder,
         Case("cut/copy.mp4", "clip", [[(0, 8, 2, 10)]]),
         Case("cut/copy.mp4", "another clip", [[(0, 8, 4, 12)]]),
         Case("cut/copy.mp4", "clip", [[(0, 8, 4, 12)]], duration_seconds=80),
@@ -59,15 +62,18 @@ def test_right_answers_are_all_that_is_told(monkeypatch: pytest.MonkeyPatch, fol
         Case("cut/copy.mp4", code="corrupt"),
         Case("cut/broken.mp4", code="unsupported"),
         Case("cut/other.mp4", "clip", [[(0, 6, 0, 6)]]),
-    ],
-    ids=str,
-)
-def test_a_wrong_answer_ends_with_1(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, wrong: Case
-) -> None:
-    done = run(monkeypatch, folder, wrong)
+    )
     assert done.exit_code == 1, done.output
-    assert "0 of 1 right" in done.output
+    assert "0 of 7 right" in done.output
+
+
+def test_one_wrong_answer_among_right_ones_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    right = Case("cut/broken.mp4", code="corrupt")
+    done = run(monkeypatch, folder, right, Case("cut/broken.mp4", code="unsupported"))
+    assert done.exit_code == 1, done.output
+    assert "1 of 2 right" in done.output
 
 
 def test_a_case_that_is_not_there_is_one_line(

@@ -24,10 +24,10 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / half).mkdir()
     make_video(
         tmp_path / "references" / "r.mp4",
-        count=500,
+        count=300,
         draw=lambda index, w, h: numbered(index // HELD * HELD, w, h),
     )
-    make_video(tmp_path / "queries" / "q.mp4", count=300, draw=side_by_side)
+    make_video(tmp_path / "queries" / "q.mp4", count=150, draw=side_by_side)
     (tmp_path / "pairs.csv").write_text("query_id,reference_id\nq,r\n")
     (tmp_path / "labels.json").write_text(json.dumps({}))
     return tmp_path

@@ -15,11 +15,10 @@ from models.text_video.export import export_run
 from models.text_video.methods.combined import Methods
 from models.text_video.pairs import Pairs, make_pairs
 from models.text_video.photos import make_views, read_photos
-from models.text_video.recipe import DrawConfig, TextRecipe, read_text_recipe
+from models.text_video.recipe import read_text_recipe
 from models.text_video.run import train_text_video
 from models.text_video.sentences import DIMENSIONS, MULTILINGUAL, sentence_vectors
 from models.text_video.serve import open_pair
-from models.text_video.shape import TextVideoConfig
 from models.text_video.student import (
     StudentRecipe,
     StudentTrainer,
@@ -31,47 +30,26 @@ from models.text_video.student import (
 )
 from models.text_video.student_run import train_student
 from models.text_video.student_sentences import Sentences, make_sentences
-from models.text_video.train import trained_network
-from models.text_video.trunk import TrunkConfig
+from models.text_video.train import TextTrainer, trained_network
 from models.text_video.validate import text_vectors
 from models.training.recipe_file import read_recipe_file
-from tests.models.text_video_data import make_data
+from tests.models.text_video.small_recipe import RECIPE
 
-NETWORK = TextVideoConfig(
-    dimension=32, width=16, heads=2, text_layers=1, trunk=TrunkConfig("imagenet", input_size=64)
-)
-RECIPE = TextRecipe(
-    steps=30,
-    rate=5e-3,
-    warm_up=3,
-    averaging=0.8,
-    validate_every=30,
-    network=NETWORK,
-    draw=DrawConfig(pairs=24, clip_pairs=12, clip_every=3),
-)
+NETWORK = RECIPE.network
 STUDENT = StudentRecipe(
     steps=60, rate=5e-3, warm_up=5, averaging=0.9, validate_every=60, captions=64, text_layers=2
 )
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("features")
-
-
-@pytest.fixture(scope="module")
-def runs(data: Path, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def runs(
+    data: Path, kept: Path, taught: TextTrainer, tmp_path_factory: pytest.TempPathFactory
+) -> list[Path]:
     """A pair that reads ids and one that reads sentence vectors."""
-    folders = [tmp_path_factory.mktemp("ids"), tmp_path_factory.mktemp("sentences")]
-    for folder, reads in zip(folders, (False, True), strict=True):
-        recipe = replace(RECIPE, network=replace(NETWORK, read_sentences=("use",) if reads else ()))
-        train_text_video(recipe, data, folder, features_dir=kept)
-    return folders
+    folder = tmp_path_factory.mktemp("sentences")
+    recipe = replace(RECIPE, network=replace(NETWORK, read_sentences=("use",)))
+    train_text_video(recipe, data, folder, features_dir=kept)
+    return [taught.folder, folder]
 
 
 @pytest.fixture(scope="module")

@@ -17,48 +17,22 @@ from models.text_video.methods.combined import SETTINGS, Methods
 from models.text_video.methods.weak_pairs import WeakPairs, kept_pairs
 from models.text_video.pairs import learn_tokenizer, make_pairs, mismatch
 from models.text_video.photos import VIEWS, make_views, read_photos
-from models.text_video.recipe import DrawConfig, TextRecipe, read_text_recipe
+from models.text_video.recipe import DrawConfig, read_text_recipe
 from models.text_video.run import Split, load_split, train_text_video
 from models.text_video.score_biases import NUMBERS
 from models.text_video.serve import open_pair
-from models.text_video.shape import TextVideoConfig
 from models.text_video.tokenizer import CLS, PAD, CaptionTokenizer
 from models.text_video.train import TextTrainer, trained_network
-from models.text_video.trunk import RegionTrunk, TrunkConfig, load_trunk
+from models.text_video.trunk import RegionTrunk, load_trunk
 from models.text_video.validate import make_check, pair_similarities
 from tests.models.text_video.exported_numbers import name_of_weights
+from tests.models.text_video.small_recipe import RECIPE
 from tests.models.text_video_data import make_data
-
-RECIPE = TextRecipe(
-    steps=30,
-    rate=5e-3,
-    warm_up=3,
-    averaging=0.8,
-    validate_every=15,
-    network=TextVideoConfig(
-        dimension=32,
-        width=16,
-        heads=2,
-        text_layers=1,
-        trunk=TrunkConfig("imagenet", input_size=64),
-    ),
-    draw=DrawConfig(pairs=24, clip_pairs=12, clip_every=3),
-)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
 def trunk() -> RegionTrunk:
     return load_trunk(RECIPE.network.trunk)
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("features")
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +43,6 @@ def split(data: Path, trunk: RegionTrunk, kept: Path) -> Split:
 @pytest.fixture(scope="module")
 def tokenizer(split: Split) -> CaptionTokenizer:
     return learn_tokenizer(split.photos, 200)
-
-
-@pytest.fixture(scope="module")
-def taught(data: Path, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> TextTrainer:
-    """A whole run, in a folder of its own."""
-    return train_text_video(RECIPE, data, tmp_path_factory.mktemp("taught"), features_dir=kept)
 
 
 def batches_of(

@@ -5,8 +5,6 @@ ten minutes; without, from clips that it draws, for as many steps as a busy mach
 """
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from models.training.pool_pictures import build_pictures
 from stream.demo.clips import make_clip
 from stream.demo.plan import Clip, Drawn
 from stream.demo.scenes import SCENES
+from tests.stream.command import Command
 
 FOOTAGE = os.environ.get("TRAINING_FOOTAGE")
 MINUTES = 10.0
@@ -40,7 +39,6 @@ averaging = 0.95
 widths = [16, 32, 48, 64, 64]
 merged = 32
 """
-SAMESOURCE = Path(sys.executable).with_name("samesource")
 
 
 def drawn(folder: Path) -> list[Path]:
@@ -72,21 +70,21 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.mark.timeout(60 * (MINUTES + 10))
 def test_a_short_training_on_some_clips_beats_random_weights(
-    footage: tuple[Path, Path], tmp_path: Path
+    footage: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     learned, held = footage
     recipe_file, length = RECIPE, ["--minutes", str(MINUTES)]
     if not FOOTAGE:
         recipe_file, length = tmp_path / "recipe.toml", []
         recipe_file.write_text(SHORT_RECIPE)
-    command = [SAMESOURCE, "train", "detector", "--data", learned, "--out", tmp_path / "detector"]
-    done = subprocess.run(
-        [*map(str, command), "--recipe", str(recipe_file), *length],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = Command(monkeypatch, capfd)(
+        "train", "detector", "--data", learned, "--out", tmp_path / "detector",
+        "--recipe", recipe_file, *length,
+    )  # fmt: skip
+    assert done.code == 0, done.err[-2000:]
     assert (tmp_path / "detector" / "curve.png").exists()
 
     encoder, recipe = FrameEncoder(default_encoder_path()), read_detector_recipe(recipe_file)

@@ -1,5 +1,6 @@
 """Decoding: the frame that is shown at each even time, and a clear outcome for every bad file."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,8 +108,8 @@ def test_a_higher_rate_samples_between_the_seconds(tmp_path: Path) -> None:
 def test_frames_are_turned_as_the_file_says(
     decoder: Decoder, tmp_path: Path, linear: tuple[int, ...], pose: object
 ) -> None:
-    plain = make_video(tmp_path / "plain.mp4", draw=lambda index, w, h: numbered(37, w, h))
-    turned = make_video(tmp_path / "turned.mp4", draw=lambda index, w, h: numbered(37, w, h))
+    plain = make_video(tmp_path / "plain.mp4", count=2, draw=lambda _, w, h: numbered(37, w, h))
+    turned = Path(shutil.copy(plain, tmp_path / "turned.mp4"))
     set_display_matrix(turned, linear)
     with decoder.decode(plain) as upright, decoder.decode(turned) as video:
         expected = pose(upright.frames[0])  # type: ignore[operator]

@@ -1,5 +1,6 @@
 """Copies for browsers: VP9, small, and with the seconds of the video."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -15,6 +16,12 @@ from tests.stream.decode.test_decoder import SIZE, X265
 from tests.stream.videos import make_video, numbers_of, set_display_matrix
 
 SETTINGS = DecodeSettings(processes=1, frames_per_second=1, motion_frames_per_second=0)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder(SETTINGS, SIZE) as decoder:
+        yield decoder
 
 
 def copied(video: Path) -> Path:
@@ -35,23 +42,23 @@ def copied(video: Path) -> Path:
     ],
 )
 def test_each_second_of_the_copy_shows_what_the_video_shows(
-    tmp_path: Path, name: str, options: dict[str, object]
+    decoder: Decoder, tmp_path: Path, name: str, options: dict[str, object]
 ) -> None:
     copy = copied(make_video(tmp_path / name, **options))  # type: ignore[arg-type]
     with av.open(copy.as_posix()) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "vp9"
         assert min(stream.width, stream.height) <= 360
-    with Decoder(SETTINGS, SIZE) as decoder, decoder.decode(copy) as video:
+    with decoder.decode(copy) as video:
         assert numbers_of(video.frames) == [0, 25, 50, 75]
         assert video.seconds == pytest.approx([0, 1, 2, 3], abs=0.05)
         assert video.duration_seconds == pytest.approx(4, abs=0.1)
 
 
-def test_a_still_end_is_as_long_as_the_videos(tmp_path: Path) -> None:
+def test_a_still_end_is_as_long_as_the_videos(decoder: Decoder, tmp_path: Path) -> None:
     times = [0, 500, 1000, 9000]
     copy = copied(make_video(tmp_path / "still.mp4", times_ms=times))
-    with Decoder(SETTINGS, SIZE) as decoder, decoder.decode(copy) as video:
+    with decoder.decode(copy) as video:
         assert video.duration_seconds == pytest.approx(9, abs=0.2)
 
 

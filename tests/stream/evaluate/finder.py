@@ -5,6 +5,7 @@ Serves the tests of hard copies, framings and times; `conftest.py` beside it mak
 
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,13 @@ def later(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.xfail(reason=reason, strict=False, raises=AssertionError)
 
 
+@cache
 def scene_of(name: str, seconds: float) -> Pictures:
-    """A drawn scene at `RATE`."""
+    """A scene at `RATE`; drawn once in a process."""
     scene = SCENES[name](3)
-    return [scene.draw(number / RATE).convert("RGB") for number in range(round(seconds * RATE))]
+    return tuple(
+        scene.draw(number / RATE).convert("RGB") for number in range(round(seconds * RATE))
+    )
 
 
 def bars() -> Image.Image:

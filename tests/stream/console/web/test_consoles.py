@@ -1,7 +1,7 @@
 """Several consoles beside each other: on one PostgreSQL, and each on a database of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,15 +19,9 @@ from stream.contract.message import Source
 from tests.stream.console.migrated import sqlite_file
 from tests.stream.console.web.site import Browser, Site, running_site
 from tests.stream.console.web.test_rejected import place_of, rejected, replayed_at_once
-from tests.stream.postgres import Postgres, running
+from tests.stream.postgres import Postgres
 
 PATH = "/api/v1/policies/raced"
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running() as server:
-        yield server
 
 
 @asynccontextmanager

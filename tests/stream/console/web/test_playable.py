@@ -9,9 +9,15 @@ from stream.console.web.matches import BusyError
 from stream.console.web.playable import Playables
 from stream.decode.settings import DecodeSettings
 from stream.errors import InternalError, VideoTimeoutError
-from tests.stream.videos import make_video
+from tests.stream.videos import make_long_video, make_video
 
 SETTINGS = DecodeSettings(processes=1)
+
+
+def long_video(folder: Path) -> Path:
+    """Of forty seconds: to encode it takes some."""
+    one = make_video(folder / "one.mp4", size=(640, 480))
+    return make_long_video(folder / "long.mp4", one, 40)
 
 
 async def test_copies_are_made_once_and_the_oldest_give_way(tmp_path: Path) -> None:
@@ -46,7 +52,7 @@ async def test_more_than_a_few_copies_are_not_waited_for(
 
 
 async def test_an_encoding_has_the_time_limit_of_decoding(tmp_path: Path) -> None:
-    video = make_video(tmp_path / "long.mp4", count=1000, size=(640, 480))
+    video = long_video(tmp_path)
     made = Playables(SETTINGS.model_copy(update={"timeout_seconds": 0.1}), 0)
     try:
         with pytest.raises(VideoTimeoutError):
@@ -57,7 +63,7 @@ async def test_an_encoding_has_the_time_limit_of_decoding(tmp_path: Path) -> Non
 
 
 async def test_an_encoding_that_is_under_way_holds_up_no_end(tmp_path: Path) -> None:
-    video = make_video(tmp_path / "long.mp4", count=1000, size=(640, 480))
+    video = long_video(tmp_path)
     made = Playables(SETTINGS, 0)
     waiting = [asyncio.create_task(made.file(video, tag)) for tag in "ab"]
     async with asyncio.timeout(60):

@@ -15,6 +15,8 @@ from tests.tools import not_installed
 
 SCRIPTS = Path(__file__).parents[4] / "stream" / "console" / "web" / "static"
 COMPILER = "org.webjars.npm:typescript:5.9.3"
+# By Maven, which takes some seconds to say that it has it.
+KEPT = Path.home() / ".m2/repository/org/webjars/npm/typescript/5.9.3/typescript-5.9.3.jar"
 INSIDE = Path("META-INF/resources/webjars/typescript/5.9.3")
 OPTIONS = (
     "--noEmit", "--allowJs", "--checkJs", "--strict", "--noUnusedLocals", "--noImplicitReturns",
@@ -24,16 +26,18 @@ OPTIONS = (
 
 @pytest.fixture(scope="module")
 def compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("mvn") is None:
-        not_installed("maven")
-    folder = tmp_path_factory.mktemp("typescript")
-    copy = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-    subprocess.run(
-        ["mvn", "-q", "-B", copy, f"-Dartifact={COMPILER}", f"-DoutputDirectory={folder}"],
-        cwd=folder,
-        check=True,
-    )
-    with ZipFile(next(folder.glob("*.jar"))) as jar:
+    folder, archive = tmp_path_factory.mktemp("typescript"), KEPT
+    if not archive.is_file():
+        if shutil.which("mvn") is None:
+            not_installed("maven")
+        copy = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+        subprocess.run(
+            ["mvn", "-q", "-B", copy, f"-Dartifact={COMPILER}", f"-DoutputDirectory={folder}"],
+            cwd=folder,
+            check=True,
+        )
+        (archive,) = folder.glob("*.jar")
+    with ZipFile(archive) as jar:
         jar.extractall(folder)
     return folder / INSIDE / "lib" / "tsc.js"
 
@@ -47,14 +51,14 @@ def problems(compiler: Path, *scripts: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_scripts_have_the_types_that_they_say(compiler: Path) -> None:
+def test_scripts_have_the_types_that_they_say_and_one_that_has_not_is_told(
+    compiler: Path, tmp_path: Path
+) -> None:
     scripts = [path for path in sorted(SCRIPTS.glob("*.js")) if "@ts-check" in path.read_text()]
     assert len(scripts) >= 3
-    assert problems(compiler, *scripts) == []
-
-
-def test_a_script_with_a_wrong_type_is_told(compiler: Path, tmp_path: Path) -> None:
-    script = tmp_path / "wrong.js"
-    script.write_text("/** @param {number} second */\nfunction at(second) {}\nat('two');\n")
-    (found,) = problems(compiler, script)
-    assert "TS2345" in found
+    wrong = tmp_path / "wrong.js"
+    wrong.write_text(
+        "/** @param {number} second */\nfunction wrongAt(second) {}\nwrongAt('two');\n"
+    )
+    (found,) = problems(compiler, *scripts, wrong)
+    assert wrong.name in found and "TS2345" in found
