@@ -110,6 +110,11 @@ class Videos:
         # Shielded: one of several that wait may go away.
         return (await asyncio.shield(task)).path
 
+    def forget(self, uri: str) -> None:
+        """Delete the copy of a video, if there is one."""
+        if (copy := self._copies.pop(uri, None)) is not None:
+            copy.video.close()
+
     def _kept(self, uri: str) -> _Copy | None:
         known = self._copies.get(uri)
         # A copy may be gone: it lies where machines are tidied.

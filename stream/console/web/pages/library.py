@@ -11,8 +11,10 @@ from fastapi.responses import RedirectResponse, Response
 from stream.console.store.desk import Person
 from stream.console.store.views import Page, VideoView
 from stream.console.web import takedowns
+from stream.console.web.api.matches import file_form, kept
 from stream.console.web.bounds import Cursor, Id, Word
 from stream.console.web.console import COMES_BACK_SECONDS, Console, Here, after_writing
+from stream.console.web.file_form import FileForm
 from stream.console.web.found import Found, found_by_picture, found_by_text
 from stream.console.web.pages.alert import picture_of
 from stream.console.web.pages.forms import Form
@@ -72,11 +74,21 @@ async def page(
 
 @router.post("/library/like")
 async def like(request: Request, console: Here, person: Reviewer, form: Form) -> Response:
-    """Videos that look like a picture or clip."""
+    """Videos that look like a picture or clip, by its address or as a file."""
+    if (file := file_form(request)) is not None:
+        return await _found(request, partial(_found_by_file, console, person, file))
     uri = form.get("like")
     if uri is None:
         raise Problem(422, "expected the address of a picture or clip")
     return await _found(request, partial(found_by_picture, console, person, uri, FOUND), like=uri)
+
+
+async def _found_by_file(console: Console, person: Person, file: FileForm) -> Found:
+    async with kept(console, file) as uri:
+        try:
+            return await found_by_picture(console, person, uri, FOUND)
+        finally:
+            console.videos.forget(uri)  # of a store that isn't here, a copy was made
 
 
 async def _found(

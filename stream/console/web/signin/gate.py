@@ -36,7 +36,7 @@ OPEN = frozenset(
 )
 OPEN_BELOW = ("/static/", "/signin/")
 DEAR_FORMS = ("/library/like", "/match", "/policies/edit")  # fetched, decoded or judged by it
-TAKES_FILES = ("/match", "/api/v1/matches")  # which read them as they come
+TAKES_FILES = ("/library/like", "/match", "/api/v1/matches")  # which read them as they come
 MAX_BODY_BYTES = 2**20  # of a form or of JSON; an upload on its topic has no more either
 BODY_SECONDS = 60.0  # for such a body to come; set by hand
 MAX_FIELDS = 2000  # several times the alerts that one form judges; set by hand

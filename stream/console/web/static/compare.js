@@ -6,6 +6,8 @@
  * backwards.
  */
 
+import { watch } from "./screen.js";
+
 /**
  * One copied span, half-open, in seconds.
  * @typedef {object} Span
@@ -305,28 +307,6 @@ function showState(pair) {
   }
 }
 
-/**
- * What stands in place of the picture.
- * @param {HTMLVideoElement} player
- * @param {string | null} which
- */
-function tell(player, which) {
-  for (const said of player.parentElement?.querySelectorAll("p") ?? []) {
-    said.hidden = !said.classList.contains(which ?? "nothing");
-  }
-}
-
-/**
- * The browser can't play a video: take the copy that every browser plays, which is made by then.
- * @param {HTMLVideoElement} player
- */
-function refused(player) {
-  const copy = player.dataset.playable;
-  delete player.dataset.playable; // once: that one may be refused too
-  tell(player, copy ? "making" : "unplayable");
-  if (copy) player.src = copy;
-}
-
 /** @param {Pair} pair */
 function listen(pair) {
   const players = [pair.upload, pair.reference];
@@ -370,14 +350,8 @@ function listen(pair) {
     void pair.play();
   });
   for (const player of players) {
-    player.addEventListener("error", () => refused(player));
-    player.addEventListener("loadedmetadata", () => {
-      // Of a format that it knows the sound of alone, a browser plays just that, without a word.
-      if (player.videoWidth === 0) refused(player);
-      else tell(player, null);
-    });
+    watch(player);
     player.addEventListener("click", () => pair.toggle());
-    if (player.error) refused(player); // before anybody listened
   }
   if (rate) {
     const step = (/** @type {number} */ by) => {

@@ -23,9 +23,10 @@ from starlette.types import Message
 
 from stream.console.web.file_form import FileForm
 from stream.console.web.match_store import AT_ONCE, OURS, MatchStore
+from stream.console.web.media import Videos
 from stream.console.web.problems import Problem
 from stream.contract.events import ProbeAnswered, ProbeAsked
-from stream.errors import SettingsError
+from stream.errors import CorruptError, SettingsError
 from stream.fetch.local import path_of
 from stream.fetch.settings import FetchSettings
 from tests.stream.console.web.site import Site, running_site
@@ -213,7 +214,8 @@ async def test_without_a_store_files_are_refused(tmp_path: Path) -> None:
         assert answer.status_code == 422 and "console.match_store" in answer.json()["detail"]
         for path in ("/match", "/library"):
             assert 'type="file"' not in (await browser.get(path)).text
-        assert (await browser.send_file("/match", CLIP)).status_code == 422
+        for path in ("/match", "/library/like"):
+            assert (await browser.send_file(path, CLIP)).status_code == 422
 
 
 @pytest.mark.parametrize("path", ["/match", "/library"])
@@ -221,12 +223,33 @@ async def test_pages_take_files_of_reviewers_in_both_languages(site: Site, path:
     browser = await site.browser("reviewer")
     text = (await browser.get(path)).text
     assert 'type="file"' in text and "Would the file match?" in text
-    assert text.index('action="/match" enctype=') < text.index('type="file"')
+    forms = [each.partition("</form>")[0] for each in text.split('method="post" action="')]
+    takers = [each.partition('"')[0] for each in forms if 'type="file"' in each]
+    assert takers == (["/library/like", "/match"] if path == "/library" else ["/match"])
     chinese = await browser.client.get(path, headers={"Accept-Language": "zh"})
     assert "该文件是否会匹配？" in chinese.text
     viewer = await site.browser("viewer")
     assert 'type="file"' not in (await viewer.get(path)).text
     assert (await viewer.send_file("/match", CLIP)).status_code == 403
+
+
+async def test_the_copy_of_a_file_in_a_bucket_is_deleted_with_it(
+    site: Site, bucket: FetchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos, looked_at = Videos(bucket, 2**20), list[Path]()
+    monkeypatch.setattr(site.console, "match_store", MatchStore("s3://asked/folder", bucket))
+    monkeypatch.setattr(site.console, "videos", videos)
+
+    async def vector(path: Path) -> None:
+        assert path.read_bytes() == CLIP
+        looked_at.append(path)
+        raise CorruptError("no clip")
+
+    monkeypatch.setattr(site.console.pictures, "vector", vector)
+    answer = await (await site.browser("reviewer")).send_file("/library/like", CLIP)
+    assert answer.status_code == 422 and "no clip" in answer.text
+    assert [each.exists() for each in looked_at] == [False]
+    videos.close()
 
 
 @pytest.mark.parametrize(

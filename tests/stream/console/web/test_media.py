@@ -58,6 +58,18 @@ async def test_the_oldest_copies_give_way() -> None:
         videos.close()
 
 
+async def test_a_copy_that_is_forgotten_is_gone_and_a_video_in_place_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "a.mp4"
+    file.write_bytes(BODY)
+    with serving() as server:
+        videos = Videos(FetchSettings(private_addresses=True, roots=(tmp_path,)), len(BODY))
+        for uri in (server.url("/video/a.mp4"), file.as_uri()):
+            copy = await videos.file(uri)
+            videos.forget(uri)
+            assert copy.exists() is (copy == file)
+        videos.close()
+
+
 async def test_two_that_are_looked_at_together_dont_drive_each_other_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

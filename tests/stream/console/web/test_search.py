@@ -23,7 +23,7 @@ from stream.contract.events import ProbeAsked, VideoEmbedded
 from stream.fingerprint.embed import open_text_encoder
 from stream.fingerprint.settings import TextVideoSettings
 from stream.search.settings import SearchSettings
-from tests.stream.console.web.site import Site, running_site
+from tests.stream.console.web.site import Site, jpeg, running_site
 from tests.stream.library_log import fingerprint, look
 from tests.stream.text_video_pair import DIMENSION, VERSION, make_pair
 from tests.stream.videos import make_video
@@ -214,6 +214,17 @@ async def test_a_picture_or_a_clip_finds_what_looks_like_it(site: Site) -> None:
         assert [each["video_id"] for each in answer.json()["items"]] == [first]
     page = (await browser.send("/library/like", {"like": still.as_uri()})).text
     assert page.index("A ruby") < page.index("A leaf") and "still.png" in page
+
+
+async def test_a_file_finds_what_looks_like_it_and_is_gone_then(site: Site) -> None:
+    browser, viewer = await site.browser("reviewer"), await site.browser("viewer")
+    answer = await browser.send_file("/library/like", jpeg("red"))
+    assert answer.status_code == 200, answer.text
+    assert answer.text.index("A ruby") < answer.text.index("A leaf")
+    assert "Nothing here." not in answer.text and site.asked == []
+    answer = await browser.send_file("/library/like", b"no picture")
+    assert answer.status_code == 422 and 'role="alert"' in answer.text and site.asked == []
+    assert (await viewer.send_file("/library/like", jpeg("red"))).status_code == 403
 
 
 def plain(colour: tuple[int, int, int]) -> Any:

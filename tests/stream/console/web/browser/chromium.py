@@ -13,6 +13,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, Request, Response
 
+from stream.console.store.desk import Role
 from tests.stream.console.web.site import Site
 
 SHOTS = os.environ.get("CONSOLE_SHOTS")  # a folder for pictures of the pages, to look at
@@ -36,16 +37,23 @@ async def page_of(
 
 @asynccontextmanager
 async def signed_in(chromium: Browser, site: Site, **options: Any) -> AsyncIterator[Page]:
-    """Somebody signed in by a one-time link."""
+    """Somebody signed in, who has opened nothing yet."""
     context = await chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
     page = await context.new_page()
-    async with without_complaints(page):
-        link = site.worker.sign_in_link()
-        assert link is not None
-        await page.goto(link)
+    await become(page, site, "admin")
     yield page
     await context.close()
+
+
+async def become(page: Page, site: Site, role: Role | None, name: str = "anna") -> None:
+    """Have another session from now on, or none."""
+    await page.context.clear_cookies(name="samesource_session")
+    if role is not None:
+        now = site.console.clock()
+        secret = await site.console.desk.begin_session(name, role, (), now, 3600)
+        cookie: Any = {"name": "samesource_session", "value": secret, "url": site.worker.url}
+        await page.context.add_cookies([cookie])
 
 
 @asynccontextmanager

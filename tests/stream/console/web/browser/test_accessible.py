@@ -3,19 +3,19 @@
 import base64
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from stream.console.store.desk import Role
 from stream.errors import BrokerError
 from tests.stream.console.store.said import verdict
-from tests.stream.console.web.browser.axe import axe, violations
+from tests.stream.console.web.browser.axe import Rules, axe, violations
 from tests.stream.console.web.browser.chromium import (
-    NOTHING,
+    Refused,
+    become,
     shot,
     signed_in,
     until,
@@ -29,20 +29,29 @@ from tests.stream.console.web.test_rejected import rejected
 from tests.stream.console.web.test_search import embedded as coloured
 from tests.stream.console.web.test_search import know_colours
 from tests.stream.console.web.test_uploads import decided, submitted
+from tests.stream.library_log import fingerprint
+from tests.stream.library_log import look as frames
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RED = base64.b64encode(jpeg("red")).decode()
 Scheme = Literal["light", "dark"]
-LOOKS: dict[str, dict[str, tuple[Scheme, int, int]]] = {
+LOOKS: dict[str, dict[str, tuple[Scheme, int, int, Rules | None]]] = {
     "en-US": {
-        "light": ("light", 1280, 900),
-        "dark": ("dark", 1280, 900),
-        "phone": ("light", 360, 780),
+        "light": ("light", 1280, 900, "all"),
+        "dark": ("dark", 1280, 900, None),
+        "phone": ("light", 360, 780, "all"),
     },
-    "zh-CN": {"zh": ("light", 1280, 900)},
+    "zh-CN": {"zh": ("light", 1280, 900, "others"), "zh-dark": ("dark", 1280, 900, "colours")},
 }
-"""By language, what a page is seen by: colours and pixels; these change while it is open."""
+"""By language, what a page is seen by while it is open: colours, pixels, and axe's rules. The dark
+colours are looked at in one language: they are those of the other one."""
+BAR = """[
+    ...[...document.querySelectorAll('.top, .top > :last-child')].map(each => each.offsetHeight),
+    document.documentElement.scrollWidth - innerWidth,
+]"""
+"""Heights of the bar and of one thing in it, and how far the page is wider than the screen."""
+UNSENT: Refused = {"/video/play": 404, "video/play": 404}  # to its player, and to who asks why
 PARTS = {"/", "/overview/lag", "/queue/numbers"}  # of pages, and what leads to one
 SUBMIT = """([path, fields]) => {
     const form = document.createElement('form');
@@ -63,12 +72,15 @@ class State:
     """A page, and what somebody does there before it is looked at.
 
     Attributes:
+        path: None where somebody goes on from whatever is open.
         status: of the last answer; whatever is none of 200 is expected to be complained of.
+        refused: what else is.
     """
 
-    path: str
+    path: str | None
     does: Callable[[Page], Awaitable[None]] | None = None
     status: int = 200
+    refused: Refused = field(default_factory=dict)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -112,16 +124,6 @@ def presses(*keys: str) -> Callable[[Page], Awaitable[None]]:
     return does
 
 
-async def become(page: Page, site: Site, role: Role | None) -> None:
-    """Have another session from now on, or none."""
-    await page.context.clear_cookies(name="samesource_session")
-    if role is not None:
-        now = site.console.clock()
-        secret = await site.console.desk.begin_session("anna", role, (), now, 3600)
-        cookie: Any = {"name": "samesource_session", "value": secret, "url": site.worker.url}
-        await page.context.add_cookies([cookie])
-
-
 async def states_of(site: Site, owner: str, patch: pytest.MonkeyPatch) -> dict[str, State]:
     """All states of all pages, by names; those of whoever is signed out come last."""
     alert_id = await playing_alert(site, "forward", reference_owner_id=owner)
@@ -137,6 +139,9 @@ async def states_of(site: Site, owner: str, patch: pytest.MonkeyPatch) -> dict[s
             note="a jingle that many use",
         )
     )  # fmt: skip
+    unsent = await site.alert(reference_owner_id=owner)
+    away = (site.folder / "videos" / "away.mp4").as_uri()
+    await site.say(fingerprint(unsent.video_id, frames(1), uri=away).to_event())
     alert, upload = f"/alerts/{alert_id}", await submitted(site, owner)
     await site.say(rejected(owner, 0))
     await site.say(decided(owner, upload, decided_at=site.console.clock()))
@@ -146,6 +151,9 @@ async def states_of(site: Site, owner: str, patch: pytest.MonkeyPatch) -> dict[s
     async def opens(page: Page) -> None:
         await open_alert(page, site, alert_id)
         await page.keyboard.press("d")
+
+    async def says_why_unsent(page: Page) -> None:
+        await page.locator(".unsent:visible button").wait_for()
 
     async def lags(page: Page) -> None:
         await page.wait_for_selector("#lag table")
@@ -157,6 +165,14 @@ async def states_of(site: Site, owner: str, patch: pytest.MonkeyPatch) -> dict[s
 
     async def opens_all(page: Page) -> None:
         await page.evaluate("document.querySelectorAll('details').forEach(o => o.open = true)")
+
+    async def has_one_line_of_pages(page: Page) -> None:
+        await become(page, site, "admin", "anna.of.the.rights.department@company.example")
+        await page.reload()
+        for width in (1024, 1200, 1280):
+            await page.set_viewport_size({"width": width, "height": 900})
+            bar, line, beyond = await page.evaluate(BAR)
+            assert bar < 2 * line and beyond <= 0, width
 
     async def matches(page: Page) -> None:
         async with answering(site, all_of(FOUND)):
@@ -188,30 +204,31 @@ async def states_of(site: Site, owner: str, patch: pytest.MonkeyPatch) -> dict[s
         "webhooks": State("/webhooks"),
         "webhook": State(webhook),
         "queue": State(queue),
+        "queue-help": State(None, presses("?")),
+        "queue-panel": State(None, presses("Escape", "j", "x", "d")),
         "held": State("/queue?state=held"),
         "alert": State(alert, opens),
+        "alert-unsent": State(f"/alerts/{unsent.alert_id}", says_why_unsent, refused=UNSENT),
         "audit": State("/audit"),
         "uploads": State("/uploads"),
         "upload": State(f"/uploads/{upload}"),
         "overview": State("/overview", lags),
-        "match": State("/match"),
+        "match": State("/match", has_one_line_of_pages),  # of all, its name is the longest
         "policies": State("/policies"),
         "policy": State("/policies/edit?owner=league-1"),
         "library": State("/library"),
         "found": State("/library?text=red"),
         "entry": State(f"/library/entry?video={held.reference_id}"),
+        "entry-open": State(None, opens_all),
         "rejected": State("/rejected"),
         "signin": State("/signin"),
         # A dialog is open, a part was swapped, something was said.
-        "queue-panel": State(queue, presses("j", "x", "d")),
-        "queue-help": State(queue, presses("?")),
         "queue-swapped": State("/queue", filters),
         "queue-said": State(f"{queue}&said=confirmed&number=2&taken=1&refused=1&undo=x"),
         "alert-open": State(f"/alerts/{held.alert_id}?state=held", opens_all),
-        "entry-open": State(f"/library/entry?video={held.reference_id}", opens_all),
-        "match-found": State("/match", matches),
-        "policy-tried": State("/policies", sends("/policies/edit", **policy, do="try", days="9")),
-        "webhook-made": State("/webhooks", sends("/webhooks", **new_hook)),
+        "match-found": State(None, matches),
+        "policy-tried": State(None, sends("/policies/edit", **policy, do="try", days="9")),
+        "webhook-made": State(None, sends("/webhooks", **new_hook)),
         "replayed": State("/rejected?said=replayed"),
         # Nothing is there.
         "queue-empty": State("/queue?owner=nobody"),
@@ -225,16 +242,16 @@ async def states_of(site: Site, owner: str, patch: pytest.MonkeyPatch) -> dict[s
         "no-page": State("/none", status=404),
         # Something is wrong.
         "wrong": State("/queue?score=x", status=422),
-        "like-wrong": State("/library", sends("/library/like", like="ftp://x"), 422),
+        "like-wrong": State(None, sends("/library/like", like="ftp://x"), 422),
         "policy-wrong": State(
-            "/policies", sends("/policies/edit", **policy, do="save", least_score="x"), 422
+            None, sends("/policies/edit", **policy, do="save", least_score="x"), 422
         ),
-        "webhook-wrong": State("/webhooks", sends("/webhooks", url="http://10.0.0.1/"), 422),
-        "kafka-away": State(queue, says_without_kafka, 503),
-        "forbidden": State(queue, looks_as_viewer, 403),
-        "admin-again": State(queue, is_admin_again),
-        "kept": State(queue, is_late, 401),
-        "signin-wrong": State("/signin", sends("/signin", token="none"), 403),
+        "webhook-wrong": State(None, sends("/webhooks", url="http://10.0.0.1/"), 422),
+        "kafka-away": State(None, says_without_kafka, 503),
+        "forbidden": State(None, looks_as_viewer, 403),
+        "admin-again": State(None, is_admin_again),
+        "kept": State(None, is_late, 401),
+        "signin-wrong": State(None, sends("/signin", token="none"), 403),
         "signin-used": State("/signin/used", status=403),
     }
 
@@ -250,16 +267,17 @@ async def test_every_page_can_be_used_by_everybody(
         path
         for path, pattern in patterns.items()
         for state in states.values()
-        if re.fullmatch(rf"{pattern}(\?.*)?", state.path)
+        if re.fullmatch(rf"{pattern}(\?.*)?", state.path or "")
     }
     assert seen == {*pages()} - PARTS, "a page that is looked at in no state"
     wrong = list[str]()
     async with signed_in(chromium, site, locale=lang) as page:
         await page.add_init_script(axe())
         for name, state in states.items():
-            refused = NOTHING if state.status == 200 else {"": state.status}
+            refused = state.refused if state.status == 200 else {"": state.status}
             async with without_complaints(page, refused):
-                await page.goto(f"{site.worker.url}{state.path}")
+                if state.path is not None:
+                    await page.goto(f"{site.worker.url}{state.path}")
                 if state.does is not None:
                     await state.does(page)
                 wrong += await looked_at(page, name, lang)
@@ -270,12 +288,15 @@ async def looked_at(page: Page, name: str, lang: str) -> list[str]:
     """What is wrong with a page, in all its looks."""
     assert await page.get_attribute("html", "lang") == lang[:2]
     wrong = list[str]()
-    for look, (scheme, width, height) in LOOKS[lang].items():
+    for look, (scheme, width, height, rules) in LOOKS[lang].items():
         await page.emulate_media(color_scheme=scheme)
         await page.set_viewport_size({"width": width, "height": height})
         await shot(page, f"{name}-{look}")
-        if await page.evaluate("document.documentElement.scrollWidth - innerWidth") > 0:
+        bar, line, beyond = await page.evaluate(BAR)
+        if beyond > 0:
             wrong.append(f"{name}, {look}: wider than the screen")
-        found = await violations(page, contrast=look != "zh")
+        if width >= 1024 and bar > 2 * line:
+            wrong.append(f"{name}, {look}: the bar of pages is {bar} pixels high")
+        found = [] if rules is None else await violations(page, rules)
         wrong += [f"{name}, {look}: {each}" for each in found]
     return wrong

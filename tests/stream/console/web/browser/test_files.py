@@ -36,7 +36,7 @@ async def test_the_library_is_asked_by_a_file_that_is_chosen_by_keyboard_or_drop
         page.on("filechooser", choosers.put_nowait)
         for way in ("keyboard", "drop"):
             await page.goto(f"{site.worker.url}/library")
-            field = page.get_by_label("chosen or dropped here")
+            field = page.get_by_label("of it, chosen or dropped here")
             if way == "keyboard":
                 await field.focus()
                 await page.keyboard.press("Space")

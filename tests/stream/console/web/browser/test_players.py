@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, Request
 
-from tests.stream.console.web.browser.chromium import page_of, shot, until
+from tests.stream.console.web.browser.chromium import (
+    page_of,
+    shot,
+    until,
+    without_complaints,
+)
 from tests.stream.console.web.browser.players import (
     SPEEDS,
     open_alert,
     playing_alert,
     seconds_of,
+    small_video,
 )
 from tests.stream.console.web.site import Site
 from tests.stream.library_log import fingerprint, look
@@ -72,6 +78,7 @@ async def test_both_players_show_the_matching_moment(page: Page, site: Site, nam
     await until(page, "document.getElementById('upload-video').currentTime === 2")
     upload, reference = await seconds_of(page)
     assert abs(reference - matching(upload)) < 0.1
+    await page.keyboard.press("v")  # to blur both would cost more than to play them
     await page.keyboard.press(">")  # 1.5x
     await page.keyboard.press("Space")
     if not backwards:
@@ -144,7 +151,10 @@ async def test_reviewers_are_spared_as_the_settings_say(
 async def test_a_format_that_the_browser_refuses_is_played_from_a_copy(
     page: Page, site: Site
 ) -> None:
-    hevc = {"codec": "libx265", "options": {"x265-params": "log-level=none"}}
+    hevc = {
+        "codec": "libx265",
+        "options": {"preset": "ultrafast", "x265-params": "log-level=none"},
+    }
     alert_id = await playing_alert(site, "forward", hevc)
     await open_alert(page, site, alert_id)
     players = "['upload', 'reference'].map(each => document.getElementById(each + '-video'))"
@@ -156,6 +166,39 @@ async def test_a_format_that_the_browser_refuses_is_played_from_a_copy(
     await until(page, "document.getElementById('upload-video').currentTime === 2")
     upload, reference = await seconds_of(page)
     assert abs(reference - (upload + 10)) < 0.1
+
+
+async def test_of_a_video_that_cant_be_fetched_it_is_said_why_until_it_can(
+    desk: Page, site: Site
+) -> None:
+    alert_id = await playing_alert(site, "forward")
+    alert = await site.console.queries.alert(alert_id)
+    assert alert is not None
+    video, gone = site.folder / "videos" / "gone.mp4", site.folder / "away.mp4"
+    small_video(gone)
+    await site.say(fingerprint(alert.video_id, look(1), uri=video.as_uri()).to_event())
+    asked = list[str]()
+
+    def ask(request: Request) -> None:
+        asked.append(request.url.rpartition("/")[2])
+
+    desk.on("request", ask)
+    words = desk.locator(".unsent:visible")
+    # Once for the player, and once to ask why.
+    async with without_complaints(desk, {"/video/play": 404, "video/play": 404}):
+        await desk.goto(f"{site.worker.url}/alerts/{alert_id}")
+        await words.get_by_text("the video can't be fetched: not_found").wait_for()
+        await until(desk, "document.getElementById('reference-video').readyState >= 2")
+    assert await words.count() == 1 and not await desk.locator(".making:visible").count()
+    await shot(desk, "unsent-light")
+    async with without_complaints(desk):
+        gone.rename(video)
+        await words.get_by_role("button", name="Try again").click()
+        await until(desk, "document.getElementById('upload-video').readyState >= 2")
+        assert not await words.count()
+        assert await desk.evaluate("document.activeElement.id") == "upload-video"
+    desk.remove_listener("request", ask)
+    assert "play" in asked and "playable.webm" not in asked
 
 
 async def test_a_mirrored_copy_is_shown_mirrored_back(page: Page, site: Site) -> None:
@@ -216,7 +259,7 @@ async def test_a_second_that_is_sought_while_nothing_plays_is_of_the_span_there(
         }
         for start, reference in ((0.5, 20.5), (6.0, 2.0))
     ]  # fmt: skip
-    video = make_video(site.folder / "videos" / "sought.mp4", count=300, frames_per_second=10)
+    video = small_video(site.folder / "videos" / "sought.mp4")
     alert = await site.alert(uri=video.as_uri(), segments=spans)
     await open_alert(page, site, alert.alert_id)
     await page.locator("#seek").fill("8")
