@@ -7,8 +7,8 @@ compares by. Rows are seconds of the upload, downwards; columns are seconds of t
 import asyncio
 import io
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,7 @@ class Evidence:
         """Nothing is drawn yet; `kafka` is where fingerprints and thumbnails are read."""
         self._kafka = kafka
         self._pictures: OrderedDict[object, bytes] = OrderedDict()
+        self._drawing: dict[object, asyncio.Task[bytes]] = {}
 
     async def matrix(
         self, alert: AlertView, upload: VideoView | None, reference: VideoView | None
@@ -146,14 +147,28 @@ class Evidence:
             raise NoEvidenceError(text_of(error)) from error
         return await asyncio.to_thread(matrix_png, matrix, alert.segments)
 
-    async def _kept(self, key: object, draw: Callable[[], Awaitable[bytes]]) -> bytes:
-        if key not in self._pictures:
-            picture = await draw()
-            self._pictures[key] = picture
-            while len(self._pictures) > KEPT:
-                self._pictures.popitem(last=False)
-        self._pictures.move_to_end(key)
-        return self._pictures[key]
+    async def _kept(self, key: object, draw: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
+        """A picture; those who ask for it at the same time, as a page that is loaded again, wait
+        for one drawing.
+        """
+        if (known := self._pictures.get(key)) is not None:
+            self._pictures.move_to_end(key)
+            return known
+        task = self._drawing.get(key)
+        if task is None:
+            task = asyncio.create_task(draw(), name="console-picture")
+            self._drawing[key] = task
+            task.add_done_callback(lambda done: self._drawn(key, done))
+        # Shielded: one of several that wait may go away.
+        return await asyncio.shield(task)
+
+    def _drawn(self, key: object, task: "asyncio.Task[bytes]") -> None:
+        del self._drawing[key]
+        if task.cancelled() or task.exception() is not None:
+            return
+        self._pictures[key] = task.result()
+        while len(self._pictures) > KEPT:
+            self._pictures.popitem(last=False)
 
 
 def _pictured(video: VideoView | None) -> tuple[str, Place | None, Place]:

@@ -1,5 +1,6 @@
 """The page of an alert: its videos, its evidence, and the policy that led to it."""
 
+import asyncio
 import io
 
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 
 from stream.admin.review import LATER
 from stream.contract.events import PolicyUpdated
+from stream.errors import BrokerError
 from tests.stream.console.store.said import applied
 from tests.stream.console.web.site import Site, embedded
 from tests.stream.library_log import fingerprint, look
@@ -181,6 +183,45 @@ async def test_the_queue_shows_what_is_copied(site: Site) -> None:
     shown = Image.open(io.BytesIO((await browser.get(still)).content)).convert("RGB")
     red, lime, blue = shown.getpixel((80, 48))  # type: ignore[misc]
     assert blue > 200 > 50 > max(red, lime)
+
+
+async def test_who_loads_a_page_again_waits_for_the_same_picture(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser drops what it asked for before; what is being read for it goes on."""
+    alert = await site.alert()
+    read, begun, asked = site.console.kafka.thumbnails, asyncio.Event(), list[str]()
+
+    async def slow(video_id: str, partition: int, offset: int) -> list[bytes]:
+        asked.append(video_id)
+        await begun.wait()
+        return await read(video_id, partition, offset)
+
+    monkeypatch.setattr(site.console.kafka, "thumbnails", slow)
+    browser, path = await site.browser(), f"/alerts/{alert.alert_id}/video/strip.jpg"
+    asking = [asyncio.ensure_future(browser.get(path)) for _ in range(5)]
+    while not asked:
+        await asyncio.sleep(0.01)
+    asking.pop(0).cancel()
+    begun.set()
+    assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
+    assert (await browser.get(path)).status_code == 200
+    assert asked == [alert.video_id]
+
+
+async def test_a_picture_that_could_not_be_read_is_read_when_it_is_asked_for_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = await site.alert()
+    browser, path = await site.browser(), f"/alerts/{alert.alert_id}/video/strip.jpg"
+    with monkeypatch.context() as away:
+        away.setattr(site.console.kafka, "thumbnails", _away)
+        assert (await browser.get(path)).status_code == 503
+    assert (await browser.get(path)).status_code == 200
+
+
+async def _away(*_: object) -> list[bytes]:
+    raise BrokerError("Kafka at 127.0.0.1: no answer")
 
 
 async def test_the_film_strip_is_in_order(site: Site) -> None:
