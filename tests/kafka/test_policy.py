@@ -19,7 +19,7 @@ from tests.stream.answers import answer, match, policy, verdict
 from tests.stream.command import Command
 from tests.stream.service import Platform, eventually, running_service
 
-OTHERS = 3_000
+OTHERS = 1_000
 
 
 @asynccontextmanager

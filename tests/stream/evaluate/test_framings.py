@@ -94,11 +94,11 @@ def test_videos_that_share_nothing_but_their_frame_are_no_copies(
     assert spans(find(kept, (frame(shape(picture)) for picture in others))) == []
 
 
-def dark(seed: int, deviation: float, grain: int) -> Iterator[Image.Image]:
-    """Twelve seconds of what a sensor sees in the dark, in grains of some pixels."""
+def dark(seed: int, deviation: float, grain: int, seconds: int = SECONDS) -> Iterator[Image.Image]:
+    """What a sensor sees in the dark, in grains of some pixels."""
     draws = np.random.default_rng(seed)
     width, height = WIDE[0] // grain, WIDE[1] // grain
-    for _ in range(SECONDS * RATE):
+    for _ in range(seconds * RATE):
         noise = draws.normal(8, deviation, (height, width, 3)).clip(0, 255).astype(np.uint8)
         yield Image.fromarray(noise).resize(WIDE, Image.Resampling.BILINEAR)
 
@@ -114,7 +114,7 @@ def still(picture: Image.Image) -> Pictures:
 )
 def test_what_shows_nothing_is_no_video(find: Finder, deviation: float, grain: int) -> None:
     with pytest.raises(NoVideoError, match="blank"):
-        find.fingerprint("upload", dark(1, deviation, grain))
+        find.fingerprint("upload", dark(1, deviation, grain, SECONDS // 2))
 
 
 def test_darkness_before_two_videos_makes_them_no_copies(find: Finder, footage: Pictures) -> None:
