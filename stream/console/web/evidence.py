@@ -148,9 +148,7 @@ class Evidence:
         return await asyncio.to_thread(matrix_png, matrix, alert.segments)
 
     async def _kept(self, key: object, draw: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
-        """A picture; those who ask for it at the same time, as a page that is loaded again, wait
-        for one drawing.
-        """
+        """A picture; who asks for it again meanwhile, as by a new load, waits for one drawing."""
         if (known := self._pictures.get(key)) is not None:
             self._pictures.move_to_end(key)
             return known
