@@ -344,7 +344,8 @@ async def test_seconds_of_the_reference_are_excluded_by_a_finger(
         await hand.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
         drawn = [float(await page.locator(f"#one-{each}").input_value()) for each in SPAN_ENDS]
         assert abs(drawn[0] - 6) <= 0.15 and abs(drawn[1] - 14) <= 0.15
-        await page.get_by_role("button", name="Dismiss", exact=True).tap()
+        # No tap: one that comes at once behind the drawing's end is none to a busy browser.
+        await page.get_by_role("button", name="Dismiss", exact=True).click()
         await page.wait_for_url("**said=dismissed*")
     (review,) = await site.console.queries.reviews_of_alert(alert.alert_id)
     assert [review.reference_start_seconds, review.reference_end_seconds] == drawn
