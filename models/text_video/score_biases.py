@@ -24,6 +24,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.errors import BrokenDataError
+
 # Set by hand; twice or half as many of either change little.
 MIDDLES = 256  # of a kind, or as many as there are
 NEAREST = 4  # whose mean similarity counts
@@ -50,7 +52,7 @@ class ScoreBiases(nn.Module):
             of_texts: whether this side is that of texts.
 
         Raises:
-            ValueError: fewer.
+            BrokenDataError: fewer.
         """
         super().__init__()
         self.of_texts = of_texts
@@ -79,7 +81,10 @@ class ScoreBiases(nn.Module):
 def _middles(rows: Vectors) -> Vectors:
     """(K, D) unit rows, of the clusters of unit rows."""
     if len(rows) < NEAREST:
-        raise ValueError(f"{len(rows)} vectors of a kind, expected {NEAREST} or more")
+        raise BrokenDataError(
+            f"{len(rows)} photos, captions or keywords to take score biases from, expected "
+            f"{NEAREST} or more of each: name the whole of what the pair learned from"
+        )
     clusters = faiss.Kmeans(
         rows.shape[1], min(MIDDLES, len(rows)), niter=ITERATIONS, seed=SEED, spherical=True,
         min_points_per_centroid=1,
@@ -104,7 +109,7 @@ def make_biases(videos: Vectors, texts: Sequence[Vectors]) -> PairBiases:
         texts: of each kind, in all languages, (M, D): the first is of captions.
 
     Raises:
-        ValueError: fewer than `NEAREST` of a kind.
+        BrokenDataError: fewer than `NEAREST` of a kind.
     """
     return PairBiases(
         ScoreBiases(videos, texts, of_texts=False), ScoreBiases(texts[0], [videos], of_texts=True)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from models.encoder.onnx_file import store_as_bytes, to_onnx
+from models.errors import BrokenDataError
 from models.text_video import score_biases
 from models.text_video.score_biases import (
     LIFT,
@@ -95,7 +96,7 @@ def test_a_small_training_has_as_many_middles_as_it_has_rows(
     biases: PairBiases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ScoreBiases(drawn(9, 0), [drawn(9, 1), drawn(5, 2)], of_texts=True).kinds == [9, 5]
-    with pytest.raises(ValueError, match="expected 4 or more"):
+    with pytest.raises(BrokenDataError, match="3 photos.*expected 4 or more"):
         make_biases(drawn(9, 0), [drawn(9, 1), drawn(3, 1)])
     monkeypatch.setattr(score_biases, "SEED", 7)
     again = ScoreBiases(drawn(900, 0), [drawn(1200, 1), drawn(300, 8)], of_texts=False)
