@@ -18,6 +18,7 @@ from models.aligners.matrix import SimilarityMatrix
 from models.video.similarity import similarities
 from stream.console.kafka import ConsoleKafka
 from stream.console.store.views import AlertView, Place, VideoView
+from stream.console.web.shared_work import SharedWork
 from stream.console.web.strips import (
     NO_THUMBNAILS,
     NoEvidenceError,
@@ -51,7 +52,7 @@ class Evidence:
         """Nothing is drawn yet; `kafka` is where fingerprints and thumbnails are read."""
         self._kafka = kafka
         self._pictures: OrderedDict[object, bytes] = OrderedDict()
-        self._drawing: dict[object, asyncio.Task[bytes]] = {}
+        self._drawing = SharedWork[bytes]("console-picture")
 
     async def matrix(
         self, alert: AlertView, upload: VideoView | None, reference: VideoView | None
@@ -152,21 +153,15 @@ class Evidence:
         if (known := self._pictures.get(key)) is not None:
             self._pictures.move_to_end(key)
             return known
-        task = self._drawing.get(key)
-        if task is None:
-            task = asyncio.create_task(draw(), name="console-picture")
-            self._drawing[key] = task
-            task.add_done_callback(lambda done: self._drawn(key, done))
-        # Shielded: one of several that wait may go away.
-        return await asyncio.shield(task)
 
-    def _drawn(self, key: object, task: "asyncio.Task[bytes]") -> None:
-        del self._drawing[key]
-        if task.cancelled() or task.exception() is not None:
-            return
-        self._pictures[key] = task.result()
-        while len(self._pictures) > KEPT:
-            self._pictures.popitem(last=False)
+        async def drawn() -> bytes:
+            picture = await draw()
+            self._pictures[key] = picture
+            while len(self._pictures) > KEPT:
+                self._pictures.popitem(last=False)
+            return picture
+
+        return await self._drawing.once(key, drawn)
 
 
 def _pictured(video: VideoView | None) -> tuple[str, Place | None, Place]:

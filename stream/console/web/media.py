@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Event
 
 from stream.console.web.ranged import version_tag
+from stream.console.web.shared_work import SharedWork
 from stream.fetch.fetch import DiskError, FetchedVideo, FetchSettings, fetch
 from stream.scratch import Scratch
 from stream.texts import Text
@@ -71,7 +72,7 @@ class Videos:
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         self._refused_bytes: OrderedDict[str, int] = OrderedDict()
         self._threads, self._stop = ThreadPoolExecutor(DOWNLOADS, "console-video"), Event()
-        self._fetching: dict[str, asyncio.Task[FetchedVideo]] = {}
+        self._fetching = SharedWork[FetchedVideo]("console-video")
 
     def is_here(self, uri: str) -> bool:
         """Whether nothing need be fetched: it is local, or there is a copy."""
@@ -102,13 +103,7 @@ class Videos:
             return known.video.path
         # It was too large a while ago: not fetched to find out again.
         self._check_room(self._refused_bytes.get(uri, 0), beside)
-        task = self._fetching.get(uri)
-        if task is None:
-            task = asyncio.create_task(self._fetch(uri, beside), name="console-video")
-            self._fetching[uri] = task
-            task.add_done_callback(lambda done: self._fetched(uri, done))
-        # Shielded: one of several that wait may go away.
-        return (await asyncio.shield(task)).path
+        return (await self._fetching.once(uri, lambda: self._fetch(uri, beside))).path
 
     def forget(self, uri: str) -> None:
         """Delete the copy of a video, if there is one."""
@@ -156,11 +151,6 @@ class Videos:
         if copy is None or copy.asked_at < time.monotonic() - LATELY_SECONDS:
             return None
         return copy.video
-
-    def _fetched(self, uri: str, task: "asyncio.Task[FetchedVideo]") -> None:
-        del self._fetching[uri]
-        if not task.cancelled():
-            task.exception()  # who waited was told of it, and may be gone
 
     def close(self) -> None:
         """End all downloads and delete all copies."""

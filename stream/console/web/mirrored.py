@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from stream.console.store.views import AlertView, VideoView
+from stream.console.web.matches import BusyError
 from stream.console.web.media import NO_ROOM, Videos
 from stream.console.web.problems import Problem
+from stream.console.web.shared_work import SharedWork
 from stream.decode.mirrored import mirrored_in_time
 from stream.decode.one_child import OneChild
 from stream.decode.room import NoRoomError
@@ -42,7 +44,8 @@ class Mirrors:
         self._settings = settings.model_copy(update={"timeout_seconds": seconds})
         self._videos = videos
         self._known: OrderedDict[object, Mirrored] = OrderedDict()
-        self._looking: dict[object, asyncio.Task[Mirrored]] = {}
+        full = Text("many videos are being looked at: try again in a moment")
+        self._looking = SharedWork[Mirrored]("console-mirrored", MAX_WAITING, full)
         self._thread = ThreadPoolExecutor(1, "console-mirrored")
         self._child = OneChild(self._settings)
 
@@ -59,23 +62,23 @@ class Mirrors:
         """
         if video is None or reference is None or video.uri is None or reference.uri is None:
             return [None] * len(alert.segments)
-        key = (alert.alert_id, video.uri, video.fingerprint, reference.uri, reference.fingerprint)
+        video_uri, reference_uri = video.uri, reference.uri
+        key = (alert.alert_id, video_uri, video.fingerprint, reference_uri, reference.fingerprint)
         if (known := self._known.get(key)) is not None:
             self._known.move_to_end(key)
             return known
-        task = self._looking.get(key)
-        if task is None:
-            if len(self._looking) >= MAX_WAITING:
-                told = Text("many videos are being looked at: try again in a moment")
-                raise Problem(429, told, {"Retry-After": "10"})
-            task = asyncio.create_task(
-                self._look(alert, video.uri, reference.uri), name="console-mirrored"
-            )
-            self._looking[key] = task
-            task.add_done_callback(lambda done: self._looked(key, done))
+
+        async def look() -> Mirrored:
+            found = await self._look(alert, video_uri, reference_uri)
+            self._known[key] = found
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+            return found
+
         try:
-            # Shielded: one of several that wait may go away.
-            return await asyncio.shield(task)
+            return await self._looking.once(key, look)
+        except BusyError as error:
+            raise Problem(429, error, {"Retry-After": "10"}) from error
         except RejectedError:
             return [None] * len(alert.segments)
         except (DiskError, NoRoomError) as error:
@@ -100,14 +103,6 @@ class Mirrors:
         for place, answer in zip(longest, answers, strict=True):
             found[place] = answer
         return found
-
-    def _looked(self, key: object, task: "asyncio.Task[Mirrored]") -> None:
-        del self._looking[key]
-        if task.cancelled() or task.exception() is not None:
-            return
-        self._known[key] = task.result()
-        while len(self._known) > KEPT:
-            self._known.popitem(last=False)
 
     def close(self) -> None:
         """End the process."""

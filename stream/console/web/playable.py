@@ -9,7 +9,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stream.console.web.matches import BusyError
+from stream.console.web.shared_work import SharedWork
 from stream.decode.one_child import OneChild
 from stream.decode.playable import playable_in_time
 from stream.decode.room import NoRoomError
@@ -37,7 +37,8 @@ class Playables:
         self._settings = settings.model_copy(update={"spool_folder": self._folder})
         self._cache_bytes = cache_bytes
         self._copies: OrderedDict[str, Path] = OrderedDict()
-        self._making: dict[str, asyncio.Task[Path]] = {}
+        full = Text("many videos are being made playable: try again in a moment")
+        self._making = SharedWork[Path]("console-playable", MAX_WAITING, full)
         # Of our own: it waits for minutes, and what else needs a thread mustn't.
         self._thread = ThreadPoolExecutor(1, "console-playable")
         self._child = OneChild(self._settings)
@@ -57,15 +58,7 @@ class Playables:
         if (known := self._copies.get(tag)) is not None and known.is_file():
             self._copies.move_to_end(tag)
             return known
-        task = self._making.get(tag)
-        if task is None:
-            if len(self._making) >= MAX_WAITING:
-                raise BusyError(Text("many videos are being made playable: try again in a moment"))
-            task = asyncio.create_task(self._make(video, tag), name="console-playable")
-            self._making[tag] = task
-            task.add_done_callback(lambda done: self._made(tag, done))
-        # Shielded: one of several that wait may go away.
-        return await asyncio.shield(task)
+        return await self._making.once(tag, lambda: self._make(video, tag))
 
     async def _make(self, video: Path, tag: str) -> Path:
         target = self._folder / f"{hashlib.sha256(tag.encode()).hexdigest()[:32]}.webm"
@@ -76,6 +69,7 @@ class Playables:
         except BaseException:
             target.unlink(missing_ok=True)
             raise
+        self._keep(tag, target)
         return target
 
     def _encode(self, video: Path, target: Path) -> None:
@@ -84,11 +78,8 @@ class Playables:
         except NoRoomError as error:
             raise DiskError(f"no room for a copy of {video.name}") from error
 
-    def _made(self, tag: str, task: "asyncio.Task[Path]") -> None:
-        del self._making[tag]
-        if task.cancelled() or task.exception() is not None:
-            return
-        self._copies[tag] = task.result()
+    def _keep(self, tag: str, copy: Path) -> None:
+        self._copies[tag] = copy
         while len(self._copies) > 1 and self._held_bytes() > self._cache_bytes:
             # Whoever reads the file now reads on: it is gone from the folder alone.
             self._copies.popitem(last=False)[1].unlink(missing_ok=True)
