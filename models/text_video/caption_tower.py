@@ -20,7 +20,7 @@ class TextTower(nn.Module):
     def __init__(self, config: TextVideoConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.width
+        width = config.words_width
         self.embedding = nn.Embedding(config.entries, width, padding_idx=PAD)
         nn.init.normal_(self.embedding.weight, std=0.05)
         self.place = nn.Parameter(0.02 * torch.randn(config.max_tokens, width))

@@ -19,6 +19,7 @@ class TextVideoConfig:
     Attributes:
         dimension: D, of the shared space.
         width: d, inside both towers.
+        text_width: d inside the text tower; `width` if None.
         text_layers: transformer blocks over words.
         frame_layers: transformer blocks over frames.
         expansion: how many times wider a block's feed-forward layer is.
@@ -36,6 +37,7 @@ class TextVideoConfig:
     dimension: int = 256
     width: int = 192
     heads: int = 4
+    text_width: int | None = None
     text_layers: int = 2
     frame_layers: int = 1
     expansion: int = 2
@@ -61,5 +63,11 @@ class TextVideoConfig:
             raise ValueError(
                 f"self.read_sentences = {self.read_sentences}, expected of {', '.join(DIMENSIONS)}"
             )
-        if self.width % self.heads:
-            raise ValueError(f"{self.width = }, expected a multiple of {self.heads = }")
+        for width in (self.width, self.words_width):
+            if width < 1 or width % self.heads:
+                raise ValueError(f"{width = }, expected a multiple of {self.heads = }")
+
+    @property
+    def words_width(self) -> int:
+        """The text tower's d."""
+        return self.width if self.text_width is None else self.text_width

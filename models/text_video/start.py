@@ -61,7 +61,7 @@ def make_start(
         ids: (M, L) of the captions.
     """
     pictures = mean_pictures(network, features)
-    axes = main_axes(pictures, network.config.width)
+    axes = main_axes(pictures, network.config.words_width)
     places = pictures @ axes.T
     places /= np.linalg.norm(places, axis=1, keepdims=True).clip(1e-6)
     words = word_vectors(places - places.mean(axis=0), pairs.photos, ids, network.config.entries)

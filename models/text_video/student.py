@@ -20,9 +20,9 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.errors import ModelFileError
-from models.text_video.blocks import Block
+from models.errors import ModelFileError, RecipeError
 from models.text_video.caption_tower import SentenceTower, TextTower
+from models.text_video.grow import grow
 from models.text_video.network import TextVideoNetwork
 from models.text_video.sentences import sentence_vectors
 from models.text_video.shape import TextVideoConfig
@@ -58,13 +58,16 @@ class StudentRecipe:
         temperature: at which the batch's vectors are told apart.
         closeness: what a vector's distance to its target counts beside telling apart.
         photos: in each step, that the vectors tell apart as the targets do.
+        text_width: of the text tower: at least as wide as the first pair's.
         text_layers: transformer blocks over words: at least as many as the first pair has.
         dropout: inside these.
+        half: compute in bfloat16: some three times as fast where the processor multiplies in it,
+            slower where it doesn't. Weights stay in float32.
         network: that of the pairs that teach; a recipe's file has none.
     """
 
     seed: Seed = 1
-    steps: Count = 3000
+    steps: Count = 5000
     rate: Positive = 2e-3
     weight_decay: Weight = 0.02
     warm_up: Count = 100
@@ -80,8 +83,10 @@ class StudentRecipe:
     temperature: Positive = 0.05
     closeness: Weight = 10.0
     photos: Count = 2000
-    text_layers: Count = 4
+    text_width: Count = 320
+    text_layers: Count = 5
     dropout: Share = 0.0
+    half: bool = True
     network: TextVideoConfig = field(default_factory=TextVideoConfig)
 
 
@@ -136,19 +141,17 @@ class Exercise:
     photos: Tensor
 
 
-def joined_config(
-    teachers: Sequence[Teacher], text_layers: int, dropout: float = 0.0
-) -> TextVideoConfig:
+def joined_config(teachers: Sequence[Teacher], recipe: StudentRecipe) -> TextVideoConfig:
     """The shape of the joined network: the first teacher's, with all video towers.
 
     Args:
         teachers: whose towers are joined.
-        text_layers: of the text tower that learns.
-        dropout: in it.
+        recipe: has the text tower's width, layers and dropout.
 
     Raises:
-        ModelFileError: fewer than two, the first reads no ids or has more layers, or their shapes
-            differ.
+        ModelFileError: fewer than two, the first reads no ids, is wider or has more layers, or
+            their shapes differ.
+        RecipeError: the width can't be shared by the first one's heads.
     """
     if len(teachers) < 2:
         raise ModelFileError(f"{len(teachers)} pairs to learn from, expected two or more")
@@ -160,9 +163,23 @@ def joined_config(
         alike = replace(config, read_sentences=(), entries=first.entries)
         if alike != first or first.video_towers > 1:
             raise ModelFileError(f"pairs of other shapes can't be joined: {config} and {first}")
-    if text_layers < first.text_layers:
-        raise ModelFileError(f"{text_layers = }, but the first pair has {first.text_layers}")
-    return replace(first, video_towers=len(teachers), text_layers=text_layers, dropout=dropout)
+    for name, own, theirs in (
+        ("text_layers", recipe.text_layers, first.text_layers),
+        ("text_width", recipe.text_width, first.words_width),
+    ):
+        if own < theirs:
+            raise ModelFileError(f"{name} = {own}, but the first pair has {theirs}")
+    if recipe.text_width % first.heads:
+        raise RecipeError(
+            f"text_width = {recipe.text_width}, expected a multiple of {first.heads} heads"
+        )
+    return replace(
+        first,
+        video_towers=len(teachers),
+        text_width=recipe.text_width,
+        text_layers=recipe.text_layers,
+        dropout=recipe.dropout,
+    )
 
 
 def make_lessons(
@@ -215,9 +232,7 @@ def _said_by(teacher: Teacher, sentences: Sentences, folder: Path) -> NDArray[np
 def joined_network(
     config: TextVideoConfig, teachers: Sequence[Teacher], turns: Sequence[NDArray[np.float32]]
 ) -> TextVideoNetwork:
-    """The teachers' video towers, and the first one's text tower, in the shared space.
-
-    Layers that the first one's tower hasn't change nothing yet.
+    """The teachers' video towers, and the first one's text tower, grown, in the shared space.
 
     Args:
         config: of the joined network.
@@ -226,15 +241,13 @@ def joined_network(
     """
     network = TextVideoNetwork(config, teachers[0].channels)
     video, text, first = network.video, network.text, teachers[0].network.text
-    assert isinstance(video, JoinedVideoTower) and isinstance(text, TextTower)
+    assert isinstance(video, JoinedVideoTower)
+    assert isinstance(text, TextTower) and isinstance(first, TextTower)
     with torch.no_grad():
         for tower, teacher in zip(video.towers, teachers, strict=True):
             tower.load_state_dict(teacher.network.video.state_dict())
         video.join.weight.copy_(torch.from_numpy(np.concatenate(turns, axis=1)))
-        text.load_state_dict(first.state_dict(), strict=False)
-        for block in text.blocks[teachers[0].network.config.text_layers :]:
-            assert isinstance(block, Block)
-            block.start_idle()
+        grow(text, first)
         turn = torch.from_numpy(turns[0])
         turn = turn / turn.norm() * len(turn) ** 0.5  # as long as a rotation
         for layer in (text.head, text.past, text.later, text.token_head):
@@ -319,11 +332,14 @@ class StudentTrainer(Trainer):
         recipe = self.recipe
         ids = exercise.ids.to(self.device)
         targets, photos = exercise.targets.to(self.device), exercise.photos.to(self.device)
-        self.network.text.train()
+        text = self.network.text.train()
+        assert isinstance(text, TextTower)
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)
         factor = rate_factor(self.step, recipe.steps, recipe.warm_up)
         set_rates(self.optimiser, max(factor, MIN_RATE), recipe.rate)
-        parts = student_loss(self.network.text(ids).vectors, targets, photos, recipe)
+        with torch.autocast(self.device.partition(":")[0], torch.bfloat16, recipe.half):
+            vectors = text.vector(text.hidden(ids), ids)
+        parts = student_loss(vectors.float(), targets, photos, recipe)
         descend(torch.stack(list(parts.values())).sum(), self)
         follow(self.mean, self.network, warming_up(recipe.averaging, self.step))
         single = {name: part.detach() for name, part in parts.items()}

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from models.errors import ModelFileError, RecipeError
@@ -63,7 +64,7 @@ def train_student(
         )
     console = Console()
     teachers = [Teacher.of(run) for run in runs]
-    config = joined_config(teachers, recipe.text_layers, recipe.dropout)
+    config = joined_config(teachers, recipe)
     trunk = load_trunk(config.trunk)
     if {teacher.channels for teacher in teachers} != {trunk.channels}:
         raise ModelFileError(f"pairs that learned on another trunk than {config.trunk}")
@@ -86,6 +87,7 @@ def train_student(
     )
     console.print(f"{len(teachers)} pairs teach {len(sentences.read)} sentences")
     lessons = make_lessons(teachers, sentences, config.dimension, features_dir)
+    torch.manual_seed(recipe.seed)
     trainer = StudentTrainer(
         replace(recipe, network=config),
         joined_network(config, teachers, lessons.turns),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from models.errors import MissingDataError, ModelError, ModelFileError, RecipeError
@@ -37,7 +38,15 @@ from tests.models.text_video.small_recipe import RECIPE
 
 NETWORK = RECIPE.network
 STUDENT = StudentRecipe(
-    steps=60, rate=5e-3, warm_up=5, averaging=0.9, validate_every=60, captions=64, text_layers=2
+    steps=60,
+    rate=5e-3,
+    warm_up=5,
+    averaging=0.9,
+    validate_every=60,
+    captions=64,
+    text_width=24,
+    text_layers=2,
+    half=False,  # on processors without bfloat16 it would take long
 )
 
 
@@ -133,7 +142,7 @@ def test_the_student_comes_near_what_its_teachers_say(
     pairs = make_pairs(read_captions(data / "captions/flickr8k-train.jsonl"), STUDENT.sources)
     sentences = sentences_of(pairs, teachers[0], STUDENT)
     lessons = make_lessons(teachers, sentences, 32, kept)
-    fresh = joined_network(joined_config(teachers, 2), teachers, lessons.turns).eval()
+    fresh = joined_network(joined_config(teachers, STUDENT), teachers, lessons.turns).eval()
     near, before = (
         float((text_vectors(n, lessons.ids, "cpu") * lessons.targets).sum(axis=1).mean())
         for n in (trained_network(joined.folder), fresh)
@@ -148,15 +157,27 @@ def test_layers_that_the_first_pair_has_not_change_nothing_at_first(
     teachers = [Teacher.of(run) for run in runs]
     pairs = make_pairs(read_captions(data / "captions/flickr8k-val.jsonl"), ["en", "zh"])
     lessons = make_lessons(teachers, sentences_of(pairs, teachers[0], STUDENT), 32, kept)
-    shallow, deep = (
-        joined_network(joined_config(teachers, layers), teachers, lessons.turns).eval()
-        for layers in (1, 3)
-    )
-    np.testing.assert_allclose(
-        text_vectors(deep, lessons.ids, "cpu"), text_vectors(shallow, lessons.ids, "cpu"), atol=1e-6
-    )
+
+    def said(layers: int, width: int) -> NDArray[np.float32]:
+        config = joined_config(teachers, replace(STUDENT, text_layers=layers, text_width=width))
+        network = joined_network(config, teachers, lessons.turns).eval()
+        return text_vectors(network, lessons.ids, "cpu")
+
+    shallow = said(1, 16)
+    np.testing.assert_allclose(said(3, 16), shallow, atol=1e-6)
+    wide = said(2, 24)
+    assert (wide * shallow).sum(axis=1).min() > 0.99
+    assert not np.array_equal(wide, shallow)
+
+
+def test_a_student_is_no_smaller_than_who_teaches_it(runs: list[Path]) -> None:
+    teachers = [Teacher.of(run) for run in runs]
     with pytest.raises(ModelFileError, match="text_layers = 0, but the first pair has 1"):
-        joined_config(teachers, 0)
+        joined_config(teachers, replace(STUDENT, text_layers=0))
+    with pytest.raises(ModelFileError, match="text_width = 8, but the first pair has 16"):
+        joined_config(teachers, replace(STUDENT, text_width=8))
+    with pytest.raises(RecipeError, match="text_width = 17, expected a multiple of 2 heads"):
+        joined_config(teachers, replace(STUDENT, text_width=17))
 
 
 def test_vectors_side_by_side_compare_as_both_pairs_do_together(
