@@ -1,6 +1,7 @@
 """The words of the pages in the languages that there are: English in the code, others beside it.
 
-`text/LANGUAGE.po` holds a translation of each text; it is read as it is, so nothing is compiled.
+`text/LANGUAGE.po` holds a translation of each text, that of English what the codes of errors mean;
+it is read as it is, so nothing is compiled.
 """
 
 from collections.abc import Sequence

@@ -74,6 +74,13 @@ def calls() -> Iterator[tuple[str, ast.expr]]:
                 yield name, node.args[SAYS[name]]
 
 
+def test_codes_of_errors_are_said_in_english_with_the_code_behind() -> None:
+    said = words_of("en")
+    for code in get_args(ErrorCode):
+        assert re.fullmatch(rf"[a-z' ]+ \({code}\)", said(code))
+    assert said("nothing here") == "nothing here"
+
+
 @pytest.mark.parametrize("language", ["zh"])
 def test_every_text_is_translated(language: str) -> None:
     words = words_of(language)

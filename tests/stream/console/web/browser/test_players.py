@@ -187,7 +187,7 @@ async def test_of_a_video_that_cant_be_fetched_it_is_said_why_until_it_can(
     # Once for the player, and once to ask why.
     async with without_complaints(desk, {"/video/play": 404, "video/play": 404}):
         await desk.goto(f"{site.worker.url}/alerts/{alert_id}")
-        await words.get_by_text("the video can't be fetched: not_found").wait_for()
+        await words.get_by_text("the video can't be fetched: nothing at that address").wait_for()
         await until(desk, "document.getElementById('reference-video').readyState >= 2")
     assert await words.count() == 1 and not await desk.locator(".making:visible").count()
     await shot(desk, "unsent-light")
