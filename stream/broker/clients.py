@@ -25,6 +25,9 @@ ANSWER_SECONDS = 10.0
 """For which a command waits for the cluster: an election of a new leader takes a few."""
 FETCH_WAIT_MS = 50
 """Short, as a question for a partition's end waits behind a fetch on the same connection."""
+FETCH_BACKOFF_MS = 5
+"""Before more is fetched where enough is waiting, also of a partition that has just been assigned:
+a second by default, for each single message that is looked up."""
 SEND_MILLISECONDS = 30_000
 """After which a message that no broker took is reported: as long as a restart of a broker takes."""
 AT_START, AT_END = -2, -1  # Kafka's numbers, in place of times
@@ -114,6 +117,7 @@ def reader(kafka: KafkaSettings, options: Mapping[str, Any] | None = None) -> Co
             "enable.auto.commit": False,
             "fetch.message.max.bytes": kafka.max_message_bytes,
             "fetch.wait.max.ms": FETCH_WAIT_MS,
+            "fetch.queue.backoff.ms": FETCH_BACKOFF_MS,
             **(options or {}),
         }
     )
