@@ -9,11 +9,14 @@ import os
 import signal
 import warnings
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 import hypothesis
+import psutil
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling, Scheduling
+from xdist.workermanage import WorkerController
 
 from tests.tools import judged
 
@@ -51,6 +54,8 @@ LONG_FIRST = (
 )
 # Whose errors count: to the Kafka clients it is an ERROR that a new topic has no leader yet.
 OURS = ("stream", "models")
+RUN = pytest.StashKey[str]()
+"""The id of a run with workers."""
 
 # Hypothesis has a profile for CI that tries the same examples in every run: not this one.
 hypothesis.settings.register_profile("samesource", deadline=None, print_blob=True)
@@ -60,6 +65,22 @@ hypothesis.settings.load_profile("samesource")
 def pytest_configure() -> None:
     """Processes that tests interrupt must not inherit from a run in the background to ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """In the process that started the workers: how to know what they start."""
+    node.config.stash[RUN] = node.workerinput["testrunuid"]
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Who interrupts a run interrupts all of it: workers are killed, and can stop no Kafka."""
+    run = session.config.stash.get(RUN, None)
+    if run is not None and exitstatus == pytest.ExitCode.INTERRUPTED:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("PYTEST_XDIST_TESTRUNUID") == run:
+                    process.kill()
 
 
 @pytest.hookimpl(wrapper=True)
