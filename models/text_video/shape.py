@@ -63,9 +63,10 @@ class TextVideoConfig:
             raise ValueError(
                 f"self.read_sentences = {self.read_sentences}, expected of {', '.join(DIMENSIONS)}"
             )
-        for width in (self.width, self.words_width):
-            if width < 1 or width % self.heads:
-                raise ValueError(f"{width = }, expected a multiple of {self.heads = }")
+        for name in ("width", "text_width"):
+            width = getattr(self, name)
+            if width is not None and (width < 1 or width % self.heads):
+                raise ValueError(f"self.{name} = {width}, expected a multiple of {self.heads = }")
 
     @property
     def words_width(self) -> int:

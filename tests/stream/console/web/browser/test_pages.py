@@ -162,7 +162,8 @@ async def test_single_keys_can_be_switched_off(chromium: Browser, site: Site) ->
         await page.goto(site.worker.sign_in_link() or "")  # by which whoever started it signs in
         await page.wait_for_url("**/queue")
         await page.locator("select[name=keys]").select_option("off")
-        await page.get_by_role("button", name="Save").click()
+        async with page.expect_navigation():  # the next one would end it
+            await page.get_by_role("button", name="Save").click()
         await page.goto(f"{site.worker.url}/alerts/{alert.alert_id}")
         await page.keyboard.press("c")
         await page.keyboard.press("q")
