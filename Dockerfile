@@ -1,7 +1,7 @@
 # The service: one image for every role; `docker-compose.yml` names the role. The tree is installed in
 # place, because kafka/topics.toml and configs/ are read from it. By its digest the base stays what it
-# was tested with: docs/operations.md says how to pin it.
-ARG BASE_IMAGE=python:3.11-slim
+# is: docs/operations.md says how to take another.
+ARG BASE_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 FROM ${BASE_IMAGE}
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
