@@ -46,6 +46,7 @@ def test_a_skip_fails_where_everything_must_be_there(
 ) -> None:
     monkeypatch.setenv("TEST_TOOLS", tools)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)  # of whoever runs this one
     for name, text in {
         "conftest.py": CONFTEST, "test_some.py": TESTS, "test_needy.py": NEEDS_A_PACKAGE,
         "pytest.ini": "[pytest]",
