@@ -4,6 +4,7 @@ Serves `alert_queries.py` and `claims.py`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -127,7 +128,9 @@ def _order(kind: Kind, alert: Any) -> tuple[Any, ...]:
 
 
 def _as_listed(kind: Kind, alert: Any) -> list[ColumnElement[bool]]:
-    return [alert.raised_at <= bindparam("as_of"), *conditions(kind, alert)]
+    # Of one upload too by its key alone: the index of an upload's alerts has no ids.
+    by_keys = replace(kind, names=kind.names - {"video_id"})
+    return [alert.raised_at <= bindparam("as_of"), *conditions(by_keys, alert)]
 
 
 async def alerts_in(session: AsyncSession, alert_ids: Sequence[str]) -> dict[str, AlertView]:

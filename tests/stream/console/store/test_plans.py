@@ -1,5 +1,6 @@
 """How the databases read what is asked for: by the index that was meant for it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +52,24 @@ async def test_of_an_uploads_alerts_no_more_are_read_than_are_shown(database: Da
         assert "SEARCH alerts USING INTEGER PRIMARY KEY (rowid=?)" in lines
         (inner,) = [line for line in lines if " own " in line]
         assert "COVERING INDEX alerts_of_video (video_key=? AND state=?" in inner
+
+
+@of_sqlite
+async def test_the_alerts_of_one_upload_are_counted_and_ordered_without_their_rows(
+    database: Database,
+) -> None:
+    await say(database, *some_alerts(1, 20))
+    (video_id, *_) = [group.video_id for group in (await Queries(database).queue(ALL)).items]
+    for order in ORDERS:
+        with statements(database) as noted:
+            page = await Queries(database).queue(replace(ALL, video_id=video_id), order)
+            assert [group.video_id for group in page.items] == [video_id]
+        by_groups = [found for found in noted if "GROUP BY alerts.video_key" in found[0]]
+        by_groups += [found for found in noted if "own.rowid" in found[0]]
+        assert len(by_groups) == 2
+        for found in by_groups:
+            lines = await plan(database, *found)
+            assert any("COVERING INDEX alerts_of_video (video_key=?" in line for line in lines)
 
 
 @of_postgresql
