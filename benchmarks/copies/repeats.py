@@ -1,10 +1,11 @@
-"""Loops and changed paces of real clips: is every turn, every span found at its seconds?
+"""Loops, boomerangs and changed paces of real clips: is every span found at its seconds?
 
     python -m benchmarks.copies.repeats CLIPS [--clips 10]
 
-From each clip one piece is looped to about 20 seconds for each length of turn, and twelve seconds
-are played at each pace. A turn or a span counts as found when all four edges are within
-`EDGE_SECONDS`; `overlap` is the product of the intersections over union on both time axes.
+From each clip one piece is looped to about 20 seconds for each length of turn, twelve seconds are
+played at each pace, and pieces run there and back, or back and there. A turn, a way or a span
+counts as found when all four edges are within `EDGE_SECONDS`; `overlap` is the product of the
+intersections over union on both time axes.
 """
 
 import random
@@ -31,6 +32,7 @@ from stream.settings import Settings, load_settings
 
 TURNS = (1.5, 2.0, 3.0, 4.0, 5.0)  # seconds
 PACES = (0.5, 0.75, 1.25, 1.5, 2.0, 3.0)
+WAYS = (2.0, 3.0, 4.0, 6.0, 8.0)  # seconds
 LOOPED_SECONDS, PLAYED_SECONDS = 20.0, 12.0
 CLIP_SECONDS = (24.0, 60.0)  # a clip has room for a piece, and is decoded quickly
 EDGE_SECONDS = 0.75
@@ -54,7 +56,7 @@ class Case:
 
 
 def cases_of(frames: Frames, rate: float, chance: random.Random) -> Iterator[Case]:
-    """A loop for each length of turn, and a piece for each pace."""
+    """A loop for each length of turn, a piece for each pace, two boomerangs for each way."""
     for turn in TURNS:
         count = round(turn * rate)
         first = chance.randrange(round(2 * rate), len(frames) - count - round(2 * rate))
@@ -68,6 +70,13 @@ def cases_of(frames: Frames, rate: float, chance: random.Random) -> Iterator[Cas
         shown = [frames[first + int(n * pace)] for n in range(int(count / pace))]
         at = first / rate
         yield Case(f"pace {pace:g}", shown, [(0.0, len(shown) / rate, at, at + PLAYED_SECONDS)])
+    for way in WAYS:
+        count = round(way * rate)
+        for step in (1, -1):
+            first = chance.randrange(round(rate), len(frames) - count - round(rate))
+            piece, at, seconds = frames[first : first + count][::step], first / rate, count / rate
+            spans = [(n * seconds, (n + 1) * seconds, at, at + seconds) for n in range(2)]
+            yield Case(f"boomerang of {way:g} s a way", piece + piece[::-1], spans)
 
 
 def read(path: Path) -> tuple[Frames, float]:

@@ -19,9 +19,11 @@ from models.detector.evidence import FEATURES, FEATURES_WITH_PATHS, Evidence, Ex
 from models.detector.grid import ALIGN
 from models.detector.lines import LineFinder
 from models.detector.loops import LastLoops
+from models.detector.palindromes import LastPalindromes
 from models.detector.spans import SpanFinder
 from models.detector.stills import joined_stills
 from models.detector.turns import with_turns
+from models.detector.ways import with_ways
 from models.encoder.serve import WEIGHTS
 from models.errors import ModelFileError
 from models.runtime import Provider, Span, open_session
@@ -101,7 +103,7 @@ class PatternDetector:
             )
         with_paths = len(self._calibration) == FEATURES_WITH_PATHS
         self._finder = self.finder(with_paths=with_paths)
-        self._loops = LastLoops()
+        self._loops, self._palindromes = LastLoops(), LastPalindromes()
 
     def finder(self, *, with_paths: bool) -> SpanFinder:
         """What proposes spans: the network, and with paths the temporal network too."""
@@ -126,10 +128,11 @@ class PatternDetector:
             return kept
         judge = Judge(Examiner(LineFinder(similarity)), found, self._probability)
         kept = joined_stills(similarity, cut_at_turns(kept), judge)
-        loops = self._loops.of(similarity)
-        if not loops:
-            return kept
-        return with_turns(similarity, loops, kept, judge)
+        if loops := self._loops.of(similarity):
+            turns = with_turns(similarity, loops, kept, judge)
+            if turns is not kept:
+                return turns
+        return with_ways(similarity, self._palindromes.of(similarity), kept, judge)
 
     def _run(self, pictures: Pictures) -> tuple[Pictures, Pictures]:
         what, distances = self._session.run(None, {"picture": pictures})

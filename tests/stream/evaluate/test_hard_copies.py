@@ -87,6 +87,12 @@ def test_bars_are_all_that_two_videos_behind_them_share(
     ("first", "last"),
     [
         (2, 14),
+        (4, 12),
+        (2, 8),
+        (8, 14),
+        (9, 15),
+        (7, 11),
+        (10, 14),
         pytest.param(4, 10, marks=later("a way of six seconds is one span beyond its turn")),
     ],
 )
