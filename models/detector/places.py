@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.aligners.matrix import SimilarityMatrix
 from models.detector.lines import LineFinder, on_cuts, spread
 from models.video import motion
 
@@ -91,16 +92,25 @@ class Stretch:
             met = on_cuts(reached(cuts), there).mean(axis=1)
         return Fits(similarity, agreement, met)
 
-    def near(self) -> list[tuple[float, float]]:
-        """What its frames resemble most, as spans of the reference; none where few resemble any."""
-        query = self._matrix.query_seconds
-        rows = self._matrix.values[(query >= self.start) & (query <= self.end)]
-        if not len(rows) or np.median(rows.max(axis=1)) < MATCH_SIMILARITY:
-            return []
-        matched = rows.argmax(axis=1)[rows.max(axis=1) >= MATCH_SIMILARITY]
-        columns, counts = np.unique(matched, return_counts=True)
-        columns = columns[np.argsort(-counts, kind="stable")[:MAX_COLUMNS]]
-        return [(float(at), float(at)) for at in self._matrix.reference_seconds[columns]]
+
+def near_frames(
+    similarity: SimilarityMatrix, start: float, end: float
+) -> list[tuple[float, float]]:
+    """Where in the reference to look for a stretch of the query: spans, seconds.
+
+    Its frames resemble most what is there; none where few of them resemble anything.
+    """
+    query = similarity.query_seconds
+    rows = similarity.values[(query >= start) & (query <= end)]
+    if not len(rows):
+        return []
+    most = rows.max(axis=1)
+    if np.median(most) < MATCH_SIMILARITY:
+        return []
+    matched = rows.argmax(axis=1)[most >= MATCH_SIMILARITY]
+    columns, counts = np.unique(matched, return_counts=True)
+    columns = columns[np.argsort(-counts, kind="stable")[:MAX_COLUMNS]]
+    return [(float(at), float(at)) for at in similarity.reference_seconds[columns]]
 
 
 def places_in(spans: list[tuple[float, float]]) -> Floats:

@@ -22,6 +22,7 @@ from models.detector.places import (
     MOTION_WEIGHT,
     PLACE_STEP,
     Stretch,
+    near_frames,
     places_in,
 )
 
@@ -177,7 +178,7 @@ def _near(
     similarity: SimilarityMatrix, loop: Loop, kept: list[Segment]
 ) -> list[tuple[float, float]]:
     """Where in the reference to look: at the boxes, and at what frames resemble most."""
-    near = Stretch(LineFinder(similarity), loop.start, loop.end).near()
+    near = near_frames(similarity, loop.start, loop.end)
     if not near:
         return []
     near += [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.aligners.base import Segment
 from models.aligners.matrix import SimilarityMatrix
-from models.detector.evidence import Judge, lies_in
+from models.detector.evidence import Judge
 from models.detector.lines import LineFinder, line_of, spread
 from models.detector.palindromes import SHORTEST_SECONDS, Palindrome, around
 from models.detector.places import (
@@ -22,6 +22,7 @@ from models.detector.places import (
     PLACE_STEP,
     Floats,
     Stretch,
+    near_frames,
     places_in,
 )
 
@@ -31,7 +32,7 @@ LINE_GAIN = 1.05  # times what straight lines explain that both ways must: they 
 MAX_UNLIKE = 0.04  # between similarities of a frame and of its mirror image, by the median
 MIRRORED_CUT_SECONDS = 0.3  # by which a cut and its mirror image may be off
 MAX_LENGTHS = 4  # of the ways that are tried: up to cuts that have a mirror image
-SAME_LINE_SECONDS = 1.0  # between a span and a way, from where on they are two answers
+BEYOND_SECONDS = 1.0  # by which a span may be longer than the boomerang that explains it better
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def with_ways(
     lines = LineFinder(similarity)
     best: tuple[float, Ways, list[Segment]] | None = None
     for whole in palindromes:
-        near = Stretch(lines, whole.start, whole.end).near()
+        near = near_frames(similarity, whole.start, whole.end)
         near += [
             (span.reference_start_seconds, span.reference_end_seconds)
             for span in kept
@@ -226,14 +227,15 @@ def _all(seconds: Floats) -> NDArray[np.bool_]:
 
 
 def _others(ways: Ways, kept: list[Segment]) -> list[Segment] | None:
-    """The spans that a boomerang leaves; None where one of them says something else of it."""
+    """The spans that a boomerang leaves; None where one goes on beyond it: it says otherwise."""
+    start, end = ways.stretch.start, ways.stretch.end
     others = []
     for span in kept:
-        if lies_in(span, ways.stretch.start, ways.stretch.end):
-            continue
-        first = max(span.query_start_seconds, ways.stretch.start)
-        last = min(span.query_end_seconds, ways.stretch.end)
-        if last > first:
+        if span.query_start_seconds >= end or span.query_end_seconds <= start:
+            others.append(span)
+        elif (
+            span.query_start_seconds < start - BEYOND_SECONDS
+            or span.query_end_seconds > end + BEYOND_SECONDS
+        ):
             return None
-        others.append(span)
     return others

@@ -105,12 +105,13 @@ def test_what_else_the_video_copies_stays() -> None:
     assert found[-1] == other
 
 
-def test_a_span_that_goes_on_beyond_the_stretch_outweighs_it() -> None:
+@pytest.mark.parametrize("end", [12.0, 40.0])
+def test_a_span_that_goes_on_beyond_the_stretch_outweighs_it(end: float) -> None:
     video = boomerang(8.0, 5.0)
     pair = replace(SimilarityMatrix.of(video, reference()), query_duration_seconds=40.0)
-    whole = Segment(0.0, 40.0, 0.0, 40.0, 0.9)
-    found = with_ways(pair, [Palindrome(0.0, 5.0, 10.0)], [whole], judge(pair, [(whole, BOXED)]))
-    assert found == [whole]
+    longer = Segment(0.0, end, 0.0, end, 0.9)
+    found = with_ways(pair, [Palindrome(0.0, 5.0, 10.0)], [longer], judge(pair, [(longer, BOXED)]))
+    assert found == [longer]
 
 
 def test_a_boomerang_of_something_else_has_no_place() -> None:
