@@ -180,9 +180,9 @@ class _Placer:
         ways = Ways(self._stretch, 0.0, back_first)
         if not len(starts):
             return 0.0, ways
-        around = np.arange(-PLACE_STEP, PLACE_STEP + 1e-9, FINE_PLACE_STEP)
+        closer = np.arange(-PLACE_STEP, PLACE_STEP + 1e-9, FINE_PLACE_STEP)
         fits = self._whole.fits(starts, offsets, self._counts).fit
-        starts = np.clip(starts[int(fits.argmax())] + around, low, max(low, high))
+        starts = np.clip(starts[int(fits.argmax())] + closer, low, max(low, high))
         fits = self._whole.fits(starts, offsets, self._counts).fit
         number = int(fits.argmax())
         return float(fits[number]), replace(ways, at_turn=float(starts[number]))
