@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.aligners.matrix import SimilarityMatrix
 from models.video import motion
 
 Floats = NDArray[np.float64]
@@ -169,23 +168,3 @@ def _snapped(seconds: float, end: float, period: float, cuts: Floats) -> float:
         return end
     near = cuts[np.abs(cuts - seconds) < EDGE_SECONDS]
     return float(near[np.abs(near - seconds).argmin()]) if len(near) else seconds
-
-
-class LastLoops:
-    """The loops of the query that was asked about last: it is compared with many references."""
-
-    def __init__(self) -> None:
-        self._last: tuple[NDArray[np.float32], list[Loop]] | None = None
-
-    def of(self, similarity: SimilarityMatrix) -> list[Loop]:
-        """The query's loops."""
-        last = self._last  # read once: another thread may ask about another query
-        if last is not None and last[0] is similarity.query_motion:
-            return last[1]
-        loops = find_loops(
-            similarity.query_motion,
-            similarity.query_cuts_seconds.astype(np.float64),
-            similarity.query_duration_seconds,
-        )
-        self._last = similarity.query_motion, loops
-        return loops

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.aligners.matrix import SimilarityMatrix
+from models.detector.loops import MIN_MOVING, MIN_VARIANCE, SMOOTH
 from models.video import motion
 
 Floats = NDArray[np.float64]
@@ -16,10 +16,7 @@ FIRST_SECONDS = 12.0  # of a way that are looked at around each moment; beyond, 
 STEP = 0.5  # codes: between two moments that are tried as the turn
 SAME_SHARE = 0.4  # of the curve's variance, by which a moment and its mirror image may differ
 MIN_GAIN = 0.15  # of `SAME_SHARE`, that a way leaves on average; chance leaves less
-MIN_MOVING = 0.1  # share of the curve's variance that a stretch has to have itself
-MIN_VARIANCE = 0.003  # of a curve, below which nothing moves that could come again
-SMOOTH = np.array([0.25, 0.5, 0.25])
-MAX_TURNS = 4  # that are looked at in a reference
+MAX_TURNS = 4  # of a query, by its motion
 MIN_OF_BEST = 0.5  # share of the best turn's evidence, below which no other is a candidate
 MOMENTS_AT_ONCE = 4096
 FINE_SECONDS, FINE_STEP = 0.3, 0.02  # to both sides of the turn; codes are 0.25 s long
@@ -156,23 +153,3 @@ def around(cuts: Floats, turn: float) -> Floats:
 def _nearest(edges: Floats, at: float) -> float:
     near = float(edges[np.abs(edges - at).argmin()])
     return near if abs(near - at) < EDGE_SECONDS else at
-
-
-class LastPalindromes:
-    """Those of the query that was asked about last: it is compared with many references."""
-
-    def __init__(self) -> None:
-        self._last: tuple[NDArray[np.float32], list[Palindrome]] | None = None
-
-    def of(self, similarity: SimilarityMatrix) -> list[Palindrome]:
-        """The query's palindromes."""
-        last = self._last  # read once: another thread may ask about another query
-        if last is not None and last[0] is similarity.query_motion:
-            return last[1]
-        found = find_palindromes(
-            similarity.query_motion,
-            similarity.query_cuts_seconds.astype(np.float64),
-            similarity.query_duration_seconds,
-        )
-        self._last = similarity.query_motion, found
-        return found

@@ -17,9 +17,10 @@ from models.detector.boomerangs import cut_at_turns
 from models.detector.boxes import TILE, with_score
 from models.detector.evidence import FEATURES, FEATURES_WITH_PATHS, Evidence, Examiner, Judge
 from models.detector.grid import ALIGN
+from models.detector.last_query import LastQuery
 from models.detector.lines import LineFinder
-from models.detector.loops import LastLoops
-from models.detector.palindromes import LastPalindromes
+from models.detector.loops import find_loops
+from models.detector.palindromes import find_palindromes
 from models.detector.spans import SpanFinder
 from models.detector.stills import joined_stills
 from models.detector.turns import with_turns
@@ -103,7 +104,7 @@ class PatternDetector:
             )
         with_paths = len(self._calibration) == FEATURES_WITH_PATHS
         self._finder = self.finder(with_paths=with_paths)
-        self._loops, self._palindromes = LastLoops(), LastPalindromes()
+        self._loops, self._palindromes = LastQuery(find_loops), LastQuery(find_palindromes)
 
     def finder(self, *, with_paths: bool) -> SpanFinder:
         """What proposes spans: the network, and with paths the temporal network too."""

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from models.aligners.base import Segment
 from models.aligners.matrix import DescribedVideo, SimilarityMatrix
-from models.detector.loops import LastLoops, Loop, find_loops
+from models.detector.last_query import LastQuery
+from models.detector.loops import Loop, find_loops
 from models.detector.serve import PatternDetector, PatternDetectorSettings
 from models.detector.turns import LoopPlacer, with_turns
 from models.video import motion
@@ -134,14 +135,12 @@ def test_a_loop_of_something_else_has_no_place() -> None:
         ),
         reference(),
     )
-    loops = LastLoops().of(pair)
+    loops = LastQuery(find_loops).of(pair)
     assert loops
     assert with_turns(pair, loops, [], judge(pair, [])) == []
 
 
-def test_one_query_is_looked_through_once_for_all_references(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_one_query_is_looked_through_once_for_all_references() -> None:
     pairs = [SimilarityMatrix.of(looped(8.0, 2.0, 9), reference()) for _ in range(2)]
     asked = []
 
@@ -149,8 +148,7 @@ def test_one_query_is_looked_through_once_for_all_references(
         asked.append(seconds)
         return find_loops(curve, cuts, seconds)
 
-    monkeypatch.setattr("models.detector.loops.find_loops", counted)
-    last = LastLoops()
+    last = LastQuery(counted)
     first = last.of(pairs[0])
     assert last.of(pairs[0]) is first and len(asked) == 1
     assert last.of(pairs[1]) == first and len(asked) == 2
@@ -178,7 +176,7 @@ def test_hours_of_a_loop_cost_no_more_than_is_bounded() -> None:
     )
     tracemalloc.start()
     began = time.process_time()
-    loops = LastLoops().of(pair)
+    loops = LastQuery(find_loops).of(pair)
     wide = Segment(0.0, period * turns, 0.0, period * turns, 0.9)
     with_turns(pair, loops, [wide], judge(pair, [(wide, BOXED)]))
     spent, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()

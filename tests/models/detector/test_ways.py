@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from models.aligners.base import Segment
 from models.aligners.matrix import DescribedVideo, SimilarityMatrix
-from models.detector.palindromes import LastPalindromes, Palindrome, find_palindromes
+from models.detector.last_query import LastQuery
+from models.detector.palindromes import Palindrome, find_palindromes
 from models.detector.serve import PatternDetector, PatternDetectorSettings
 from models.detector.ways import with_ways
 from models.video import motion
@@ -120,17 +121,9 @@ def test_a_boomerang_of_something_else_has_no_place() -> None:
     others = np.concatenate([others, others[::-1]])
     others /= np.linalg.norm(others, axis=1, keepdims=True)
     pair = SimilarityMatrix.of(replace(video, descriptors=others), reference())
-    palindromes = LastPalindromes().of(pair)
+    palindromes = LastQuery(find_palindromes).of(pair)
     assert palindromes
     assert with_ways(pair, palindromes, [], judge(pair, [])) == []
-
-
-def test_one_query_is_looked_through_once_for_all_references() -> None:
-    pair = SimilarityMatrix.of(boomerang(8.0, 5.0), reference())
-    last = LastPalindromes()
-    assert last.of(pair) is last.of(pair)
-    again = SimilarityMatrix.of(boomerang(8.0, 5.0), reference())
-    assert last.of(again) is not last.of(pair)
 
 
 def test_hours_cost_no_more_than_is_bounded() -> None:
@@ -148,7 +141,7 @@ def test_hours_cost_no_more_than_is_bounded() -> None:
     tracemalloc.start()
     began = time.process_time()
     wide = Segment(0.0, seconds, 0.0, 40.0, 0.9)
-    with_ways(pair, LastPalindromes().of(pair), [wide], judge(pair, [(wide, BOXED)]))
+    with_ways(pair, LastQuery(find_palindromes).of(pair), [wide], judge(pair, [(wide, BOXED)]))
     spent, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1e8 and spent < 20, (peak, spent)
