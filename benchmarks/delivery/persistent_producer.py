@@ -75,6 +75,10 @@ class PersistentProducer:
             {
                 "bootstrap.servers": self._servers,
                 "enable.idempotence": True,
+                # Of several requests to a partition that knows nothing of this producer yet, the
+                # first may be refused and a later one taken, where the leader changes just then:
+                # librdkafka 2.16 reports both as delivered.
+                "max.in.flight.requests.per.connection": 1,
                 "message.timeout.ms": MAX_SECONDS * 1000,
                 "debug": "eos,broker,topic,metadata",
             },

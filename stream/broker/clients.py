@@ -124,11 +124,17 @@ def reader(kafka: KafkaSettings, options: Mapping[str, Any] | None = None) -> Co
 
 
 def writer(kafka: KafkaSettings) -> Producer:
-    """A producer whose messages count when all in-sync replicas have them."""
+    """A producer whose messages lie once, in the order in which they were given, on all replicas.
+
+    One request at a time: of several on their way, one that is refused and sent again would come
+    behind the others. Where the partition knows nothing of this producer yet, librdkafka 2.16
+    takes the later ones' success for that of the refused one too, which is lost.
+    """
     return patient(_Producer)(
         {
             **_connection(kafka),
-            "acks": "all",
+            "enable.idempotence": True,
+            "max.in.flight.requests.per.connection": 1,
             "partitioner": "murmur2_random",  # a key's partition is the same for all clients
             "message.max.bytes": kafka.max_message_bytes,
             "message.timeout.ms": SEND_MILLISECONDS,

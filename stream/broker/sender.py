@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -13,7 +14,10 @@ from stream.errors import BrokerError, UnreachableError
 Headers = Sequence[tuple[str, bytes]]
 DELIVERED_SECONDS = 35.0
 """More than `SEND_MILLISECONDS`: what isn't taken is reported by then, with the reason."""
-TIMED_OUT = KafkaError(KafkaError._MSG_TIMED_OUT).str()
+BEYOND_HELP = frozenset(
+    {KafkaError._MSG_TIMED_OUT, KafkaError._FATAL, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER}
+)
+"""After these a producer is replaced: it knows no broker any more, or will never send again."""
 
 
 class PartlySentError(BrokerError):
@@ -63,17 +67,17 @@ class Sender:
             PartlySentError: the broker took some of them.
             BrokerError: it took none, as far as is known.
         """
-        failed: list[str] = []
+        failed: list[KafkaError] = []
         taken: list[Source] = []
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is not None:
-                failed.append(error.str())
+                failed.append(error)
             else:
                 taken.append(source_of(message, topic))
 
         # What was sent by one producer is heard of by that one, whichever is the newest.
-        producer, sent, problem = self._producer, 0, None
+        producer, sent, problem, refused = self._producer, 0, None, None
         # Asked for first: for a topic that isn't there, a send would only fail at the end of its
         # time.
         if topic not in self._known:
@@ -86,22 +90,22 @@ class Sender:
         for key, value, headers in messages:
             try:
                 self._produce(producer, topic, key, value, headers, delivered)
-            except BrokerError as error:  # those before it may arrive, so they are waited for
-                problem = str(error)
+            except KafkaException as error:  # those before it may arrive, so they are waited for
+                problem = f"{topic}: {error.args[0].str()}"
+                refused = error.args[0].code()
                 break
             sent += 1
-            # librdkafka tells what was delivered in here only.
-            producer.poll(0)
+            _hear(producer)
         deadline = time.monotonic() + DELIVERED_SECONDS
         # Not `flush`, which waits for what other threads send meanwhile.
         while len(failed) + len(taken) < sent and time.monotonic() < deadline:
-            producer.poll(0)
+            _hear(producer)
             time.sleep(LOOK_SECONDS)  # another thread may be told of it instead
         left = sent - len(failed) - len(taken)
-        if left or TIMED_OUT in failed:
+        if left or not BEYOND_HELP.isdisjoint([refused, *(error.code() for error in failed)]):
             self._renew(producer)
         if problem is None and (failed or left):
-            why = failed[0] if failed else f"{left} messages not sent"
+            why = failed[0].str() if failed else f"{left} messages not sent"
             problem = unreachable(self._kafka, why)
         if problem is not None:
             raise PartlySentError(problem, taken) if taken else BrokerError(problem)
@@ -137,7 +141,14 @@ class Sender:
                 )
                 return
             except BufferError:  # its queue is full: let some of it go
-                producer.poll(0)
+                _hear(producer)
                 time.sleep(LOOK_SECONDS)
-            except KafkaException as error:
-                raise BrokerError(f"{topic}: {error.args[0].str()}") from error
+
+
+def _hear(producer: Producer) -> None:
+    """Hear what was delivered, which librdkafka tells in here only.
+
+    An error that ends the producer is told to its messages as well.
+    """
+    with suppress(KafkaException):
+        producer.poll(0)

@@ -39,7 +39,7 @@ mount --bind "$JARS" /opt/jars
 for each in /opt / /dev/shm /var/tmp; do
     mountpoint -q $each && mount -o remount,bind,ro $each
 done
-java="nice java $KAFKA_HEAP_OPTS $KAFKA_GC_LOG_OPTS -Dkafka.logs.dir=$LOG_DIR $KAFKA_LOG4J_OPTS"
+java="java $KAFKA_HEAP_OPTS $KAFKA_GC_LOG_OPTS -Dkafka.logs.dir=$LOG_DIR $KAFKA_LOG4J_OPTS"
 $java -cp "/opt/jars/*" kafka.docker.KafkaDockerWrapper setup --default-configs-dir /opt/docker \
     --mounted-configs-dir /opt/none --final-configs-dir /opt/kafka/config
 exec $java -cp "/opt/jars/*" kafka.Kafka /opt/kafka/config/server.properties
@@ -99,7 +99,7 @@ def _made(kafka: KafkaSettings, broker: subprocess.Popen[bytes], log: Path) -> K
             create_topics(kafka)
             return kafka
         except BrokerError:
-            assert broker.poll() is None and time.monotonic() < until
+            assert broker.poll() is None and time.monotonic() < until, log.read_text()[-2000:]
 
 
 def test_a_broker_with_a_read_only_root_starts_and_takes_every_codec(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Nothing is lost when the broker is away for a while, or a worker stops with an upload in hand."""
 
 import asyncio
-import ctypes
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -19,40 +18,13 @@ from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoUploaded
 from stream.errors import WorkerError
 from stream.fingerprint.fingerprinter import Fingerprinter
+from tests.stream.faulty_broker import FaultyBroker
 from tests.stream.service import running_service, service_settings, upload
 from tests.stream.videos import make_video
 
-BROKER_ID = 1
 NOT_ENOUGH_REPLICAS, OUT_OF_ORDER = 19, 45
 TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED = 29, 31
 UNSUPPORTED_VERSION, POLICY_VIOLATION = 35, 44
-PRODUCE = 0
-
-
-class FaultyBroker(EmbeddedBroker):
-    """An embedded broker that can be away, or refuse what is written to it, for a while."""
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        function = getattr(self._library, f"rd_kafka_mock_{name}")
-        function(ctypes.c_void_p(self._cluster), *arguments)
-
-    def set_down(self) -> None:
-        """Close all connections, and refuse new ones."""
-        self._call("broker_set_down", ctypes.c_int32(BROKER_ID))
-
-    def set_up(self) -> None:
-        """Answer again, with all that was written before."""
-        self._call("broker_set_up", ctypes.c_int32(BROKER_ID))
-
-    def refuse(self, *errors: int) -> None:
-        """Answer the next requests to write with these errors of the Kafka protocol."""
-        codes = (ctypes.c_int * len(errors))(*errors)
-        self._call(
-            "push_request_errors_array",
-            ctypes.c_int16(PRODUCE),
-            ctypes.c_size_t(len(errors)),
-            codes,
-        )
 
 
 def uploads(*names: str) -> list[VideoUploaded]:

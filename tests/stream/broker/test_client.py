@@ -1,8 +1,7 @@
 """The client of the command: naming videos, sending all or saying why not, reading from a point."""
 
-import ctypes
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from stream.broker.embedded import EmbeddedBroker
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoUploaded
 from stream.errors import BrokerError, SettingsError, UnreachableError
+from tests.stream.faulty_broker import LIST_OFFSETS, FaultyBroker
 
 MIB = 2**20
-LIST_OFFSETS = 2  # Kafka's number of the request
 
 
 def test_a_file_is_named_by_its_stem_and_its_whole_path(
@@ -59,43 +58,37 @@ def test_a_host_or_a_bucket_is_no_name(uri: str) -> None:
 
 
 @pytest.fixture
-def failing() -> Iterator[tuple[KafkaSettings, Callable[[int], None]]]:
-    """A broker, and what makes it refuse the next question for offsets with a code."""
-    with EmbeddedBroker("t.") as broker:
-        library, cluster = broker._library, broker._cluster
-        assert library is not None
-        push = library.rd_kafka_mock_push_request_errors_array
-        push.argtypes = [ctypes.c_void_p, ctypes.c_int16, ctypes.c_size_t, ctypes.c_void_p]
-
-        def refuse(code: int) -> None:
-            push(cluster, LIST_OFFSETS, 1, (ctypes.c_int * 1)(code))
-
-        yield KafkaSettings(bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."), refuse
+def faulty() -> Iterator[tuple[KafkaSettings, FaultyBroker]]:
+    with FaultyBroker("t.") as broker:
+        yield (
+            KafkaSettings(bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."),
+            broker,
+        )
 
 
 def test_a_leader_that_is_being_elected_is_waited_for(
-    failing: tuple[KafkaSettings, Callable[[int], None]],
+    faulty: tuple[KafkaSettings, FaultyBroker],
 ) -> None:
-    kafka, refuse = failing
+    kafka, broker = faulty
     submit(kafka, [VideoUploaded(video_id="v", uri="file:///v", owner_id="o")])
     with Reader(kafka, VideoUploaded.topic) as reader:
         assert len(list(reader.until_now())) == 1  # afterwards it asks for nothing by itself
         for _ in range(3):
-            refuse(KafkaError.NOT_LEADER_FOR_PARTITION)
+            broker.refuse(KafkaError.NOT_LEADER_FOR_PARTITION, request=LIST_OFFSETS)
         assert sum(reader.ends()) == 1
     with Reader(kafka, VideoUploaded.topic) as reader:
-        refuse(KafkaError.LEADER_NOT_AVAILABLE)
+        broker.refuse(KafkaError.LEADER_NOT_AVAILABLE, request=LIST_OFFSETS)
         assert len(list(reader.until_now())) == 1
 
 
 @pytest.mark.timed
 def test_a_refusal_that_stays_is_said_at_once(
-    failing: tuple[KafkaSettings, Callable[[int], None]],
+    faulty: tuple[KafkaSettings, FaultyBroker],
 ) -> None:
-    kafka, refuse = failing
+    kafka, broker = faulty
     with Reader(kafka, VideoUploaded.topic) as reader:
         list(reader.until_now())
-        refuse(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+        broker.refuse(KafkaError.TOPIC_AUTHORIZATION_FAILED, request=LIST_OFFSETS)
         started = time.monotonic()
         with pytest.raises(BrokerError, match=r"(?i)authoriz"):
             reader.ends()

@@ -1,18 +1,34 @@
 """A sender that lives long, and the message that lies at a place."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
+from confluent_kafka import KafkaError
 
 from stream.broker import clients, message_at
+from stream.broker.client import Reader
 from stream.broker.embedded import embedded_kafka
 from stream.broker.message_at import MessageAt
-from stream.broker.sender import PartlySentError, Sender
+from stream.broker.sender import Headers, PartlySentError, Sender
 from stream.broker.settings import KafkaSettings
 from stream.errors import BrokerError
+from tests.stream.faulty_broker import FaultyBroker
 
 TOPIC = "video.uploaded"
+SLOW_MILLISECONDS = 200
+
+
+@contextmanager
+def slow_broker() -> Iterator[tuple[FaultyBroker, KafkaSettings]]:
+    with FaultyBroker("t.") as broker:
+        broker.slow_down(SLOW_MILLISECONDS)
+        yield (
+            broker,
+            KafkaSettings(bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +81,38 @@ def test_what_was_taken_before_a_message_that_cant_be_sent_is_told(kafka: KafkaS
     with pytest.raises(BrokerError) as none:
         sender.send(TOPIC, [(b"two", long, ())])
     assert not isinstance(none.value, PartlySentError)
+
+
+def test_what_is_refused_at_first_keeps_its_place() -> None:
+    with slow_broker() as (broker, kafka):
+        sender = Sender(kafka)
+        sender.send("alert.reviewed", [(b"key", b"connected", ())])
+        broker.refuse(KafkaError.NOT_LEADER_FOR_PARTITION)
+        sender.send(TOPIC, at_intervals(4))
+        assert values_on(kafka) == [b"0", b"1", b"2", b"3"]
+
+
+def at_intervals(count: int) -> Iterator[tuple[bytes, bytes, Headers]]:
+    """So that each is in a request of its own, and all are on their way before an answer comes."""
+    for number in range(count):
+        yield b"key", str(number).encode(), ()
+        time.sleep(SLOW_MILLISECONDS / 1000 / count / 2)
+
+
+def values_on(kafka: KafkaSettings) -> list[bytes | None]:
+    with Reader(kafka, TOPIC) as reader:
+        return [message.value() for _, message in reader.until_now()]
+
+
+def test_a_producer_that_gave_up_is_replaced() -> None:
+    with slow_broker() as (broker, kafka):
+        sender = Sender(kafka)
+        sender.send(TOPIC, [(b"key", b"0", ())])
+        broker.refuse(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
+        with pytest.raises(BrokerError, match="out of order"):
+            sender.send(TOPIC, [(b"key", b"refused", ())])
+        sender.send(TOPIC, [(b"key", b"1", ())])
+        assert values_on(kafka) == [b"0", b"1"]
 
 
 def test_clients_that_know_no_broker_any_more_are_replaced(
