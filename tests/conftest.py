@@ -97,6 +97,11 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """At its end Python frees what is frozen too; extensions tell of everything that it doesn't."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """One seed for all that is random; long files first, so that no worker is left with one."""
     seed = config.getoption("randomly_seed", None)
@@ -175,6 +180,7 @@ def nothing_left_to_others() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+    gc.freeze()  # what stays isn't looked through again behind each later file
 
 
 @pytest.fixture(autouse=True)
