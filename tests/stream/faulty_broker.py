@@ -4,6 +4,7 @@ import ctypes
 from typing import Any
 
 from stream.broker.embedded import EmbeddedBroker
+from stream.broker.settings import KafkaSettings
 
 BROKER_ID = 1
 PRODUCE, LIST_OFFSETS = 0, 2  # Kafka's numbers of requests
@@ -15,6 +16,11 @@ class FaultyBroker(EmbeddedBroker):
     def _call(self, name: str, *arguments: Any) -> None:
         function = getattr(self._library, f"rd_kafka_mock_{name}")
         function(ctypes.c_void_p(self._cluster), *arguments)
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        """What clients connect with."""
+        return KafkaSettings(bootstrap_servers=self.bootstrap_servers)
 
     def set_down(self) -> None:
         """Close all connections, and refuse new ones."""

@@ -13,7 +13,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from stream.agents.publisher import Publisher
 from stream.agents.run import running_workers
 from stream.broker.client import Reader
-from stream.broker.embedded import EmbeddedBroker, embedded_kafka
+from stream.broker.embedded import embedded_kafka
 from stream.broker.settings import KafkaSettings
 from stream.contract.events import VideoUploaded
 from stream.errors import WorkerError
@@ -39,8 +39,8 @@ def on_topic(kafka: KafkaSettings) -> list[str]:
 
 
 @asynccontextmanager
-async def publishing(broker: EmbeddedBroker) -> AsyncIterator[tuple[Publisher, KafkaSettings]]:
-    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+async def publishing(broker: FaultyBroker) -> AsyncIterator[tuple[Publisher, KafkaSettings]]:
+    kafka = broker.kafka
     publisher = Publisher(kafka)
     await publisher.start()
     try:
@@ -96,7 +96,7 @@ async def test_a_refusal_that_a_retry_cannot_mend_is_one_line_that_names_the_top
 
 @pytest.mark.timed
 async def test_an_event_over_the_limit_is_an_error_and_the_next_one_is_published() -> None:
-    with EmbeddedBroker() as broker:
+    with FaultyBroker() as broker:
         async with publishing(broker) as (publisher, kafka):
             large = bytes(kafka.max_message_bytes + 1)
             with pytest.raises(MessageSizeTooLargeError):

@@ -58,37 +58,30 @@ def test_a_host_or_a_bucket_is_no_name(uri: str) -> None:
 
 
 @pytest.fixture
-def faulty() -> Iterator[tuple[KafkaSettings, FaultyBroker]]:
-    with FaultyBroker("t.") as broker:
-        yield (
-            KafkaSettings(bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."),
-            broker,
-        )
+def faulty() -> Iterator[FaultyBroker]:
+    with FaultyBroker() as broker:
+        yield broker
 
 
-def test_a_leader_that_is_being_elected_is_waited_for(
-    faulty: tuple[KafkaSettings, FaultyBroker],
-) -> None:
-    kafka, broker = faulty
+def test_a_leader_that_is_being_elected_is_waited_for(faulty: FaultyBroker) -> None:
+    kafka = faulty.kafka
     submit(kafka, [VideoUploaded(video_id="v", uri="file:///v", owner_id="o")])
     with Reader(kafka, VideoUploaded.topic) as reader:
         assert len(list(reader.until_now())) == 1  # afterwards it asks for nothing by itself
         for _ in range(3):
-            broker.refuse(KafkaError.NOT_LEADER_FOR_PARTITION, request=LIST_OFFSETS)
+            faulty.refuse(KafkaError.NOT_LEADER_FOR_PARTITION, request=LIST_OFFSETS)
         assert sum(reader.ends()) == 1
     with Reader(kafka, VideoUploaded.topic) as reader:
-        broker.refuse(KafkaError.LEADER_NOT_AVAILABLE, request=LIST_OFFSETS)
+        faulty.refuse(KafkaError.LEADER_NOT_AVAILABLE, request=LIST_OFFSETS)
         assert len(list(reader.until_now())) == 1
 
 
 @pytest.mark.timed
-def test_a_refusal_that_stays_is_said_at_once(
-    faulty: tuple[KafkaSettings, FaultyBroker],
-) -> None:
-    kafka, broker = faulty
+def test_a_refusal_that_stays_is_said_at_once(faulty: FaultyBroker) -> None:
+    kafka = faulty.kafka
     with Reader(kafka, VideoUploaded.topic) as reader:
         list(reader.until_now())
-        broker.refuse(KafkaError.TOPIC_AUTHORIZATION_FAILED, request=LIST_OFFSETS)
+        faulty.refuse(KafkaError.TOPIC_AUTHORIZATION_FAILED, request=LIST_OFFSETS)
         started = time.monotonic()
         with pytest.raises(BrokerError, match=r"(?i)authoriz"):
             reader.ends()

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 from confluent_kafka import KafkaError
@@ -21,14 +20,11 @@ TOPIC = "video.uploaded"
 SLOW_MILLISECONDS = 200
 
 
-@contextmanager
-def slow_broker() -> Iterator[tuple[FaultyBroker, KafkaSettings]]:
-    with FaultyBroker("t.") as broker:
+@pytest.fixture
+def slow() -> Iterator[FaultyBroker]:
+    with FaultyBroker() as broker:
         broker.slow_down(SLOW_MILLISECONDS)
-        yield (
-            broker,
-            KafkaSettings(bootstrap_servers=broker.bootstrap_servers, topic_prefix="t."),
-        )
+        yield broker
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +79,12 @@ def test_what_was_taken_before_a_message_that_cant_be_sent_is_told(kafka: KafkaS
     assert not isinstance(none.value, PartlySentError)
 
 
-def test_what_is_refused_at_first_keeps_its_place() -> None:
-    with slow_broker() as (broker, kafka):
-        sender = Sender(kafka)
-        sender.send("alert.reviewed", [(b"key", b"connected", ())])
-        broker.refuse(KafkaError.NOT_LEADER_FOR_PARTITION)
-        sender.send(TOPIC, at_intervals(4))
-        assert values_on(kafka) == [b"0", b"1", b"2", b"3"]
+def test_what_is_refused_at_first_keeps_its_place(slow: FaultyBroker) -> None:
+    sender = Sender(slow.kafka)
+    sender.send("alert.reviewed", [(b"key", b"connected", ())])
+    slow.refuse(KafkaError.NOT_LEADER_FOR_PARTITION)
+    sender.send(TOPIC, at_intervals(4))
+    assert values_on(slow.kafka) == [b"0", b"1", b"2", b"3"]
 
 
 def at_intervals(count: int) -> Iterator[tuple[bytes, bytes, Headers]]:
@@ -104,15 +99,14 @@ def values_on(kafka: KafkaSettings) -> list[bytes | None]:
         return [message.value() for _, message in reader.until_now()]
 
 
-def test_a_producer_that_gave_up_is_replaced() -> None:
-    with slow_broker() as (broker, kafka):
-        sender = Sender(kafka)
-        sender.send(TOPIC, [(b"key", b"0", ())])
-        broker.refuse(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
-        with pytest.raises(BrokerError, match="out of order"):
-            sender.send(TOPIC, [(b"key", b"refused", ())])
-        sender.send(TOPIC, [(b"key", b"1", ())])
-        assert values_on(kafka) == [b"0", b"1"]
+def test_a_producer_that_gave_up_is_replaced(slow: FaultyBroker) -> None:
+    sender = Sender(slow.kafka)
+    sender.send(TOPIC, [(b"key", b"0", ())])
+    slow.refuse(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
+    with pytest.raises(BrokerError, match="out of order"):
+        sender.send(TOPIC, [(b"key", b"refused", ())])
+    sender.send(TOPIC, [(b"key", b"1", ())])
+    assert values_on(slow.kafka) == [b"0", b"1"]
 
 
 def test_clients_that_know_no_broker_any_more_are_replaced(
